@@ -1,0 +1,85 @@
+"""Embeddings: a vocabulary and its matrix of vectors, as every reader returns and every look-up takes.
+
+Nothing here reads or writes files (`formats/`) or searches (`neighbors.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.errors import UnknownWordError
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["Embeddings"]
+
+_BLOCK_BYTES = 1 << 22  # a block of rows that stays in the second-level cache while it is squared
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """V words and their vectors.
+
+    Attributes:
+        vocabulary: the V words, in row order.
+        vectors: float32 (V, D), the input vectors (word2vec's ``syn0``). May be a read-only memory
+            map, and its rows may be padded (``vectors.strides[0] > 4 * D``).
+        output_vectors: float32 (V, D) or None, the output vectors (``syn1neg``), where kept.
+        metadata: what the model file says of how it was made: ``settings``, ``seed``, ``versions``,
+            ``corpus``, ``timings``, ``loss``. Empty for files that carry no such thing.
+    """
+
+    vocabulary: Vocabulary
+    vectors: NDArray[np.float32]
+    output_vectors: NDArray[np.float32] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or len(self.vectors) != len(self.vocabulary):
+            raise ValueError(f"{len(self.vocabulary)} words but vectors {self.vectors.shape}")
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    @property
+    def dim(self) -> int:
+        """D, the number of components of a vector."""
+        return int(self.vectors.shape[1])
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.vocabulary
+
+    def __getitem__(self, word: str) -> NDArray[np.float32]:
+        """The vector of `word`, float32 (D,).
+
+        Raises:
+            UnknownWordError: the vocabulary does not hold `word`.
+        """
+        index = self.vocabulary.get(word)
+        if index is None:
+            raise UnknownWordError(word)
+        return self.vectors[index]
+
+    def __repr__(self) -> str:
+        return f"Embeddings({len(self)} words x {self.dim})"
+
+    @cached_property
+    def norms(self) -> NDArray[np.float32]:
+        """float32 (V,), the Euclidean norm of each vector."""
+        norms = np.empty(len(self), np.float32)
+        rows = max(1, _BLOCK_BYTES // (4 * max(1, self.dim)))
+        for start in range(0, len(self), rows):
+            block = self.vectors[start : start + rows]
+            np.sqrt(np.einsum("ij,ij->i", block, block), out=norms[start : start + rows])
+        return norms
+
+    def head(self, n: int) -> Embeddings:
+        """The first (most frequent) `n` words; shares memory with these embeddings."""
+        n = min(n, len(self))
+        output = None if self.output_vectors is None else self.output_vectors[:n]
+        return Embeddings(self.vocabulary.head(n), self.vectors[:n], output, self.metadata)

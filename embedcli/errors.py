@@ -1,0 +1,120 @@
+"""Every error embed raises on purpose, and the exit code each one ends the command with.
+
+The tree::
+
+    EmbedError                1  an unforeseen error
+    ├── ThresholdError        1  a score fell below --fail-under
+    ├── UsageError            2  an option or argument that makes no sense
+    │   ├── ConfigError       2  a key or value in a configuration
+    │   └── MissingExtraError 2  an optional library is not installed
+    ├── InputError            3  input that cannot be used
+    │   ├── CorpusError       3  text that cannot be trained on
+    │   ├── FormatError       3  a vector or model file that is damaged or of another format
+    │   └── UnknownWordError  3  a word the model does not hold
+    ├── ResourceError         4  not enough memory or disk
+    ├── OutputError           5  an output that cannot be written
+    ├── TrainingError         6  training produced nothing usable
+    └── BusyError             7  somebody else is writing the same output
+
+A message is one line that says what is wrong, where (file, line or byte), the two values that
+disagree, and what to do. This module imports nothing.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BusyError",
+    "ConfigError",
+    "CorpusError",
+    "EmbedError",
+    "FormatError",
+    "InputError",
+    "MissingExtraError",
+    "OutputError",
+    "ResourceError",
+    "ThresholdError",
+    "TrainingError",
+    "UnknownWordError",
+    "UsageError",
+]
+
+
+class EmbedError(Exception):
+    """The root: catch this to catch everything embed raises on purpose."""
+
+    exit_code = 1
+
+
+class ThresholdError(EmbedError):
+    """A score is below the threshold that was asked for."""
+
+
+class UsageError(EmbedError):
+    """An option or argument that makes no sense."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration key that does not exist, or a value it cannot take."""
+
+
+class MissingExtraError(UsageError):
+    """An optional library is not installed; the message is the command that installs it."""
+
+    def __init__(self, purpose: str, library: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs the library {library}, which is not installed: "
+            f"pip install 'embedcli[{extra}]'"
+        )
+
+
+class InputError(EmbedError):
+    """Input that cannot be used."""
+
+    exit_code = 3
+
+
+class CorpusError(InputError):
+    """Text that cannot be read or trained on."""
+
+
+class FormatError(InputError):
+    """A vector or model file that is damaged, or of another format than expected."""
+
+
+class UnknownWordError(InputError):
+    """A word that the model does not hold.
+
+    ``word`` is the word asked for, ``suggestions`` the nearest words that exist (may be empty).
+    """
+
+    def __init__(self, word: str, suggestions: tuple[str, ...] = ()) -> None:
+        hint = f"; did you mean {', '.join(suggestions)}?" if suggestions else ""
+        super().__init__(f"unknown word {word!r}{hint}")
+        self.word = word
+        self.suggestions = suggestions
+
+
+class ResourceError(EmbedError):
+    """Not enough memory or disk for what was asked."""
+
+    exit_code = 4
+
+
+class OutputError(EmbedError):
+    """An output that cannot be written."""
+
+    exit_code = 5
+
+
+class TrainingError(EmbedError):
+    """Training produced nothing usable: no pair was trained, or the numbers diverged."""
+
+    exit_code = 6
+
+
+class BusyError(EmbedError):
+    """Another process is writing the same output."""
+
+    exit_code = 7

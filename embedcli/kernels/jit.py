@@ -1,0 +1,51 @@
+"""How every kernel is compiled, and where the machine code is kept.
+
+Numba keys its cache on the file that defines a function: a change in an imported file would serve
+stale code without a word. So the cache directory is named by a digest of all kernel sources and of
+the versions that compile them, inside the user's own cache directory, readable by nobody else (the
+cache is a pickle, hence code). ``EMBED_CACHE_DIR`` moves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite
+import numba
+import numpy as np
+import platformdirs
+
+__all__ = ["cache_directory", "kernel"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@cache
+def cache_directory() -> Path:
+    """The directory for compiled kernels of exactly these sources and versions; created 0700."""
+    digest = hashlib.sha256()
+    for version in (numba.__version__, llvmlite.__version__, np.__version__):
+        digest.update(version.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
+    root = os.environ.get("EMBED_CACHE_DIR") or platformdirs.user_cache_dir("embed")
+    path = Path(root) / "kernels" / digest.hexdigest()[:16]
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def kernel(function: _Function) -> _Function:
+    """Compile `function` on first call: no GIL, IEEE arithmetic (never fastmath), cached on disk."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_directory())  # read while the dispatcher is made
+    try:
+        compiled: _Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled

@@ -1,0 +1,36 @@
+"""How long work reports where it is, without knowing who shows it. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["OnProgress", "Progress", "ignore_progress"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One report: `done` of `total` units of `phase`.
+
+    Attributes:
+        phase: ``"reading"`` (bytes), ``"training"`` (tokens x epochs), ``"writing"`` (rows).
+        done: units done since the phase began.
+        total: units in all, or None where nobody can know (a pipe).
+        epoch: current epoch from 1 while training, else 0.
+        loss: mean loss of the current epoch so far, while training.
+        lr: current learning rate, while training.
+    """
+
+    phase: str
+    done: int
+    total: int | None = None
+    epoch: int = 0
+    loss: float | None = None
+    lr: float | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def ignore_progress(progress: Progress) -> None:
+    """The default: nobody watches."""

@@ -1,0 +1,128 @@
+"""The vocabulary: words, their ids and their counts.
+
+Words live in one UTF-8 blob with int64 offsets, the layout of the model file, so that a vocabulary
+of a million words opens without creating a million Python strings. Ids run from 0 by falling count,
+ties by the UTF-8 bytes of the word: the same counts give the same ids on every machine.
+
+Counting text is not done here (`corpus.py`), nor is reading a vocabulary file (`formats/vocab.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Vocabulary"]
+
+# A dictionary of a million words takes 0.3 s to build; this many scans of the blob take less.
+_SCANS_BEFORE_INDEX = 32
+
+
+class Vocabulary:
+    """An immutable sequence of V distinct words, most frequent first, and how often each occurs.
+
+    Args:
+        blob: uint8 (n_bytes,), the words' UTF-8 bytes one after the other.
+        offsets: int64 (V + 1,), word i is ``blob[offsets[i]:offsets[i + 1]]``.
+        counts: int64 (V,), or None where the source does not tell (most vector files).
+    """
+
+    def __init__(
+        self,
+        blob: NDArray[np.uint8],
+        offsets: NDArray[np.int64],
+        counts: NDArray[np.int64] | None = None,
+    ) -> None:
+        if counts is not None and len(counts) != len(offsets) - 1:
+            raise ValueError(f"{len(offsets) - 1} words but {len(counts)} counts")
+        self.blob = blob
+        self.offsets = offsets
+        self.counts = counts
+        self._scans = 0
+
+    @classmethod
+    def from_words(cls, words: Iterable[str], counts: Sequence[int] | None = None) -> Self:
+        """Build from words in the given order; `counts`, if any, in the same order."""
+        encoded = [word.encode() for word in words]
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(word) for word in encoded], out=offsets[1:])
+        blob = np.frombuffer(b"".join(encoded), np.uint8)
+        return cls(blob, offsets, None if counts is None else np.asarray(counts, np.int64))
+
+    @classmethod
+    def from_counts(
+        cls, counts: Mapping[str, int], *, min_count: int = 1, max_vocab: int | None = None
+    ) -> Self:
+        """Build from ``{word: count}``: falling count, then bytes; rare words and the tail cut."""
+        kept = [(word, count) for word, count in counts.items() if count >= min_count]
+        kept.sort(key=lambda item: (-item[1], item[0].encode()))
+        kept = kept[:max_vocab]
+        return cls.from_words([word for word, _ in kept], [count for _, count in kept])
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> str:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"id {index} in a vocabulary of {len(self)} words")
+        return self._bytes(index % len(self)).decode()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and self.get(word) is not None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return np.array_equal(self.offsets, other.offsets) and np.array_equal(self.blob, other.blob)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} words)"
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All words in id order, as Python strings (made on first use)."""
+        blob = self.blob.tobytes()
+        ends = self.offsets.tolist()
+        return [blob[a:b].decode() for a, b in zip(ends, ends[1:], strict=False)]
+
+    def get(self, word: str) -> int | None:
+        """The id of `word`, or None. The first few calls scan the blob, later ones use a dict."""
+        if "_index" not in self.__dict__ and self._scans < _SCANS_BEFORE_INDEX:
+            self._scans += 1
+            return self._scan(word.encode())
+        return self._index.get(word)
+
+    def head(self, n: int) -> Vocabulary:
+        """The first (most frequent) `n` words; shares memory with this vocabulary."""
+        offsets = self.offsets[: n + 1]
+        counts = None if self.counts is None else self.counts[:n]
+        return Vocabulary(self.blob[: offsets[-1]], offsets, counts)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words)}
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    def _bytes(self, index: int) -> bytes:
+        return self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes()
+
+    def _scan(self, word: bytes) -> int | None:
+        """Look among the words of the right length, narrowing byte by byte."""
+        candidates = np.flatnonzero(self._lengths == len(word))
+        for position, byte in enumerate(word):
+            if not len(candidates):
+                return None
+            candidates = candidates[self.blob[self.offsets[candidates] + position] == byte]
+        return int(candidates[0]) if len(candidates) else None
