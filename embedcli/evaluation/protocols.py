@@ -1,0 +1,80 @@
+"""The rules of scoring, as data: a protocol is named, printed and chosen, never implied.
+
+The same vectors differ by tens of points between tools, because each scores by its own rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from embedcli.errors import UsageError
+
+__all__ = ["METHODS", "OOV_RULES", "PROTOCOLS", "Protocol", "resolve"]
+
+METHODS = ("cosadd", "cosmul")
+OOV_RULES = ("skip", "wrong")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One set of rules.
+
+    Attributes:
+        name: what it is called after.
+        method: ``cosadd``, the word with the highest cosine to b - a + c over unit vectors; or
+            ``cosmul`` (Levy & Goldberg 2014), the highest cos(b) cos(c) / (cos(a) + 0.001) with
+            cosines mapped to [0, 1].
+        analogy_words: analogies see only this many of the most frequent words; None for all.
+        similarity_words: the same for similarity files.
+        fold: turns a word into the form under which spellings count as the same word. The most
+            frequent spelling stands for all of them; answers and excluded words compare folded.
+        folding: what `fold` does, in a word.
+        oov: questions with an unknown word are left out (``skip``) or count as ``wrong``; pairs
+            with an unknown word are left out or get a cosine of 0.
+    """
+
+    name: str
+    method: str
+    analogy_words: int | None
+    similarity_words: int | None
+    fold: Callable[[str], str]
+    folding: str
+    oov: str = "skip"
+
+
+# word2vec's compute-accuracy folds ASCII only; folding all of Unicode is the same on its file.
+# It has no similarity test: pairs are looked up among all words there, as in fastText's eval.py.
+PROTOCOLS = {
+    "word2vec": Protocol("word2vec", "cosadd", 30_000, None, str.upper, "case folded"),
+    "gensim": Protocol("gensim", "cosadd", 300_000, 300_000, str.upper, "case folded"),
+}
+
+
+def resolve(
+    name: str, *, method: str | None = None, restrict: int | None = None, oov: str | None = None
+) -> Protocol:
+    """The protocol called `name`, with what the other arguments say instead of its own rule.
+
+    `restrict` is for analogies and similarity alike; 0 means all words.
+
+    Raises:
+        UsageError: there is no such protocol, method or rule.
+    """
+    protocol = PROTOCOLS[_known("protocol", name, tuple(PROTOCOLS))]
+    if method is not None:
+        protocol = replace(protocol, method=_known("method", method, METHODS))
+    if oov is not None:
+        protocol = replace(protocol, oov=_known("oov rule", oov, OOV_RULES))
+    if restrict is not None:
+        if restrict < 0:
+            raise UsageError(f"restrict is {restrict}; give 0 (all words) or more")
+        words = restrict or None
+        protocol = replace(protocol, analogy_words=words, similarity_words=words)
+    return protocol
+
+
+def _known(what: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise UsageError(f"no {what} {value!r}; there are {', '.join(choices)}")
+    return value

@@ -1,0 +1,185 @@
+"""Word similarity: do the cosines of word pairs rise and fall with what people judged?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.embeddings import Embeddings
+from embedcli.evaluation.folded import FoldedWords
+from embedcli.evaluation.protocols import Protocol
+
+__all__ = ["Pair", "SimilarityReport", "pearson", "score_similarity", "spearman"]
+
+Doubles = NDArray[np.float64]
+
+Pair = tuple[str, str, float]
+
+_LEVEL = 0.95
+_CELLS = 1 << 22  # (resample, pair) cells at once: 32 MiB of float64
+
+
+@dataclass(frozen=True)
+class SimilarityReport:
+    """The score of one model on one similarity file. A correlation that is undefined is None.
+
+    Attributes:
+        path: the file.
+        protocol: the rules.
+        total: pairs in the file.
+        covered: pairs with both words known.
+        spearman: rank correlation over the covered pairs, ties averaged.
+        pearson: linear correlation over the covered pairs.
+        spearman_of_all: rank correlation over all pairs, with cosine 0 where a word is unknown.
+        pearson_of_all: linear correlation, the same way.
+        interval: where 95 % of the rank correlations of resampled pairs lie, for the correlation
+            that the protocol scores by (`score`).
+        resamples: how many resamples `interval` comes from.
+        searched: how many words could be found.
+    """
+
+    path: str
+    protocol: Protocol
+    total: int
+    covered: int
+    spearman: float | None
+    pearson: float | None
+    spearman_of_all: float | None
+    pearson_of_all: float | None
+    interval: tuple[float, float] | None
+    resamples: int
+    searched: int
+    kind: str = field(default="similarity", init=False)
+
+    @property
+    def score(self) -> float | None:
+        """What is compared with a threshold: 100 x Spearman's rho under the protocol, or None."""
+        rho = self.spearman if self.protocol.oov == "skip" else self.spearman_of_all
+        return None if rho is None else 100 * rho
+
+
+def score_similarity(
+    embeddings: Embeddings,
+    path: str,
+    pairs: Sequence[Pair],
+    protocol: Protocol,
+    *,
+    resamples: int = 1000,
+    seed: int = 1,
+) -> SimilarityReport:
+    """Score the `pairs` read from `path` under `protocol`.
+
+    Args:
+        embeddings: the model.
+        path: where the pairs come from, for the report.
+        pairs: word, word, human score.
+        protocol: the rules.
+        resamples: how many bootstrap resamples the interval is made from; 0 for no interval.
+        seed: of the resampling; the same seed gives the same interval.
+    """
+    words = FoldedWords.of(embeddings, protocol.similarity_words, protocol.fold)
+    human = np.array([score for _, _, score in pairs])
+    found = [(words.get(first), words.get(second)) for first, second, _ in pairs]
+    known = np.array([None not in ids for ids in found], np.bool_)
+    ids = np.array([pair for pair in found if None not in pair], np.int64).reshape(-1, 2)
+    cosine = np.zeros(len(pairs))
+    cosine[known] = (words.units(ids[:, 0]) * words.units(ids[:, 1])).sum(axis=1)
+    seen = (human[known], cosine[known])
+    everything = (human, cosine) if known.any() else seen
+    scored = seen if protocol.oov == "skip" else everything
+    return SimilarityReport(
+        path,
+        protocol,
+        total=len(pairs),
+        covered=len(ids),
+        spearman=spearman(*seen),
+        pearson=pearson(*seen),
+        spearman_of_all=spearman(*everything),
+        pearson_of_all=pearson(*everything),
+        interval=bootstrap_interval(*scored, resamples=resamples, seed=seed),
+        resamples=resamples,
+        searched=len(words.embeddings),
+    )
+
+
+def pearson(x: Doubles, y: Doubles) -> float | None:
+    """Linear correlation of two float64 (n,); None with fewer than two pairs or a constant."""
+    if len(x) < 2:
+        return None
+    weights = np.ones((1, len(x)))
+    value = float(_correlation(x[None], y[None], weights)[0])
+    return None if np.isnan(value) else value
+
+
+def spearman(x: Doubles, y: Doubles) -> float | None:
+    """Rank correlation, ties averaged; None with fewer than two pairs or a constant."""
+    if len(x) < 2:
+        return None
+    weights = np.ones((1, len(x)))
+    value = float(_correlation(_ranks(x, weights), _ranks(y, weights), weights)[0])
+    return None if np.isnan(value) else value
+
+
+def bootstrap_interval(
+    x: Doubles, y: Doubles, *, resamples: int, seed: int
+) -> tuple[float, float] | None:
+    """The middle 95 % of Spearman's rho over `resamples` resamples of the pairs.
+
+    A resample draws n pairs with replacement; here it is the number of times each pair was drawn,
+    so that ranks come from cumulated counts and nothing is sorted again. Resamples without a
+    correlation (one pair drawn n times) are left out; None where there is no other.
+    """
+    if spearman(x, y) is None or resamples == 0:
+        return None
+    generator = np.random.default_rng(seed)
+    n = len(x)
+    rho: list[Doubles] = []
+    step = max(1, _CELLS // n)
+    for start in range(0, resamples, step):
+        times = min(step, resamples - start)
+        drawn = generator.multinomial(n, np.full(n, 1 / n), size=times).astype(np.float64)
+        rho.append(_correlation(_ranks(x, drawn), _ranks(y, drawn), drawn))
+    defined = np.concatenate(rho)
+    defined = defined[~np.isnan(defined)]
+    if not len(defined):
+        return None
+    tail = (1 - _LEVEL) / 2
+    low, high = np.quantile(defined, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def _ranks(values: Doubles, weights: Doubles) -> Doubles:
+    """Ranks from 1 of float64 (n,), ties averaged, value i being there weights[r, i] times: (R, n).
+
+    A value's rank is the number of smaller ones, plus the middle of its own ties.
+    """
+    order = np.argsort(values, kind="stable")
+    in_order = values[order]
+    starts = np.flatnonzero(np.concatenate([[True], in_order[1:] != in_order[:-1]]))
+    ties = np.add.reduceat(weights[:, order], starts, axis=1)
+    rank = np.cumsum(ties, axis=1) - (ties - 1) / 2
+    group = np.empty(len(values), np.int64)
+    group[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(values)))
+    return rank[:, group]
+
+
+def _correlation(x: Doubles, y: Doubles, weights: Doubles) -> Doubles:
+    """Weighted linear correlation along axis 1 of (R, n); NaN where either side is constant."""
+    n = weights.sum(axis=1, keepdims=True)
+    dx = x - (weights * x).sum(axis=1, keepdims=True) / n
+    dy = y - (weights * y).sum(axis=1, keepdims=True) / n
+    xx, yy, xy = ((weights * a * b).sum(axis=1) for a, b in ((dx, dx), (dy, dy), (dx, dy)))
+    flat = _constant(x, weights) | _constant(y, weights)
+    value = np.divide(xy, np.sqrt(xx) * np.sqrt(yy), out=np.full(len(xx), np.nan), where=~flat)
+    return np.clip(value, -1.0, 1.0)
+
+
+def _constant(x: Doubles, weights: Doubles) -> NDArray[np.bool_]:
+    """Whether all values that are there at all are the same."""
+    there = weights > 0
+    low = np.where(there, x, np.inf).min(axis=1)
+    high = np.where(there, x, -np.inf).max(axis=1)
+    return low == high

@@ -1,0 +1,221 @@
+"""Nearest neighbours: the exact top k by cosine among V vectors, in blocks.
+
+Candidates are found in float32 with matrix products over blocks of rows, keeping every row whose
+score lies within the rounding error of the k-th best; the few that remain are scored again in
+float64. So the answer is the exact one, ties and all, and is the same whether a query is asked
+alone or among a thousand others.
+
+Words are not known here (`lookup.py`), and nothing is approximate: no index is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.errors import InputError
+
+__all__ = ["cosines", "nearest", "unit_rows"]
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+_SCORES = 1 << 22  # scores held at once: 16 MiB, about what a third-level cache gives one process
+_QUERIES = 1024  # queries multiplied at once
+_PAIRS = 1 << 13  # (query, row) pairs scored in float64 at once
+_NO_FLOOR = -2.0  # below every cosine, above the -inf that marks an excluded row
+
+
+def nearest(
+    vectors: Floats,
+    norms: Floats,
+    queries: NDArray[np.floating],
+    k: int,
+    *,
+    excluded: Sequence[Sequence[int]] | None = None,
+    restrict: int | None = None,
+) -> tuple[Ids, Doubles]:
+    """Find the `k` rows of `vectors` with the highest cosine to each query.
+
+    Args:
+        vectors: float32 (V, D), perhaps a memory map, perhaps with padded rows.
+        norms: float32 (V,), their Euclidean norms.
+        queries: (Q, D), of any length; they need not be unit vectors.
+        k: how many neighbours a query gets, at most.
+        excluded: for each query the ids that must not be answered.
+        restrict: search the first `restrict` rows only.
+
+    Returns:
+        ids, int64 (Q, k), best first, equal cosines by lower id; and cosines, float64 (Q, k), in
+        [-1, 1]. A zero vector has cosine 0 to everything. Where fewer than `k` rows can be
+        answered, the rest of a line is id -1 with cosine 0.
+
+    Raises:
+        InputError: a vector is not finite.
+    """
+    n_rows = len(vectors) if restrict is None else min(restrict, len(vectors))
+    search = _Search(vectors[:n_rows], norms[:n_rows], np.asarray(queries, np.float64), k)
+    banned = _Banned(excluded or ())
+    n_block = int(np.clip(_SCORES // max(1, min(_QUERIES, len(queries))), 1 << 10, 1 << 14))
+    for start in range(0, n_rows if k > 0 else 0, n_block):
+        stop = min(start + n_block, n_rows)
+        for first in range(0, len(queries), _QUERIES):
+            scores = search.scores(first, start, stop)
+            banned.strike(scores, first, start)
+            search.offer(scores, first, start)
+    return search.result()
+
+
+def cosines(vectors: Floats, norms: Floats, queries: NDArray[np.floating]) -> Floats:
+    """Cosines of every query with every row: float32 (Q, V), for the sums that need all of them.
+
+    Args:
+        vectors: float32 (V, D).
+        norms: float32 (V,), their Euclidean norms.
+        queries: (Q, D); a zero query or row has cosine 0.
+
+    Raises:
+        InputError: a vector is not finite.
+    """
+    scores = unit_rows(queries).astype(np.float32) @ vectors.T
+    scores *= _inverse(norms)
+    return scores
+
+
+def unit_rows(rows: NDArray[np.floating]) -> Doubles:
+    """Scale the rows of (n, D) to length 1 in float64; zero rows stay zero."""
+    rows = np.asarray(rows, np.float64)
+    norms = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+
+
+class _Search:
+    """The state of one search: queries, and the pool of candidates still in the running."""
+
+    def __init__(self, vectors: Floats, norms: Floats, queries: Doubles, k: int) -> None:
+        self.vectors = vectors
+        self.inverse = _inverse(norms)
+        self.units = unit_rows(queries)
+        if not np.isfinite(self.units).all():
+            raise InputError("a query vector is not finite: cosines with it are undefined")
+        self.units32 = self.units.astype(np.float32)
+        self.k = k
+        # A float32 sum of D products of unit vectors is off by at most D * 2^-24; twice that, as
+        # both the candidate and the k-th best may be off, and a little for scaling to unit length.
+        self.margin = np.float32(2 * (vectors.shape[1] + 8) * 2.0**-24)
+        self.floors = np.full(len(queries), _NO_FLOOR, np.float32)
+        self.pool_limit = max(1 << 16, 8 * k * len(queries))
+        self.pool: list[tuple[Ids, Ids, Floats]] = []
+        self.pooled = 0
+        self.buffer = np.empty(0, np.float32)
+
+    def scores(self, first: int, start: int, stop: int) -> Floats:
+        """Cosines of up to `_QUERIES` queries from `first` with rows `start` to `stop`."""
+        units = self.units32[first : first + _QUERIES]
+        size = len(units) * (stop - start)
+        if len(self.buffer) < size:
+            self.buffer = np.empty(size, np.float32)
+        scores = self.buffer[:size].reshape(len(units), stop - start)
+        np.matmul(units, self.vectors[start:stop].T, out=scores)
+        scores *= self.inverse[start:stop]
+        return scores
+
+    def offer(self, scores: Floats, first: int, start: int) -> None:
+        """Pool the scores that may be among the k best of their query."""
+        floors = self.floors[first : first + len(scores)]
+        n_columns = scores.shape[1]
+        if floors[0] == _NO_FLOOR and self.k <= n_columns:
+            kth = np.partition(scores, n_columns - self.k, axis=1)[:, n_columns - self.k]
+            np.maximum(floors, kth - self.margin, out=floors)
+        rows = np.flatnonzero(scores.max(axis=1) >= floors)
+        if not len(rows):
+            return
+        found = np.flatnonzero(scores[rows] >= floors[rows, None])
+        rows, columns = rows[found // n_columns], found % n_columns
+        self.pool.append((rows + first, columns + start, scores[rows, columns]))
+        self.pooled += len(rows)
+        if self.pooled > self.pool_limit:
+            self._shrink()
+
+    def result(self) -> tuple[Ids, Doubles]:
+        """Score what is left in float64 and lay it out as (Q, k)."""
+        queries, ids, exact = self._best()
+        rank = _rank_within(queries)
+        all_ids = np.full((len(self.units), self.k), -1, np.int64)
+        all_cosines = np.zeros((len(self.units), self.k))
+        all_ids[queries, rank] = ids
+        all_cosines[queries, rank] = exact
+        return all_ids, all_cosines
+
+    def _merged(self) -> tuple[Ids, Ids, Floats]:
+        if not self.pool:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+        queries, ids, scores = (np.concatenate(parts) for parts in zip(*self.pool, strict=True))
+        return queries, ids, scores
+
+    def _shrink(self) -> None:
+        """Raise the floors to what the pool has shown, and drop what lies below them."""
+        queries, ids, scores = self._merged()
+        order = np.lexsort((-scores, queries))
+        queries, ids, scores = queries[order], ids[order], scores[order]
+        kth = _rank_within(queries) == self.k - 1
+        np.maximum.at(self.floors, queries[kth], scores[kth] - self.margin)
+        keep = scores >= self.floors[queries]
+        self.pool = [(queries[keep], ids[keep], scores[keep])]
+        self.pooled = int(keep.sum())
+        if self.pooled > self.pool_limit // 2:  # a crowd of ties: only exact scores part it
+            queries, ids, exact = self._best()
+            self.pool = [(queries, ids, exact.astype(np.float32))]
+            self.pooled = len(ids)
+
+    def _best(self) -> tuple[Ids, Ids, Doubles]:
+        """The pool's k best of each query by exact cosine, then id; sorted so."""
+        queries, ids, _ = self._merged()
+        exact = self._exact(queries, ids)
+        order = np.lexsort((ids, -exact, queries))
+        order = order[_rank_within(queries[order]) < self.k]
+        return queries[order], ids[order], exact[order]
+
+    def _exact(self, queries: Ids, ids: Ids) -> Doubles:
+        exact = np.empty(len(ids))
+        for start in range(0, len(ids), _PAIRS):
+            part = slice(start, start + _PAIRS)
+            rows = unit_rows(self.vectors[ids[part]])
+            exact[part] = (rows * self.units[queries[part]]).sum(axis=1)
+        exact[self.inverse[ids] == 0] = 0.0
+        return np.clip(exact, -1.0, 1.0, out=exact)
+
+
+class _Banned:
+    """The excluded (query, id) pairs, sorted by id so that each block finds its own."""
+
+    def __init__(self, excluded: Sequence[Sequence[int]]) -> None:
+        pairs = [(i, query) for query, ids in enumerate(excluded) for i in ids]
+        table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+        self.ids, self.queries = table[:, 0], table[:, 1]
+
+    def strike(self, scores: Floats, first: int, start: int) -> None:
+        """Put -inf where the block of scores, from query `first` and row `start`, is excluded."""
+        low, high = np.searchsorted(self.ids, (start, start + scores.shape[1]))
+        queries = self.queries[low:high] - first
+        mine = (queries >= 0) & (queries < len(scores))
+        scores[queries[mine], self.ids[low:high][mine] - start] = -np.inf
+
+
+def _inverse(norms: Floats) -> Floats:
+    """1 / norm, and 0 for zero vectors."""
+    finite = np.isfinite(norms)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise InputError(f"vector {row} (from 0) has norm {norms[row]}: its numbers are not finite")
+    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def _rank_within(groups: Ids) -> Ids:
+    """0, 1, 2, ... within each run of equal numbers in sorted `groups`."""
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    lengths = np.diff(starts, append=len(groups))
+    return np.arange(len(groups)) - np.repeat(starts, lengths)
