@@ -1,0 +1,58 @@
+"""embed: train, look up and score word and item embeddings.
+
+The public API; what it offers is imported when first used, so that `import embedcli` costs nothing
+and never loads Numba::
+
+    import embedcli
+
+    embeddings = embedcli.train(["corpus.txt"], embedcli.TrainConfig(dim=200))
+    embedcli.save(embeddings, "model.safetensors")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from embedcli.config import TrainConfig
+    from embedcli.embeddings import Embeddings
+    from embedcli.errors import EmbedError
+    from embedcli.evaluation import evaluate
+    from embedcli.formats import load, save
+    from embedcli.training.trainer import train
+    from embedcli.vocabulary import Vocabulary
+
+__all__ = [
+    "EmbedError",
+    "Embeddings",
+    "TrainConfig",
+    "Vocabulary",
+    "evaluate",
+    "load",
+    "save",
+    "train",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "EmbedError": "embedcli.errors",
+    "Embeddings": "embedcli.embeddings",
+    "TrainConfig": "embedcli.config",
+    "Vocabulary": "embedcli.vocabulary",
+    "evaluate": "embedcli.evaluation",
+    "load": "embedcli.formats",
+    "save": "embedcli.formats",
+    "train": "embedcli.training.trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'embedcli' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,223 @@
+"""The `embed` command: finds the subcommand, and turns whatever happens into an exit code.
+
+A subcommand is imported when it is called, so that `embed --help` answers before NumPy could have
+been loaded. This is the only place that knows exit codes, signals and tracebacks:
+
+    0 done, or the reader of stdout has gone    4 not enough memory or disk
+    1 a threshold was missed, or a fault        5 output cannot be written
+      of embed itself                           6 training produced nothing usable
+    2 usage or configuration                    7 somebody else writes the same output
+    3 input that cannot be used                 129, 130, 143 SIGHUP, Ctrl-C, SIGTERM
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+import click
+from click.shell_completion import CompletionItem, shell_complete
+
+from embedcli import __version__
+from embedcli.cli.options import verbosity_options
+from embedcli.cli.output import DataStream, Verbosity, discard, report_error, talk, warn
+from embedcli.errors import EmbedError
+
+__all__ = ["COMMANDS", "embed", "main"]
+
+# name: what it does. The command is `command` in the module embedcli.cli.<name>.
+COMMANDS = {
+    "train": "Train embeddings from text.",
+    "neighbors": "Show the words nearest to a word.",
+    "analogy": "Answer: A is to B as C is to what?",
+    "evaluate": "Score embeddings by analogies and word similarities.",
+    "export": "Convert embeddings between file formats.",
+    "info": "Say what a model is and how it was made.",
+    "vocab": "Count the words of a text.",
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived. Not an Exception, so that nothing catches it but `finally`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command; None where there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"embedcli.cli.{cmd_name}").command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"embedcli.cli.{cmd_name}.command is no click command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may have been meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], COMMANDS, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete command names from the table, without importing any."""
+        found = [
+            CompletionItem(name, help=text)
+            for name, text in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="embed COMMAND --help tells more. Durations are 90s, 10m or 2h; sizes 500M or 2G.",
+)
+@click.version_option(__version__, prog_name="embed", message="%(prog)s %(version)s")
+@verbosity_options
+def embed() -> None:
+    """Train word and item embeddings, look them up, score them, convert them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `embed` with `argv` (default: the process's arguments) and return the exit code."""
+    level = Verbosity()
+    try:
+        _prepare_streams()
+        _prepare_signals()
+        warnings.showwarning = _show_warning
+        code = _run(list(sys.argv[1:] if argv is None else argv), level)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
+        return 0
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        _let_signals_kill()
+        code = _report(error, level)
+        _hand_out_the_rest()
+    return code
+
+
+def _run(args: list[str], level: Verbosity) -> int:
+    instruction = os.environ.get("_EMBED_COMPLETE")
+    if instruction:
+        return shell_complete(embed, {}, "embed", "_EMBED_COMPLETE", instruction)
+    try:
+        with embed.make_context("embed", args, obj=level) as context:
+            embed.invoke(context)
+    except click.exceptions.Exit as done:  # --help, --version and ctx.exit()
+        return done.exit_code
+    return 0
+
+
+def _prepare_streams() -> None:
+    """Make all three standard streams exist, and data UTF-8 whatever the locale.
+
+    Started with `2>&-`, the first file a program opens becomes its stderr, and messages land in the
+    middle of a model. /dev/null takes the free number, opened the wrong way round for stdin and
+    stdout, so that reading or writing there still fails as it should.
+    """
+    for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 (open until the end)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+    stdout = open(1, "wb", closefd=False)  # noqa: SIM115
+    sys.stdout = DataStream(
+        stdout, encoding="utf-8", errors="surrogateescape", line_buffering=stdout.isatty()
+    )
+
+
+def _prepare_signals() -> None:
+    """Let SIGTERM and SIGHUP raise, so that `finally` blocks run; under nohup, leave them be."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise_terminated)
+
+
+def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated(number)
+
+
+def _let_signals_kill() -> None:
+    """Nothing is left to clean up: a second signal may end the process where it stands."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _show_warning(message: Warning | str, *where: object, **more: object) -> None:
+    """Libraries' warnings in our form: one line on stderr, silent under -q."""
+    warn(" ".join(str(message).split()))
+
+
+def _hand_out_the_rest() -> None:
+    """Flush what was printed before an error; that error is what the exit code tells of."""
+    try:
+        sys.stdout.flush()
+    except (OSError, EmbedError):
+        discard(sys.stdout)
+
+
+def _report(error: BaseException, level: Verbosity) -> int:
+    """Say what happened on one line, and return the exit code that stands for it."""
+    if level.verbose >= 2:
+        traceback.print_exception(error)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        talk(error.format_message())
+        return 2
+    code, message = _verdict(error)
+    report_error(message)
+    return code
+
+
+def _verdict(error: BaseException) -> tuple[int, str]:
+    match error:
+        case EmbedError():
+            return error.exit_code, str(error)
+        case KeyboardInterrupt() | click.Abort():
+            return 130, "interrupted"
+        case Terminated():
+            return 128 + error.number, f"ended by {signal.Signals(error.number).name}"
+        case click.UsageError():
+            path = error.ctx.command_path if error.ctx else "embed"
+            return 2, f"{error.format_message()} (see {path} --help)"
+        case click.ClickException():
+            return error.exit_code, error.format_message()
+        case MemoryError():
+            return 4, f"not enough memory: {error}".removesuffix(": ")
+        case _:
+            what = f"{type(error).__name__}: {error}"
+            return 1, f"unforeseen {what} (-vv shows where; please report it)"

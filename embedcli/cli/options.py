@@ -1,0 +1,148 @@
+"""Options that several commands share, and the options that make a `TrainConfig`."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from embedcli.cli.output import Verbosity, warn
+from embedcli.config import TrainConfig, load_config, settings
+from embedcli.settings import Setting, Value
+
+__all__ = ["json_option", "model_option", "train_options", "verbosity_options"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+model_option = click.option(
+    "-m",
+    "--model",
+    default="model.safetensors",
+    show_default=True,
+    envvar="EMBED_MODEL",
+    metavar="MODEL",
+    help="Any file of vectors that embed reads; EMBED_MODEL sets another default.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def verbosity_options(function: _Function) -> _Function:
+    """Add `-q` and `-v`; `output.py` obeys them, and the function never sees them."""
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Only errors."
+    )
+    verbose = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=_verbose,
+        help="Say more; -vv most.",
+    )
+    return quiet(verbose(function))
+
+
+def _quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Verbosity).quiet = True
+
+
+def _verbose(context: click.Context, parameter: click.Parameter, value: int) -> None:
+    context.ensure_object(Verbosity).verbose += value
+
+
+def train_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every field of `TrainConfig`, and `--config`.
+
+    The function is called with `config`, a TrainConfig put together so that a flag wins over an
+    EMBED_TRAIN_... variable, that over the file of `--config`, that over the default.
+    """
+
+    @functools.wraps(function)
+    def with_config(*args: Any, config_file: str | None, **options: Any) -> Any:
+        chosen = load_config(config_file) if config_file else {}
+        given = {name: options.pop(name) for name in settings()}
+        chosen |= {name: value for name, value in given.items() if value is not None}
+        _warn_of_unknown_variables(click.get_current_context())
+        return function(*args, config=TrainConfig(**chosen), **options)  # type: ignore[arg-type]
+
+    decorated: Callable[..., Any] = click.option(
+        "--config",
+        "config_file",
+        metavar="FILE.yaml",
+        envvar="EMBED_TRAIN_CONFIG",
+        help="Take settings from this file; flags and EMBED_TRAIN_... variables win over it.",
+    )(with_config)
+    for name, setting in reversed(settings().items()):
+        decorated = _option(name, setting)(decorated)
+    return decorated
+
+
+class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """Reads a flag or variable by the rule that also reads configuration files."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.name = setting.kind
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What `--help` shows for the value."""
+        names = {"integer": "N", "number": "X"}
+        return names.get(self.setting.kind) or f"[{'|'.join(self.setting.choices)}]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Value:
+        """The value; a ConfigError names the flag or the variable it came from."""
+        place = "value"
+        if param is not None and ctx is not None:
+            source = ctx.get_parameter_source(param.name or "")
+            from_variable = source is click.core.ParameterSource.ENVIRONMENT
+            place = str(param.envvar) if from_variable else param.opts[0]
+        return self.setting.parse(place, value) if isinstance(value, str) else value
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The choices that begin with what is typed."""
+        return [CompletionItem(c) for c in self.setting.choices if c.startswith(incomplete)]
+
+
+def _option(name: str, setting: Setting) -> Callable[[_Function], _Function]:
+    """The click option for one setting; None means that it was not given."""
+    flag = f"--{name.replace('_', '-')}"
+    variable = f"EMBED_TRAIN_{name.upper()}"
+    text = f"{setting.help}  [{_default_and_range(name, setting)}]"
+    if setting.kind == "switch":
+        both = f"{flag}/--no-{flag[2:]}"
+        return click.option(both, name, default=None, envvar=variable, help=text)
+    return click.option(flag, name, type=SettingType(setting), envvar=variable, help=text)
+
+
+def _default_and_range(name: str, setting: Setting) -> str:
+    default: Value = getattr(TrainConfig, name)
+    if isinstance(default, bool):
+        return f"default: {'yes' if default else 'no'}"
+    shown = setting.automatic if default is None else str(default)
+    if setting.kind == "choice":
+        return f"default: {shown}"
+    return (
+        f"default: {shown}; {'above ' if setting.open_low else ''}{setting.low} to {setting.high}"
+    )
+
+
+def _warn_of_unknown_variables(context: click.Context) -> None:
+    """A misspelt EMBED_TRAIN_DIMM would otherwise do nothing, without a word."""
+    prefix = "EMBED_TRAIN_"
+    known = {str(param.envvar) for param in context.command.params if param.envvar}
+    for variable in sorted(os.environ):
+        if variable.startswith(prefix) and variable not in known:
+            close = get_close_matches(variable, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            warn(f"the environment variable {variable} means nothing to embed{hint}")

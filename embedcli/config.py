@@ -1,0 +1,235 @@
+"""The settings of a training run: a frozen dataclass, and the YAML files that fill it.
+
+A configuration file is one flat mapping of the names below (`min_count: 5`; `min-count` is the same
+key). It is read from YAML's event stream and never built into objects: there is nothing an alias
+could expand, nothing a tag could construct and nothing to recurse into, and every value is parsed
+from the characters as written (`settings.py`).
+
+Where several sources set the same thing, a flag wins over an environment variable, that over the
+file, that over the default; `cli/options.py` does the merging.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from embedcli.errors import ConfigError
+from embedcli.settings import Setting, Value, shorten
+
+if TYPE_CHECKING:
+    import yaml
+
+__all__ = ["DEFAULT_LR", "TrainConfig", "dump_config", "load_config", "settings"]
+
+# The learning rate for each architecture where none is given.
+DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.05}
+
+_MAX_FILE_BYTES = 1 << 20
+
+
+def _integer(default: int | None, low: int, high: int, help: str, automatic: str = "") -> Any:  # noqa: A002 (the word for it)
+    rule = Setting("integer", help, low, high, automatic=automatic)
+    return field(default=default, metadata={"setting": rule})
+
+
+def _number(default: float | None, low: float, high: float, help: str, **more: Any) -> Any:  # noqa: A002
+    return field(default=default, metadata={"setting": Setting("number", help, low, high, **more)})
+
+
+def _switch(default: bool, help: str) -> Any:  # noqa: A002
+    return field(default=default, metadata={"setting": Setting("switch", help)})
+
+
+def _choice(default: str, choices: tuple[str, ...], help: str) -> Any:  # noqa: A002
+    return field(default=default, metadata={"setting": Setting("choice", help, choices=choices)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides what a training run computes, apart from the corpus.
+
+    Every value is checked when the object is made; NumPy's scalars become plain Python numbers.
+
+    Raises:
+        ConfigError: a value of the wrong type or out of range; one line names it and the range.
+    """
+
+    arch: Literal["skipgram", "cbow"] = _choice(
+        "skipgram", ("skipgram", "cbow"), "Predict the context from the word, or the word from it."
+    )
+    dim: int = _integer(100, 1, 4096, "Components of a vector.")
+    window: int = _integer(5, 1, 100, "Words of context on each side, at most.")
+    negative: int = _integer(5, 1, 64, "Negative samples for each positive one.")
+    epochs: int = _integer(5, 1, 1000, "Passes over the corpus.")
+    lr: float | None = _number(
+        None,
+        0,
+        10,
+        "Learning rate at the start; it falls linearly to --min-lr.",
+        open_low=True,
+        automatic=", ".join(f"{rate} for {arch}" for arch, rate in DEFAULT_LR.items()),
+    )
+    min_lr: float = _number(1e-4, 0, 10, "Learning rate at the end, not above --lr.")
+    min_count: int = _integer(5, 1, 2**31 - 1, "Leave out words that occur less often.")
+    max_vocab: int | None = _integer(
+        None, 1, 2**31 - 1, "Keep only the N most frequent words.", automatic="all"
+    )
+    sample: float = _number(
+        1e-4, 0, 1, "Subsample words more frequent than this share of the text; 0 keeps all."
+    )
+    ns_exponent: float = _number(
+        0.75, -5, 5, "Negatives are drawn in proportion to count ** exponent."
+    )
+    shrink_window: bool = _switch(True, "Draw each word's window from 1 to --window.")
+    cbow_gradient: Literal["whole", "divided"] = _choice(
+        "whole",
+        ("whole", "divided"),
+        "CBOW: give each context word all of the gradient, or a share.",
+    )
+    threads: int | None = _integer(
+        None, 1, 1024, "Threads to train with.", automatic="the cores this process may use"
+    )
+    seed: int = _integer(1, 0, 2**63 - 1, "Seed; one thread and one seed give the same bytes.")
+    lowercase: bool = _switch(False, "Lower-case the text.")
+    recursive: bool = _switch(False, "Read directories with all that is below them.")
+    output_vectors: bool = _switch(True, "Keep the output vectors too (syn1neg).")
+
+    def __post_init__(self) -> None:
+        for name, setting in settings().items():
+            object.__setattr__(self, name, setting.check(name, getattr(self, name)))
+        if self.min_lr > self.starting_lr:
+            raise ConfigError(
+                f"min_lr is {self.min_lr}, but must not be above lr, which is {self.starting_lr}"
+            )
+
+    @property
+    def starting_lr(self) -> float:
+        """The learning rate at the start: `lr`, or the default of the architecture."""
+        return DEFAULT_LR[self.arch] if self.lr is None else self.lr
+
+    def resolve(self) -> TrainConfig:
+        """The same settings with nothing left to the machine: `lr` and `threads` are numbers."""
+        threads = self.threads or min(1024, _usable_cores())
+        return replace(self, lr=self.starting_lr, threads=threads)
+
+    def as_dict(self) -> dict[str, Value]:
+        """The settings by name, in the order of the class; plain Python values."""
+        return asdict(self)
+
+
+def settings() -> dict[str, Setting]:
+    """The rule of every setting of `TrainConfig` by name, in order."""
+    return {item.name: item.metadata["setting"] for item in fields(TrainConfig)}
+
+
+def _usable_cores() -> int:
+    """The cores this process may run on, which in a container or under taskset are not all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def load_config(path: str | os.PathLike[str]) -> dict[str, Value]:
+    """The settings that the YAML file `path` gives, checked; the others are absent.
+
+    Raises:
+        ConfigError: the file cannot be read, is not one flat YAML mapping, or holds a key or value
+            that does not exist; the message names the file and the line.
+    """
+    import yaml
+
+    found: dict[str, Value] = {}
+    rules = settings()
+    try:
+        for key, value in _pairs(yaml.parse(_read(path), Loader=yaml.SafeLoader), path):
+            name = key.value.replace("-", "_")
+            place = _place(path, key)
+            if name not in rules:
+                raise ConfigError(f"{place}unknown key {shorten(key.value)}{_closest(name, rules)}")
+            if name in found:
+                raise ConfigError(f"{place}{name} is given twice; keep one of the lines")
+            found[name] = _value(place, name, rules[name], value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{os.fspath(path)}: not YAML: {_one_line(error)}") from error
+    return found
+
+
+def dump_config(config: TrainConfig) -> str:
+    """YAML that `load_config` reads back to the same settings."""
+    import yaml
+
+    return yaml.safe_dump(config.as_dict(), sort_keys=False)
+
+
+def _read(path: str | os.PathLike[str]) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_FILE_BYTES:
+        raise ConfigError(f"{os.fspath(path)}: over 1 MiB; a configuration holds a few lines")
+    if b"\0" in data:
+        raise ConfigError(f"{os.fspath(path)}: byte {data.index(0)} is NUL; expected UTF-8 text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{os.fspath(path)}: byte {error.start} is not UTF-8") from error
+
+
+def _pairs(
+    events: Iterator[yaml.Event], path: str | os.PathLike[str]
+) -> Iterator[tuple[yaml.ScalarEvent, yaml.ScalarEvent]]:
+    """The keys and values of one flat mapping; anything else in the stream is refused."""
+    import yaml
+
+    depth = 0
+    key: yaml.ScalarEvent | None = None
+    for event in events:
+        if getattr(event, "anchor", None) is not None:
+            raise ConfigError(f"{_place(path, event)}anchors and aliases are not read")
+        if getattr(event, "tag", None) is not None or getattr(event, "tags", None):
+            raise ConfigError(f"{_place(path, event)}tags are not read; write the plain value")
+        if isinstance(event, yaml.MappingStartEvent) and depth == 0:
+            depth = 1
+        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            raise ConfigError(f"{_place(path, event)}expected `name: value` lines, found nesting")
+        elif isinstance(event, yaml.MappingEndEvent):
+            depth = 2  # a second document would begin after it
+        elif isinstance(event, yaml.ScalarEvent):
+            if depth != 1 and event.value:
+                raise ConfigError(f"{_place(path, event)}expected `name: value` lines")
+            if key is None:
+                key = event
+            else:
+                yield key, event
+                key = None
+
+
+def _value(place: str, name: str, rule: Setting, scalar: yaml.ScalarEvent) -> Value:
+    if scalar.style in ("'", '"') and rule.kind != "choice":
+        raise ConfigError(
+            f"{place}{name} is the text {shorten(scalar.value)}, but must be {rule.range}; "
+            "write it without quotes"
+        )
+    return rule.parse(f"{place}{name}", scalar.value)
+
+
+def _place(path: str | os.PathLike[str], event: yaml.Event) -> str:
+    mark = event.start_mark
+    return f"{os.fspath(path)}: line {mark.line + 1 if mark else '?'}: "
+
+
+def _closest(name: str, known: Mapping[str, object]) -> str:
+    close = get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]}?" if close else f"; the keys are {', '.join(known)}"
+
+
+def _one_line(error: Exception) -> str:
+    """What PyYAML says over several indented lines, as one."""
+    return " ".join(str(error).replace('in "<unicode string>", ', "at ").split())

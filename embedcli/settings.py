@@ -1,0 +1,121 @@
+"""What one setting may be: its kind, its range and how it is written.
+
+The same rule reads a flag, an environment variable and a line of a configuration file, and checks
+what a Python program passes, so that all four agree and fail with the same words. Which settings
+exist is said in `config.py`.
+
+YAML 1.1 would read `1e-3` as text, `0123` as 83, `1_0` as 10, `1:30` as 90 and `.nan` as a number;
+so nothing here trusts a YAML reader's guess: `Setting.parse` takes the characters as written.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from embedcli.errors import ConfigError
+
+__all__ = ["Setting", "Value", "shorten"]
+
+Value = int | float | bool | str | None
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
+_NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
+_SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_NOTHING = ("", "~", "null", "none", "auto")
+
+
+def shorten(value: object, limit: int = 40) -> str:
+    """`value` as an error message shows it: its repr, cut to `limit` characters."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: what it means and what it may be.
+
+    Attributes:
+        kind: ``"integer"``, ``"number"``, ``"switch"`` (true or false) or ``"choice"``.
+        help: one sentence for `--help`.
+        low, high: the range, both ends allowed (integers and numbers).
+        open_low: `low` itself is not allowed.
+        choices: the allowed words (choices).
+        automatic: what None means ("one per core"), or "" where None is not allowed.
+    """
+
+    kind: Literal["integer", "number", "switch", "choice"]
+    help: str
+    low: float = 0
+    high: float = 0
+    open_low: bool = False
+    choices: tuple[str, ...] = ()
+    automatic: str = ""
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words."""
+        if self.kind == "switch":
+            return "true or false"
+        if self.kind == "choice":
+            return " or ".join(self.choices)
+        kind = "an integer" if self.kind == "integer" else "a number"
+        if self.open_low:
+            return f"{kind} above {self.low}, at most {self.high}"
+        return f"{kind} from {self.low} to {self.high}"
+
+    def parse(self, name: str, text: str) -> Value:
+        """The value written as `text`.
+
+        Raises:
+            ConfigError: `text` is no such value or out of range; the message begins with `name`.
+        """
+        if self.automatic and text.lower() in _NOTHING:
+            return None
+        if self.kind == "switch" and text.lower() in _SWITCH:
+            return _SWITCH[text.lower()]
+        if self.kind == "integer" and _INTEGER.fullmatch(text):
+            return self.check(name, int(text))
+        if self.kind == "number" and _NUMBER.fullmatch(text):
+            return self.check(name, float(text))
+        if self.kind == "choice":
+            return self.check(name, text)
+        raise self._refusal(name, text)
+
+    def check(self, name: str, value: Any) -> Value:
+        """`value` as the plain Python type of this setting.
+
+        Raises:
+            ConfigError: it is of another type, not finite or out of range.
+        """
+        if value is None and self.automatic:
+            return None
+        if self.kind == "switch" and isinstance(value, bool):
+            return value
+        if self.kind == "choice" and isinstance(value, str) and value in self.choices:
+            return value
+        if self.kind in ("integer", "number"):
+            number = self._number(value)
+            if number is not None and self._in_range(number):
+                return number
+        raise self._refusal(name, value)
+
+    def _number(self, value: Any) -> int | float | None:
+        """`value` as int or float (NumPy's scalars too), or None where it is neither."""
+        if isinstance(value, (bool, str, bytes)):
+            return None
+        try:
+            return operator.index(value) if self.kind == "integer" else float(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+    def _in_range(self, number: float) -> bool:
+        if not math.isfinite(number) or (self.open_low and number == self.low):
+            return False
+        return self.low <= number <= self.high
+
+    def _refusal(self, name: str, value: object) -> ConfigError:
+        return ConfigError(f"{name} is {shorten(value)}, but must be {self.range}")
