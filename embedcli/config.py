@@ -188,27 +188,29 @@ def _pairs(
     """The keys and values of one flat mapping; anything else in the stream is refused."""
     import yaml
 
-    depth = 0
+    inside = False
+    documents = 0
     key: yaml.ScalarEvent | None = None
     for event in events:
+        place = _place(path, event)
         if getattr(event, "anchor", None) is not None:
-            raise ConfigError(f"{_place(path, event)}anchors and aliases are not read")
+            raise ConfigError(f"{place}anchors and aliases are not read")
         if getattr(event, "tag", None) is not None or getattr(event, "tags", None):
-            raise ConfigError(f"{_place(path, event)}tags are not read; write the plain value")
-        if isinstance(event, yaml.MappingStartEvent) and depth == 0:
-            depth = 1
-        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            raise ConfigError(f"{_place(path, event)}expected `name: value` lines, found nesting")
-        elif isinstance(event, yaml.MappingEndEvent):
-            depth = 2  # a second document would begin after it
-        elif isinstance(event, yaml.ScalarEvent):
-            if depth != 1 and event.value:
-                raise ConfigError(f"{_place(path, event)}expected `name: value` lines")
-            if key is None:
-                key = event
-            else:
-                yield key, event
-                key = None
+            raise ConfigError(f"{place}tags are not read; write the plain value")
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if documents > 1:
+            raise ConfigError(f"{place}only one document is read; remove the `---`")
+        if isinstance(event, yaml.MappingStartEvent) and not inside:
+            inside = True
+        elif isinstance(event, yaml.CollectionStartEvent):
+            raise ConfigError(f"{place}expected `name: value` lines, found nesting")
+        elif isinstance(event, yaml.ScalarEvent) and not inside and event.value:
+            raise ConfigError(f"{place}expected `name: value` lines, found {shorten(event.value)}")
+        elif isinstance(event, yaml.ScalarEvent) and key is None:
+            key = event
+        elif isinstance(event, yaml.ScalarEvent) and key is not None:
+            yield key, event
+            key = None
 
 
 def _value(place: str, name: str, rule: Setting, scalar: yaml.ScalarEvent) -> Value:

@@ -98,7 +98,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="embed COMMAND --help tells more. Durations are 90s, 10m or 2h; sizes 500M or 2G.",
 )
 @click.version_option(__version__, prog_name="embed", message="%(prog)s %(version)s")

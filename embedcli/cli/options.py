@@ -132,9 +132,9 @@ def _default_and_range(name: str, setting: Setting) -> str:
     shown = setting.automatic if default is None else str(default)
     if setting.kind == "choice":
         return f"default: {shown}"
-    return (
-        f"default: {shown}; {'above ' if setting.open_low else ''}{setting.low} to {setting.high}"
-    )
+    low = f"{'above ' if setting.open_low else ''}{setting.low}"
+    limits = f"{low} to {setting.high}" if setting.high < 2**31 - 1 else f"{low} or more"
+    return f"default: {shown}; {limits}"
 
 
 def _warn_of_unknown_variables(context: click.Context) -> None:

@@ -146,8 +146,9 @@ def discard(stream: TextIO) -> None:
 
 
 def _say(line: str) -> None:
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # of a progress bar, which comes back below
     try:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(f"{clear}{line}\n")
         sys.stderr.flush()
     except OSError:  # closed or full: there is nobody left to tell
         discard(sys.stderr)
