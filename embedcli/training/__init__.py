@@ -1,1 +1,1 @@
-"""training."""
+"""Training: from an encoded corpus to two matrices."""

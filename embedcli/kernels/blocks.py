@@ -1,0 +1,218 @@
+"""The two halves of a negative-sampling step on a block: dots and gradients, then the updates.
+
+A block is n input rows x_j (the context words' rows of ``syn0``) against M output rows o_k (the
+centre word and its negatives in ``syn1neg``); all n M pairs share the rows, which is what makes a
+window cheap (Ji et al. 2016, *Parallelizing Word2Vec in Shared and Distributed Memory*). With
+label 1 for the centre word and 0 for a negative, the loss of a pair is -log sigma(s x.o), s = +-1,
+and its gradient step is::
+
+    g_jk = lr (label_k - sigma(x_j . o_k))
+    x_j += sum_k g_jk o_k            o_k += sum_j g_jk x_j
+
+Both sums use the rows as they were before the block, except that an input row listed twice is read
+again after its first update. Outputs of one block must be distinct: they are held in registers
+and stored once. `reference.py` says the same in NumPy.
+
+Twelve sums in flight (2 inputs x 6 outputs) hide the latency of the multiply-add and fit the
+sixteen registers of AVX2 with the operands. More than `BLOCK_OUTPUTS` outputs are several blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from embedcli.kernels.simd import F32, F64, I32, I64, Lanes, data_pointer, loop
+
+__all__ = ["BLOCK_OUTPUTS", "DOTS_SLACK", "block_dots", "block_gradients", "block_update"]
+
+BLOCK_OUTPUTS = 6  # output rows of a full block
+DOTS_SLACK = 2 * 16  # floats that may be written beyond the last dot of a block
+
+_Generated = tuple[Any, Callable[..., ir.Value]]
+
+
+@intrinsic(prefer_literal=True)
+def block_dots(
+    typing_context: Any,
+    lanes: Any,
+    n_outputs: Any,
+    together: Any,
+    syn0: Any,
+    syn1: Any,
+    inputs: Any,
+    n_inputs: Any,
+    outputs: Any,
+    first_output: Any,
+    n_vectors: Any,
+    dots: Any,
+    first_dot: Any,
+) -> _Generated:
+    """The dot products of a block: ``dots[first_dot + j * M + k] = x_j . o_k``.
+
+    Args (all but the first three at run time):
+        lanes, n_outputs: int literals, L and M (1 to 6).
+        together: int literal, inputs worked on at once: 2, or 1 for a single input.
+        syn0, syn1: float32, flat matrices aligned to 64 bytes.
+        inputs: int64, offsets of the input rows in `syn0`; one more entry than `n_inputs` must be
+            readable when `n_inputs` is odd, and name a valid row (it is computed and ignored).
+        outputs: int64, offsets in `syn1`, from `first_output` on M of them.
+        n_vectors: vectors of L lanes in a row.
+        dots: float32; `DOTS_SLACK` items beyond the last pair are overwritten.
+    """
+    n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        arrays = [data_pointer(context, builder, signature.args[i], args[i]) for i in (3, 4, 5, 7)]
+        x_rows, o_rows, inputs_, outputs_ = arrays
+        dots_ = data_pointer(context, builder, signature.args[10], args[10])
+        count, first, vectors, first_dot_ = (args[i] for i in (6, 8, 9, 11))
+        v = Lanes(builder, n)
+        o_offsets = [
+            builder.load(builder.gep(outputs_, [builder.add(first, I64(k))])) for k in range(m)
+        ]
+        groups = builder.udiv(builder.add(count, I64(t - 1)), I64(t))
+        with loop(builder, groups) as group:
+            j = builder.mul(group, I64(t))
+            x_offsets = [
+                builder.load(builder.gep(inputs_, [builder.add(j, I64(i))])) for i in range(t)
+            ]
+            sums = [v.variable(v.splat(0.0)) for _ in range(t * m)]
+            with loop(builder, vectors) as vector:
+                at = builder.mul(vector, I64(n))
+                x = [v.load(x_rows, builder.add(offset, at)) for offset in x_offsets]
+                for k in range(m):
+                    o = v.load(o_rows, builder.add(o_offsets[k], at))
+                    for i in range(t):
+                        total = sums[i * m + k]
+                        builder.store(v.fma(x[i], o, builder.load(total)), total)
+            row = builder.add(first_dot_, builder.mul(j, I64(m)))
+            for i, dot in enumerate(v.sums([builder.load(total) for total in sums])):
+                v.store(dot, dots_, builder.add(row, I64(i * n)), align=4)
+        return context.get_dummy_value()
+
+    argument_types = (
+        lanes, n_outputs, together, syn0, syn1, inputs, types.int64, outputs, types.int64,
+        types.int64, dots, types.int64,
+    )  # fmt: skip
+    return types.void(*argument_types), generate
+
+
+@intrinsic(prefer_literal=True)
+def block_gradients(
+    typing_context: Any,
+    lanes: Any,
+    dots: Any,
+    first_dot: Any,
+    n_dots: Any,
+    labels: Any,
+    lr: Any,
+) -> _Generated:
+    """Turn dots into gradients ``lr (label - sigma(dot))`` in place; returns the summed loss.
+
+    Apart from `block_dots` because these vectors do not depend on each other: the processor works
+    on several at once, where one after each pair would wait for the longest chain.
+
+    Args:
+        lanes: int literal, L.
+        dots: float32, from `first_dot` on `n_dots` of them.
+        labels: float32, the label (1 or 0) of each dot, from index 0.
+        lr: float32 learning rate.
+    """
+    n = lanes.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        dots_ = data_pointer(context, builder, signature.args[1], args[1])
+        labels_ = data_pointer(context, builder, signature.args[4], args[4])
+        v = Lanes(builder, n)
+        rates = v.broadcast(args[5])
+        ramp = ir.Constant(v.ints, list(range(n)))
+        count = v.broadcast_int(builder.trunc(args[3], I32))
+        loss = v.variable(v.splat(0.0))
+        vectors = builder.udiv(builder.add(args[3], I64(n - 1)), I64(n))
+        with loop(builder, vectors) as vector:
+            i = builder.mul(vector, I64(n))
+            at = builder.add(args[2], i)
+            label = v.load(labels_, i, align=4)
+            sign = v.fma(label, v.splat(2.0), v.splat(-1.0))
+            sigmoid, losses = v.sigmoid_and_loss(v.load(dots_, at, align=4), sign)
+            v.store(builder.fmul(builder.fsub(label, sigmoid), rates), dots_, at, align=4)
+            index = builder.add(ramp, v.broadcast_int(builder.trunc(i, I32)))
+            counted = builder.select(
+                builder.icmp_signed("<", index, count), losses, v.splat(0.0)
+            )
+            builder.store(builder.fadd(counted, builder.load(loss)), loss)
+        total = builder.load(loss)
+        result: ir.Value = F64(0.0)
+        for lane in range(n):
+            item = builder.extract_element(total, I32(lane))
+            result = builder.fadd(result, builder.fpext(item, F64))
+        return result
+
+    argument_types = (lanes, dots, types.int64, types.int64, labels, types.float32)
+    return types.float64(*argument_types), generate
+
+
+@intrinsic(prefer_literal=True)
+def block_update(
+    typing_context: Any,
+    lanes: Any,
+    n_outputs: Any,
+    syn0: Any,
+    syn1: Any,
+    inputs: Any,
+    n_inputs: Any,
+    outputs: Any,
+    first_output: Any,
+    n_vectors: Any,
+    gradients: Any,
+    first_gradient: Any,
+) -> _Generated:
+    """Apply the gradients that `block_gradients` left; arguments as there.
+
+    Column by column (a vector of L lanes): the M outputs stay in registers in two copies, as they
+    were and as they become, while the inputs pass by.
+    """
+    n, m = lanes.literal_value, n_outputs.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        arrays = [data_pointer(context, builder, signature.args[i], args[i]) for i in (2, 3, 4, 6)]
+        x_rows, o_rows, inputs_, outputs_ = arrays
+        g_rows = data_pointer(context, builder, signature.args[9], args[9])
+        count, first, vectors, first_g = (args[i] for i in (5, 7, 8, 10))
+        v = Lanes(builder, n)
+        o_offsets = [
+            builder.load(builder.gep(outputs_, [builder.add(first, I64(k))])) for k in range(m)
+        ]
+
+        def update_column(at: ir.Value) -> None:
+            places = [builder.add(offset, at) for offset in o_offsets]
+            old = [v.load(o_rows, place) for place in places]
+            new = [v.variable(o) for o in old]
+            with loop(builder, count) as j:
+                place = builder.add(builder.load(builder.gep(inputs_, [j])), at)
+                x = v.load(x_rows, place)
+                row = builder.add(first_g, builder.mul(j, I64(m)))
+                x_new: ir.Value = x
+                for k in range(m):
+                    item = builder.gep(g_rows, [builder.add(row, I64(k))])
+                    g = v.broadcast(builder.load(item))
+                    x_new = v.fma(g, old[k], x_new)
+                    builder.store(v.fma(g, x, builder.load(new[k])), new[k])
+                v.store(x_new, x_rows, place)
+            for k in range(m):
+                v.store(builder.load(new[k]), o_rows, places[k])
+
+        with loop(builder, vectors) as vector:
+            update_column(builder.mul(vector, I64(n)))
+        return context.get_dummy_value()
+
+    argument_types = (
+        lanes, n_outputs, syn0, syn1, inputs, types.int64, outputs, types.int64, types.int64,
+        gradients, types.int64,
+    )  # fmt: skip
+    return types.void(*argument_types), generate

@@ -1,0 +1,236 @@
+"""CBOW with negative sampling, as one compiled loop over the words of a slice.
+
+The input is the mean h of the n context words' rows; the outputs are the centre word and K
+negatives, as in skip-gram. The gradient step on h::
+
+    g_k = lr (label_k - sigma(h . o_k))        e = sum_k g_k o_k        o_k += g_k h
+
+goes back to the context words in one of two ways. Since dh/dx_j = 1/n, each should get e / n; that
+is ``divided`` (Irsoy, Benton & Stratos 2021, *Corrected CBOW Performs as well as Skip-gram*).
+word2vec.c and gensim give each the ``whole`` e, which is a learning rate n times larger for the
+inputs than for the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from embedcli.kernels.blocks import BLOCK_OUTPUTS, block_dots, block_gradients
+from embedcli.kernels.jit import kernel
+from embedcli.kernels.sampling import draw_outputs, draw_radius
+from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop, prefetch
+
+__all__ = ["cbow"]
+
+_Generated = tuple[Any, Callable[..., ir.Value]]
+
+
+@intrinsic(prefer_literal=True)
+def _gather_mean(
+    typing_context: Any,
+    lanes: Any,
+    syn0: Any,
+    inputs: Any,
+    n_inputs: Any,
+    n_vectors: Any,
+    hidden: Any,
+) -> _Generated:
+    """``hidden[:D] = mean_j x_j`` over the rows of `syn0` at offsets ``inputs[:n_inputs]``."""
+    n = lanes.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        x_rows, inputs_, hidden_ = (
+            data_pointer(context, builder, signature.args[i], args[i]) for i in (1, 2, 5)
+        )
+        v = Lanes(builder, n)
+        share = v.broadcast(builder.fdiv(F32(1.0), builder.sitofp(args[3], F32)))
+        with loop(builder, args[4]) as vector:
+            at = builder.mul(vector, I64(n))
+            total = v.variable(v.splat(0.0))
+            with loop(builder, args[3]) as j:
+                offset = builder.load(builder.gep(inputs_, [j]))
+                x = v.load(x_rows, builder.add(offset, at))
+                builder.store(builder.fadd(builder.load(total), x), total)
+            v.store(builder.fmul(builder.load(total), share), hidden_, at)
+        return context.get_dummy_value()
+
+    return types.void(lanes, syn0, inputs, types.int64, types.int64, hidden), generate
+
+
+@intrinsic(prefer_literal=True)
+def _update_outputs(
+    typing_context: Any,
+    lanes: Any,
+    n_outputs: Any,
+    syn1: Any,
+    outputs: Any,
+    first_output: Any,
+    n_vectors: Any,
+    gradients: Any,
+    first_gradient: Any,
+    hidden: Any,
+    error: Any,
+    is_first: Any,
+) -> _Generated:
+    """``e += sum_k g_k o_k`` (from zero if `is_first`), then ``o_k += g_k h``, for M outputs.
+
+    `hidden` holds h from 0 and e from `error` (int64, in floats) on.
+    """
+    n, m = lanes.literal_value, n_outputs.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        o_rows, outputs_, gradients_, hidden_ = (
+            data_pointer(context, builder, signature.args[i], args[i]) for i in (2, 3, 6, 8)
+        )
+        first, vectors, first_g, error_ = args[4], args[5], args[7], args[9]
+        v = Lanes(builder, n)
+        o_offsets = [
+            builder.load(builder.gep(outputs_, [builder.add(first, I64(k))])) for k in range(m)
+        ]
+        g = [
+            v.broadcast(builder.load(builder.gep(gradients_, [builder.add(first_g, I64(k))])))
+            for k in range(m)
+        ]
+        with loop(builder, vectors) as vector:
+            at = builder.mul(vector, I64(n))
+            h = v.load(hidden_, at)
+            e_at = builder.add(error_, at)
+            e: ir.Value = builder.select(args[10], v.splat(0.0), v.load(hidden_, e_at))
+            for k in range(m):
+                o = v.load(o_rows, builder.add(o_offsets[k], at))
+                e = v.fma(g[k], o, e)
+                v.store(v.fma(g[k], h, o), o_rows, builder.add(o_offsets[k], at))
+            v.store(e, hidden_, e_at)
+        return context.get_dummy_value()
+
+    argument_types = (
+        lanes, n_outputs, syn1, outputs, types.int64, types.int64, gradients, types.int64, hidden,
+        types.int64, types.boolean,
+    )  # fmt: skip
+    return types.void(*argument_types), generate
+
+
+@intrinsic(prefer_literal=True)
+def _scatter_add(
+    typing_context: Any,
+    lanes: Any,
+    syn0: Any,
+    inputs: Any,
+    n_inputs: Any,
+    n_vectors: Any,
+    hidden: Any,
+    error: Any,
+    share: Any,
+) -> _Generated:
+    """``x_j += share * e`` for every input row; e lies in `hidden` from `error` on."""
+    n = lanes.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        x_rows, inputs_, hidden_ = (
+            data_pointer(context, builder, signature.args[i], args[i]) for i in (1, 2, 5)
+        )
+        v = Lanes(builder, n)
+        share_ = v.broadcast(args[7])
+        with loop(builder, args[4]) as vector:
+            at = builder.mul(vector, I64(n))
+            e = v.load(hidden_, builder.add(args[6], at))
+            with loop(builder, args[3]) as j:
+                place = builder.add(builder.load(builder.gep(inputs_, [j])), at)
+                v.store(v.fma(share_, e, v.load(x_rows, place)), x_rows, place)
+        return context.get_dummy_value()
+
+    argument_types = (
+        lanes, syn0, inputs, types.int64, types.int64, hidden, types.int64, types.float32,
+    )  # fmt: skip
+    return types.void(*argument_types), generate
+
+
+@cache
+def cbow(lanes: int, n_rest: int) -> Callable[..., None]:
+    """The kernel for `lanes` lanes and (1 + K) mod 6 = `n_rest` outputs in the last block."""
+    full = BLOCK_OUTPUTS
+    rest = n_rest or full  # never zero: the branch below is compiled even if it is never taken
+
+    @kernel
+    def train_slice(
+        staged: Any,
+        start: Any,
+        stop: Any,
+        weights: Any,
+        noise: Any,
+        n_outputs: Any,
+        window: Any,
+        shrink: Any,
+        key: Any,
+        lr: Any,
+        divide: Any,
+        scratch: Any,
+    ) -> None:
+        """Train on the centre words ``staged.kept[start:stop]``.
+
+        Args as in `skipgram.train_slice`, and `divide`: give each context word e / n instead of e.
+        """
+        kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
+        rows, inputs, dots, labels = scratch.rows, scratch.inputs, scratch.dots, scratch.labels
+        hidden = scratch.hidden
+        n_words = syn1neg.shape[0] // stride
+        n_vectors = weights.n_vectors
+        width = n_vectors * lanes
+        n_full = n_outputs // full
+        only = np.zeros(1, np.int64)  # the one "input row" of the block is `hidden` at offset 0
+        loss, n_pairs, n_trained, n_alone = 0.0, 0, 0, 0
+        now, ahead = 0, n_outputs
+        draw_outputs(np.int64(kept[start]), noise, n_outputs, stride, n_words, rows, now)
+        for i in range(start, stop):
+            if i + 1 < stop:
+                centre = np.int64(kept[i + 1])
+                draw_outputs(centre, noise, n_outputs, stride, n_words, rows, ahead)
+                for k in range(n_outputs):
+                    prefetch(syn1neg, rows[ahead + k], width)
+                if i + 1 + window < staged.last[i]:
+                    prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
+            radius = draw_radius(key, i, window) if shrink else window
+            n = 0
+            for j in range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1)):
+                if j != i:
+                    inputs[n] = np.int64(kept[j]) * stride
+                    n += 1
+            if n == 0:
+                n_alone += 1
+            else:
+                _gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
+                for b in range(n_full):
+                    o, d = now + full * b, full * b
+                    block_dots(lanes, full, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d)
+                if n_rest:
+                    o, d = now + full * n_full, full * n_full
+                    block_dots(lanes, rest, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d)
+                loss += block_gradients(lanes, dots, 0, n_outputs, labels[0], lr)
+                for b in range(n_full):
+                    o, d, is_first = now + full * b, full * b, b == 0
+                    _update_outputs(
+                        lanes, full, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
+                    )
+                if n_rest:
+                    o, d, is_first = now + full * n_full, full * n_full, n_full == 0
+                    _update_outputs(
+                        lanes, rest, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
+                    )
+                share = np.float32(1.0) / np.float32(n) if divide else np.float32(1.0)
+                _scatter_add(lanes, syn0, inputs, n, n_vectors, hidden, stride, share)
+                n_pairs += n_outputs
+                n_trained += 1
+            now, ahead = ahead, now
+        scratch.tally[0] += loss
+        scratch.tally[1] += n_pairs
+        scratch.tally[2] += n_trained
+        scratch.tally[3] += n_alone
+
+    return train_slice

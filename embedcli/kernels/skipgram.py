@@ -1,0 +1,116 @@
+"""Skip-gram with negative sampling, as one compiled loop over the words of a slice.
+
+As in word2vec.c, the input is the row of a *context* word and the outputs are the centre word and
+K negatives. Here the context words of a window share the negatives of its centre: one block of
+(n inputs) x (1 + K outputs) instead of n small steps (`blocks.py`; the twin in `reference.py`).
+
+The rows of a window are scattered over matrices far larger than any cache, and a miss costs as
+much as a third of a window's arithmetic. So while a window is worked on, the rows of the next one
+(its outputs, drawn one position ahead, and the context word that enters) are on their way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from embedcli.kernels.blocks import BLOCK_OUTPUTS, block_dots, block_gradients, block_update
+from embedcli.kernels.jit import kernel
+from embedcli.kernels.sampling import draw_outputs, draw_radius
+from embedcli.kernels.simd import prefetch
+
+__all__ = ["skipgram"]
+
+
+@cache
+def skipgram(lanes: int, n_rest: int) -> Callable[..., None]:
+    """The kernel for `lanes` lanes and (1 + K) mod 6 = `n_rest` outputs in the last block."""
+    full = BLOCK_OUTPUTS
+    rest = n_rest or full  # never zero: the branch below is compiled even if it is never taken
+
+    @kernel
+    def train_slice(
+        staged: Any,
+        start: Any,
+        stop: Any,
+        weights: Any,
+        noise: Any,
+        n_outputs: Any,
+        window: Any,
+        shrink: Any,
+        key: Any,
+        lr: Any,
+        scratch: Any,
+    ) -> None:
+        """Train on the centre words ``staged.kept[start:stop]``.
+
+        Args:
+            staged: `Staged`. weights: `Weights`, updated. noise: `Noise`, advanced.
+            n_outputs: 1 + K. window: largest radius. shrink: draw radii from 1..window.
+            key: uint64, of the chunk. lr: float32. scratch: `Scratch`; its tally gets the summed
+            loss [0], pairs [1], centre words trained [2], and words without any context [3].
+        """
+        kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
+        rows, inputs, dots, labels = scratch.rows, scratch.inputs, scratch.dots, scratch.labels
+        n_words = syn1neg.shape[0] // stride
+        n_vectors = weights.n_vectors
+        width = n_vectors * lanes
+        n_full = n_outputs // full
+        per_block = labels.shape[1]
+        loss, n_pairs, n_trained, n_alone = 0.0, 0, 0, 0
+        now, ahead = 0, n_outputs
+        draw_outputs(np.int64(kept[start]), noise, n_outputs, stride, n_words, rows, now)
+        for i in range(start, stop):
+            if i + 1 < stop:
+                centre = np.int64(kept[i + 1])
+                draw_outputs(centre, noise, n_outputs, stride, n_words, rows, ahead)
+                for k in range(n_outputs):
+                    prefetch(syn1neg, rows[ahead + k], width)
+                if i + 1 + window < staged.last[i]:
+                    prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
+            radius = draw_radius(key, i, window) if shrink else window
+            n = 0
+            for j in range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1)):
+                if j != i:
+                    inputs[n] = np.int64(kept[j]) * stride
+                    n += 1
+            if n == 0:
+                n_alone += 1
+            else:
+                inputs[n] = inputs[n - 1]
+                for b in range(n_full):
+                    o, d = now + full * b, b * per_block
+                    block_dots(
+                        lanes, full, 2, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
+                    )
+                    label = labels[min(b, 1)]
+                    loss += block_gradients(lanes, dots, d, full * n, label, lr)
+                if n_rest:
+                    o, d = now + full * n_full, n_full * per_block
+                    block_dots(
+                        lanes, rest, 2, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
+                    )
+                    label = labels[min(n_full, 1)]
+                    loss += block_gradients(lanes, dots, d, rest * n, label, lr)
+                for b in range(n_full):
+                    o, d = now + full * b, b * per_block
+                    block_update(
+                        lanes, full, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
+                    )
+                if n_rest:
+                    o, d = now + full * n_full, n_full * per_block
+                    block_update(
+                        lanes, rest, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
+                    )
+                n_pairs += n * n_outputs
+                n_trained += 1
+            now, ahead = ahead, now
+        scratch.tally[0] += loss
+        scratch.tally[1] += n_pairs
+        scratch.tally[2] += n_trained
+        scratch.tally[3] += n_alone
+
+    return train_slice

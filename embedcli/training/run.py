@@ -1,0 +1,254 @@
+"""The state of a training run, and one epoch of it.
+
+What it does not do: read text (`corpus.py`), compute (`kernels/`), decide about threads
+(`workers.py`) or write files.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.config import TrainConfig
+from embedcli.corpus import Corpus
+from embedcli.errors import EmbedError, TrainingError
+from embedcli.kernels.blocks import BLOCK_OUTPUTS
+from embedcli.kernels.cbow import cbow
+from embedcli.kernels.sampling import Noise, Staged, fill_pool, stage
+from embedcli.kernels.simd import host_lanes
+from embedcli.kernels.skipgram import skipgram
+from embedcli.kernels.weights import Weights, aligned, make_scratch, row_stride
+from embedcli.progress import OnProgress, Progress
+from embedcli.training.chunks import chunk_bounds, chunk_size, sentences_within
+from embedcli.training.sampling import (
+    keep_thresholds,
+    noise_distribution,
+    pool_size,
+    random_key,
+)
+from embedcli.training.schedule import linear_decay
+from embedcli.training.workers import run_workers
+
+__all__ = ["Epoch", "Run", "compile_kernels"]
+
+# Multiply-adds in one call of a kernel, about 0.1 s: between calls the main thread can interrupt.
+_SLICE_WORK = 1 << 30
+_INIT_ROWS = 1 << 12
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What happened to the tokens of one epoch, and how well they were predicted.
+
+    Attributes:
+        tokens: in-vocabulary tokens read; the sum of the next three.
+        trained: centre words trained.
+        subsampled: dropped by subsampling.
+        alone: left without any other word in their sentence.
+        pairs: (input, output) pairs the loss is the mean of.
+        loss: mean of -log sigma(+-x.o) over the pairs, in nats.
+    """
+
+    tokens: int
+    trained: int
+    subsampled: int
+    alone: int
+    pairs: int
+    loss: float
+
+
+class Run:
+    """Two matrices, the probabilities of a corpus, and a worker for each thread."""
+
+    def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+        if corpus.vocabulary.counts is None:
+            raise ValueError("an encoded corpus has counts")
+        counts = corpus.vocabulary.counts
+        if len(counts) < 2:
+            raise TrainingError(
+                f"the vocabulary is the single word {corpus.vocabulary[0]!r}: with no other word "
+                "there is nothing to predict; lower --min-count or give more text"
+            )
+        self.config = config
+        self.corpus = corpus
+        self.epochs: list[Epoch] = []
+        size = chunk_size(len(corpus.ids))
+        self._bounds = chunk_bounds(corpus.offsets, size)
+        self._keep = keep_thresholds(counts, config.sample)
+        # A window has at most V - 1 distinct negatives.
+        self._negative = min(config.negative, len(counts) - 1)
+        self._noise = noise_distribution(counts, config.ns_exponent)
+        self._pool = np.empty(pool_size(len(corpus.ids), self._negative), np.int32)
+        self._weights = initial_weights(len(counts), config.dim, config.seed)
+        self._workers = [
+            Worker(self._weights, self._pool, self._negative, config, size)
+            for _ in range(config.threads or 1)
+        ]
+
+    def epoch(self, number: int, on_progress: OnProgress) -> Epoch:
+        """Pass over the corpus once; `number` counts from 0.
+
+        Raises:
+            TrainingError: nothing could be trained, or the loss is not a number any more.
+        """
+        key = random_key(self.config.seed, "pool", number)
+        phase = float(key >> np.uint64(11)) / (1 << 53)
+        fill_pool(self._noise, phase, key, self._pool)
+        for worker in self._workers:
+            worker.forget()
+        n_tokens = len(self.corpus.ids)
+
+        def report(n_begun: int) -> None:
+            self.corpus.release()
+            done = number * n_tokens + int(self._bounds[n_begun])
+            total = self.config.epochs * n_tokens
+            lr = linear_decay(done / total, self.config.starting_lr, self.config.min_lr)
+            loss = self._loss()
+            on_progress(Progress("training", done, total, number + 1, loss, lr))
+
+        jobs = [self._job(worker, number) for worker in self._workers]
+        run_workers(jobs, len(self._bounds) - 1, report)
+        report(len(self._bounds) - 1)
+        return self._finish(number)
+
+    def matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """syn0 and syn1neg, float32 (V, D) with padded rows; views, not copies."""
+        stride, dim = self._weights.stride, self.config.dim
+        syn0 = self._weights.syn0.reshape(-1, stride)[:, :dim]
+        return syn0, self._weights.syn1neg.reshape(-1, stride)[:, :dim]
+
+    def _job(self, worker: Worker, number: int) -> Callable[[int], None]:
+        ids, offsets, bounds = self.corpus.ids, self.corpus.offsets, self._bounds
+        total = self.config.epochs * len(ids)
+
+        def train_chunk(chunk: int) -> None:
+            begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
+            progress = (number * len(ids) + begin) / total
+            lr = linear_decay(progress, self.config.starting_lr, self.config.min_lr)
+            sentences = sentences_within(offsets, begin, end)
+            worker.train(ids[begin:end], sentences, self._keep, (number, chunk), lr)
+
+        return train_chunk
+
+    def _tally(self) -> NDArray[np.float64]:
+        return np.sum([worker.scratch.tally for worker in self._workers], axis=0)
+
+    def _loss(self) -> float | None:
+        tally = self._tally()
+        return float(tally[0] / tally[1]) if tally[1] else None
+
+    def _finish(self, number: int) -> Epoch:
+        tally = self._tally()
+        pairs, trained, alone = (int(value) for value in tally[1:4])
+        n_tokens = len(self.corpus.ids)
+        subsampled = sum(worker.subsampled for worker in self._workers)
+        if trained + subsampled + alone != n_tokens:
+            raise EmbedError(
+                f"epoch {number + 1} lost tokens: {n_tokens} read, but {trained} trained + "
+                f"{subsampled} subsampled + {alone} without context; please report this"
+            )
+        if not trained:
+            raise TrainingError(
+                f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} "
+                "have no other word in their line; raise --sample or put sentences on a line"
+            )
+        loss = float(tally[0] / pairs)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"training diverged in epoch {number + 1}: the loss is {loss} at lr "
+                f"{self.config.starting_lr:g}; nothing was written; "
+                f"try --lr {self.config.starting_lr / 4:g}"
+            )
+        self.epochs.append(Epoch(n_tokens, trained, subsampled, alone, pairs, loss))
+        return self.epochs[-1]
+
+
+class Worker:
+    """One thread's kernel and private arrays."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        pool: NDArray[np.int32],
+        negative: int,
+        config: TrainConfig,
+        chunk: int,
+    ) -> None:
+        self._config = config
+        self._weights = weights
+        self._noise = Noise(pool, np.zeros(1, np.int64))
+        self._staged = Staged(*(np.empty(chunk, np.int32) for _ in range(3)))
+        self._n_outputs = 1 + negative
+        is_cbow = config.arch == "cbow"
+        # CBOW's dots are one row of 1 + K; skip-gram's come in blocks, the first with the centre.
+        row = self._n_outputs if is_cbow else min(self._n_outputs, BLOCK_OUTPUTS)
+        self.scratch = make_scratch(self._n_outputs, config.window, weights.stride, row)
+        make = cbow if is_cbow else skipgram
+        self._kernel = make(host_lanes(), self._n_outputs % BLOCK_OUTPUTS)
+        inputs = 1 if is_cbow else 2 * config.window
+        self._slice = max(1, _SLICE_WORK // (3 * inputs * self._n_outputs * weights.stride))
+        self.subsampled = 0
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.scratch.tally[:] = 0
+        self.subsampled = 0
+
+    def train(
+        self,
+        tokens: NDArray[np.int32],
+        sentences: NDArray[np.int64],
+        keep: NDArray[np.uint32],
+        place: tuple[int, int],
+        lr: float,
+    ) -> None:
+        """Train on one chunk; `place` is its (epoch, chunk), which its random numbers depend on."""
+        seed = self._config.seed
+        n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
+        self.subsampled += len(tokens) - n_kept
+        start = int(random_key(seed, "negatives", *place)) % len(self._noise.pool)
+        self._noise.cursor[0] = start
+        extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
+        for first, last in itertools.pairwise([*range(0, n_kept, self._slice), n_kept]):
+            self._kernel(
+                self._staged,
+                first,
+                last,
+                self._weights,
+                self._noise,
+                self._n_outputs,
+                self._config.window,
+                self._config.shrink_window,
+                random_key(seed, "window", *place),
+                np.float32(lr),
+                *extra,
+                self.scratch,
+            )
+
+
+def initial_weights(n_words: int, dim: int, seed: int) -> Weights:
+    """syn0 uniform on [-1/2D, 1/2D) and syn1neg zero, as in word2vec.c; padding zero in both."""
+    stride = row_stride(dim)
+    n_vectors = -(-dim // host_lanes())
+    weights = Weights(aligned(n_words * stride), aligned(n_words * stride), stride, n_vectors)
+    rows = weights.syn0.reshape(n_words, stride)
+    generator = np.random.Generator(np.random.Philox(seed))
+    for start in range(0, n_words, _INIT_ROWS):
+        block = generator.random((min(_INIT_ROWS, n_words - start), dim), dtype=np.float32)
+        rows[start : start + _INIT_ROWS, :dim] = (block - np.float32(0.5)) / np.float32(dim)
+    return weights
+
+
+def compile_kernels(config: TrainConfig) -> None:
+    """Compile, or load from the cache, what `config` needs, by training on two words."""
+    n_words = 1 + config.negative
+    pool = np.zeros(1 << 8, np.int32)
+    fill_pool(np.arange(1, n_words + 1) / n_words, 0.0, np.uint64(0), pool)
+    worker = Worker(initial_weights(n_words, config.dim, 0), pool, config.negative, config, 2)
+    keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
+    worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)

@@ -1,0 +1,92 @@
+"""Threads that share the chunks of an epoch, and the argument why they may share the matrices.
+
+**Hogwild** (Recht, Re, Wright & Niu 2011, *Hogwild!: A Lock-Free Approach to Parallelizing SGD*).
+All threads read and write both matrices without locks. A thread that reads a row another is writing
+sees some columns before and some after the update, and of two updates at once to the same column
+one is lost. It works because a step touches a dozen rows of many thousands: collisions are rare for
+all but the most frequent words, and those get so many steps that a lost one does not matter. What
+is lost is reproducibility: with more than one thread two runs differ in the last digits, though
+both draw the same samples (`kernels/sampling.py`). Aligned vector loads and stores are not torn
+inside a float32, so no value ever appears that nobody wrote.
+
+Threads and not processes: the kernels release the GIL, the matrices need no shared memory, and an
+exception travels. The main thread never runs a kernel; it waits with a time-out, so that Ctrl-C,
+progress and the failure of a worker are noticed at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+__all__ = ["Job", "run_workers"]
+
+_WAKE_SECONDS = 0.1
+
+Job = Callable[[int], None]
+
+
+def run_workers(
+    jobs: Sequence[Callable[[int], None]], n_items: int, on_wake: Callable[[int], None]
+) -> None:
+    """Call ``jobs[t](i)`` for every i below `n_items` once, each thread t taking the next free i.
+
+    Args:
+        jobs: one callable for each thread.
+        n_items: how many items there are.
+        on_wake: called by the main thread about ten times a second, with the items begun so far.
+
+    Raises:
+        BaseException: whatever a job or `on_wake` raised, after every thread has stopped.
+    """
+    board = _Board(n_items)
+    threads = [
+        threading.Thread(target=board.work, args=(job,), name=f"embed-{t}", daemon=True)
+        for t, job in enumerate(jobs)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        while board.running(threads):
+            on_wake(board.begun)
+    finally:
+        board.stop.set()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+    if board.error is not None:
+        raise board.error
+
+
+class _Board:
+    """What the threads of one epoch share: the next item, the stop sign, the first error."""
+
+    def __init__(self, n_items: int) -> None:
+        self.begun = 0
+        self.stop = threading.Event()
+        self.error: BaseException | None = None
+        self._n_items = n_items
+        self._lock = threading.Lock()
+
+    def work(self, job: Job) -> None:
+        try:
+            while (item := self._take()) is not None:
+                job(item)
+        except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
+            self.error = self.error or error
+            self.stop.set()
+
+    def running(self, threads: Sequence[threading.Thread]) -> bool:
+        """Wait a moment; whether any thread is still at work."""
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(_WAKE_SECONDS)
+                break
+        return any(thread.is_alive() for thread in threads)
+
+    def _take(self) -> int | None:
+        with self._lock:
+            if self.stop.is_set() or self.begun == self._n_items:
+                return None
+            self.begun += 1
+            return self.begun - 1
