@@ -1,4 +1,8 @@
-"""Vector files: one module per format, a registry, and telling them apart by content."""
+"""Vector files: one module per format, the registry of formats, and `load` and `save`.
+
+A format is one module with a ``read`` and a ``write``, and one line in `FORMATS`; the contract test
+in `tests/test_formats.py` then runs over it. Nothing here knows the bytes of any format.
+"""
 
 from __future__ import annotations
 
@@ -8,59 +12,156 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from embedcli.embeddings import Embeddings
-from embedcli.errors import UsageError
-from embedcli.formats import native
+from embedcli.errors import FormatError, UsageError
+from embedcli.formats import glove, native, vocab, word2vec_binary, word2vec_text
+from embedcli.formats.detection import detect_format
+from embedcli.formats.source import Source
 from embedcli.storage.publish import Sink, publish
 
-__all__ = ["FORMATS", "Format", "detect", "format_for_path", "load", "save"]
+__all__ = ["FORMATS", "VECTOR_FORMATS", "Format", "detect", "format_for_path", "load", "save"]
 
 
 class _Read(Protocol):
-    def __call__(self, path: str | os.PathLike[str], *, decode_errors: str) -> Embeddings: ...
+    def __call__(self, source: Source, *, decode_errors: str) -> Embeddings: ...
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format: its name, the suffixes that ask for it, its reader and its writer."""
+    """One format.
+
+    Attributes:
+        name: what ``--format`` calls it.
+        suffixes: of the files it is written to; the longest match of all formats wins.
+        read: reads embeddings; None for vocabulary files, which hold no vectors.
+        write: writes embeddings to what `publish` yields.
+        file_size: how many bytes `write` will write, where that is cheap to know.
+        lossless: whether counts, output vectors and metadata survive.
+    """
 
     name: str
     suffixes: tuple[str, ...]
-    read: _Read
+    read: _Read | None
     write: Callable[[Embeddings, Sink], None]
     file_size: Callable[[Embeddings], int] | None = None
+    lossless: bool = False
+
+
+def _write_vocab(embeddings: Embeddings, sink: Sink) -> None:
+    vocab.write(embeddings.vocabulary, sink)
 
 
 FORMATS: Final[Mapping[str, Format]] = {
     entry.name: entry
     for entry in (
-        Format("safetensors", (".safetensors",), native.read, native.write, native.file_size),
+        Format(
+            "safetensors",
+            (".safetensors",),
+            native.read,
+            native.write,
+            native.file_size,
+            lossless=True,
+        ),
+        Format("word2vec", (".vec", ".txt"), word2vec_text.read, word2vec_text.write),
+        Format(
+            "word2vec-bin",
+            (".bin",),
+            word2vec_binary.read,
+            word2vec_binary.write,
+            word2vec_binary.file_size,
+        ),
+        Format("glove", (".glove.txt", ".glove"), glove.read, glove.write),
+        Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab),
     )
 }
 
+VECTOR_FORMATS: Final = tuple(name for name, entry in FORMATS.items() if entry.read)
+
 
 def load(
-    path: str | os.PathLike[str], format: str | None = None, *, decode_errors: str = "strict"
+    path: str | os.PathLike[str],
+    format: str | None = None,  # noqa: A002 - the name of the public option
+    *,
+    decode_errors: str = "strict",
 ) -> Embeddings:
-    """Read embeddings, whatever the format."""
-    return FORMATS[format or detect(path)].read(path, decode_errors=decode_errors)
+    """Read embeddings from a file of any format in `FORMATS`.
+
+    Args:
+        path: the file; may be a pipe or packed (gzip, bzip2, xz, zstd), but the native format must
+            be a plain file, which is then memory-mapped.
+        format: a name in `FORMATS`; None tells it by content.
+        decode_errors: ``"strict"``, or ``"replace"`` to read words that are not UTF-8.
+
+    Raises:
+        FormatError: the file is damaged, of no known format or holds no vectors.
+        InputError: it cannot be read.
+        UsageError: there is no format of that name.
+    """
+    if decode_errors not in ("strict", "replace"):
+        raise UsageError(f"decode_errors is {decode_errors!r}; it may be 'strict' or 'replace'")
+    with Source(path) as source:
+        entry = _named(format) if format else FORMATS[detect_format(source)]
+        if entry.read is None:
+            raise FormatError(
+                f"{source.path} is a vocabulary file: words and counts, but no vectors "
+                f"(if it is not, say which --format it has)"
+            )
+        return entry.read(source, decode_errors=decode_errors)
 
 
-def save(embeddings: Embeddings, path: str | os.PathLike[str], format: str | None = None) -> None:
-    """Write embeddings; the suffix decides the format unless `format` is given."""
-    entry = FORMATS[format or format_for_path(path)]
+def save(
+    embeddings: Embeddings,
+    path: str | os.PathLike[str],
+    format: str | None = None,  # noqa: A002 - the name of the public option
+) -> None:
+    """Publish embeddings: `path` then holds all of them, or what it held before.
+
+    Args:
+        embeddings: what to write; vectors may be memory-mapped or have padded rows.
+        path: the file; its suffix decides the format. ``-`` is standard output.
+        format: a name in `FORMATS`; None leaves it to the suffix.
+
+    Raises:
+        FormatError: the format could not hold this so that it reads back the same.
+        OutputError: the file cannot be written.
+        UsageError: no format of that name or for that suffix.
+    """
+    entry = _named(format or format_for_path(path))
     size = entry.file_size(embeddings) if entry.file_size else None
     with publish(path, size=size, stdout=True) as sink:
         entry.write(embeddings, sink)
 
 
 def detect(path: str | os.PathLike[str]) -> str:
-    """The name of the format of an existing file."""
-    return "safetensors"
+    """Return the name of the format of an existing file, told by its content.
+
+    Raises:
+        FormatError: it is none that embed reads.
+        InputError: it cannot be read.
+    """
+    with Source(path) as source:
+        return detect_format(source)
 
 
 def format_for_path(path: str | os.PathLike[str]) -> str:
-    """The name of the format that the suffix of `path` asks for."""
-    for entry in FORMATS.values():
-        if os.fspath(path).endswith(entry.suffixes):
-            return entry.name
-    raise UsageError(f"no format for the suffix of {os.fspath(path)}: give --format")
+    """Return the name of the format that the suffix of `path` asks for.
+
+    Raises:
+        UsageError: there is none; lists the suffixes.
+    """
+    name = os.fspath(path).lower()
+    matches = [
+        (len(suffix), entry.name)
+        for entry in FORMATS.values()
+        for suffix in entry.suffixes
+        if name.endswith(suffix)
+    ]
+    if matches:
+        return max(matches)[1]
+    known = ", ".join(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
+    raise UsageError(f"cannot tell a format from the name {name!r}: use {known}, or --format")
+
+
+def _named(name: str) -> Format:
+    if name not in FORMATS:
+        raise UsageError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
+    return FORMATS[name]

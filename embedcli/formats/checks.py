@@ -1,21 +1,26 @@
 """What no writer may write, because no reader could read it back.
 
-Every format refuses components that are not finite, empty words and words that occur twice; the
-text formats also refuse the white space that separates their fields.
+Every format refuses components that are not finite, empty, overlong or repeated words,
+and embeddings without a word; the line formats also refuse white space in words.
 """
 
 from __future__ import annotations
+
+import re
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.formats.rows import LONGEST_WORD
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["check_finite", "check_savable", "check_words"]
+__all__ = ["check_finite", "check_savable", "check_spaceless", "check_words"]
 
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES: Final = 1 << 22
+_WHITE_SPACE: Final = re.compile(r"[ \t\n\v\f\r]")
 
 
 def check_savable(embeddings: Embeddings) -> None:
@@ -31,10 +36,17 @@ def check_savable(embeddings: Embeddings) -> None:
 
 
 def check_words(vocabulary: Vocabulary) -> None:
-    """Refuse empty words and words that occur twice."""
-    empty = np.flatnonzero(np.diff(vocabulary.offsets) == 0)
-    if len(empty):
-        raise FormatError(f"cannot save an empty word (row {empty[0] + 1})")
+    """Refuse no words at all, empty or overlong words and words that occur twice."""
+    lengths = np.diff(vocabulary.offsets)
+    if not len(lengths):
+        raise FormatError("cannot save embeddings without a single word")
+    if not lengths.all():
+        raise FormatError(f"cannot save an empty word (row {int(np.argmin(lengths)) + 1})")
+    if lengths.max() > LONGEST_WORD:
+        row = int(np.argmax(lengths))
+        raise FormatError(
+            f"cannot save a word of {lengths[row]} bytes (row {row + 1}); at most {LONGEST_WORD}"
+        )
     words = vocabulary.words
     if len(set(words)) < len(words):
         seen: set[str] = set()
@@ -42,6 +54,17 @@ def check_words(vocabulary: Vocabulary) -> None:
             if word in seen:
                 raise FormatError(f"cannot save the word {word!r} twice (row {row})")
             seen.add(word)
+
+
+def check_spaceless(vocabulary: Vocabulary, format_name: str) -> None:
+    """Refuse words that the white space of a line-oriented format would cut in two."""
+    if _WHITE_SPACE.search("".join(vocabulary.words)):
+        for row, word in enumerate(vocabulary.words, 1):
+            if _WHITE_SPACE.search(word):
+                raise FormatError(
+                    f"cannot save {word!r} (row {row}) as {format_name}: a word with white space "
+                    f"could not be read back (safetensors keeps it)"
+                )
 
 
 def check_finite(embeddings: Embeddings, vectors: NDArray[np.float32]) -> None:

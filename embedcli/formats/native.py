@@ -18,7 +18,6 @@ opens in milliseconds.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable
+from embedcli.formats.source import Source
 from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
@@ -63,16 +63,19 @@ def file_size(embeddings: Embeddings) -> int:
     return len(header) + n_bytes
 
 
-def read(path: str | os.PathLike[str], *, decode_errors: str = "strict") -> Embeddings:
+def read(source: Source, *, decode_errors: str = "strict") -> Embeddings:
     """Map the file; `decode_errors` is not needed, a file of ours always holds sound UTF-8.
 
     Raises:
         FormatError: damaged, or a safetensors file of somebody else.
     """
-    where = os.fspath(path)
-    header = safetensors.read_header(path)
+    where = source.path
+    if source.size is None:
+        kind = f"packed with {source.compression}" if source.compression else "a pipe"
+        raise FormatError(f"{where} is {kind}: embed's own format must be a plain file")
+    header = safetensors.read_header(where)
     _check_kind(where, header)
-    tensors = safetensors.map_tensors(path, header)
+    tensors = safetensors.map_tensors(where, header)
     vocabulary = Vocabulary(
         tensors["words"],
         _aligned(tensors["word_offsets"]),

@@ -1,3 +1,5 @@
+# ruff: noqa: PTH105, PTH108, PTH116, PTH118, PTH120
+# (the primitives of os are the subject of this module, and its tests replace them one by one)
 """The one place where bytes reach a file that somebody else may read.
 
     temporary file in the same directory (O_EXCL) → write → fsync → rename → fsync of the directory
@@ -14,8 +16,6 @@ called by their module names on purpose: `tests/test_publish.py` makes each of t
 """
 
 from __future__ import annotations
-
-# ruff: noqa: PTH - the primitives of os, each on its own line, are the subject of this module
 
 import contextlib
 import errno

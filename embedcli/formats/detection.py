@@ -1,0 +1,140 @@
+"""Telling formats apart by what the file holds, never by its name.
+
+In this order:
+
+1. other kinds of file, by their first bytes: named in the error, with what to do;
+2. ``safetensors``: a plausible header length, then ``{``;
+3. a first line of two whole numbers V D is a header if the second line has D numbers: ``word2vec``;
+4. lines that are all a word and a whole number: ``vocab``;
+5. behind such a header, bytes that are no text: ``word2vec-bin``;
+6. a first line of a word and numbers: ``glove``.
+
+One case is ambiguous by nature: one-dimensional GloVe vectors whose first word is a number, or a
+vocabulary whose first word is a number and occurs once. They are taken for word2vec, whose reader
+then finds that the count of rows is another; ``--format`` decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from embedcli.errors import FormatError
+from embedcli.formats.rows import BOM, parse_header
+from embedcli.formats.source import Source
+from embedcli.formats.text_rows import count_numbers
+from embedcli.formats.vocab import is_vocab_line
+
+__all__ = ["detect_format"]
+
+_FASTTEXT: Final = (793712314).to_bytes(4, "little")
+_FOREIGN: Final[Mapping[bytes, str]] = {
+    b"version https://git-lfs": "a git-LFS pointer, not the file itself: run `git lfs pull`",
+    b"PK\x03\x04": "a zip archive (or .npz): unpack it first",
+    b"\x93NUMPY": "a NumPy array without words",
+    b"\x80\x02": "a Python pickle (a gensim model?), which could run code when opened: save it "
+    "with gensim's `wv.save_word2vec_format` and read that",
+    _FASTTEXT: "a fastText model: read its .vec file instead",
+    b"\x89HDF": "an HDF5 file",
+    b"SQLite format 3": "an SQLite database (magnitude?)",
+    b"FiFu": "a finalfusion file: `finalfusion convert -t word2vec` makes one that is read here",
+    b"PAR1": "a Parquet file",
+    b"GGUF": "a GGUF model",
+    b"%PDF": "a PDF document",
+    b"\x7fELF": "a program",
+    b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
+    b"Rar!": "a RAR archive: unpack it first",
+    b"<<<<<<<": "a file with an unresolved git conflict",
+}
+_MARKUP: Final = re.compile(rb"\s*<(!doctype|html|\?xml|head|body)", re.IGNORECASE)
+_TAR_MAGIC: Final = b"ustar"
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_VOCAB_LINES: Final = 100
+_LARGEST_JSON: Final = 1 << 27
+
+
+def detect_format(source: Source) -> str:
+    """Return the name of the format of `source`, looking only at its head.
+
+    Raises:
+        FormatError: it is none that embed reads; says what it seems to be.
+    """
+    head = source.head
+    if not head:
+        raise FormatError(f"{source.path} is empty")
+    _refuse_foreign(source)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LARGEST_JSON:
+        return "safetensors"
+    lines = _whole_lines(source)
+    header = parse_header(lines[0])
+    second = lines[1] if len(lines) > 1 else b""
+    if header is not None and count_numbers(second) == header[1]:
+        return "word2vec"
+    if all(map(is_vocab_line, lines)):
+        return "vocab"
+    if header is not None:
+        return _behind_header(second)
+    if count_numbers(lines[0]) and not _CONTROL.search(lines[0]):
+        _refuse_broken_header(source.path, lines[0], second)
+        return "glove"
+    raise FormatError(
+        f"{source.path} is not a vector file that embed knows; it begins with "
+        f"{lines[0][:40].decode(errors='backslashreplace')!r}"
+    )
+
+
+def _refuse_foreign(source: Source) -> None:
+    head = source.head
+    kind = next((kind for magic, kind in _FOREIGN.items() if head.startswith(magic)), None)
+    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+        kind = _FOREIGN[b"\x80\x02"]
+    if _MARKUP.match(head):
+        kind = "a web page; was the download refused?"
+    if head[257:262] == _TAR_MAGIC:
+        kind = "a tar archive: unpack it first"
+    if kind is not None:
+        inside = f" (inside {source.compression})" if source.compression else ""
+        raise FormatError(f"{source.path}{inside} is {kind}")
+
+
+def _whole_lines(source: Source) -> list[bytes]:
+    """Return the first lines, the last of them whole unless there is only one."""
+    lines = source.head.removeprefix(BOM).split(b"\n", _VOCAB_LINES)
+    if len(lines) > _VOCAB_LINES or (not source.is_whole and len(lines) > 1) or not lines[-1]:
+        lines = lines[:-1] or lines
+    return lines
+
+
+def _behind_header(row: bytes) -> str:
+    """Tell a damaged text file, for its reader to explain, from a binary one."""
+    if count_numbers(row):
+        return "word2vec"
+    return "word2vec-bin" if _CONTROL.search(row) or not _is_utf8(row) else "word2vec"
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refuse_broken_header(path: str, first: bytes, second: bytes) -> None:
+    """A first line such as ``+5 3`` or ``1_000 300``, over rows of another width."""
+    fields = first.split()
+    if len(fields) == 2 and all(map(_is_some_integer, fields)) and count_numbers(second) != 1:
+        raise FormatError(
+            f"{path}, line 1: the header should be two whole numbers from 1 in plain digits, rows "
+            f"and dimension, but is {first[:60].decode(errors='backslashreplace')!r}"
+        )
+
+
+def _is_some_integer(field: bytes) -> bool:
+    """Tell whether Python would take it: with a sign, underscores, digits of any script."""
+    try:
+        int(field.decode()) if len(field) < 100 else int("x")
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,76 @@
+r"""``glove``: GloVe's text format, rows without a header.
+
+    word f f ... f\n          one row per word; fields separated by one space
+
+D is what the first row has; V is known when the file ends. Words may hold single spaces inside
+(glove.840B has ``. . .`` and ``at name@domain.com``): the numbers are taken from the right. So that
+this stays unambiguous, a word is refused when writing if its last part looks like a number, if
+white space begins or ends it, or if it holds any other white space than the space itself.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import FormatError
+from embedcli.formats.checks import check_savable
+from embedcli.formats.decimals import looks_like_number
+from embedcli.formats.rows import BOM, Rows
+from embedcli.formats.source import Source
+from embedcli.formats.text_rows import count_numbers, read_rows, text_lines
+from embedcli.formats.word2vec_text import write_rows
+from embedcli.storage.publish import Sink
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["read", "write"]
+
+_FORBIDDEN: Final = re.compile(r"^ | $|[\t\n\v\f\r]")
+
+
+def read(source: Source, *, decode_errors: str) -> Embeddings:
+    """Read all rows.
+
+    Raises:
+        FormatError: the first line is no row, or a later one has another number of numbers.
+    """
+    blocks = text_lines(source)
+    lines = next(blocks, [b""])
+    lines[0] = lines[0].removeprefix(BOM)
+    dim = count_numbers(lines[0])
+    if not dim:
+        raise FormatError(
+            f"{source.path}, line 1: a word and its numbers expected, but it is "
+            f"{lines[0][:60].decode(errors='backslashreplace')!r}"
+        )
+    rows = Rows(source, dim, None, 2 * dim + 1, decode_errors)
+    read_rows(source, iter([lines]), rows, dim, 1)
+    read_rows(source, blocks, rows, dim, 1 + len(lines))
+    return rows.finish()
+
+
+def write(embeddings: Embeddings, sink: Sink) -> None:
+    """Write `embeddings`.
+
+    Raises:
+        FormatError: what could not be read back, such as the word ``top 10``.
+    """
+    check_savable(embeddings)
+    _check_words(embeddings.vocabulary)
+    write_rows(embeddings, sink)
+
+
+def _check_words(vocabulary: Vocabulary) -> None:
+    for row, word in enumerate(vocabulary.words, 1):
+        if _FORBIDDEN.search(word):
+            raise FormatError(
+                f"cannot save {word!r} (row {row}) as glove: white space other than single spaces "
+                f"inside a word cannot be read back"
+            )
+        if " " in word and looks_like_number(word.rpartition(" ")[2].encode()):
+            raise FormatError(
+                f"cannot save {word!r} (row {row}) as glove: its last part reads as a number"
+            )
+    if vocabulary[0].encode().startswith(BOM):
+        raise FormatError("cannot save as glove: the first word begins with a byte order mark")

@@ -1,0 +1,89 @@
+r"""``vocab``: words and counts, as word2vec ``-save-vocab`` and GloVe ``vocab_count`` write them.
+
+    word count\n              one line per word; most frequent first
+
+Read in the order of the file. Reading takes tabs for the space, runs of them, a carriage return at
+the end, and a UTF-8 byte order mark; counts are plain ASCII digits.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+import numpy as np
+
+from embedcli.errors import FormatError
+from embedcli.formats.checks import check_spaceless, check_words
+from embedcli.formats.rows import BOM, vocabulary_of
+from embedcli.formats.source import Source
+from embedcli.formats.text_rows import text_lines
+from embedcli.storage.publish import Sink, publish
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["is_vocab_line", "read", "read_vocab", "write", "write_vocab"]
+
+_LINE: Final = re.compile(rb"([^ \t\r\n\v\f]+)[ \t]+([0-9]{1,18})[ \t]*\r?")
+_BLOCK_WORDS: Final = 1 << 16
+
+
+def read_vocab(path: str | os.PathLike[str], *, decode_errors: str = "strict") -> Vocabulary:
+    """Read a vocabulary file.
+
+    Raises:
+        FormatError: a line is not a word and a count, or a word occurs twice; names the line.
+    """
+    with Source(path) as source:
+        return read(source, decode_errors=decode_errors)
+
+
+def write_vocab(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
+    """Publish a vocabulary file; ``-`` is standard output.
+
+    Raises:
+        FormatError: there are no counts, or a word holds white space.
+        OutputError: the file cannot be written.
+    """
+    with publish(path, stdout=True) as sink:
+        write(vocabulary, sink)
+
+
+def read(source: Source, *, decode_errors: str) -> Vocabulary:
+    """Read the lines of `source`."""
+    words: list[bytes] = []
+    counts: list[int] = []
+    for lines in text_lines(source):
+        if not words:
+            lines[0] = lines[0].removeprefix(BOM)
+        for line in lines:
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise FormatError(
+                    f"{source.path}, line {len(words) + 1}: a word and its count expected, but it "
+                    f"is {line[:60].decode(errors='backslashreplace')!r}"
+                )
+            words.append(match[1])
+            counts.append(int(match[2]))
+    if not words:
+        raise FormatError(f"{source.path}: there is not a single word")
+    return vocabulary_of(source.path, words, np.array(counts, np.int64), decode_errors)
+
+
+def write(vocabulary: Vocabulary, sink: Sink) -> None:
+    """Write the lines of a vocabulary file."""
+    if vocabulary.counts is None:
+        raise FormatError("cannot save as vocab: the counts of the words are not known")
+    check_words(vocabulary)
+    check_spaceless(vocabulary, "vocab")
+    if vocabulary[0].encode().startswith(BOM):
+        raise FormatError("cannot save as vocab: the first word begins with a byte order mark")
+    lines = zip(vocabulary.words, vocabulary.counts.tolist(), strict=True)
+    block = [f"{word} {count}\n" for word, count in lines]
+    for start in range(0, len(block), _BLOCK_WORDS):
+        sink.write("".join(block[start : start + _BLOCK_WORDS]).encode())
+
+
+def is_vocab_line(line: bytes) -> bool:
+    """Tell whether `line` is a word and a whole number."""
+    return _LINE.fullmatch(line) is not None

@@ -1,0 +1,69 @@
+r"""``word2vec``: the text format of word2vec.c, fastText's ``.vec`` and gensim.
+
+    V D\n                     two whole numbers
+    word f f ... f\n          V rows; fields separated by one space
+
+Written losslessly: the shortest decimals that read back as the same float32 (word2vec.c writes six
+decimals, fastText five digits). Counts and output vectors are not kept. Words that hold white space
+are refused when writing. Reading: `text_rows.py`.
+"""
+
+from __future__ import annotations
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import FormatError
+from embedcli.formats.checks import check_savable, check_spaceless
+from embedcli.formats.decimals import format_rows
+from embedcli.formats.rows import BOM, Rows, parse_header
+from embedcli.formats.source import Source
+from embedcli.formats.text_rows import read_rows, text_lines
+from embedcli.storage.publish import Sink
+
+__all__ = ["read", "write", "write_rows"]
+
+_BLOCK_NUMBERS = 1 << 14  # of a block, all intermediate arrays stay in the second-level cache
+
+
+def read(source: Source, *, decode_errors: str) -> Embeddings:
+    """Read all rows.
+
+    Raises:
+        FormatError: the header is no header, a row is damaged, or their number is another.
+    """
+    blocks = text_lines(source)
+    lines = next(blocks, [b""])
+    header = parse_header(lines[0].removeprefix(BOM))
+    if header is None:
+        raise FormatError(
+            f"{source.path}, line 1: the header should be two whole numbers, rows and dimension, "
+            f"but is {lines[0][:40].decode(errors='backslashreplace')!r}"
+        )
+    n_rows, dim = header
+    rows = Rows(source, dim, n_rows, 2 * dim + 1, decode_errors)
+    read_rows(source, iter([lines[1:]]), rows, dim, 2)
+    read_rows(source, blocks, rows, dim, 1 + len(lines))
+    return rows.finish()
+
+
+def write(embeddings: Embeddings, sink: Sink) -> None:
+    """Write `embeddings`.
+
+    Raises:
+        FormatError: what could not be read back, such as a word with a space in it.
+    """
+    check_savable(embeddings)
+    check_spaceless(embeddings.vocabulary, "word2vec")
+    sink.write(b"%d %d\n" % (len(embeddings), embeddings.dim))
+    write_rows(embeddings, sink)
+
+
+def write_rows(embeddings: Embeddings, sink: Sink) -> None:
+    """Write ``word f f ... f`` for every row."""
+    vocabulary = embeddings.vocabulary
+    n_rows = max(1, _BLOCK_NUMBERS // embeddings.dim)
+    for start in range(0, len(embeddings), n_rows):
+        stop = min(start + n_rows, len(embeddings))
+        words = [vocabulary[row].encode() for row in range(start, stop)]
+        numbers = format_rows(embeddings.vectors[start:stop])
+        pairs = zip(words, numbers, strict=True)
+        sink.write(b"".join(b"%b %b\n" % pair for pair in pairs))
