@@ -18,7 +18,16 @@ from embedcli.formats.detection import detect_format
 from embedcli.formats.source import Source
 from embedcli.storage.publish import Sink, publish
 
-__all__ = ["FORMATS", "VECTOR_FORMATS", "Format", "detect", "format_for_path", "load", "save"]
+__all__ = [
+    "FORMATS",
+    "VECTOR_FORMATS",
+    "Format",
+    "detect",
+    "format_for_path",
+    "load",
+    "load_from",
+    "save",
+]
 
 
 class _Read(Protocol):
@@ -96,16 +105,21 @@ def load(
         InputError: it cannot be read.
         UsageError: there is no format of that name.
     """
+    with Source(path) as source:
+        return load_from(source, format or detect_format(source), decode_errors=decode_errors)
+
+
+def load_from(source: Source, name: str, *, decode_errors: str = "strict") -> Embeddings:
+    """Read embeddings of the format `name` from a source that is open already; see `load`."""
     if decode_errors not in ("strict", "replace"):
         raise UsageError(f"decode_errors is {decode_errors!r}; it may be 'strict' or 'replace'")
-    with Source(path) as source:
-        entry = _named(format) if format else FORMATS[detect_format(source)]
-        if entry.read is None:
-            raise FormatError(
-                f"{source.path} is a vocabulary file: words and counts, but no vectors "
-                f"(if it is not, say which --format it has)"
-            )
-        return entry.read(source, decode_errors=decode_errors)
+    entry = _named(name)
+    if entry.read is None:
+        raise FormatError(
+            f"{source.path} is a vocabulary file: words and counts, but no vectors "
+            f"(if it is not one, name its format)"
+        )
+    return entry.read(source, decode_errors=decode_errors)
 
 
 def save(

@@ -33,7 +33,8 @@ class Source:
     Attributes:
         path: its name, for messages and for memory maps.
         compression: ``"gzip"``, ... or None.
-        size: bytes the file holds, or None where nobody can know (packed, or a pipe).
+        stored_bytes: size of the file as it lies on the disk, or None for a pipe.
+        size: bytes it holds, or None where nobody can know (packed, or a pipe).
         head: the first bytes, at most `HEAD_BYTES`; `read` returns them again.
     """
 
@@ -44,7 +45,9 @@ class Source:
             raw = self._file.peek(8)
             self.compression = next((n for m, n in _MAGIC.items() if raw.startswith(m)), None)
             self._stream = self._unpacked()
-            self.size = self._plain_size()
+            status = os.fstat(self._file.fileno())
+            self.stored_bytes = status.st_size if stat.S_ISREG(status.st_mode) else None
+            self.size = None if self.compression else self.stored_bytes
             self.head = b""
             self.head = self._read_full(HEAD_BYTES)
         except BaseException:
@@ -134,10 +137,6 @@ class Source:
             except ImportError:
                 raise MissingExtraError(f"reading {self.path}", "backports.zstd", "io") from None
         return cast(IO[bytes], zstd.ZstdFile(self._file))
-
-    def _plain_size(self) -> int | None:
-        status = os.fstat(self._file.fileno())
-        return status.st_size if stat.S_ISREG(status.st_mode) and not self.compression else None
 
 
 def _open(path: str) -> io.BufferedReader:

@@ -1,0 +1,98 @@
+"""`embed info`: say what a file of vectors is and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.output import echo_json, echo_rows
+
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
+    from embedcli.formats.source import Source
+    from embedcli.vocabulary import Vocabulary
+
+__all__ = ["command"]
+
+_SHOWN_WORDS = 10
+
+
+@click.command()
+@click.argument("model", default="model.safetensors", envvar="EMBED_MODEL")
+@click.option("--from", "origin", metavar="F", help="Read MODEL as this format, whatever it seems.")
+@json_option
+@verbosity_options
+def command(model: str, origin: str | None, as_json: bool) -> None:
+    """Say what MODEL is: its format and size, and how it was trained, where the file tells.
+
+    MODEL is a file in any format embed reads, vocabulary files included.
+    """
+    from embedcli.formats.source import Source
+
+    with Source(model) as source:
+        facts = _facts(source, origin)
+    if as_json:
+        echo_json(facts)
+    else:
+        echo_rows(_rows(facts))
+
+
+def _facts(source: Source, origin: str | None) -> dict[str, Any]:
+    """What is known of the file, as JSON; None for what it does not tell."""
+    from embedcli import formats
+    from embedcli.formats.detection import detect_format
+
+    name = origin or detect_format(source)
+    facts: dict[str, Any] = {
+        "file": source.path,
+        "format": name,
+        "compression": source.compression,
+        "bytes": source.stored_bytes,
+    }
+    if name == "vocab":
+        return facts | _vocabulary_facts(formats.vocab.read(source, decode_errors="replace"))
+    return facts | _vector_facts(formats.load_from(source, name, decode_errors="replace"))
+
+
+def _vocabulary_facts(vocabulary: Vocabulary) -> dict[str, Any]:
+    counts = vocabulary.counts
+    return {
+        "words": len(vocabulary),
+        "tokens": None if counts is None else int(counts.sum()),
+        "first_words": [vocabulary[i] for i in range(min(_SHOWN_WORDS, len(vocabulary)))],
+    }
+
+
+def _vector_facts(embeddings: Embeddings) -> dict[str, Any]:
+    norms = embeddings.norms
+    return _vocabulary_facts(embeddings.vocabulary) | {
+        "dim": embeddings.dim,
+        "output_vectors": embeddings.output_vectors is not None,
+        "norms": {
+            "min": float(norms.min()),
+            "mean": float(norms.mean(dtype="f8")),
+            "max": float(norms.max()),
+        },
+        "metadata": dict(embeddings.metadata),
+    }
+
+
+def _rows(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Turn nested facts into rows: ``settings.dim  100``; what is not known is left out."""
+    for name, value in facts.items():
+        label = name if name == "metadata" else prefix + name
+        if isinstance(value, Mapping):
+            yield from _rows(value, "" if name == "metadata" else f"{label}.")
+        elif value is not None:
+            yield label, _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(_text, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
