@@ -81,7 +81,7 @@ class Sink:
         while len(view):
             written = self._write(view[:_LARGEST_WRITE])
             if not written:  # POSIX allows 0 for no reason: a loop without end must not follow
-                raise OSError(errno.EIO, "the system took none of the bytes")
+                raise OutputError(f"cannot write: the system took none of {len(view)} bytes")
             view = view[written:]
 
 
