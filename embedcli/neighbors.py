@@ -10,7 +10,7 @@ Words are not known here (`lookup.py`), and nothing is approximate: no index is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-_SCORES = 1 << 22  # scores held at once: 16 MiB, about what a third-level cache gives one process
+_SCORES = 1 << 21  # scores held at once: 8 MiB, less than a third-level cache
 _QUERIES = 1024  # queries multiplied at once
 _PAIRS = 1 << 13  # (query, row) pairs scored in float64 at once
 _NO_FLOOR = -2.0  # below every cosine, above the -inf that marks an excluded row
@@ -35,7 +35,7 @@ def nearest(
     queries: NDArray[np.floating],
     k: int,
     *,
-    excluded: Sequence[Sequence[int]] | None = None,
+    excluded: Sequence[Iterable[int]] | None = None,
     restrict: int | None = None,
 ) -> tuple[Ids, Doubles]:
     """Find the `k` rows of `vectors` with the highest cosine to each query.
@@ -89,7 +89,8 @@ def unit_rows(rows: NDArray[np.floating]) -> Doubles:
     """Scale the rows of (n, D) to length 1 in float64; zero rows stay zero."""
     rows = np.asarray(rows, np.float64)
     norms = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    units: Doubles = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    return units
 
 
 class _Search:
@@ -192,7 +193,7 @@ class _Search:
 class _Banned:
     """The excluded (query, id) pairs, sorted by id so that each block finds its own."""
 
-    def __init__(self, excluded: Sequence[Sequence[int]]) -> None:
+    def __init__(self, excluded: Sequence[Iterable[int]]) -> None:
         pairs = [(i, query) for query, ids in enumerate(excluded) for i in ids]
         table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
         self.ids, self.queries = table[:, 0], table[:, 1]

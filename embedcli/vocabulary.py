@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -20,6 +21,8 @@ __all__ = ["Vocabulary"]
 
 # A dictionary of a million words takes 0.3 s to build; this many scans of the blob take less.
 _SCANS_BEFORE_INDEX = 32
+_SCANS_BEFORE_FIND = 4  # so many scans take what hashing all words takes
+_SLOT_BITS = 20
 
 
 class Vocabulary:
@@ -92,7 +95,7 @@ class Vocabulary:
         """All words in id order, as Python strings (made on first use)."""
         blob = self.blob.tobytes()
         ends = self.offsets.tolist()
-        return [blob[a:b].decode() for a, b in zip(ends, ends[1:], strict=False)]
+        return [blob[a:b].decode() for a, b in pairwise(ends)]
 
     def get(self, word: str) -> int | None:
         """The id of `word`, or None. The first few calls scan the blob, later ones use a dict."""
@@ -100,6 +103,20 @@ class Vocabulary:
             self._scans += 1
             return self._scan(word.encode())
         return self._index.get(word)
+
+    def find(self, words: Sequence[str]) -> list[int | None]:
+        """The ids of many words at once; None for those that are not there.
+
+        One pass over a hash of every word picks the few that may be among `words`. For a million
+        words that takes a tenth of what a dictionary takes to build.
+        """
+        if "_index" in self.__dict__ or len(words) < _SCANS_BEFORE_FIND:
+            return [self.get(word) for word in words]
+        asked = Vocabulary.from_words(words)
+        marked = np.zeros(1 << _SLOT_BITS, np.bool_)
+        marked[asked._slots] = True
+        ids = {self._bytes(i): i for i in np.flatnonzero(marked[self._slots]).tolist()}
+        return [ids.get(word.encode()) for word in words]
 
     def head(self, n: int) -> Vocabulary:
         """The first (most frequent) `n` words; shares memory with this vocabulary."""
@@ -114,6 +131,22 @@ class Vocabulary:
     @cached_property
     def _lengths(self) -> NDArray[np.int64]:
         return np.diff(self.offsets)
+
+    @cached_property
+    def _slots(self) -> NDArray[np.uint32]:
+        """A hash of each word: uint32 (V,), of its first and last eight bytes and its length."""
+        padded = np.concatenate([np.zeros(8, np.uint8), self.blob, np.zeros(8, np.uint8)])
+        eights = np.ndarray(len(padded) - 7, "<u8", padded, strides=(1,))
+        lengths = self._lengths.astype(np.uint64)
+        unused = 8 * (8 - np.minimum(lengths, 8).astype(np.uint64))
+        # A shift by 64 is undefined: the empty word is shifted twice by 32.
+        first = eights[self.offsets[:-1] + 8] << (unused // 2) << (unused - unused // 2)
+        last = eights[self.offsets[1:]] >> (unused // 2) >> (unused - unused // 2)
+        mixed = (first ^ (first >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= (last ^ (last >> np.uint64(31))) * np.uint64(0xC2B2AE3D27D4EB4F)
+        mixed += lengths * np.uint64(0x165667B19E3779F9)
+        slots: NDArray[np.uint32] = (mixed >> np.uint64(64 - _SLOT_BITS)).astype(np.uint32)
+        return slots
 
     def _bytes(self, index: int) -> bytes:
         return self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes()

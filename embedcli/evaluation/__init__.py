@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from embedcli.embeddings import Embeddings
-from embedcli.evaluation.analogies import AnalogyReport, Section, score_analogies
-from embedcli.evaluation.files import read_evaluation_file
+from embedcli.evaluation.analogies import AnalogyReport, score_analogies
+from embedcli.evaluation.files import Analogies, Similarities, read_evaluation_file
+from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.protocols import resolve
 from embedcli.evaluation.similarity import SimilarityReport, score_similarity
 
@@ -51,13 +52,22 @@ def evaluate(
         InputError: a vector is not finite.
     """
     rules = resolve(protocol, method=method, restrict=restrict, oov=oov)
+    seen: dict[int | None, FoldedWords] = {}
+
+    def first(n: int | None) -> FoldedWords:
+        if n not in seen:
+            seen[n] = FoldedWords.of(embeddings, n, rules.fold)
+        return seen[n]
+
     reports: list[Report] = []
     for path in paths:
         match read_evaluation_file(path):
-            case [Section(), *_] as sections:
-                reports.append(score_analogies(embeddings, path, sections, rules))
-            case pairs:
+            case Analogies(sections):
+                words = first(rules.analogy_words)
+                reports.append(score_analogies(words, path, sections, rules))
+            case Similarities(pairs):
+                words = first(rules.similarity_words)
                 reports.append(
-                    score_similarity(embeddings, path, pairs, rules, resamples=bootstrap, seed=seed)
+                    score_similarity(words, path, pairs, rules, resamples=bootstrap, seed=seed)
                 )
     return reports

@@ -10,14 +10,17 @@ cosines and not 19,544.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.embeddings import Embeddings
 from embedcli.evaluation.folded import FoldedWords
+from embedcli.evaluation.parts import Part
 from embedcli.evaluation.protocols import Protocol
+from embedcli.lookup import COSMUL_EPSILON
 from embedcli.neighbors import cosines
 
 __all__ = ["AnalogyReport", "Question", "Section", "Tallied", "score_analogies"]
@@ -25,7 +28,6 @@ __all__ = ["AnalogyReport", "Question", "Section", "Tallied", "score_analogies"]
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
-COSMUL_EPSILON = 0.001  # Levy & Goldberg 2014
 _TABLE = 1 << 23  # cells of the table held at once: 32 MiB
 _BATCH = 64  # questions answered at once: with a block of the table they stay in cache
 
@@ -79,13 +81,15 @@ class AnalogyReport:
         protocol: the rules.
         sections: for each section its name and tally, in the order of the file.
         searched: how many words could be an answer.
+        n_model: how many words the model has.
     """
 
     path: str
     protocol: Protocol
     sections: Sequence[tuple[str, Tallied]]
     searched: int
-    kind: str = field(default="analogies", init=False)
+    n_model: int
+    kind: ClassVar[str] = "analogies"
 
     @property
     def semantic(self) -> Tallied:
@@ -105,32 +109,56 @@ class AnalogyReport:
     @property
     def score(self) -> float | None:
         """What is compared with a threshold: percent right under the protocol, or None."""
-        total = self.total
-        share = total.accuracy if self.protocol.oov == "skip" else total.accuracy_of_all
-        return None if share is None else 100 * share
+        return self.parts[-1].score
+
+    @property
+    def parts(self) -> list[Part]:
+        """The sections, their semantic and syntactic halves, and the total."""
+        halves = [("semantic", self.semantic), ("syntactic", self.syntactic)]
+        return [self._part(*one) for one in (*self.sections, *halves, ("total", self.total))]
+
+    def _part(self, name: str, tally: Tallied) -> Part:
+        of_all = _percent(tally.accuracy_of_all)
+        score = _percent(tally.accuracy) if self.protocol.oov == "skip" else of_all
+        return Part(name, score, of_all, tally.seen, tally.total)
+
+    @property
+    def protocol_line(self) -> str:
+        """One line that states the rules, to be quoted with the score."""
+        rules = self.protocol
+        method = {"cosadd": "3CosAdd", "cosmul": "3CosMul (eps 0.001)"}[rules.method]
+        unknown = {"skip": "skipped", "wrong": "counted wrong"}[rules.oov]
+        return (
+            f"{rules.title}: {method} on unit vectors, first {self.searched:,} of "
+            f"{self.n_model:,} words, {rules.folding}, query words excluded, questions with an "
+            f"unknown word {unknown}"
+        )
 
 
 def _sum(tallies: Iterator[Tallied]) -> Tallied:
     return sum(tallies, Tallied())
 
 
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
 def score_analogies(
-    embeddings: Embeddings, path: str, sections: Sequence[Section], protocol: Protocol
+    words: FoldedWords, path: str, sections: Sequence[Section], protocol: Protocol
 ) -> AnalogyReport:
-    """Answer the questions of `sections`, read from `path`, under `protocol`.
+    """Answer the questions of `sections`, read from `path`, among `words`.
 
     Raises:
         InputError: a vector is not finite.
     """
-    words = FoldedWords.of(embeddings, protocol.analogy_words, protocol.fold)
     known = [_known(words, section.questions) for section in sections]
-    answers = _answers(words, np.concatenate([np.empty((0, 4), np.int64), *known]), protocol)
-    ends = np.cumsum([len(ids) for ids in known])[:-1] if known else []
-    tallies = [
-        (section.name, Tallied(len(section.questions), len(ids), int(right.sum())))
-        for section, ids, right in zip(sections, known, np.split(answers, ends), strict=True)
-    ]
-    return AnalogyReport(path, protocol, tallies, len(words.embeddings))
+    right = _answered(words, np.concatenate([np.empty((0, 4), np.int64), *known]), protocol.method)
+    tallies, start = [], 0
+    for section, ids in zip(sections, known, strict=True):
+        correct = int(right[start : start + len(ids)].sum())
+        tallies.append((section.name, Tallied(len(section.questions), len(ids), correct)))
+        start += len(ids)
+    return AnalogyReport(path, protocol, tallies, len(words.embeddings), words.n_model)
 
 
 def _known(words: FoldedWords, questions: Sequence[Question]) -> Ids:
@@ -139,16 +167,16 @@ def _known(words: FoldedWords, questions: Sequence[Question]) -> Ids:
     return np.array([row for row in ids if None not in row], np.int64).reshape(-1, 4)
 
 
-def _answers(words: FoldedWords, questions: Ids, protocol: Protocol) -> NDArray[np.bool_]:
+def _answered(words: FoldedWords, questions: Ids, method: str) -> NDArray[np.bool_]:
     """Whether each question, int64 (n, 4) of ids, is answered rightly: bool (n,)."""
+    questions, order = _by_pair(questions)
     asked, local = np.unique(questions[:, :3], return_inverse=True)
-    order = np.lexsort((local.reshape(-1, 3)[:, 1], local.reshape(-1, 3)[:, 0]))
-    local = local.reshape(-1, 3)[order]
+    local = local.reshape(-1, 3)
     best = np.full(len(questions), -np.inf, np.float32)
     answer = np.full(len(questions), -1, np.int64)
     n_block = max(1, _TABLE // max(1, len(asked)))
     for start in range(0, len(words.embeddings), n_block):
-        table = _Table.build(words, asked, slice(start, start + n_block), protocol.method)
+        table = _Table.build(words, asked, slice(start, start + n_block), method)
         for part in _pairs(local):
             scores = table.scores(local[part])
             column = scores.argmax(axis=1)
@@ -157,9 +185,14 @@ def _answers(words: FoldedWords, questions: Ids, protocol: Protocol) -> NDArray[
             best[part][better] = score[better]
             answer[part][better] = column[better] + start
     right = np.empty(len(questions), np.bool_)
-    right[order] = words.forms[answer] == questions[order, 3]
-    right[order] &= best > -np.inf
+    right[order] = (answer >= 0) & (words.forms[answer] == questions[:, 3])
     return right
+
+
+def _by_pair(questions: Ids) -> tuple[Ids, Ids]:
+    """The questions ordered so that those that share a and b are together; and that order."""
+    order = np.lexsort((questions[:, 1], questions[:, 0]))
+    return questions[order], order
 
 
 def _pairs(questions: Ids) -> Iterator[slice]:
@@ -168,7 +201,7 @@ def _pairs(questions: Ids) -> Iterator[slice]:
         return
     changes = np.flatnonzero((np.diff(questions[:, :2], axis=0) != 0).any(axis=1)) + 1
     edges = [0, *changes.tolist(), len(questions)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         for start in range(low, high, _BATCH):
             yield slice(start, min(start + _BATCH, high))
 

@@ -2,32 +2,48 @@
 
 Analogies (word2vec's questions-words.txt): ``: section`` lines, and lines of four words.
 
-Similarity: two words and a score a line, by tabs, commas, semicolons or spaces; or a table with a
-header, whose score column is found by its name (SimLex-999 as its authors publish it has the score
-in the fourth column). Lines that begin with ``#`` and empty lines are skipped in both.
+Similarity: two words and a score a line, by tabs, commas, semicolons or spaces, with or without a
+header. The score is the first number after the words: SimLex-999 and SimVerb as their authors
+publish them have a part of speech before it. A pair that comes twice counts twice.
+
+Lines that begin with ``#`` and empty lines are skipped in both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from embedcli.errors import FormatError
 from embedcli.evaluation.analogies import Question, Section
 from embedcli.evaluation.similarity import Pair
 
-__all__ = ["read_evaluation_file"]
+__all__ = ["Analogies", "Similarities", "read_evaluation_file"]
 
-_SEPARATORS = ("\t", ",", ";")
-# How the sets in use name the column: SimLex-999, WordSim-353's combined.csv, MEN, RareWords.
-_SCORE_NAMES = ("simlex999", "human (mean)", "score", "similarity", "mean", "rating", "gold")
+_SEPARATORS = ("\t", ",", ";")  # else white space
+_SAMPLE = 20  # lines looked at to tell the kinds apart
 
 Line = tuple[int, str]
 
 
-def read_evaluation_file(path: str) -> list[Section] | list[Pair]:
-    """Read `path`: sections of questions if it holds analogies, else pairs.
+@dataclass(frozen=True)
+class Analogies:
+    """What an analogy file holds."""
+
+    sections: Sequence[Section]
+
+
+@dataclass(frozen=True)
+class Similarities:
+    """What a similarity file holds."""
+
+    pairs: Sequence[Pair]
+
+
+def read_evaluation_file(path: str) -> Analogies | Similarities:
+    """Read `path`; what is in it tells which kind it is.
 
     Raises:
         FormatError: the file cannot be read, or a line is neither; with the line's number.
@@ -35,9 +51,9 @@ def read_evaluation_file(path: str) -> list[Section] | list[Pair]:
     lines = _lines(path)
     if not lines:
         raise FormatError(f"{path}: no question and no pair in it")
-    if lines[0][1].startswith(":") or len(lines[0][1].split()) == 4 and _is_analogy(lines):
-        return _read_sections(path, lines)
-    return _read_pairs(path, lines)
+    if _is_analogies(lines):
+        return Analogies(_read_sections(path, lines))
+    return Similarities(_read_pairs(path, lines))
 
 
 def _lines(path: str) -> list[Line]:
@@ -54,9 +70,11 @@ def _lines(path: str) -> list[Line]:
     return [(i, line) for i, line in stripped if line and not line.startswith("#")]
 
 
-def _is_analogy(lines: Sequence[Line]) -> bool:
-    """Without a section line: four words, none of which is a number."""
-    return not any(_number(field) is not None for field in lines[0][1].split())
+def _is_analogies(lines: Sequence[Line]) -> bool:
+    """Whether there is a section line, or most lines are four words without a score."""
+    sample = [line.split() for _, line in lines[:_SAMPLE]]
+    questions = [len(words) == 4 and not any(map(_is_score, words[2:])) for words in sample]
+    return any(line.startswith(":") for _, line in lines) or 2 * sum(questions) > len(questions)
 
 
 def _read_sections(path: str, lines: Sequence[Line]) -> list[Section]:
@@ -75,32 +93,44 @@ def _read_sections(path: str, lines: Sequence[Line]) -> list[Section]:
 
 
 def _read_pairs(path: str, lines: Sequence[Line]) -> list[Pair]:
-    separator = next((s for s in _SEPARATORS if s in lines[0][1]), None)
-    rows = [(i, [f.strip() for f in line.split(separator)]) for i, line in lines]
-    column = 2
-    if len(rows[0][1]) > 2 and _number(rows[0][1][column]) is None:
-        column = _score_column(path, rows[0][1], rows[0][0])
+    separator = next((s for s in _SEPARATORS if lines[0][1].count(s) >= 2), None)
+    rows = [(i, [field.strip() for field in line.split(separator)]) for i, line in lines]
+    column = _score_column(rows[0][1])
+    if column is None and len(rows) > 1:  # the first line is a header
         rows = rows[1:]
-    if not rows:
-        raise FormatError(f"{path}: a header and no pair")
+        column = _score_column(rows[0][1])
+    if column is None:
+        number, fields = rows[0]
+        raise FormatError(
+            f"{path}, line {number}: {' '.join(fields)[:80]!r} is neither a question (four words) "
+            "nor a pair (two words and a score)"
+        )
     return [_pair(path, number, fields, column) for number, fields in rows]
 
 
-def _score_column(path: str, header: Sequence[str], number: int) -> int:
-    """Where a header line says that the score is; the third column where it says nothing known."""
-    names = [name.strip('"').lower() for name in header]
-    return next((names.index(name) for name in _SCORE_NAMES if name in names), 2)
+def _score_column(fields: Sequence[str]) -> int | None:
+    """The first column after the two words that holds a number; None in a header."""
+    return next((i for i in range(2, len(fields)) if _number(fields[i]) is not None), None)
 
 
 def _pair(path: str, number: int, fields: Sequence[str], column: int) -> Pair:
     if len(fields) <= column:
         raise FormatError(
-            f"{path}, line {number}: {len(fields)} columns; a pair has two words and a score"
+            f"{path}, line {number}: {len(fields)} columns, and the score should be in column "
+            f"{column + 1}"
         )
     score = _number(fields[column])
     if score is None or not math.isfinite(score):
-        raise FormatError(f"{path}, line {number}: the score {fields[column]!r} is not a number")
+        raise FormatError(
+            f"{path}, line {number}: the score in column {column + 1} is {fields[column]!r}, "
+            "not a finite number"
+        )
     return fields[0], fields[1], score
+
+
+def _is_score(text: str) -> bool:
+    number = _number(text)
+    return number is not None and math.isfinite(number)  # "nan" and "inf" are words, too
 
 
 def _number(text: str) -> float | None:

@@ -20,12 +20,14 @@ class FoldedWords:
 
     Attributes:
         embeddings: the first words, most frequent first; n of them.
+        n_model: how many words the model has.
         ids: folded form → id of its most frequent spelling.
         forms: int64 (n,), for each word the id of its form's most frequent spelling.
         fold: the folding.
     """
 
     embeddings: Embeddings
+    n_model: int
     ids: dict[str, int]
     forms: NDArray[np.int64]
     fold: Callable[[str], str]
@@ -36,15 +38,11 @@ class FoldedWords:
         head = embeddings if n is None else embeddings.head(n)
         ids: dict[str, int] = {}
         forms = [ids.setdefault(fold(word), i) for i, word in enumerate(head.vocabulary)]
-        return cls(head, ids, np.array(forms, np.int64), fold)
+        return cls(head, len(embeddings), ids, np.array(forms, np.int64), fold)
 
     def get(self, word: str) -> int | None:
         """The id of the most frequent spelling of `word`, or None."""
         return self.ids.get(self.fold(word))
-
-    def spellings(self, form: int) -> NDArray[np.int64]:
-        """The ids of all words that fold to the form of id `form`, ascending."""
-        return np.flatnonzero(self.forms == form)
 
     def units(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """The unit vectors of `ids`, float64 (len(ids), D); zero vectors stay zero."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from embedcli import __version__
 from embedcli.errors import UsageError
 
 __all__ = ["METHODS", "OOV_RULES", "PROTOCOLS", "Protocol", "resolve"]
@@ -32,6 +33,7 @@ class Protocol:
         folding: what `fold` does, in a word.
         oov: questions with an unknown word are left out (``skip``) or count as ``wrong``; pairs
             with an unknown word are left out or get a cosine of 0.
+        changed: the rules that were chosen otherwise than the protocol's name says.
     """
 
     name: str
@@ -41,6 +43,13 @@ class Protocol:
     fold: Callable[[str], str]
     folding: str
     oov: str = "skip"
+    changed: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Who scored by which protocol, and what was changed in it."""
+        changed = f", changed in {' and '.join(self.changed)}" if self.changed else ""
+        return f"embed {__version__}, protocol {self.name}{changed}"
 
 
 # word2vec's compute-accuracy folds ASCII only; folding all of Unicode is the same on its file.
@@ -61,7 +70,8 @@ def resolve(
     Raises:
         UsageError: there is no such protocol, method or rule.
     """
-    protocol = PROTOCOLS[_known("protocol", name, tuple(PROTOCOLS))]
+    base = PROTOCOLS[_known("protocol", name, tuple(PROTOCOLS))]
+    protocol = base
     if method is not None:
         protocol = replace(protocol, method=_known("method", method, METHODS))
     if oov is not None:
@@ -71,7 +81,11 @@ def resolve(
             raise UsageError(f"restrict is {restrict}; give 0 (all words) or more")
         words = restrict or None
         protocol = replace(protocol, analogy_words=words, similarity_words=words)
-    return protocol
+    names = {"method": "method", "oov": "oov", "analogy_words": "restrict"}
+    changed = [
+        option for rule, option in names.items() if getattr(protocol, rule) != getattr(base, rule)
+    ]
+    return replace(protocol, changed=tuple(changed))
 
 
 def _known(what: str, value: str, choices: tuple[str, ...]) -> str:

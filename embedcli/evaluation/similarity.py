@@ -1,15 +1,16 @@
-"""Word similarity: do the cosines of word pairs rise and fall with what people judged?"""
+"""Word similarity: how far the cosines of word pairs rise and fall with what people judged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.embeddings import Embeddings
 from embedcli.evaluation.folded import FoldedWords
+from embedcli.evaluation.parts import Part
 from embedcli.evaluation.protocols import Protocol
 
 __all__ = ["Pair", "SimilarityReport", "pearson", "score_similarity", "spearman"]
@@ -38,7 +39,9 @@ class SimilarityReport:
         interval: where 95 % of the rank correlations of resampled pairs lie, for the correlation
             that the protocol scores by (`score`).
         resamples: how many resamples `interval` comes from.
+        seed: of the resampling.
         searched: how many words could be found.
+        n_model: how many words the model has.
     """
 
     path: str
@@ -51,18 +54,47 @@ class SimilarityReport:
     pearson_of_all: float | None
     interval: tuple[float, float] | None
     resamples: int
+    seed: int
     searched: int
-    kind: str = field(default="similarity", init=False)
+    n_model: int
+    kind: ClassVar[str] = "similarity"
 
     @property
     def score(self) -> float | None:
         """What is compared with a threshold: 100 x Spearman's rho under the protocol, or None."""
         rho = self.spearman if self.protocol.oov == "skip" else self.spearman_of_all
-        return None if rho is None else 100 * rho
+        return _hundredfold(rho)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The one line of a similarity file."""
+        numbers = (self.spearman_of_all, *(self.interval or (None, None)), self.pearson)
+        of_all, low, high, pearson = map(_hundredfold, numbers)
+        return [Part("pairs", self.score, of_all, self.covered, self.total, low, high, pearson)]
+
+    @property
+    def protocol_line(self) -> str:
+        """One line that states the rules, to be quoted with the score."""
+        rules = self.protocol
+        unknown = {"skip": "left out", "wrong": "given cosine 0"}[rules.oov]
+        interval = (
+            f", 95 % interval from {self.resamples:,} resamples, seed {self.seed}"
+            if self.resamples
+            else ""
+        )
+        return (
+            f"{rules.title}: Spearman's rho of cosines, ties averaged, first {self.searched:,} of "
+            f"{self.n_model:,} words, {rules.folding}, pairs with an unknown word {unknown}"
+            f"{interval}"
+        )
+
+
+def _hundredfold(number: float | None) -> float | None:
+    return None if number is None else 100 * number
 
 
 def score_similarity(
-    embeddings: Embeddings,
+    words: FoldedWords,
     path: str,
     pairs: Sequence[Pair],
     protocol: Protocol,
@@ -73,14 +105,13 @@ def score_similarity(
     """Score the `pairs` read from `path` under `protocol`.
 
     Args:
-        embeddings: the model.
+        words: the words that can be found.
         path: where the pairs come from, for the report.
         pairs: word, word, human score.
         protocol: the rules.
         resamples: how many bootstrap resamples the interval is made from; 0 for no interval.
         seed: of the resampling; the same seed gives the same interval.
     """
-    words = FoldedWords.of(embeddings, protocol.similarity_words, protocol.fold)
     human = np.array([score for _, _, score in pairs])
     found = [(words.get(first), words.get(second)) for first, second, _ in pairs]
     known = np.array([None not in ids for ids in found], np.bool_)
@@ -101,7 +132,9 @@ def score_similarity(
         pearson_of_all=pearson(*everything),
         interval=bootstrap_interval(*scored, resamples=resamples, seed=seed),
         resamples=resamples,
+        seed=seed,
         searched=len(words.embeddings),
+        n_model=words.n_model,
     )
 
 
@@ -174,7 +207,8 @@ def _correlation(x: Doubles, y: Doubles, weights: Doubles) -> Doubles:
     xx, yy, xy = ((weights * a * b).sum(axis=1) for a, b in ((dx, dx), (dy, dy), (dx, dy)))
     flat = _constant(x, weights) | _constant(y, weights)
     value = np.divide(xy, np.sqrt(xx) * np.sqrt(yy), out=np.full(len(xx), np.nan), where=~flat)
-    return np.clip(value, -1.0, 1.0)
+    clipped: Doubles = np.clip(value, -1.0, 1.0)
+    return clipped
 
 
 def _constant(x: Doubles, weights: Doubles) -> NDArray[np.bool_]:
@@ -182,4 +216,5 @@ def _constant(x: Doubles, weights: Doubles) -> NDArray[np.bool_]:
     there = weights > 0
     low = np.where(there, x, np.inf).min(axis=1)
     high = np.where(there, x, -np.inf).max(axis=1)
-    return low == high
+    same: NDArray[np.bool_] = low == high
+    return same

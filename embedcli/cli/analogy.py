@@ -1,0 +1,58 @@
+"""`embed analogy`: A is to B as C is to what?"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.output import echo_json, echo_rows
+
+__all__ = ["command"]
+
+_SCORES = {"cosadd": "cosine", "cosmul": "quotient"}
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.argument("c")
+@model_option
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers.")
+@click.option(
+    "--method",
+    type=click.Choice(tuple(_SCORES)),
+    default="cosadd",
+    show_default=True,
+    help="cosadd: by the cosine to B - A + C. cosmul: by cos(B) cos(C) / (cos(A) + 0.001), with "
+    "cosines mapped to 0..1.",
+)
+@click.option(
+    "--restrict",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Answer only from the N most frequent words.",
+)
+@json_option
+@verbosity_options
+def command(
+    a: str, b: str, c: str, model: str, k: int, method: str, restrict: int | None, as_json: bool
+) -> None:
+    """Answer "A is to B as C is to what?" from unit vectors: man king woman gives queen.
+
+    A, B and C themselves are not answered. Columns: rank, word, and cosine (cosadd) or quotient
+    (cosmul); aligned under a header on a terminal, tab-separated without one elsewhere. With
+    --json, one object: a, b, c, method, and answers, a list of word and cosine or quotient.
+    """
+    import embedcli
+    from embedcli.lookup import analogy
+
+    answers = analogy(embedcli.load(model), (a, b, c), k, method=method, restrict=restrict)
+    score = _SCORES[method]
+    if as_json:
+        listed = [{"word": word, score: value} for word, value in answers]
+        echo_json({"a": a, "b": b, "c": c, "method": method, "answers": listed})
+    else:
+        rows = ((rank, word, value) for rank, (word, value) in enumerate(answers, 1))
+        echo_rows(rows, ("rank", "word", score) if sys.stdout.isatty() else None)

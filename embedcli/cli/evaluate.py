@@ -1,0 +1,199 @@
+"""`embed evaluate`: score models on analogy and word-similarity files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal
+from embedcli.errors import ThresholdError
+
+if TYPE_CHECKING:
+    from embedcli.evaluation import Report
+    from embedcli.evaluation.parts import Part
+
+__all__ = ["command"]
+
+_SCORES = {
+    "analogies": ("score", "score_of_all"),
+    "similarity": ("score", "low", "high", "score_of_all", "pearson"),
+}
+_COUNTS = ("seen", "total")
+_COLUMNS = ("model", "file", "part", *_SCORES["similarity"], *_COUNTS, "protocol")
+
+Scored = tuple[str, "Report"]
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help="Any file of vectors that embed reads; may be given several times. "
+    "[default: EMBED_MODEL, or model.safetensors]",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["word2vec", "gensim"]),
+    default="word2vec",
+    show_default=True,
+    help="Whose rules to score by: word2vec sees the first 30,000 words for analogies and all for "
+    "similarity, gensim 300,000 for both.",
+)
+@click.option(
+    "--method", type=click.Choice(["cosadd", "cosmul"]), help="How analogies are answered: cosadd."
+)
+@click.option(
+    "--restrict",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="See only the first N words; 0 for all.",
+)
+@click.option(
+    "--oov",
+    type=click.Choice(["skip", "wrong"]),
+    help="Score without questions and pairs that hold an unknown word (skip, as both protocols), "
+    "or with them as wrong and as cosine 0.",
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Resamples for the 95 % interval of a rank correlation; 0 for none.",
+)
+@click.option(
+    "--fail-under",
+    type=float,
+    metavar="X",
+    help="Exit with 1 unless every model scores X or more on every file: percent of analogies, "
+    "100 x Spearman's rho.",
+)
+@json_option
+@verbosity_options
+def command(
+    files: tuple[str, ...],
+    models: tuple[str, ...],
+    fail_under: float | None,
+    as_json: bool,
+    **rules: Any,
+) -> None:
+    """Score embeddings on analogy and word-similarity FILEs, told apart by what is in them.
+
+    The rules are those of a named protocol, and the line that states them is always printed.
+    Elsewhere than on a terminal: tab-separated with a header, one line a section of an analogy file
+    (and semantic, syntactic, total), one a similarity file. Scores are percent of analogies or 100
+    x Spearman's rho; n/a is what cannot be computed.
+    """
+    from embedcli import evaluate, load
+
+    scored: list[Scored] = []
+    for model in models or (os.environ.get("EMBED_MODEL") or "model.safetensors",):
+        scored += [(model, report) for report in evaluate(load(model), files, **rules)]
+    if as_json:
+        echo_json([_as_json(model, report) for model, report in scored])
+    elif sys.stdout.isatty():
+        _print_tables(scored)
+    else:
+        echo_rows((row for one in scored for row in _rows(*one)), _COLUMNS)
+    if fail_under is not None:
+        _check(scored, fail_under)
+
+
+def _print_tables(scored: Sequence[Scored]) -> None:
+    """For people: a table an analogy file, and one for all similarity files of a model."""
+    for (model, file, line), group in groupby(scored, _table):
+        reports = [report for _, report in group]
+        columns = _SCORES[reports[0].kind]
+        echo(for_terminal(f"{model}, {file}" if file else model))
+        echo_rows(
+            (
+                (part.name if file else report.path, *_cells(part, columns))
+                for report in reports
+                for part in report.parts
+            ),
+            ("section" if file else "file", *columns, *_COUNTS),
+        )
+        echo(f"{line}\n")
+    if len({model for model, _ in scored}) > 1:
+        _print_comparison(scored)
+
+
+def _table(one: Scored) -> tuple[str, str, str]:
+    """What the reports in one table share."""
+    model, report = one
+    return model, report.path if report.kind == "analogies" else "", report.protocol_line
+
+
+def _print_comparison(scored: Sequence[Scored]) -> None:
+    """A line a file, a column a model."""
+    by_file: dict[str, dict[str, Part]] = {}
+    for model, report in scored:
+        by_file.setdefault(report.path, {})[model] = report.parts[-1]
+    models = list(dict.fromkeys(model for model, _ in scored))
+    rows = ((path, *(_score(parts[m]) for m in models)) for path, parts in by_file.items())
+    echo_rows(rows, ("score", *map(for_terminal, models)))
+
+
+def _rows(model: str, report: Report) -> Iterator[tuple[object, ...]]:
+    """The lines of the tab-separated output."""
+    for part in report.parts:
+        cells = _cells(part, _SCORES["similarity"])
+        yield model, report.path, part.name, *cells, report.protocol_line
+
+
+def _cells(part: Part, columns: Sequence[str]) -> Iterator[object]:
+    yield _score(part)
+    for column in columns[1:]:
+        yield _number(getattr(part, column))
+    yield from (part.seen, part.total)
+
+
+def _as_json(model: str, report: Report) -> dict[str, Any]:
+    rules = report.protocol
+    return {
+        "model": model,
+        "file": report.path,
+        "kind": report.kind,
+        "score": report.score,
+        "parts": [asdict(part) for part in report.parts],
+        "protocol": {
+            "name": rules.name,
+            "changed": rules.changed,
+            "method": rules.method if report.kind == "analogies" else None,
+            "words": report.searched,
+            "oov": rules.oov,
+            "line": report.protocol_line,
+        },
+    }
+
+
+def _check(scored: Sequence[Scored], threshold: float) -> None:
+    missed = [
+        f"{_score(report.parts[-1])} by {model} on {report.path}"
+        for model, report in scored
+        if report.score is None or report.score < threshold
+    ]
+    if missed:
+        raise ThresholdError(f"below --fail-under {threshold:g}: {', '.join(missed)}")
+
+
+def _score(part: Part) -> str:
+    if part.score is None:
+        return f"n/a ({part.seen} of {part.total} covered)"
+    return _number(part.score)
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.2f}"

@@ -1,0 +1,171 @@
+"""`embed neighbors`: the words nearest to a word, or to a sum of words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.output import echo_json, echo_rows, report_error
+from embedcli.errors import UnknownWordError, UsageError
+
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
+    from embedcli.lookup import Neighbor, Query
+    from embedcli.vocabulary import Vocabulary
+
+__all__ = ["command"]
+
+_BATCH = 1024  # queries searched in one pass over the vectors
+_MAX_HINTS = 10  # unknown words that get suggestions: the wrong model makes all words unknown
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query gave: neighbours, or the words in it that the model does not hold."""
+
+    query: Query
+    found: Sequence[Neighbor] = ()
+    unknown: Sequence[UnknownWordError] = field(default=())
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+@model_option
+@click.option(
+    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Neighbours per query."
+)
+@click.option(
+    "--positive", multiple=True, metavar="A,B", help="Add these to every WORD, or to each other."
+)
+@click.option("--negative", multiple=True, metavar="A,B", help="Take these away.")
+@click.option(
+    "--restrict",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Answer only from the N most frequent words.",
+)
+@json_option
+@verbosity_options
+def command(
+    words: tuple[str, ...],
+    model: str,
+    k: int,
+    positive: tuple[str, ...],
+    negative: tuple[str, ...],
+    restrict: int | None,
+    as_json: bool,
+) -> None:
+    """Show the words nearest to each WORD by cosine; - reads words from stdin, one a line.
+
+    Columns: query, rank, neighbour, cosine. On a terminal they are aligned under a header,
+    elsewhere tab-separated without one. With --json, a list with an object a query: query,
+    positive, negative, and neighbors, a list of word and cosine; where the query holds an unknown
+    word, neighbors is null, and unknown lists word and suggestions.
+
+    Sums are of unit vectors, and the words of a query are not answered. A query with an unknown
+    word is reported on stderr and the others are answered; the exit code then is 3.
+    """
+    import embedcli
+
+    embeddings = embedcli.load(model)
+    added, taken = (_split(values, embeddings.vocabulary) for values in (positive, negative))
+    if not (words or added or taken):
+        raise UsageError("nothing to look up: give a WORD, or - to read words from stdin")
+    failed: list[Answer] = []
+    answers = _reported(_answers(embeddings, _queries(words, added, taken), k, restrict), failed)
+    if as_json:
+        echo_json([_as_json(answer) for answer in answers])
+    else:
+        header = ("query", "rank", "neighbour", "cosine") if sys.stdout.isatty() else None
+        echo_rows(_rows(answers), header)
+    if failed:
+        click.get_current_context().exit(UnknownWordError.exit_code)
+
+
+def _split(values: Sequence[str], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """``A,B`` is two words, unless the vocabulary holds it as one (``1,000``)."""
+    parts = ([value] if value in vocabulary else value.split(",") for value in values)
+    return tuple(word for part in parts for word in part if word)
+
+
+def _queries(
+    words: Sequence[str], added: tuple[str, ...], taken: tuple[str, ...]
+) -> Iterator[Query]:
+    from embedcli.lookup import Query
+
+    if not words:
+        yield Query(added, taken)
+    for word in words:
+        for each in _lines() if word == "-" else [word]:
+            yield Query((each, *added), taken)
+
+
+def _lines() -> Iterator[str]:
+    """The words on stdin: a line each, as a word of some models holds spaces; empty lines not."""
+    if sys.stdin.isatty():
+        raise UsageError("- reads words from stdin, which is a terminal: pipe them in")
+    stripped = (line.strip("\r\n") for line in sys.stdin)
+    return (line for line in stripped if line)
+
+
+def _answers(
+    embeddings: Embeddings, queries: Iterator[Query], k: int, restrict: int | None
+) -> Iterator[Answer]:
+    """Answer batch by batch, in order."""
+    from embedcli.lookup import neighbors
+    from embedcli.suggest import Suggester
+
+    suggester = Suggester(embeddings.vocabulary)
+    n_hints = _MAX_HINTS
+    while batch := list(islice(queries, _BATCH)):
+        unknown = {word for query in batch for word in query.words}
+        asked = sorted(unknown)
+        for word, index in zip(asked, embeddings.vocabulary.find(asked), strict=True):
+            if index is not None:
+                unknown.remove(word)
+        good = [query for query in batch if unknown.isdisjoint(query.words)]
+        found = iter(neighbors(embeddings, good, k, restrict=restrict) if good else ())
+        for query in batch:
+            errors = []
+            for word in query.words:
+                if word in unknown:
+                    hints = suggester.suggest(word) if n_hints > 0 else ()
+                    n_hints -= 1
+                    errors.append(UnknownWordError(word, hints))
+            yield Answer(query, (), errors) if errors else Answer(query, next(found))
+
+
+def _reported(answers: Iterable[Answer], failed: list[Answer]) -> Iterator[Answer]:
+    """Pass answers on; report unknown words on stderr, and collect those answers in `failed`."""
+    for answer in answers:
+        for error in answer.unknown:
+            report_error(str(error))
+        if answer.unknown:
+            failed.append(answer)
+        yield answer
+
+
+def _rows(answers: Iterable[Answer]) -> Iterator[tuple[str, int, str, float]]:
+    for answer in answers:
+        for rank, (word, cosine) in enumerate(answer.found, 1):
+            yield str(answer.query), rank, word, cosine
+
+
+def _as_json(answer: Answer) -> dict[str, Any]:
+    query = answer.query
+    result: dict[str, Any] = {
+        "query": str(query),
+        "positive": query.positive,
+        "negative": query.negative,
+        "neighbors": [{"word": word, "cosine": cosine} for word, cosine in answer.found],
+    }
+    if answer.unknown:
+        unknown = [{"word": e.word, "suggestions": e.suggestions} for e in answer.unknown]
+        result |= {"neighbors": None, "unknown": unknown}
+    return result

@@ -1,0 +1,34 @@
+"""One line of a score: what tables, tab-separated files and JSON show, whatever was scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Part"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The score of a section of an analogy file, of several together, or of a similarity file.
+
+    Scores are percent of questions answered rightly, or 100 x a correlation; None is undefined.
+
+    Attributes:
+        name: the section, ``semantic``, ``syntactic``, ``total``, or ``pairs``.
+        score: by the protocol.
+        score_of_all: with unknown words counted as wrong answers, or as pairs of cosine 0.
+        seen: questions or pairs without an unknown word.
+        total: questions or pairs.
+        low: where the middle 95 % of resampled scores begin; similarity only.
+        high: where they end.
+        pearson: 100 x the linear correlation of the pairs seen; similarity only.
+    """
+
+    name: str
+    score: float | None
+    score_of_all: float | None
+    seen: int
+    total: int
+    low: float | None = None
+    high: float | None = None
+    pearson: float | None = None

@@ -1,0 +1,138 @@
+"""Words in, words out: nearest words, sums of words, and analogies.
+
+The search is in `neighbors.py`; suggestions for unknown words are in `suggest.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import UnknownWordError, UsageError
+from embedcli.neighbors import cosines, nearest, unit_rows
+from embedcli.suggest import Suggester
+
+__all__ = ["COSMUL_EPSILON", "Neighbor", "Query", "analogy", "neighbors"]
+
+COSMUL_EPSILON = 0.001  # Levy & Goldberg 2014
+
+
+class Neighbor(NamedTuple):
+    """A word that was found, and its score: the cosine, or cosmul's quotient."""
+
+    word: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Query:
+    """The sum of the unit vectors of some words, less those of others.
+
+    Attributes:
+        positive: the words added.
+        negative: the words taken away.
+    """
+
+    positive: tuple[str, ...]
+    negative: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All its words. None of them is an answer."""
+        return self.positive + self.negative
+
+    def __str__(self) -> str:
+        added, taken = " + ".join(self.positive), "".join(f" - {word}" for word in self.negative)
+        return (added + taken).lstrip()
+
+
+def neighbors(
+    embeddings: Embeddings, queries: Sequence[Query], k: int = 10, *, restrict: int | None = None
+) -> list[list[Neighbor]]:
+    """Find the `k` words with the highest cosine to each query, best first.
+
+    Args:
+        embeddings: the model.
+        queries: what to look for; a query's own words are not answered.
+        k: neighbours a query, at most.
+        restrict: answer only from the first (most frequent) `restrict` words.
+
+    Raises:
+        UnknownWordError: a word is not in the model; with suggestions.
+        InputError: a vector is not finite.
+    """
+    ids = _ids(embeddings, [word for query in queries for word in query.words])
+    units = unit_rows(embeddings.vectors[ids])
+    sums = np.zeros((len(queries), embeddings.dim))
+    own: list[NDArray[np.int64]] = []
+    start = 0
+    for row, query in enumerate(queries):
+        middle, stop = start + len(query.positive), start + len(query.words)
+        sums[row] = units[start:middle].sum(axis=0) - units[middle:stop].sum(axis=0)
+        own.append(np.unique(ids[start:stop]))
+        start = stop
+    found, scores = nearest(
+        embeddings.vectors, embeddings.norms, sums, k, excluded=own, restrict=restrict
+    )
+    return [_named(embeddings, *answer) for answer in zip(found, scores, strict=True)]
+
+
+def analogy(
+    embeddings: Embeddings,
+    words: tuple[str, str, str],
+    k: int = 10,
+    *,
+    method: str = "cosadd",
+    restrict: int | None = None,
+) -> list[Neighbor]:
+    """Answer "a is to b as c is to what?" for `words` (a, b, c), none of which is answered.
+
+    Args:
+        embeddings: the model.
+        words: a, b and c.
+        k: answers, at most.
+        method: ``cosadd``, by the cosine to b - a + c of unit vectors; ``cosmul``, by
+            cos(b) cos(c) / (cos(a) + 0.001), cosines mapped to [0, 1] (Levy & Goldberg 2014).
+        restrict: answer only from the first (most frequent) `restrict` words.
+
+    Raises:
+        UnknownWordError: a word is not in the model; with suggestions.
+        UsageError: there is no such method.
+        InputError: a vector is not finite.
+    """
+    a, b, c = words
+    if method == "cosadd":
+        return neighbors(embeddings, [Query((b, c), (a,))], k, restrict=restrict)[0]
+    if method != "cosmul":
+        raise UsageError(f"no method {method!r}; there are cosadd, cosmul")
+    ids = _ids(embeddings, words)
+    n = len(embeddings) if restrict is None else min(restrict, len(embeddings))
+    to_each = cosines(embeddings.vectors[:n], embeddings.norms[:n], embeddings.vectors[ids])
+    to_a, to_b, to_c = (1 + to_each.astype(np.float64)) / 2
+    scores = to_b * to_c / (to_a + COSMUL_EPSILON)
+    scores[ids[ids < n]] = -np.inf
+    best = np.argsort(-scores, kind="stable")[: min(k, n)]
+    return _named(embeddings, best[scores[best] > -np.inf], scores[best])
+
+
+def _ids(embeddings: Embeddings, words: Sequence[str]) -> NDArray[np.int64]:
+    ids = embeddings.vocabulary.find(words)
+    for word, index in zip(words, ids, strict=True):
+        if index is None:
+            raise UnknownWordError(word, Suggester(embeddings.vocabulary).suggest(word))
+    return np.array(ids, np.int64)
+
+
+def _named(
+    embeddings: Embeddings, ids: NDArray[np.int64], scores: NDArray[np.float64]
+) -> list[Neighbor]:
+    return [
+        Neighbor(embeddings.vocabulary[i], score)
+        for i, score in zip(ids.tolist(), scores.tolist(), strict=False)
+        if i >= 0
+    ]
