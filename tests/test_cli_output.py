@@ -74,6 +74,14 @@ def test_json_is_one_line_and_takes_numpy(capsys):
     assert '{"word": "café", "vector": [1.0, 1.0], "n": 3}\n' == capsys.readouterr().out
 
 
+def test_json_for_a_terminal_escapes_what_a_terminal_would_obey():
+    with redirect_stdout(Terminal()) as terminal:
+        output.echo_json(["caf\u00e9"])
+        output.echo_json(["caf\u00e9\x9b1m"])
+
+    assert '["café"]\n["caf\\u00e9\\u009b1m"]\n' == terminal.getvalue()
+
+
 def test_json_never_holds_nan():
     with pytest.raises(ValueError, match="not JSON compliant"):
         output.echo_json(float("nan"))

@@ -106,7 +106,10 @@ def echo_json(value: object) -> None:
     Raises:
         ValueError: `value` holds NaN or infinity, which JSON does not have: pass None instead.
     """
-    echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    if for_terminal(text) != text:
+        text = json.dumps(value, allow_nan=False, default=_plain)
+    echo(text)
 
 
 def talk(message: str, *, at: int = 0) -> None:
