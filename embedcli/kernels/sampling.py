@@ -31,6 +31,7 @@ __all__ = [
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: consecutive counters far apart
 RADIUS = np.uint64(0xD1B54A32D192ED03)  # separates the window stream from the subsampling stream
 
+_SCATTER_ROUNDS = 5  # with 3, pairs of neighbours in the pool are visibly dependent; 4 pass
 _DRAWS_BEFORE_SEARCH = 64  # in vain, before the next free word is taken instead
 
 
@@ -164,18 +165,14 @@ def fill_pool(cumulative: Any, phase: Any, key: Any, pool: Any) -> None:
     while (np.uint64(1) << bits) < size:
         bits += np.uint64(1)
     half = (bits + np.uint64(1)) >> np.uint64(1)
-    odd_1 = mix(key) | np.uint64(1)
-    odd_2 = mix(key + GOLDEN) | np.uint64(1)
-    odd_3 = mix(key + GOLDEN + GOLDEN) | np.uint64(1)
     word = 0
     for i in range(pool.shape[0]):
         point = (i + phase) / pool.shape[0]
         while word < cumulative.shape[0] - 1 and point >= cumulative[word]:
             word += 1
-        place = (np.uint64(i) * odd_1) & mask
-        place ^= place >> half
-        place = (place * odd_2) & mask
-        place ^= place >> half
-        place = (place * odd_3) & mask
-        place ^= place >> half
+        place = np.uint64(i)
+        for r in range(_SCATTER_ROUNDS):
+            odd = mix(key + np.uint64(r) * GOLDEN) | np.uint64(1)
+            place = (place * odd) & mask
+            place ^= place >> half
         pool[place] = word

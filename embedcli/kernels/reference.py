@@ -1,0 +1,187 @@
+"""The slow NumPy twins of the training kernels: what each of them computes, and its specification.
+
+Every function here takes the same arguments as its compiled twin and leaves the same numbers behind
+(`tests/test_kernels.py` compares them on several shapes and lane widths, and the gradients with
+finite differences of `loss`). Nothing else uses them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.kernels.blocks import BLOCK_OUTPUTS
+from embedcli.kernels.sampling import GOLDEN, RADIUS, Noise, Staged
+from embedcli.kernels.weights import Scratch, Weights
+
+__all__ = [
+    "cbow_slice",
+    "draw_outputs",
+    "draw_radius",
+    "loss",
+    "mix",
+    "sigmoid",
+    "skipgram_slice",
+    "stage",
+]
+
+Matrix = NDArray[np.float32]
+_MASK = (1 << 64) - 1
+
+
+def sigmoid(f: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-f)), without overflow."""
+    return np.where(f >= 0, 1 / (1 + np.exp(-np.abs(f))), 1 - 1 / (1 + np.exp(-np.abs(f))))
+
+
+def loss(x: Matrix, o: Matrix, labels: NDArray[np.float64]) -> float:
+    """Sum of -log sigma(s x_j . o_k) over all pairs, s = 1 where the label is 1, else -1.
+
+    x (n, D), o (M, D), labels (M,).
+    """
+    signed = np.where(labels == 1, 1.0, -1.0) * (x.astype(np.float64) @ o.T.astype(np.float64))
+    return float(np.logaddexp(0, -signed).sum())
+
+
+def mix(z: int) -> int:
+    """SplitMix64's finaliser on integers below 2**64."""
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def stage(
+    tokens: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    keep: NDArray[np.uint32],
+    key: int,
+    staged: Staged,
+) -> int:
+    """Subsample a chunk: token t stays if the high half of its random number is at most keep."""
+    n = 0
+    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+        first = n
+        for t in range(begin, end):
+            if mix((key + (t + 1) * int(GOLDEN)) & _MASK) >> 32 <= keep[tokens[t]]:
+                staged.kept[n] = tokens[t]
+                n += 1
+        staged.first[first:n] = first
+        staged.last[first:n] = n
+    return n
+
+
+def draw_radius(key: int, position: int, window: int) -> int:
+    """A radius in 1..window from the random number of this position."""
+    bits = mix((key + position * int(RADIUS)) & _MASK) >> 32
+    return window - ((bits * window) >> 32)
+
+
+def draw_outputs(centre: int, noise: Noise, n_outputs: int, n_words: int) -> list[int]:
+    """The ids of the centre word and of K distinct negatives, read from the pool."""
+    outputs = [centre]
+    in_vain = 0
+    while len(outputs) < n_outputs:
+        word = int(noise.pool[noise.cursor[0]])
+        noise.cursor[0] = (noise.cursor[0] + 1) % len(noise.pool)
+        if word in outputs:
+            in_vain += 1
+            if in_vain <= 64:
+                continue
+            while word in outputs:
+                word = (word + 1) % n_words
+        outputs.append(word)
+    return outputs
+
+
+def _windows(
+    staged: Staged,
+    start: int,
+    stop: int,
+    weights: Weights,
+    noise: Noise,
+    n_outputs: int,
+    window: int,
+    shrink: bool,
+    key: int,
+) -> list[tuple[list[int], list[int]]]:
+    """The context words and the output words of each position."""
+    n_words = len(weights.syn1neg) // weights.stride
+    found = []
+    for i in range(start, stop):
+        outputs = draw_outputs(int(staged.kept[i]), noise, n_outputs, n_words)
+        radius = draw_radius(key, i, window) if shrink else window
+        near = range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1))
+        found.append(([int(staged.kept[j]) for j in near if j != i], outputs))
+    return found
+
+
+def skipgram_slice(
+    staged: Staged,
+    start: int,
+    stop: int,
+    weights: Weights,
+    noise: Noise,
+    n_outputs: int,
+    window: int,
+    shrink: bool,
+    key: int,
+    lr: float,
+    scratch: Scratch,
+) -> None:
+    """Twin of `skipgram.train_slice`: all dots of a window first, then block after block of updates.
+
+    Within a block the outputs are as they were before it; an input is as the inputs before it and
+    the blocks before left it.
+    """
+    x = weights.syn0.reshape(-1, weights.stride)
+    o = weights.syn1neg.reshape(-1, weights.stride)
+    labels = np.zeros(n_outputs)
+    labels[0] = 1
+    for inputs, outputs in _windows(
+        staged, start, stop, weights, noise, n_outputs, window, shrink, key
+    ):
+        if not inputs:
+            scratch.tally[3] += 1
+            continue
+        scratch.tally[:3] += loss(x[inputs], o[outputs], labels), len(inputs) * n_outputs, 1
+        g = lr * (labels - sigmoid(x[inputs].astype(np.float64) @ o[outputs].T))
+        for block in range(0, n_outputs, BLOCK_OUTPUTS):
+            rows = outputs[block : block + BLOCK_OUTPUTS]
+            old = o[rows].copy()
+            for word, step in zip(inputs, g[:, block : block + BLOCK_OUTPUTS], strict=True):
+                o[rows] += np.outer(step, x[word]).astype(np.float32)
+                x[word] += (step @ old).astype(np.float32)
+
+
+def cbow_slice(
+    staged: Staged,
+    start: int,
+    stop: int,
+    weights: Weights,
+    noise: Noise,
+    n_outputs: int,
+    window: int,
+    shrink: bool,
+    key: int,
+    lr: float,
+    divide: bool,
+    scratch: Scratch,
+) -> None:
+    """Twin of `cbow.train_slice`."""
+    x = weights.syn0.reshape(-1, weights.stride)
+    o = weights.syn1neg.reshape(-1, weights.stride)
+    labels = np.zeros(n_outputs)
+    labels[0] = 1
+    for inputs, outputs in _windows(
+        staged, start, stop, weights, noise, n_outputs, window, shrink, key
+    ):
+        if not inputs:
+            scratch.tally[3] += 1
+            continue
+        h = x[inputs].mean(axis=0, dtype=np.float64)
+        scratch.tally[:3] += loss(h[np.newaxis], o[outputs], labels), n_outputs, 1
+        g = lr * (labels - sigmoid(o[outputs].astype(np.float64) @ h))
+        error = g @ o[outputs]
+        o[outputs] += np.outer(g, h).astype(np.float32)
+        for word in inputs:
+            x[word] += (error / len(inputs) if divide else error).astype(np.float32)
