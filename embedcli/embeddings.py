@@ -1,4 +1,4 @@
-"""Embeddings: a vocabulary and its matrix of vectors, as every reader returns and every look-up takes.
+"""Embeddings: a vocabulary and its matrix of vectors, as readers return and look-ups take them.
 
 Nothing here reads or writes files (`formats/`) or searches (`neighbors.py`).
 """
@@ -74,8 +74,13 @@ class Embeddings:
         norms = np.empty(len(self), np.float32)
         rows = max(1, _BLOCK_BYTES // (4 * max(1, self.dim)))
         for start in range(0, len(self), rows):
-            block = self.vectors[start : start + rows]
-            np.sqrt(np.einsum("ij,ij->i", block, block), out=norms[start : start + rows])
+            block, out = self.vectors[start : start + rows], norms[start : start + rows]
+            np.sqrt(np.einsum("ij,ij->i", block, block), out=out)
+            # the squares of very small or very large components leave the range of float32
+            extreme = ~((out > 1e-15) & (out < 1e15))
+            if extreme.any():
+                exact = np.linalg.norm(block[extreme].astype(np.float64), axis=1)
+                out[extreme] = np.minimum(exact, np.finfo(np.float32).max)
         return norms
 
     def head(self, n: int) -> Embeddings:

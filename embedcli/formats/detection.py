@@ -2,12 +2,13 @@
 
 In this order:
 
-1. other kinds of file, by their first bytes: named in the error, with what to do;
-2. ``safetensors``: a plausible header length, then ``{``;
+1. ``safetensors``: eight bytes of length, not all text, then ``{``;
+2. binary files of other kinds, by their first bytes: named in the error, with what to do;
 3. a first line of two whole numbers V D is a header if the second line has D numbers: ``word2vec``;
 4. lines that are all a word and a whole number: ``vocab``;
 5. behind such a header, bytes that are no text: ``word2vec-bin``;
-6. a first line of a word and numbers: ``glove``.
+6. a first line of a word and numbers: ``glove``;
+7. text files of other kinds, such as a web page: named in the error.
 
 One case is ambiguous by nature: one-dimensional GloVe vectors whose first word is a number, or a
 vocabulary whose first word is a number and occurs once. They are taken for word2vec, whose reader
@@ -29,29 +30,35 @@ from embedcli.formats.vocab import is_vocab_line
 __all__ = ["detect_format"]
 
 _FASTTEXT: Final = (793712314).to_bytes(4, "little")
-_FOREIGN: Final[Mapping[bytes, str]] = {
-    b"version https://git-lfs": "a git-LFS pointer, not the file itself: run `git lfs pull`",
+_PICKLE: Final = (
+    "a Python pickle (a gensim model?), which could run code when opened: save it with gensim's "
+    "`wv.save_word2vec_format` and read that"
+)
+_FOREIGN_BINARY: Final[Mapping[bytes, str]] = {
     b"PK\x03\x04": "a zip archive (or .npz): unpack it first",
     b"\x93NUMPY": "a NumPy array without words",
-    b"\x80\x02": "a Python pickle (a gensim model?), which could run code when opened: save it "
-    "with gensim's `wv.save_word2vec_format` and read that",
+    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), _PICKLE),
     _FASTTEXT: "a fastText model: read its .vec file instead",
     b"\x89HDF": "an HDF5 file",
-    b"SQLite format 3": "an SQLite database (magnitude?)",
-    b"FiFu": "a finalfusion file: `finalfusion convert -t word2vec` makes one that is read here",
-    b"PAR1": "a Parquet file",
-    b"GGUF": "a GGUF model",
-    b"%PDF": "a PDF document",
+    b"SQLite format 3\x00": "an SQLite database (magnitude?)",
+    b"FiFu\x00": "a finalfusion file: `finalfusion convert -t word2vec` unpacks it",
+    b"PAR1\x15": "a Parquet file",
+    b"GGUF\x03": "a GGUF model",
     b"\x7fELF": "a program",
     b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
-    b"Rar!": "a RAR archive: unpack it first",
-    b"<<<<<<<": "a file with an unresolved git conflict",
+    b"Rar!\x1a": "a RAR archive: unpack it first",
+    b"\xff\xfe": "UTF-16 text: convert it with `iconv -f UTF-16 -t UTF-8`",
+    b"\xfe\xff": "UTF-16 text: convert it with `iconv -f UTF-16 -t UTF-8`",
+}
+_FOREIGN_TEXT: Final[Mapping[bytes, str]] = {
+    b"version https://git-lfs": "a git-LFS pointer, not the file itself: run `git lfs pull`",
+    b"<<<<<<< ": "a file with an unresolved git conflict",
+    b"%PDF-": "a PDF document",
 }
 _MARKUP: Final = re.compile(rb"\s*<(!doctype|html|\?xml|head|body)", re.IGNORECASE)
 _TAR_MAGIC: Final = b"ustar"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _VOCAB_LINES: Final = 100
-_LARGEST_JSON: Final = 1 << 27
 
 
 def detect_format(source: Source) -> str:
@@ -63,9 +70,9 @@ def detect_format(source: Source) -> str:
     head = source.head
     if not head:
         raise FormatError(f"{source.path} is empty")
-    _refuse_foreign(source)
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LARGEST_JSON:
+    if head[8:9] == b"{" and b"\0" in head[:8]:
         return "safetensors"
+    _refuse_foreign(source, _FOREIGN_BINARY)
     lines = _whole_lines(source)
     header = parse_header(lines[0])
     second = lines[1] if len(lines) > 1 else b""
@@ -75,21 +82,20 @@ def detect_format(source: Source) -> str:
         return "vocab"
     if header is not None:
         return _behind_header(second)
-    if count_numbers(lines[0]) and not _CONTROL.search(lines[0]):
+    if count_numbers(lines[0]):
         _refuse_broken_header(source.path, lines[0], second)
         return "glove"
+    _refuse_foreign(source, _FOREIGN_TEXT)
     raise FormatError(
         f"{source.path} is not a vector file that embed knows; it begins with "
         f"{lines[0][:40].decode(errors='backslashreplace')!r}"
     )
 
 
-def _refuse_foreign(source: Source) -> None:
+def _refuse_foreign(source: Source, kinds: Mapping[bytes, str]) -> None:
     head = source.head
-    kind = next((kind for magic, kind in _FOREIGN.items() if head.startswith(magic)), None)
-    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        kind = _FOREIGN[b"\x80\x02"]
-    if _MARKUP.match(head):
+    kind = next((kind for magic, kind in kinds.items() if head.startswith(magic)), None)
+    if kinds is _FOREIGN_TEXT and _MARKUP.match(head):
         kind = "a web page; was the download refused?"
     if head[257:262] == _TAR_MAGIC:
         kind = "a tar archive: unpack it first"

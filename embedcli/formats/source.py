@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import zlib
 from collections.abc import Callable
@@ -19,11 +20,12 @@ __all__ = ["HEAD_BYTES", "Source"]
 
 HEAD_BYTES: Final = 1 << 20  # two rows of text at D = 4096 have a fifth of this
 
+# A vector file may begin with any word, so a magic number must be more than letters.
 _MAGIC: Final = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
+    "xz": re.compile(rb"\xfd7zXZ\x00"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
 }
 
 
@@ -42,8 +44,8 @@ class Source:
         self.path = os.fspath(path)
         self._file = _open(self.path)
         try:
-            raw = self._file.peek(8)
-            self.compression = next((n for m, n in _MAGIC.items() if raw.startswith(m)), None)
+            raw = self._file.peek(16)
+            self.compression = next((n for n, magic in _MAGIC.items() if magic.match(raw)), None)
             self._stream = self._unpacked()
             status = os.fstat(self._file.fileno())
             self.stored_bytes = status.st_size if stat.S_ISREG(status.st_mode) else None

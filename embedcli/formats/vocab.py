@@ -24,7 +24,8 @@ from embedcli.vocabulary import Vocabulary
 
 __all__ = ["is_vocab_line", "read", "read_vocab", "write", "write_vocab"]
 
-_LINE: Final = re.compile(rb"([^ \t\r\n\v\f]+)[ \t]+([0-9]{1,18})[ \t]*\r?")
+_LINE: Final = re.compile(rb"([^ \t\r\n\v\f]+)[ \t]+([0-9]{1,19})[ \t]*\r?")
+_LARGEST_COUNT: Final = 2**63 - 1
 _BLOCK_WORDS: Final = 1 << 16
 
 
@@ -58,7 +59,7 @@ def read(source: Source, *, decode_errors: str) -> Vocabulary:
             lines[0] = lines[0].removeprefix(BOM)
         for line in lines:
             match = _LINE.fullmatch(line)
-            if match is None:
+            if match is None or int(match[2]) > _LARGEST_COUNT:
                 raise FormatError(
                     f"{source.path}, line {len(words) + 1}: a word and its count expected, but it "
                     f"is {line[:60].decode(errors='backslashreplace')!r}"

@@ -1,0 +1,392 @@
+"""One contract for all formats, golden files of other tools, and gensim reading what we write."""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from embedcli import formats
+from embedcli.embeddings import Embeddings
+from embedcli.errors import FormatError, InputError, UsageError
+from embedcli.formats import FORMATS, VECTOR_FORMATS
+from embedcli.formats.decimals import format_rows
+from embedcli.formats.vocab import read_vocab, write_vocab
+from embedcli.vocabulary import Vocabulary
+
+DATA = Path(__file__).parent / "data"
+GOLDEN_WORDS = ["the", "naïve", "東京", "</s>"]
+GOLDEN = np.array(
+    [[1.5, -0.25, 0.1], [3e-41, -0.0, 65504], [-1e-7, 2 / 3, 3.4e38], [0, 0, 0]], np.float32
+)
+# what makes trouble somewhere: numbers, headers, markup, escapes, other scripts, odd spaces
+WORDS = [
+    "the", "</s>", "<unk>", "NaN", "inf", "-1", "0.5", "1e5", '"', "\\", "#", "//", "'", "=1+1",
+    "__label__x", "naïve", "東京", "e\u0301", "\u00e9", "\u200b", "\u200d", "\ufeff", "\U0001f600",
+    "a\u00a0b", "\u3000", "\u2028", "\x85", "\x1b[31m", "\x00", "\x1c", "x" * 4096, "{", "3", "_",
+]  # fmt: skip
+
+
+def embeddings_of(words, vectors, **more):
+    return Embeddings(Vocabulary.from_words(words), np.asarray(vectors, np.float32), **more)
+
+
+def random_embeddings(n_words=33, dim=7, seed=0):
+    bits = np.random.default_rng(seed).integers(0, 2**32, n_words * dim, np.uint32)
+    vectors = bits.view(np.float32).reshape(n_words, dim).copy()
+    vectors[~np.isfinite(vectors)] = -0.0
+    return embeddings_of((WORDS + [f"w{i}" for i in range(n_words)])[:n_words], vectors)
+
+
+def assert_same(expected, actual):
+    """The same words, and the same bits in every component (-0.0 is not 0.0)."""
+    assert expected.vocabulary.words == actual.vocabulary.words
+    assert np.float32 == actual.vectors.dtype
+    assert expected.vectors.shape == actual.vectors.shape
+    assert expected.vectors.tobytes() == actual.vectors.tobytes()
+
+
+@pytest.mark.parametrize("name", VECTOR_FORMATS)
+class TestEveryFormat:
+    def test_round_trip_by_suffix_and_content(self, tmp_path, name):
+        for suffix in FORMATS[name].suffixes:
+            path = tmp_path / f"model{suffix}"
+            formats.save(random_embeddings(), path)
+            assert name == formats.detect(path) == formats.format_for_path(path)
+            assert_same(random_embeddings(), formats.load(path))
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 1000), (3000, 1), (70_000, 2), (5, 4096)])
+    def test_round_trip_of_shapes(self, tmp_path, name, shape):
+        expected = random_embeddings(*shape)
+        formats.save(expected, tmp_path / "x", name)
+        assert name == formats.detect(tmp_path / "x")
+        assert_same(expected, formats.load(tmp_path / "x"))
+
+    @given(
+        words=st.lists(st.text(max_size=20), min_size=1, max_size=5),
+        numbers=st_numpy.arrays(
+            np.float32, (5, 2), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+        ),
+    )
+    @example(words=["a b", "1 2", "top 10"], numbers=np.ones((5, 2), np.float32))
+    @example(words=["\ufeff5", "3"], numbers=np.full((5, 2), 1e-45, np.float32))
+    def test_reads_back_the_same_or_refuses_to_write(self, tmp_path_factory, name, words, numbers):
+        path = tmp_path_factory.getbasetemp() / "any"
+        expected = embeddings_of(words, numbers[: len(words)])
+        try:
+            formats.save(expected, path, name)
+        except FormatError as error:
+            assert "cannot save" in str(error)
+            if not any(map(str.split, words)) or len(words) > len(set(words)) or "" in words:
+                return
+            assert "safetensors" != name
+            assert any(c.isspace() or c == "\ufeff" for word in words for c in word)
+            return
+        assert_same(expected, formats.load(path, name))
+        assert name == formats.detect(path)
+
+    def test_rows_may_be_padded_and_memory_mapped(self, tmp_path, name):
+        padded = np.memmap(tmp_path / "map", np.float32, "w+", shape=(9, 64))
+        padded[:] = np.arange(9 * 64).reshape(9, 64)
+        expected = embeddings_of([f"w{i}" for i in range(9)], padded[:, :50])
+        formats.save(expected, tmp_path / "x", name)
+        assert_same(expected, formats.load(tmp_path / "x"))
+
+    def test_the_size_said_is_the_size_written(self, tmp_path, name):
+        formats.save(random_embeddings(), tmp_path / "x", name)
+        if FORMATS[name].file_size:
+            said = FORMATS[name].file_size(random_embeddings())
+            assert said == (tmp_path / "x").stat().st_size
+
+    @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+    def test_no_nan_leaves(self, tmp_path, name, number):
+        broken = embeddings_of(["a", "b"], [[1, 2], [3, number]])
+        with pytest.raises(FormatError, match=r"cannot save 'b' \(row 2\).*not finite"):
+            formats.save(broken, tmp_path / "x", name)
+        assert [] == list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ([], "without a single word"),
+            (["a", ""], r"empty word \(row 2\)"),
+            (["a", "b", "a"], r"'a' twice \(row 3\)"),
+            (["x" * 4097], "a word of 4097 bytes"),
+        ],
+    )
+    def test_words_that_no_format_takes(self, tmp_path, name, words, message):
+        with pytest.raises(FormatError, match=message):
+            formats.save(embeddings_of(words, np.ones((len(words), 2))), tmp_path / "x", name)
+
+    def test_a_failed_save_leaves_the_old_file(self, tmp_path, name):
+        path = tmp_path / "x"
+        formats.save(random_embeddings(), path, name)
+        before = path.read_bytes()
+        with pytest.raises(FormatError):
+            formats.save(embeddings_of(["a", "a"], np.ones((2, 2))), path, name)
+        assert before == path.read_bytes()
+        assert [path] == list(tmp_path.iterdir())
+
+    def test_norms_are_those_of_the_vectors(self, tmp_path, name):
+        vectors = np.random.default_rng(1).normal(size=(20, 5))
+        formats.save(embeddings_of([f"w{i}" for i in range(20)], vectors), tmp_path / "x", name)
+        expected = np.linalg.norm(vectors.astype(np.float32).astype(np.float64), axis=1)
+        assert np.allclose(expected, formats.load(tmp_path / "x").norms, rtol=1e-6)
+
+    @pytest.mark.parametrize("tool", ["gzip", "bz2", "lzma"])
+    def test_packed_files(self, tmp_path, name, tool):
+        formats.save(random_embeddings(), tmp_path / "x", name)
+        packed = __import__(tool).compress((tmp_path / "x").read_bytes())
+        (tmp_path / "packed").write_bytes(packed)
+        (tmp_path / "cut").write_bytes(packed[: len(packed) // 2])
+        if name == "safetensors":
+            with pytest.raises(FormatError, match="must be a plain file"):
+                formats.load(tmp_path / "packed")
+        else:
+            assert_same(random_embeddings(), formats.load(tmp_path / "packed"))
+        with pytest.raises(FormatError, match="damaged"):
+            formats.load(tmp_path / "cut")
+
+
+def golden(words, vectors=GOLDEN):
+    return embeddings_of(words, vectors)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "expected"),
+    [
+        ("gensim.bin", "word2vec-bin", golden(GOLDEN_WORDS)),
+        ("word2vec-c.bin", "word2vec-bin", golden(GOLDEN_WORDS)),
+        ("gensim.vec", "word2vec", golden(GOLDEN_WORDS)),
+        ("gensim.vec.gz", "word2vec", golden(GOLDEN_WORDS)),
+        ("gensim.glove.txt", "glove", golden(GOLDEN_WORDS)),
+        (
+            "word2vec-c.vec",
+            "word2vec",
+            golden(GOLDEN_WORDS),
+        ),
+        (
+            "fasttext.vec",
+            "word2vec",
+            golden(
+                [",", "a\u00a0b", "\u3000x"], [[0.10731, 0.0089238], [0.0969, -1.3e-5], [1, -2]]
+            ),
+        ),
+        (
+            "glove-840b.txt",
+            "glove",
+            golden(
+                [". . .", "to name@domain.com", "0.5", "word"],
+                [[0.1, -0.2], [0.33, 0.44], [0.5, 0.25], [1, 2]],
+            ),
+        ),
+    ],
+)
+def test_golden_files_of_other_tools(file, name, expected):
+    assert name == formats.detect(DATA / file)
+    actual = formats.load(DATA / file)
+    assert expected.vocabulary == actual.vocabulary
+    if file == "word2vec-c.vec":  # six decimals
+        assert np.allclose(expected.vectors, actual.vectors, rtol=0, atol=1e-6)
+    else:
+        assert_same(expected, actual)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # gensim's
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("name", "options"), [
+    ("word2vec", {}),
+    ("word2vec-bin", {"binary": True}),
+    ("glove", {"no_header": True}),
+])  # fmt: skip
+def test_gensim_loads_what_we_write(tmp_path, name, options):
+    models = pytest.importorskip("gensim.models")
+    words = [word for word in WORDS if not word.endswith(("\u3000", "\u2028", "\x85", "\x1c"))]
+    expected = embeddings_of(words, random_embeddings().vectors[: len(words)])
+    formats.save(expected, tmp_path / "x", name)
+    read = models.KeyedVectors.load_word2vec_format(str(tmp_path / "x"), **options)
+    assert words == read.index_to_key
+    assert expected.vectors.tobytes() == read.vectors.tobytes()
+
+
+def test_the_native_format_keeps_everything(tmp_path):
+    vocabulary = Vocabulary.from_words(["a", "é", "b c"], [2**40, 5, 0])
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    metadata = {"settings": {"dim": 2, "text": "é\n"}, "loss": [2.5, 1.25], "seed": None}
+    formats.save(Embeddings(vocabulary, vectors, -vectors, metadata), tmp_path / "m.safetensors")
+    read = formats.load(tmp_path / "m.safetensors")
+    assert_same(Embeddings(vocabulary, vectors), read)
+    assert np.array_equal(-vectors, read.output_vectors)
+    assert [2**40, 5, 0] == read.vocabulary.counts.tolist()
+    assert metadata == read.metadata
+    assert "norms" in vars(read)  # read from the file, not computed
+    assert not read.vectors.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metadata": {"format": "pt"}}, "not one of embed's (tensors: norms, syn0"),
+        ({"metadata": {"format": "embed", "version": "2"}}, "version '2', this embed reads '1'"),
+        ({"metadata": {"format": "embed", "version": "1", "meta": "["}}, "metadata is not JSON"),
+        ({"metadata": {"format": "embed", "version": "1", "meta": "1"}}, "not a JSON object"),
+        ({"drop": "norms"}, "lacks the tensor 'norms'"),
+        ({"syn0": np.zeros(4, np.float32)}, "not [V, D]"),
+        ({"syn0": np.zeros((2, 2))}, "expected F32 (2, 2)"),
+        ({"norms": np.zeros(3, np.float32)}, "'norms' is float32 (3,), expected F32 (2,)"),
+        ({"syn1neg": np.zeros((2, 3), np.float32)}, "'syn1neg' is float32 (2, 3)"),
+        ({"word_offsets": np.array([0, 3, 2])}, "does not cut 'words' into words"),
+        ({"word_offsets": np.array([1, 2, 3])}, "does not cut 'words' into words"),
+        ({"word_offsets": np.array([0, 2, 99])}, "does not cut 'words' into words"),
+        ({"word_offsets": np.array([0, 0, 3])}, "does not cut 'words' into words"),
+        ({"word_offsets": np.array([0, 1, 3])}, "begins inside a character"),
+        ({"words": np.array([0xC3, 0x28, 0x61], np.uint8)}, "'words' is not UTF-8"),
+    ],
+)
+def test_damaged_models_are_refused(tmp_path, change, message):
+    from embedcli.storage import safetensors
+    from embedcli.storage.publish import publish
+
+    tensors = {
+        "syn0": np.zeros((2, 2), np.float32),
+        "norms": np.zeros(2, np.float32),
+        "word_offsets": np.array([0, 2, 3]),
+        "words": np.frombuffer("éa".encode(), np.uint8),
+    }
+    metadata = change.pop("metadata", {"format": "embed", "version": "1", "meta": "{}"})
+    tensors.pop(change.pop("drop", None), None)
+    with publish(tmp_path / "m") as sink:
+        safetensors.write(sink, tensors | change, metadata)
+    with pytest.raises(FormatError) as caught:
+        formats.load(tmp_path / "m")
+    assert message in str(caught.value)
+
+
+def test_vocabulary_files(tmp_path):
+    words = [word for word in WORDS if word != "\ufeff"]
+    counts = [2**60 - i for i in range(len(words))]
+    write_vocab(Vocabulary.from_words(words, counts), tmp_path / "v.txt")
+    read = read_vocab(tmp_path / "v.txt")
+    assert (words, counts) == (read.words, read.counts.tolist())
+    assert "vocab" == formats.detect(tmp_path / "v.txt")
+    with pytest.raises(FormatError, match="is a vocabulary file"):
+        formats.load(tmp_path / "v.txt")
+
+
+def test_the_vocabulary_of_word2vec(tmp_path):
+    read = read_vocab(DATA / "word2vec-vocab.txt")
+    assert (["</s>", "the", "naïve"], [0, 12, 3]) == (read.words, read.counts.tolist())
+
+
+def test_a_vocabulary_without_counts_or_with_spaces_is_refused(tmp_path):
+    with pytest.raises(FormatError, match="counts of the words are not known"):
+        formats.save(random_embeddings(), tmp_path / "x.vocab")
+    with pytest.raises(FormatError, match="white space"):
+        write_vocab(Vocabulary.from_words(["a b"], [1]), tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["word2vec", "word2vec-bin"])
+@pytest.mark.parametrize("word", ["my name", " ", "a\tb", "a\n", "\r", "\x0b", "\x0c"])
+def test_words_with_white_space_are_refused_where_it_separates(tmp_path, name, word):
+    with pytest.raises(FormatError, match=r"cannot save .* \(row 2\) as word2vec.*white space"):
+        formats.save(embeddings_of(["a", word], np.ones((2, 2))), tmp_path / "x", name)
+
+
+@pytest.mark.parametrize("word", [" a", "a ", "a\tb", "a\nb", "top 10", "x nan", "x -.5", "a 1,5"])
+def test_words_that_glove_could_not_read_back(tmp_path, word):
+    with pytest.raises(FormatError, match=r"cannot save .* as glove"):
+        formats.save(embeddings_of(["a", word], np.ones((2, 2))), tmp_path / "x", "glove")
+
+
+def test_glove_keeps_spaces_inside_words(tmp_path):
+    expected = embeddings_of([". . .", "new  york", "phase 2b"], np.eye(3))
+    formats.save(expected, tmp_path / "x", "glove")
+    assert_same(expected, formats.load(tmp_path / "x"))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, b"0.0"), (-0.0, b"-0.0"), (1, b"1.0"), (0.1, b"0.1"), (-2 / 3, b"-0.6666667"),
+        (16777216, b"1.6777216e+07"), (99999.99, b"99999.99"), (1e-5, b"1e-05"), (1e-45, b"1e-45"),
+        (3.4028235e38, b"3.4028235e+38"), (0.30000001192092896, b"0.3"), (123.45, b"123.45"),
+    ],
+)  # fmt: skip
+def test_the_text_of_a_number_is_the_shortest(value, text):
+    assert [text] == format_rows(np.array([[value]], np.float32))
+
+
+def test_all_numbers_read_back_and_none_could_be_shorter():
+    bits = np.random.default_rng(5).integers(0, 2**32, 200_000, np.uint32)
+    powers = (10.0 ** np.arange(-45, 39)).astype(np.float32)
+    usual = np.random.default_rng(6).normal(size=100_000).astype(np.float32)
+    values = np.concatenate([bits.view(np.float32), powers, -powers, usual])
+    values = values[np.isfinite(values)]
+    texts = format_rows(values[:, None])
+    assert values.tobytes() == np.array(texts).astype(np.float32).tobytes()
+    shortest = [np.format_float_scientific(v, unique=True, trim="0").encode() for v in values[::50]]
+    assert list(map(digits, shortest)) == list(map(digits, texts[::50]))
+
+
+def digits(text):
+    mantissa = text.partition(b"e")[0].replace(b".", b"").lstrip(b"-0")
+    return mantissa.rstrip(b"0")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("m.safetensors", "safetensors"), ("m.vec", "word2vec"), ("m.txt", "word2vec"),
+        ("M.TXT", "word2vec"), ("m.bin", "word2vec-bin"), ("m.glove.txt", "glove"),
+        ("m.vocab", "vocab"), ("a.bin/m.vec", "word2vec"),
+    ],
+)  # fmt: skip
+def test_format_for_path(path, name):
+    assert name == formats.format_for_path(path)
+
+
+def test_names_that_mean_no_format(tmp_path):
+    for path in ("model", "model.npy", "-"):
+        with pytest.raises(UsageError, match=r"\.safetensors, \.vec, "):
+            formats.save(random_embeddings(), path)
+    with pytest.raises(UsageError, match="no format 'w2v'; there are safetensors, word2vec"):
+        formats.save(random_embeddings(), tmp_path / "x", "w2v")
+    with pytest.raises(UsageError, match="no format 'w2v'"):
+        formats.load(DATA / "gensim.bin", "w2v")
+    with pytest.raises(UsageError, match="'ignore'"):
+        formats.load(DATA / "gensim.bin", decode_errors="ignore")
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        formats.load(tmp_path / "missing")
+    with pytest.raises(InputError, match="Is a directory"):
+        formats.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["word2vec", "word2vec-bin", "glove"])
+def test_a_pipe_is_read_once(tmp_path, name):
+    import threading
+
+    formats.save(random_embeddings(50, 30), tmp_path / "x", name)
+    os.mkfifo(tmp_path / "pipe")
+    content = (tmp_path / "x").read_bytes()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,))
+    writer.start()
+    read = formats.load(tmp_path / "pipe")
+    writer.join(10)
+    assert_same(random_embeddings(50, 30), read)
+
+
+def test_words_that_are_not_utf8_are_replaced_when_asked(tmp_path):
+    content = b"2 1\ncaf\xe9 1.0\nb 2.0\n"
+    for path, data in [("a.vec", content), ("b.vec.gz", gzip.compress(content))]:
+        (tmp_path / path).write_bytes(data)
+        with pytest.raises(FormatError, match=r"row 1: .*not UTF-8 \(--decode-errors replace"):
+            formats.load(tmp_path / path)
+        read = formats.load(tmp_path / path, decode_errors="replace")
+        assert ["caf\ufffd", "b"] == read.vocabulary.words
