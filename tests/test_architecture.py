@@ -19,6 +19,7 @@ LEVELS = [
     {"cli"},
     {"embedcli"},  # the public API
     {"training", "formats", "evaluation"},
+    {"lookup"},
     {"neighbors", "suggest"},
     {"corpus", "embeddings"},
     {"text", "storage", "vocabulary"},

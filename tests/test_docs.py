@@ -1,0 +1,65 @@
+"""The documentation says what is there, and its examples run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from embedcli.cli.main import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_every_command_is_documented(name):
+    text = (ROOT / "docs" / "cli.md").read_text()
+    section = text.split(f"\n## embed {name}\n")[1].split("\n## ")[0]
+    parameters = import_module(f"embedcli.cli.{name}").command.params
+    options = {max(p.opts, key=len) for p in parameters if p.opts[0].startswith("-")}
+
+    undocumented = {option for option in options if option not in section}
+    assert {"--quiet", "--verbose"} == undocumented  # said once, for all commands
+
+
+def test_the_exit_codes_documented_are_those_that_exist():
+    from embedcli import errors
+
+    text = (ROOT / "docs" / "cli.md").read_text().split("## Exit codes")[1]
+    codes = {getattr(errors, name).exit_code for name in errors.__all__}
+
+    assert codes == {code for code in range(1, 100) if f"\n| {code} |" in text}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    local = [target for target in targets if "://" not in target]
+
+    assert [] == [target for target in local if not (page.parent / target).exists()]
+
+
+def test_the_examples_in_the_api_page_run(tmp_path, command_environment):
+    lines = ["the king and the queen sat on the throne of the land"] * 200
+    (tmp_path / "corpus.txt").write_text("\n".join(lines))
+    (tmp_path / "pairs.tsv").write_text("king\tqueen\t9\nking\tland\t3\nqueen\tsat\t1\n")
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+    assert 2 == len(examples)
+
+    for example in examples:
+        done = subprocess.run(
+            [sys.executable, "-c", example],
+            cwd=tmp_path,
+            env=command_environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (0, "") == (done.returncode, done.stderr)
+        assert done.stdout
+    assert (tmp_path / "model.vec").exists()
