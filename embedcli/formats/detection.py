@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from embedcli.errors import FormatError
-from embedcli.formats.rows import BOM, parse_header
+from embedcli.formats.rows import BOM, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers
 from embedcli.formats.vocab import is_vocab_line
@@ -87,8 +87,7 @@ def detect_format(source: Source) -> str:
         return "glove"
     _refuse_foreign(source, _FOREIGN_TEXT)
     raise FormatError(
-        f"{source.path} is not a vector file that embed knows; it begins with "
-        f"{lines[0][:40].decode(errors='backslashreplace')!r}"
+        f"{source.path} is not a vector file that embed knows; it begins with {shown(lines[0])}"
     )
 
 
@@ -133,7 +132,7 @@ def _refuse_broken_header(path: str, first: bytes, second: bytes) -> None:
     if len(fields) == 2 and all(map(_is_some_integer, fields)) and count_numbers(second) != 1:
         raise FormatError(
             f"{path}, line 1: the header should be two whole numbers from 1 in plain digits, rows "
-            f"and dimension, but is {first[:60].decode(errors='backslashreplace')!r}"
+            f"and dimension, but is {shown(first)}"
         )
 
 

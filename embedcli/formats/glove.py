@@ -17,7 +17,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable
 from embedcli.formats.decimals import looks_like_number
-from embedcli.formats.rows import BOM, Rows
+from embedcli.formats.rows import BOM, Rows, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers, read_rows, text_lines
 from embedcli.formats.word2vec_text import write_rows
@@ -41,8 +41,7 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
     dim = count_numbers(lines[0])
     if not dim:
         raise FormatError(
-            f"{source.path}, line 1: a word and its numbers expected, but it is "
-            f"{lines[0][:60].decode(errors='backslashreplace')!r}"
+            f"{source.path}, line 1: a word and its numbers expected, but it is {shown(lines[0])}"
         )
     rows = Rows(source, dim, None, 2 * dim + 1, decode_errors)
     read_rows(source, iter([lines]), rows, dim, 1)

@@ -17,12 +17,13 @@ from embedcli.errors import FormatError
 from embedcli.formats.source import Source
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["BOM", "LONGEST_ROW", "LONGEST_WORD", "Rows", "parse_header", "vocabulary_of"]
+__all__ = ["BOM", "LONGEST_ROW", "LONGEST_WORD", "Rows", "parse_header", "shown", "vocabulary_of"]
 
 BOM: Final = b"\xef\xbb\xbf"
 LONGEST_ROW: Final = 1 << 22  # bytes; D = 4096 needs 60,000
 LONGEST_WORD: Final = 4096  # bytes
 
+_SHOWN_BYTES: Final = 60
 _HEADER: Final = re.compile(rb"([1-9][0-9]{0,17})[ \t]+([1-9][0-9]{0,8})[ \t]*\r?\n?")
 
 
@@ -81,7 +82,7 @@ class Rows:
         if not finite.all():
             row = int(np.argmin(finite))
             raise FormatError(
-                f"{self._where}, row {self._n_rows + row + 1} ({_shown(words[row])}): "
+                f"{self._where}, row {self._n_rows + row + 1} ({shown(words[row])}): "
                 f"a number is not finite"
             )
         if stop > len(self._vectors):
@@ -140,7 +141,7 @@ def _sound(where: str, words: list[bytes], decode_errors: str) -> list[bytes]:
                 word.decode()
             except UnicodeDecodeError:
                 raise FormatError(
-                    f"{where}, row {row}: the word {_shown(word)} is not UTF-8 "
+                    f"{where}, row {row}: the word {shown(word)} is not UTF-8 "
                     f"(--decode-errors replace reads it anyway)"
                 ) from None
     return words
@@ -150,9 +151,15 @@ def _raise_duplicate(where: str, words: list[bytes]) -> None:
     first: dict[bytes, int] = {}
     for row, word in enumerate(words, 1):
         if word in first:
-            raise FormatError(f"{where}, row {row}: {_shown(word)} is already in row {first[word]}")
+            raise FormatError(f"{where}, row {row}: {shown(word)} is already in row {first[word]}")
         first[word] = row
 
 
-def _shown(word: bytes) -> str:
-    return repr(word[:40].decode(errors="backslashreplace"))
+def shown(text: bytes) -> str:
+    """Quote the beginning of `text` for a message: as text if it is UTF-8, otherwise as bytes."""
+    cut = text[:_SHOWN_BYTES]
+    try:
+        quoted = repr(cut.decode())
+    except UnicodeDecodeError:
+        quoted = repr(cut) if text == cut else repr(cut.decode(errors="ignore"))
+    return quoted if text == cut else quoted + "..."

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from embedcli.errors import FormatError
 from embedcli.formats.decimals import is_number, looks_like_number, parse_numbers
-from embedcli.formats.rows import LONGEST_ROW, Rows
+from embedcli.formats.rows import LONGEST_ROW, Rows, shown
 from embedcli.formats.source import Source
 
 __all__ = ["count_numbers", "read_rows", "text_lines"]
@@ -100,7 +100,7 @@ def _one_row(where: str, line: bytes, dim: int) -> tuple[bytes, NDArray[np.float
         raise FormatError(f"{where}: an empty line among the rows")
     if len(fields) <= dim:
         raise FormatError(
-            f"{where}: {len(fields)} fields, expected a word and {dim} numbers: {_shown(line)}"
+            f"{where}: {len(fields)} fields, expected a word and {dim} numbers: {shown(line)}"
         )
     word, numbers = fields[0], fields[1:]
     for number in numbers:
@@ -108,7 +108,7 @@ def _one_row(where: str, line: bytes, dim: int) -> tuple[bytes, NDArray[np.float
             raise FormatError(f"{where}: {_explain(number, dim, line)}")
     inner = word.split()
     if len(inner) > 1 and looks_like_number(inner[-1]):
-        raise FormatError(f"{where}: {count_numbers(line)} numbers, expected {dim}: {_shown(line)}")
+        raise FormatError(f"{where}: {count_numbers(line)} numbers, expected {dim}: {shown(line)}")
     parsed = parse_numbers(b" ".join(numbers))
     if parsed is None:  # every field is a number by the stricter grammar
         raise AssertionError(f"{where}: {numbers!r}")
@@ -116,18 +116,14 @@ def _one_row(where: str, line: bytes, dim: int) -> tuple[bytes, NDArray[np.float
 
 
 def _explain(field: bytes, dim: int, line: bytes) -> str:
-    shown = _shown(field)
+    quoted = shown(field)
     if _SPARSE.match(field):
-        return f"{shown} is an entry of a sparse row; these are not dense vectors"
+        return f"{quoted} is an entry of a sparse row; these are not dense vectors"
     if field.lstrip(b"+-").lower() in (b"nan", b"inf", b"infinity"):
-        return f"{shown} is not finite"
+        return f"{quoted} is not finite"
     if looks_like_number(field):
-        return f"{shown} is not a plain decimal number"
+        return f"{quoted} is not a plain decimal number"
     n_numbers = count_numbers(line)
     if n_numbers < dim:
-        return f"{n_numbers} numbers, expected {dim}: {_shown(line)}"
-    return f"{shown} is not a number"
-
-
-def _shown(line: bytes) -> str:
-    return repr(line[:60].decode(errors="backslashreplace")) + ("..." if len(line) > 60 else "")
+        return f"{n_numbers} numbers, expected {dim}: {shown(line)}"
+    return f"{quoted} is not a number"

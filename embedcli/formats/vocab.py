@@ -16,7 +16,7 @@ import numpy as np
 
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_spaceless, check_words
-from embedcli.formats.rows import BOM, vocabulary_of
+from embedcli.formats.rows import BOM, shown, vocabulary_of
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import text_lines
 from embedcli.storage.publish import Sink, publish
@@ -62,7 +62,7 @@ def read(source: Source, *, decode_errors: str) -> Vocabulary:
             if match is None or int(match[2]) > _LARGEST_COUNT:
                 raise FormatError(
                     f"{source.path}, line {len(words) + 1}: a word and its count expected, but it "
-                    f"is {line[:60].decode(errors='backslashreplace')!r}"
+                    f"is {shown(line)}"
                 )
             words.append(match[1])
             counts.append(int(match[2]))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable, check_spaceless
-from embedcli.formats.rows import LONGEST_WORD, Rows, parse_header
+from embedcli.formats.rows import LONGEST_WORD, Rows, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.storage.publish import Sink
 
@@ -65,7 +65,7 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
     if header is None:
         raise FormatError(
             f"{source.path}: the header should be two whole numbers, rows and dimension, but is "
-            f"{line[:40].decode(errors='backslashreplace')!r}"
+            f"{shown(line)}"
         )
     n_rows, dim = header
     rows = Rows(source, dim, n_rows, 4 * dim + 2, decode_errors)

@@ -14,7 +14,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable, check_spaceless
 from embedcli.formats.decimals import format_rows
-from embedcli.formats.rows import BOM, Rows, parse_header
+from embedcli.formats.rows import BOM, Rows, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import read_rows, text_lines
 from embedcli.storage.publish import Sink
@@ -36,7 +36,7 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
     if header is None:
         raise FormatError(
             f"{source.path}, line 1: the header should be two whole numbers, rows and dimension, "
-            f"but is {lines[0][:40].decode(errors='backslashreplace')!r}"
+            f"but is {shown(lines[0])}"
         )
     n_rows, dim = header
     rows = Rows(source, dim, n_rows, 2 * dim + 1, decode_errors)

@@ -1,0 +1,274 @@
+# ruff: noqa: E501, RUF001
+# (a table is read line by line, and digits of other scripts are what is tested)
+"""Damaged and misleading vector files: one clear line each, and no memory for what is not there.
+
+The numbers are those of the list of bad inputs that the project tests against (vector files: 42 to
+63). Text below is written with `\\n`; binary rows come from `row`.
+"""
+
+import gzip
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedcli import formats
+from embedcli.errors import EmbedError, FormatError
+
+
+def row(word, *numbers, end=b"\n"):
+    return word + b" " + struct.pack(f"<{len(numbers)}f", *numbers) + end
+
+
+def rows(end=b"\n"):
+    return b"2 3\n" + row(b"out", 1, 2, 3, end=end) + row(b"bout", 4, 5, 6, end=end)
+
+
+def long_binary(n_bytes):
+    return b"2 3\n" + b"x" * n_bytes
+
+
+REFUSED = {
+    "43 rows fewer than the header says": (b"3 2\na 1 2\nb 3 4\n", "promises 3 rows, but the file has 2"),
+    "44 rows more than the header says": (b"1 2\na 1 2\nb 3 4\n", "promises 1 rows, but more follow"),
+    "45 header negative": (b"-2 2\na 1 2\nb 3 4\n", "two whole numbers from 1 in plain digits"),
+    "45 header with plus": (b"+2 2\na 1 2\nb 3 4\n", "but is '+2 2'"),
+    "45 header with underscore": (b"1_0 2\na 1 2\nb 3 4\n", "but is '1_0 2'"),
+    "45 header Arabic digits": ("١٢ 2\na 1 2\nb 3 4\n".encode(), "but is '١٢ 2'"),
+    "45 header full-width digits": ("５ 2\na 1 2\nb 3 4\n".encode(), "but is '５ 2'"),
+    "45 header zero rows": (b"0 2\na 1 2\n", "but is '0 2'"),
+    "45 header 10^30": (b"1" + b"0" * 30 + b" 2\na 1 2\n", "two whole numbers"),
+    "46 rows without memory for them": (b"9000000000 300\na", "at least 5409000000000 bytes, but the file has 16"),
+    "46 the same, packed": (gzip.compress(b"9000000000 2\na 1 2\n"), "promises 9000000000 rows, but the file has 1"),
+    "46 the same, binary": (b"10000000 300\n" + row(b"a", *[1e-9] * 300), "at least 12020000000 bytes"),
+    "47 dimension 0": (b"2 0\na\nb\n", "but is '2 0'"),
+    "47 dimension 0 over rows": (b"2 0\na 1 2\nb 3 4\n", "but is '2 0'"),
+    "47 dimension 10^9": (b"2 999999999\na 1 2\nb 3 4\n", "2 rows of 999999999 numbers"),
+    "48 short row": (b"3 2\na 1 2\nb 3\nc 5 6\n", "line 3: 2 fields, expected a word and 2 numbers: 'b 3'"),
+    "48 long row": (b"3 2\na 1 2\nb 3 4 5\nc 5 6\n", "line 3: 3 numbers, expected 2: 'b 3 4 5'"),
+    "48 short row of GloVe": (b"a 1.5 2\nb 3.5\n", "line 2: 2 fields, expected a word and 2 numbers"),
+    "48 long row of GloVe": (b"a 1.5 2\nb 3.5 4 5\n", "line 2: 3 numbers, expected 2"),
+    "48 first row short": (b"2 3\na 1 2\nb 1 2 3\n", "line 2: 3 fields, expected a word and 3 numbers"),
+    "49 empty row": (b"2 2\na 1 2\n\nb 3 4\n", "line 3: an empty line among the rows"),
+    "49 empty row at the end": (b"2 2\na 1 2\nb 3 4\n\n", "line 4: an empty line among the rows"),
+    "52 word twice": (b"3 2\na 1 2\nb 3 4\na 5 6\n", "row 3: 'a' is already in row 1"),
+    "52 word twice, binary": (b"2 1\n" + row(b"a", 1) * 2, "row 2: 'a' is already in row 1"),
+    "53 no word": (b"2 2\na 1 2\n 3 4\n", "line 3: 2 fields, expected a word and 2 numbers"),
+    "53 no word, binary": (b"2 1\n" + row(b"a", 1) + row(b"", 1), "row 2: the word is empty"),
+    "54 nan": (b"2 2\na 1 2\nb nan 4\n", "line 3: 'nan' is not finite"),
+    "54 inf": (b"2 2\na 1 2\nb 3 -inf\n", "line 3: '-inf' is not finite"),
+    "54 infinity": (b"2 2\na 1 2\nb 3 Infinity\n", "'Infinity' is not finite"),
+    "54 overflow": (b"2 2\na 1 2\nb 3 1e400\n", "row 2 ('b'): a number is not finite"),
+    "54 overflow of float32": (b"2 2\na 1 2\nb 3 1e39\n", "row 2 ('b'): a number is not finite"),
+    "54 hexadecimal": (b"2 2\na 1 2\nb 3 0x1p3\n", "'0x1p3' is not a plain decimal number"),
+    "54 decimal comma": (b"2 2\na 1 2\nb 3 1,5\n", "'1,5' is not a plain decimal number"),
+    "54 underscore": (b"2 2\na 1 2\nb 3 1_0.5\n", "'1_0.5' is not a plain decimal number"),
+    "54 other digits": ("2 2\na 1 2\nb 3 ５\n".encode(), "line 3"),
+    "54 two points": (b"2 2\na 1 2\nb 3 1.2.3\n", "'1.2.3' is not a plain decimal number"),
+    "54 nan, binary": (b"1 2\n" + row(b"a", 1, float("nan")), "row 1 ('a'): a number is not finite"),
+    "54 sparse": (b"2 2\na 1 2\nb 9:0.5 11:1\n", "'9:0.5' is an entry of a sparse row"),
+    "54 not a number": (b"2 2\na 1 2\nb 3 x\n", "line 3: 0 numbers, expected 2"),
+    "55 newline after the first row only": (
+        b"2 1\n" + row(b"a", 1) + row(b"b", 1, end=b"")[:-4] + b"\0\0\x80?c", "row 2 (byte 17): the first row ends"),
+    "55 newline missing in the middle": (
+        b"3 1\n" + row(b"a", 1) + row(b"b", 1, end=b"") + row(b"c", 1), "row 2 (byte 17): the first row ends with a newline"),
+    "55 newline from the second row on": (
+        b"3 1\n" + row(b"a", 1, end=b"") + row(b"b", 1) + row(b"c", 1), "row 2 (byte 16): the first row does not end"),
+    "56 binary cut in a vector": (rows()[:-5], "row 2 (byte 21): the file ends at byte 34, but the vector needs 12 bytes"),
+    "56 binary cut in a word": (b"3 1\n" + row(b"a", 1) + row(b"b", 1) + b"word", "row 3 (byte 18): the file ends at byte 22, inside a word"),
+    "56 binary without the last float": (rows(b"")[:-4], "the file ends at byte"),
+    "56 binary with bytes behind": (rows() + b"x", "goes on behind them at byte 39"),
+    "56 binary with a row more": (rows() + row(b"c", 1, 2, 3), "promises 2 rows, but the file goes on"),
+    "57 broken UTF-8, binary": (b"1 1\n" + row(b"caf\xc3", 0.1), r"row 1: the word b'caf\xc3' is not UTF-8"),
+    "58 no space for long": (b"2 3\n\1" + b"x" * 9000, "no space within 4096 bytes"),
+    "59 binary header only": (b"2 3\n", "is a vocabulary file"),
+    "59 text, not vectors": (b"It was the best of times\nit was\n", "not a vector file that embed knows; it begins with 'It was"),
+    "empty": (b"", "is empty"),
+    "a newline": (b"\n", "not a vector file"),
+    "git-LFS pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 12345\n", "git lfs pull"),
+    "web page": (b"\n<!DOCTYPE html>\n<html><head>", "a web page"),
+    "merge conflict": (b"<<<<<<< HEAD\na 1 2\n", "git conflict"),
+    "merge conflict inside": (b"2 2\na 1 2\n<<<<<<< HEAD\nb 1 2\n", "line 3"),
+    "UTF-16": ("2 2\na 1 2\n".encode("utf-16"), "UTF-16 text"),
+    "zip": (b"PK\x03\x04rest", "a zip archive"),
+    "pickle": (b"\x80\x04\x95rest", "a Python pickle"),
+    "fastText model": (b"\xba\x16O/\x0c\0\0\0", "a fastText model"),
+    "NumPy array": (b"\x93NUMPY\x01\0", "a NumPy array"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    "tar": (b"x" * 257 + b"ustar\0", "a tar archive"),
+    "packed web page": (gzip.compress(b"<html>"), "(inside gzip) is a web page"),
+    "gzip of nothing": (gzip.compress(b""), "is empty"),
+    "gzip cut": (gzip.compress(rows() * 99)[:-9], "gzip data is damaged or cut short"),
+    "gzip damaged": (gzip.compress(rows())[:20] + b"\xff" * 20, "gzip data is damaged"),
+    "63 header longer than the file": (b"\xff\0\0\0\0\0\0\0{}", "a header of 255 bytes in a file of 10"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_one_clear_line_and_no_memory(tmp_path, name):
+    content, message = REFUSED[name]
+    path = tmp_path / "vectors"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError) as caught:
+            formats.load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert peak < 8 * len(content) + 24e6  # two block buffers, whatever the header says
+
+
+LONG = b"2 2\na 1 2\nb 3 4\n"
+PLAIN = {"a": [1.0, 2.0], "b": [3.0, 4.0]}
+ACCEPTED = {
+    "42 no header (GloVe)": (b"a 1 2\nb 3 4\n", PLAIN),
+    "50 double spaces": (b"2 2\na  1   2\nb 3  4\n", PLAIN),
+    "50 tabs": (b"2\t2\na\t1\t2\nb\t3 4\n", PLAIN),
+    "50 trailing space": (b"2 2 \na 1 2 \nb 3 4  \n", PLAIN),
+    "50 carriage returns": (b"2 2\r\na 1 2\r\nb 3 4\r\n", PLAIN),
+    "50 leading space": (b"2 2\n a 1 2\nb 3 4\n", PLAIN),
+    "no last newline": (b"2 2\na 1 2\nb 3 4", PLAIN),
+    "byte order mark": (b"\xef\xbb\xbf2 2\na 1 2\nb 3 4\n", PLAIN),
+    "byte order mark, GloVe": (b"\xef\xbb\xbfa 1 2\nb 3 4\n", PLAIN),
+    "51 spaces in words": (
+        b". . . 1 2\nat name@domain.com 3 4\n",
+        {". . .": [1, 2], "at name@domain.com": [3, 4]},
+    ),
+    "51 spaces in words under a header": (b"2 2\n. . . 1 2\nb 3 4\n", {". . .": [1, 2], "b": [3, 4]}),
+    "51 odd spaces": ("a\u00a0b 1 2\n\u3000 3 4\n".encode(), {"a\u00a0b": [1, 2], "\u3000": [3, 4]}),
+    "51 line separators": ("a\u2028b 1 2\n\x85 3 4\n".encode(), {"a\u2028b": [1, 2], "\x85": [3, 4]}),
+    "word that is a number": (b"0.5 1 2\n7 3 4\n", {"0.5": [1, 2], "7": [3, 4]}),
+    "54 subnormal": (b"a 1e-45 1e-40\nb 1e-50 -0\n", {"a": [1e-45, 1e-40], "b": [0, -0.0]}),
+    "54 number forms": (b"a +1. .5\nb 3E0 4e+00\n", {"a": [1, 0.5], "b": [3, 4]}),
+    "55 newline after each row": (rows(), {"out": [1, 2, 3], "bout": [4, 5, 6]}),
+    "55 no newline": (rows(b""), {"out": [1, 2, 3], "bout": [4, 5, 6]}),
+    "55 no newline after the last": (rows()[:-1], {"out": [1, 2, 3], "bout": [4, 5, 6]}),
+    "one row, no newline": (b"1 1\n" + row(b"a", 0.1, end=b""), {"a": [0.1]}),
+    "newlines and spaces in floats": (
+        b"2 1\n" + row(b"b", 1) + row(b"a", *struct.unpack("<f", b"\n \n ")),
+        {"b": [1], "a": struct.unpack("<f", b"\n \n ")},
+    ),
+    "GloVe of one dimension": (b"a 1.5\nb 2.5\n", {"a": [1.5], "b": [2.5]}),
+    "word2vec of one dimension": (b"2 1\na 1.5\nb 2\n", {"a": [1.5], "b": [2]}),
+    "GloVe that begins like a header": (b"5 2.5\nb 3\n", {"5": [2.5], "b": [3]}),
+    "words like file signatures": (b"BZh9 1 2\n%PDF- 3 4\n", {"BZh9": [1, 2], "%PDF-": [3, 4]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_unusual_files_that_are_sound(tmp_path, name):
+    content, expected = ACCEPTED[name]
+    (tmp_path / "vectors").write_bytes(content)
+    read = formats.load(tmp_path / "vectors")
+    assert list(expected) == read.vocabulary.words
+    assert np.array(list(expected.values()), np.float32).tobytes() == read.vectors.tobytes()
+
+
+@pytest.mark.parametrize(("forced", "message"), [
+    ("word2vec-bin", "word2vec-bin"),
+    ("safetensors", "safetensors"),
+    ("vocab", "vocabulary file"),
+    ("glove", "line 2"),
+])  # fmt: skip
+def test_text_forced_into_another_format(tmp_path, forced, message):
+    (tmp_path / "vectors").write_bytes(LONG)
+    with pytest.raises(FormatError):
+        formats.load(tmp_path / "vectors", forced)
+
+
+@pytest.mark.parametrize("forced", ["word2vec", "glove", "safetensors", "vocab"])
+def test_binary_forced_into_another_format(tmp_path, forced):
+    (tmp_path / "vectors").write_bytes(rows())
+    with pytest.raises(FormatError):
+        formats.load(tmp_path / "vectors", forced)
+
+
+VOCABULARIES = {
+    "no count": (b"a 1\nb\n", "line 2: a word and its count expected, but it is 'b'"),
+    "negative count": (b"a 1\nb -1\n", "line 2"),
+    "count with underscore": (b"a 1\nb 1_0\n", "line 2"),
+    "count of other digits": ("a 1\nb ٣\n".encode(), "line 2"),
+    "count too large": (b"a 1\nb 9223372036854775808\n", "line 2"),
+    "three fields": (b"a 1\nb c 2\n", "line 2"),
+    "empty line": (b"a 1\n\nb 2\n", "line 2"),
+    "word twice": (b"a 1\nb 2\na 3\n", "row 3: 'a' is already in row 1"),
+    "nothing": (b"", "not a single word"),
+}
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_damaged_vocabulary_files(tmp_path, name):
+    from embedcli.formats.vocab import read_vocab
+
+    content, message = VOCABULARIES[name]
+    (tmp_path / "vocab.txt").write_bytes(content)
+    with pytest.raises(FormatError) as caught:
+        read_vocab(tmp_path / "vocab.txt")
+    assert message in str(caught.value)
+
+
+def test_a_binary_row_across_the_edge_of_a_block(tmp_path, monkeypatch):
+    import embedcli.formats.word2vec_binary as binary
+
+    content = b"40 3\n" + b"".join(row(b"w%d" % i, i, 0, -i) for i in range(40))
+    (tmp_path / "vectors").write_bytes(content)
+    (tmp_path / "cut").write_bytes(content[:-5])
+    for size in range(5, 40):
+        monkeypatch.setattr(binary, "_BLOCK_BYTES", size)
+        read = formats.load(tmp_path / "vectors")
+        assert [f"w{i}" for i in range(40)] == read.vocabulary.words
+        assert [[i, 0, -i] for i in range(40)] == read.vectors.tolist()
+        with pytest.raises(FormatError, match="row 40"):
+            formats.load(tmp_path / "cut")
+
+
+def test_a_text_row_across_the_edge_of_a_block(tmp_path, monkeypatch):
+    from embedcli.formats import text_rows
+
+    content = b"40 3\n" + b"".join(b"w%d %d 0 -%d.5\n" % (i, i, i) for i in range(40))
+    (tmp_path / "vectors").write_bytes(content)
+    for size in (1, 2, 3, 7, 50):
+        monkeypatch.setattr(text_rows, "_BLOCK_BYTES", size)
+        read = formats.load(tmp_path / "vectors")
+        assert [f"w{i}" for i in range(40)] == read.vocabulary.words
+        assert [[i, 0, -i - 0.5] for i in range(40)] == read.vectors.tolist()
+
+
+def test_a_line_without_end_is_not_gathered(tmp_path):
+    (tmp_path / "vectors").write_bytes(b"a 1.0 " + b"2.0 " * 4_000_000)
+    with pytest.raises(FormatError, match="a line of more than"):
+        formats.load(tmp_path / "vectors")
+
+
+SEEDS = [rows(), rows(b""), LONG, b"a 1.5 2\nb 3 4.5\n", b"the 12\nof 9\n", gzip.compress(LONG)]
+
+
+@settings(max_examples=300)
+@given(
+    seed=st.sampled_from(SEEDS),
+    edits=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3), st.binary(max_size=3))),
+    forced=st.sampled_from([None, *formats.FORMATS]),
+    decode_errors=st.sampled_from(["strict", "replace"]),
+)
+def test_mutated_files_raise_nothing_but_our_errors(
+    tmp_path_factory, seed, edits, forced, decode_errors
+):
+    content = bytearray(seed)
+    for position, length, new in edits:
+        content[position % (len(content) + 1) :][:length] = b""
+        content[position : position + length] = new
+    path = tmp_path_factory.getbasetemp() / "mutated"
+    path.write_bytes(content)
+    try:
+        read = formats.load(path, forced, decode_errors=decode_errors)
+    except EmbedError:
+        return
+    assert np.isfinite(read.vectors).all()
+    assert len(read) == len(set(read.vocabulary.words)) > 0
