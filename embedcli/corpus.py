@@ -1,0 +1,312 @@
+"""The encoded corpus: int32 ids and sentence offsets, memory-mapped from unnamed scratch files.
+
+The text is read once. Threads take a block each, count its words in tables of their own and write
+provisional ids; then the tables are merged, the vocabulary is ranked, and a second pass over the
+ids alone translates them in place. Neither the number of threads nor the size of the blocks shows
+in the result.
+"""
+
+from __future__ import annotations
+
+import mmap
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.errors import CorpusError
+from embedcli.kernels.tokenize import MAX_BYTES
+from embedcli.progress import OnProgress, ignore_progress
+from embedcli.text.encoder import Encoder
+from embedcli.text.memory import memory_size
+from embedcli.text.merging import Limits, Merged
+from embedcli.text.scratch import ScratchFile
+from embedcli.text.sources import Library, find_sources
+from embedcli.text.words import SPARE, Words
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["Corpus", "Tally", "count_corpus", "encode_corpus"]
+
+BLOCK_BYTES = 1 << 20
+_MOST_MALFORMED = 0.01  # of the tokens: more, and the text is not UTF-8
+_TABLES_SHARE, _TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
+_VOCABULARY_SHARE = 4  # the vocabulary is useless unless the matrices fit too
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of everything that was read: ``read == kept + oov + too_long``.
+
+    Attributes:
+        read: tokens in the text.
+        kept: tokens whose word is in the vocabulary.
+        oov: tokens whose word is not.
+        too_long: tokens of more than 256 bytes, which were dropped.
+        lines: lines, empty ones too.
+        n_bytes: bytes of text, decompressed.
+        invalid: malformed UTF-8 sequences that were replaced by U+FFFD.
+        pruned_bound: how often a word that the memory had no room for occurred at most; 0: no such.
+    """
+
+    read: int
+    kept: int
+    oov: int
+    too_long: int
+    lines: int
+    n_bytes: int
+    invalid: int
+    pruned_bound: int = 0
+
+
+class Corpus:
+    """A text as numbers. Close it, or use it in a ``with``, to give the disk space back.
+
+    Attributes:
+        vocabulary: V words with their counts.
+        ids: int32 (N,), the text without what is not in the vocabulary; mapped from disk.
+        offsets: int64 (S + 1,), sentence s is ``ids[offsets[s]:offsets[s + 1]]``; none is empty.
+        tally: what was read, and what became of it.
+        digest: sha256 of the text's bytes, decompressed, in order; hexadecimal.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        ids: ScratchFile,
+        offsets: ScratchFile,
+        n_sentences: int,
+        tally: Tally,
+        digest: str,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.tally = tally
+        self.digest = digest
+        self._mappings: list[mmap.mmap] = []
+        self.ids = self._map(ids, np.int32, tally.kept)
+        self.offsets = self._map(offsets, np.int64, n_sentences + 1)
+
+    def release(self) -> None:
+        """Let the pages that were touched go from this process's memory; they stay on disk."""
+        for mapping in self._mappings:
+            mapping.madvise(mmap.MADV_DONTNEED)
+
+    def close(self) -> None:
+        """Give memory and disk space back, once nobody holds the arrays any more."""
+        self._mappings.clear()
+        self.ids = np.empty(0, np.int32)
+        self.offsets = np.zeros(1, np.int64)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _map(self, file: ScratchFile, dtype: type[np.generic], n: int) -> NDArray[np.generic]:
+        array, mapping = file.map(dtype, n)
+        file.close()
+        if mapping is not None:
+            self._mappings.append(mapping)
+        return array
+
+
+def encode_corpus(
+    paths: Sequence[str],
+    *,
+    recursive: bool = False,
+    lowercase: bool = False,
+    min_count: int = 5,
+    max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
+    threads: int = 1,
+    memory: int | None = None,
+    scratch: Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Corpus:
+    """Read text once: count its words, choose the vocabulary, and write the text as ids.
+
+    Args:
+        paths: files, globs, directories (with `recursive`), URLs, or ``-`` for standard input.
+        recursive: whether directories are read, with all that is below them.
+        lowercase: whether words are put in lower case, as `str.lower` does.
+        min_count: how often a word must occur to get an id.
+        max_vocab: how many words get an id at most: the most frequent.
+        vocabulary: words to use instead, with these ids; `min_count` and `max_vocab` do not apply.
+            Its counts stay as they are; where it has none they are this text's.
+        threads: how many threads read.
+        memory: bytes that counting may take, whatever the number of words; by default an eighth of
+            the memory that is there, 256 MiB at most.
+        scratch: directory for temporary files of 4 bytes a token and 8 bytes a sentence.
+        on_progress: called with `Progress` reports while reading.
+
+    Raises:
+        CorpusError: text that cannot be read, or too little of it.
+        ResourceError: the disk is full.
+        UsageError: standard input is a terminal.
+    """
+    encoder = _encoder(paths, recursive, lowercase, threads, memory, scratch)
+    ids = ScratchFile(encoder.scratch)
+    merged = _counted(encoder, ids, min_count, max_vocab, vocabulary, memory, on_progress)
+    offsets = ScratchFile(encoder.scratch)
+    n_sentences = encoder.translate(ids, offsets)
+    tally = _tally(encoder, merged)
+    digest = encoder.library.digest.hexdigest()
+    return Corpus(_vocabulary(merged, vocabulary), ids, offsets, n_sentences, tally, digest)
+
+
+def count_corpus(
+    paths: Sequence[str],
+    *,
+    recursive: bool = False,
+    lowercase: bool = False,
+    min_count: int = 5,
+    max_vocab: int | None = None,
+    vocabulary: Vocabulary | None = None,
+    threads: int = 1,
+    memory: int | None = None,
+    scratch: Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> tuple[Vocabulary, Tally]:
+    """Count words as `encode_corpus` does, and write nothing.
+
+    Arguments and errors are those of `encode_corpus`.
+    """
+    encoder = _encoder(paths, recursive, lowercase, threads, memory, scratch)
+    merged = _counted(encoder, None, min_count, max_vocab, vocabulary, memory, on_progress)
+    return _vocabulary(merged, vocabulary), _tally(encoder, merged)
+
+
+def _encoder(
+    paths: Sequence[str],
+    recursive: bool,
+    lowercase: bool,
+    threads: int,
+    memory: int | None,
+    scratch: Path | None,
+) -> Encoder:
+    return Encoder(
+        Library(find_sources(paths, recursive=recursive)),
+        lowercase=lowercase,
+        threads=threads,
+        memory=memory or min(memory_size() // _TABLES_SHARE, _TABLES_MOST),
+        scratch=scratch,
+        block_bytes=BLOCK_BYTES,
+    )
+
+
+def _counted(
+    encoder: Encoder,
+    ids: ScratchFile | None,
+    min_count: int,
+    max_vocab: int | None,
+    vocabulary: Vocabulary | None,
+    memory: int | None,
+    on_progress: OnProgress,
+) -> Merged:
+    """Read everything; the words that the vocabulary takes, if it is fit to be used."""
+    encoder.count(ids, on_progress)
+    limits = Limits(min_count, max_vocab, memory or memory_size() // _VOCABULARY_SHARE)
+    merged = encoder.merge(limits, None if vocabulary is None else _words(vocabulary))
+    _check(encoder, merged, min_count, vocabulary)
+    for remark in _remarks(encoder, merged):
+        warnings.warn(remark, stacklevel=4)
+    return merged
+
+
+def _words(vocabulary: Vocabulary) -> Words:
+    """A vocabulary as words not counted yet."""
+    long = np.flatnonzero(np.diff(vocabulary.offsets) > MAX_BYTES)
+    if len(long):
+        raise CorpusError(
+            f"word {int(long[0]) + 1} of the vocabulary has more than {MAX_BYTES} bytes, and no "
+            "token of a text that is so long is kept"
+        )
+    begin, end = vocabulary.offsets[0], vocabulary.offsets[-1]
+    blob = np.concatenate([vocabulary.blob[begin:end], np.zeros(SPARE, np.uint8)])
+    return Words(blob, vocabulary.offsets - begin, np.zeros(len(vocabulary), np.int64))
+
+
+def _vocabulary(merged: Merged, given: Vocabulary | None) -> Vocabulary:
+    if given is not None and given.counts is not None:
+        return given
+    words = merged.words
+    return Vocabulary(words.blob[: words.offsets[-1]], words.offsets, words.counts)
+
+
+def _tally(encoder: Encoder, merged: Merged) -> Tally:
+    kept = int(merged.words.counts.sum())
+    return Tally(
+        read=merged.n_tokens + encoder.too_long,
+        kept=kept,
+        oov=merged.n_tokens - kept,
+        too_long=encoder.too_long,
+        lines=encoder.n_lines,
+        n_bytes=encoder.library.n_bytes,
+        invalid=encoder.marks.invalid,
+        pruned_bound=merged.pruned_bound,
+    )
+
+
+def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabulary | None) -> None:
+    """Refuse a text that nothing can be learned from."""
+    n_bytes, n_tokens, marks = encoder.library.n_bytes, merged.n_tokens, encoder.marks
+    where = encoder.library.title
+    if n_bytes == 0:
+        raise CorpusError(f"{where} is empty")
+    if n_tokens == 0 and encoder.too_long:
+        raise CorpusError(
+            f"{where} holds no token of at most {MAX_BYTES} bytes, but {encoder.too_long} longer "
+            "ones: is it text with white space between the words?"
+        )
+    if n_tokens == 0:
+        raise CorpusError(f"{where} holds only white space ({n_bytes} bytes)")
+    if marks.malformed_tokens > _MOST_MALFORMED * n_tokens:
+        raise CorpusError(
+            f"{where} does not look like UTF-8 text: {marks.malformed_tokens} of {n_tokens} tokens "
+            "are malformed; convert it first, for example: iconv -f LATIN1 -t UTF-8"
+        )
+    if n_tokens == 1:
+        raise CorpusError(f"{where} holds 1 token; nothing to predict")
+    if merged.words.counts.any():
+        return
+    if vocabulary is not None:
+        raise CorpusError(
+            f"none of the {n_tokens} tokens of {where} is among the {len(vocabulary)} words of the "
+            "vocabulary; was one of them made with --lowercase?"
+        )
+    first, second = merged.counts
+    raise CorpusError(
+        f"no word of {where} occurs {min_count} times: {merged.n_types} types, {n_tokens} tokens, "
+        f"highest count {first}; try --min-count {second or first}"
+    )
+
+
+def _remarks(encoder: Encoder, merged: Merged) -> list[str]:
+    """What is worth a warning."""
+    marks, remarks = encoder.marks, list(encoder.library.suspicions)
+    if marks.invalid:
+        remarks.append(
+            f"{marks.invalid} malformed UTF-8 sequences in {marks.malformed_tokens} tokens were "
+            "replaced by U+FFFD"
+        )
+    if marks.boms:
+        remarks.append(
+            f"{marks.boms} tokens hold a byte order mark (U+FEFF): were files joined that begin "
+            "with one?"
+        )
+    if merged.pruned_bound:
+        remarks.append(
+            f"the vocabulary did not fit in memory: words that occur up to {merged.pruned_bound} "
+            "times were left out; a higher --min-count or --max-vocab says where to cut"
+        )
+    return remarks

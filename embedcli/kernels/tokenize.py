@@ -1,0 +1,347 @@
+"""Text bytes to word ids: split, count and encode in one scan.
+
+A scan classifies 64 bytes at a time into bit masks (white space, lead bytes that may begin a wider
+white space, line ends) and then jumps from set bit to set bit, so that the length of a word or a
+line costs nothing. A word of up to 16 bytes is two masked 8-byte loads, which are also its key in
+the table; longer ones carry a hash in place of the second load and are compared byte for byte.
+
+The table is open addressing with linear probing over slots of four uint64, half a cache line::
+
+    slot[0]  bytes 0..7 of the word, little endian, zero padded (a word never holds NUL)
+    slot[1]  bytes 8..15, or a hash of bytes 8.. of a word longer than 16
+    slot[2]  (id + 1) << 16 | length in bytes; 0 is an empty slot
+    slot[3]  count
+
+The hash folds a 64x64 to 128 bit product keyed by seeds that are drawn anew for each run, so nobody
+can prepare words that collide; results do not depend on the seeds.
+
+Nothing here allocates or validates: `text/words.py` owns the arrays and grows them when a kernel
+comes back early. The specification, in plain Python, is `reference_tokenize.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from embedcli.kernels.jit import kernel
+
+__all__ = [
+    "BLOB",
+    "LINES",
+    "MAX_BYTES",
+    "OUT",
+    "PAD",
+    "POSITION",
+    "TOO_LONG",
+    "WORDS",
+    "absorb",
+    "rehash",
+    "remap",
+    "tokenize",
+]
+
+MAX_BYTES = 256  # the longest token that is kept
+PAD = 128  # bytes of white space a text must be followed by: loads run past the end
+
+# Where a scan stands, in an int64 array that it shares with its caller.
+POSITION, OUT, WORDS, BLOB, LINES, TOO_LONG = range(6)
+
+_BYTE, _WORD = ir.IntType(8), ir.IntType(64)
+_CHUNK = ir.VectorType(_BYTE, 64)
+_LOW7 = np.uint64(0x7F7F7F7F7F7F7F7F)
+_HIGH = np.uint64(0x8080808080808080)
+_TO_A = np.uint64(0x3F3F3F3F3F3F3F3F)  # 0x80 - "A" in each byte
+_TO_Z = np.uint64(0x2525252525252525)  # 0x7F - "Z" in each byte
+_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
+_0, _1, _2, _3, _8, _16, _64 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 16, 64))
+_LENGTH = np.uint64(0xFFFF)
+
+
+def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+@intrinsic
+def _load8(typing_context: Any, text: Any, index: Any) -> Any:
+    """``text[index:index + 8]`` as a little-endian uint64, aligned or not."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, signature.args[0], *arguments)
+        return builder.load(builder.bitcast(address, _WORD.as_pointer()), align=1)
+
+    return types.uint64(text, types.intp), generate
+
+
+@intrinsic
+def _store8(typing_context: Any, text: Any, index: Any, word: Any) -> Any:
+    """Write eight bytes at `index`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, signature.args[0], *arguments[:2])
+        builder.store(arguments[2], builder.bitcast(address, _WORD.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(text, types.intp, types.uint64), generate
+
+
+@intrinsic
+def _classify(typing_context: Any, text: Any, index: Any) -> Any:
+    """Three uint64 masks of ``text[index:index + 64]``, bit i for byte i.
+
+    ASCII white space (NUL, 09-0D, 1C-20); lead bytes of wider white space (C2, E1-E3); 0A.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, signature.args[0], *arguments)
+        chunk = builder.load(builder.bitcast(address, _CHUNK.as_pointer()), align=1)
+
+        def among(first: int, count: int) -> Any:
+            offset = builder.sub(chunk, ir.Constant(_CHUNK, [first] * 64))
+            return builder.icmp_unsigned("<", offset, ir.Constant(_CHUNK, [count] * 64))
+
+        space = builder.or_(among(0, 1), builder.or_(among(0x09, 5), among(0x1C, 5)))
+        lead = builder.or_(among(0xC2, 1), among(0xE1, 3))
+        masks = [builder.bitcast(mask, _WORD) for mask in (space, lead, among(0x0A, 1))]
+        return context.make_tuple(builder, signature.return_type, masks)
+
+    return types.UniTuple(types.uint64, 3)(text, types.intp), generate
+
+
+@intrinsic
+def _lowest_bit(typing_context: Any, mask: Any) -> Any:
+    """The index of the lowest set bit of a uint64 that is not zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.intp(types.uint64), generate
+
+
+@intrinsic
+def _fold(typing_context: Any, left: Any, right: Any) -> Any:
+    """The two halves of the 128-bit product of two uint64, xored (the mixer of wyhash)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(argument, wide) for argument in arguments))
+        high = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), _WORD)
+        return builder.xor(builder.trunc(product, _WORD), high)
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
+@kernel
+def _space_width(text, at):  # type: ignore[no-untyped-def]
+    """The bytes of the white space whose lead byte C2, E1, E2 or E3 is at `at`, or 0."""
+    lead, second, third = text[at], text[at + 1], text[at + 2]
+    if lead == 0xC2:
+        return 2 if second == 0x85 or second == 0xA0 else 0
+    if lead == 0xE1:
+        return 3 if second == 0x9A and third == 0x80 else 0
+    if lead == 0xE3:
+        return 3 if second == 0x80 and third == 0x80 else 0
+    if second == 0x80:
+        among = 0x80 <= third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF
+        return 3 if among else 0
+    return 3 if second == 0x81 and third == 0x9F else 0
+
+
+@kernel
+def _piece(text, at, n_bytes, lower):  # type: ignore[no-untyped-def]
+    """The first ``min(n_bytes, 8)`` bytes at `at`, zero padded; A-Z made a-z if `lower` is _HIGH."""
+    word = _load8(text, at)
+    if n_bytes < 8:
+        if n_bytes <= 0:
+            return _0
+        word &= _ONES >> (_64 - (_8 * np.uint64(n_bytes)))
+    low = word & _LOW7
+    upper = ((low + _TO_A) ^ (low + _TO_Z)) & ~word & lower
+    return word | (upper >> _2)
+
+
+@kernel
+def _intern(text, start, length, weight, lower, seeds, slots, offsets, blob, state):  # type: ignore[no-untyped-def]
+    """Count ``text[start:start + length]`` `weight` times; its id, or -1 where the table is full.
+
+    A new word is appended to `blob` and `offsets`. Half the slots at most are taken.
+    """
+    first = _piece(text, start, length, lower)
+    second = _piece(text, start + 8, length - 8, lower)
+    if length > 16:
+        for i in range(16, length, 8):
+            second = _fold(second ^ seeds[2], _piece(text, start + i, length - i, lower) ^ seeds[3])
+    mask = np.uint64(slots.size // 4 - 1)
+    at = _fold(first ^ seeds[0], second ^ seeds[1]) & mask
+    while slots[(at << _2) + _2]:
+        slot = at << _2
+        tag = slots[slot + _2]
+        if (
+            slots[slot] == first
+            and slots[slot + _1] == second
+            and tag & _LENGTH == np.uint64(length)
+        ):
+            word = np.int64(tag >> _16) - 1
+            same = True
+            if length > 16:
+                for i in range(8, length, 8):
+                    stored = _piece(blob, offsets[word] + i, length - i, _0)
+                    same &= stored == _piece(text, start + i, length - i, lower)
+            if same:
+                slots[slot + _3] += weight
+                return word
+        at = (at + _1) & mask
+    slot = at << _2
+    word, used = state[WORDS], state[BLOB]
+    if word + 1 >= offsets.size or used + MAX_BYTES + 16 > blob.size or 8 * word >= slots.size:
+        return -1
+    slots[slot], slots[slot + _1], slots[slot + _3] = first, second, weight
+    slots[slot + _2] = np.uint64(word + 1) << _16 | np.uint64(length)
+    for i in range(0, length, 8):
+        _store8(blob, used + i, _piece(text, start + i, length - i, lower))
+    state[WORDS], state[BLOB] = word + 1, used + length
+    offsets[word + 1] = used + length
+    return word
+
+
+@kernel
+def tokenize(text, n, lowercase, seeds, slots, offsets, blob, out, state):  # type: ignore[no-untyped-def]
+    """Encode ``text[state[POSITION]:n]`` until done (True) or until the table is full (False).
+
+    Args:
+        text: uint8, `n` bytes that end with a whole word, then `PAD` bytes of white space.
+        lowercase: whether A-Z become a-z.
+        seeds: uint64 (4,).
+        slots, offsets, blob: the table: uint64 (4 C,), int64 (words + 1,), uint8.
+        out: int32, at least n + 1 long: ids, and -1 where one line or more ended.
+        state: int64 (6,), advanced.
+    """
+    start = base = state[POSITION]
+    n_out = state[OUT]
+    mask = np.uint64(slots.size // 4 - 1)
+    lower = _HIGH if lowercase else _0
+    spill = _0
+    while base < n:
+        space, lead, newline = _classify(text, base)
+        space |= spill
+        spill = _0
+        while lead:
+            bit = _lowest_bit(lead)
+            width = _space_width(text, base + bit)
+            if width:
+                run = (_1 << np.uint64(width)) - _1
+                space |= run << np.uint64(bit)
+                if bit + width > 64:
+                    spill = run >> np.uint64(64 - bit)
+            lead &= lead - _1
+        while space:
+            bit = _lowest_bit(space)
+            end = base + bit
+            length = end - start
+            if length > 0:
+                first = _piece(text, start, length, lower)
+                second = _piece(text, start + 8, length - 8, lower)
+                slot = (_fold(first ^ seeds[0], second ^ seeds[1]) & mask) << _2
+                tag = slots[slot + _2]
+                if (
+                    slots[slot] == first
+                    and slots[slot + _1] == second
+                    and tag & _LENGTH == np.uint64(length)
+                    and length <= 16
+                ):  # what _intern would find at its first probe: nearly always so
+                    slots[slot + _3] += _1
+                    out[n_out] = np.int64(tag >> _16) - 1
+                    n_out += 1
+                elif length > MAX_BYTES:
+                    state[TOO_LONG] += 1
+                else:
+                    word = _intern(
+                        text, start, length, _1, lower, seeds, slots, offsets, blob, state
+                    )
+                    if word < 0:
+                        state[POSITION], state[OUT] = start, n_out
+                        return False
+                    out[n_out] = word
+                    n_out += 1
+            if (newline >> np.uint64(bit)) & _1:
+                state[LINES] += 1
+                if n_out == 0 or out[n_out - 1] >= 0:
+                    out[n_out] = -1
+                    n_out += 1
+            start = end + 1
+            space &= space - _1
+        base += 64
+    state[POSITION], state[OUT] = n, n_out
+    return True
+
+
+@kernel
+def absorb(words, ends, counts, seeds, slots, offsets, blob, ids, state):  # type: ignore[no-untyped-def]
+    """Add one table's words to another from ``state[POSITION]`` on; False where it is full.
+
+    Args:
+        words, ends, counts: uint8 with 16 bytes to spare, int64 (n + 1,), int64 (n,).
+        seeds, slots, offsets, blob, state: as in `tokenize`, of the table that grows.
+        ids: int32 (n,), where the ids that the words have there are written.
+    """
+    for i in range(state[POSITION], counts.size):
+        word = _intern(
+            words,
+            ends[i],
+            ends[i + 1] - ends[i],
+            np.uint64(counts[i]),
+            _0,
+            seeds,
+            slots,
+            offsets,
+            blob,
+            state,
+        )
+        if word < 0:
+            state[POSITION] = i
+            return False
+        ids[i] = word
+    state[POSITION] = counts.size
+    return True
+
+
+@kernel
+def rehash(slots, seeds, larger):  # type: ignore[no-untyped-def]
+    """Move all slots to `larger`, which is empty."""
+    mask = np.uint64(larger.size // 4 - 1)
+    for slot in range(0, slots.size, 4):
+        if slots[slot + 2]:
+            at = _fold(slots[slot] ^ seeds[0], slots[slot + 1] ^ seeds[1]) & mask
+            while larger[(at << _2) + _2]:
+                at = (at + _1) & mask
+            for i in range(4):
+                larger[(at << _2) + np.uint64(i)] = slots[slot + i]
+
+
+@kernel
+def remap(provisional, ids, out, ends):  # type: ignore[no-untyped-def]
+    """Translate ids, leave out what has none, and note where sentences end.
+
+    Args:
+        provisional: int32 (n,), ids, -1 where a line ends.
+        ids: int32, the final id of each provisional one, negative for words left out.
+        out: int32 (n,), receives the ids that remain.
+        ends: int64 (n,), receives the number of ids before each line end, without repetitions.
+
+    Returns:
+        The number of ids and the number of ends written.
+    """
+    n_out = n_ends = 0
+    for i in range(provisional.size):
+        word = provisional[i]
+        if word >= 0:
+            out[n_out] = ids[word]
+            n_out += ids[word] >= 0
+        elif n_ends == 0 or ends[n_ends - 1] != n_out:
+            ends[n_ends] = n_out
+            n_ends += 1
+    return n_out, n_ends

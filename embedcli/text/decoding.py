@@ -1,0 +1,158 @@
+"""From bytes as they lie in files to words in clean UTF-8: byte order marks, UTF-16, malformed
+sequences, lower case.
+
+Malformed sequences and letters beyond ASCII are seen to in the *distinct words*, after counting:
+a text of a billion tokens has them in a few million words, and a word's lower case depends on
+nothing outside of it (the one rule with context, the final sigma, ends at white space).
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.kernels.tokenize import MAX_BYTES
+from embedcli.text.blocks import Readable
+from embedcli.text.words import SPARE, Words
+
+__all__ = ["Marks", "decoded", "normalise"]
+
+_BATCH_WORDS = 1 << 16
+_REPLACEMENT = "\ufffd".encode()
+_BOM = "\ufeff".encode()
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+@dataclass
+class Marks:
+    """What was found wrong in the words, in tokens and in sequences.
+
+    Attributes:
+        malformed_tokens: tokens with at least one malformed UTF-8 sequence.
+        invalid: malformed sequences replaced by U+FFFD.
+        boms: tokens that hold a byte order mark.
+        too_long: tokens that are too long once decoded.
+    """
+
+    malformed_tokens: int = 0
+    invalid: int = 0
+    boms: int = 0
+    too_long: int = 0
+
+    def __iadd__(self, other: Marks) -> Self:
+        self.malformed_tokens += other.malformed_tokens
+        self.invalid += other.invalid
+        self.boms += other.boms
+        self.too_long += other.too_long
+        return self
+
+
+def normalise(words: Words, *, lowercase: bool, marks: Marks) -> Words:
+    """The same words in the same order, valid UTF-8 and, if asked for, in lower case.
+
+    What was distinct may be equal afterwards; a word that became too long is empty. Malformed
+    sequences are replaced by one U+FFFD per maximal subpart (Unicode 16, section 3.9), as Python's
+    decoder does. `marks` is added to.
+    """
+    pieces: list[NDArray[np.uint8]] = []
+    lengths: list[NDArray[np.int64]] = []
+    changed = False
+    for row in range(0, len(words), _BATCH_WORDS):
+        batch = _Batch(words, row, lowercase=lowercase, marks=marks)
+        changed |= batch.changed
+        pieces.append(batch.blob)
+        lengths.append(batch.lengths)
+    if not changed:
+        return words
+    offsets = np.zeros(len(words) + 1, np.int64)
+    np.cumsum(np.concatenate(lengths), out=offsets[1:])
+    return Words(np.concatenate([*pieces, np.zeros(SPARE, np.uint8)]), offsets, words.counts)
+
+
+class _Batch:
+    """Some words, normalised: `blob`, `lengths`, and whether they differ from what they were."""
+
+    def __init__(self, words: Words, row: int, *, lowercase: bool, marks: Marks) -> None:
+        ends = words.offsets[row : row + _BATCH_WORDS + 1]
+        self.blob = words.blob[ends[0] : ends[-1]]
+        self.lengths = np.diff(ends)
+        self.changed = False
+        if len(self.blob) and self.blob.max() >= 0x80:
+            self._decode(words.counts[row : row + _BATCH_WORDS], lowercase=lowercase, marks=marks)
+
+    def _decode(self, counts: NDArray[np.int64], *, lowercase: bool, marks: Marks) -> None:
+        # One line a word: decoding stays inside words, and lower case does.
+        lines = np.insert(self.blob, np.cumsum(self.lengths), ord("\n")).tobytes()
+        before = _occurrences(lines, _REPLACEMENT)
+        marks.boms += int(counts[_occurrences(lines, _BOM) > 0].sum())
+        text = lines.decode(errors="replace")
+        clean = (text.lower() if lowercase else text).encode()
+        if clean == lines:
+            return
+        self.changed = True
+        malformed = _occurrences(clean, _REPLACEMENT) - before
+        marks.invalid += int((malformed * counts).sum())
+        marks.malformed_tokens += int(counts[malformed > 0].sum())
+        blob = np.frombuffer(clean, np.uint8)
+        ends = np.flatnonzero(blob == ord("\n"))
+        lengths = np.diff(ends, prepend=-1) - 1
+        long = lengths > MAX_BYTES
+        marks.too_long += int(counts[long].sum())
+        kept = np.repeat(~long, lengths + 1)
+        kept[ends] = False
+        self.blob = blob[kept]
+        self.lengths = np.where(long, 0, lengths)
+
+
+def _occurrences(lines: bytes, wanted: bytes) -> NDArray[np.int64]:
+    """How often `wanted`, three bytes, occurs in each line, int64 (n_lines,)."""
+    n_lines = lines.count(b"\n")
+    if wanted not in lines:
+        return np.zeros(n_lines, np.int64)
+    data = np.frombuffer(lines, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    hit = (data[:-2] == wanted[0]) & (data[1:-1] == wanted[1]) & (data[2:] == wanted[2])
+    return np.bincount(np.searchsorted(ends, np.flatnonzero(hit)), minlength=n_lines)
+
+
+def decoded(file: Readable, head: bytes) -> Readable:
+    """The text of `file`, which begins with `head`, in UTF-8 and without a byte order mark."""
+    encoding = _UTF16.get(head[:2])
+    if encoding:
+        return _Utf16(file, encoding)
+    if head.startswith(codecs.BOM_UTF8):
+        _skip(file, len(codecs.BOM_UTF8))
+    return file
+
+
+def _skip(file: Readable, n_bytes: int) -> None:
+    view = memoryview(bytearray(n_bytes))
+    while view:
+        view = view[file.readinto(view) :]
+
+
+class _Utf16:
+    """UTF-16 read as UTF-8; lone surrogates become U+FFFD."""
+
+    def __init__(self, file: Readable, encoding: str) -> None:
+        _skip(file, 2)
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._ready = b""
+        self._ended = False
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill `buffer` from its start; the number of bytes, 0 at the end."""
+        while not self._ready and not self._ended:
+            raw = memoryview(bytearray(max(2, len(buffer) // 2)))
+            n = self._file.readinto(raw)
+            self._ended = n == 0
+            self._ready = self._decoder.decode(raw[:n], final=self._ended).encode()
+        n = min(len(buffer), len(self._ready))
+        buffer[:n] = self._ready[:n]
+        self._ready = self._ready[n:]
+        return n

@@ -1,0 +1,225 @@
+"""Many tables of counted words made one vocabulary, exactly, in bounded memory.
+
+Each thread counts in a table of its own, and a table that has taken its share of the memory is put
+away on disk and a new one begun: each is a *generation*. Words are dealt into parts by a hash, so
+that what all generations hold of one part can be added up at a time. Counts are exact whatever the
+memory. What may not fit is the vocabulary itself: then its rarest words are left out, and `Merged`
+says how often such a word occurred at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.text.ranking import rank
+from embedcli.text.scratch import store
+from embedcli.text.words import BATCH_WORDS, NO_WORDS, Words, WordTable, concatenate, new_seeds
+
+__all__ = ["Generation", "Limits", "Merged", "merge"]
+
+_PARTS = 64
+_BINS = 1 << 12  # of the histogram of counts; the last one holds all that are higher
+_WORD_BYTES = 64  # what a word takes beside its bytes until it is ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which words the vocabulary takes.
+
+    Attributes:
+        min_count: those that occur at least so often,
+        max_vocab: of these the most frequent, up to so many (None: all),
+        memory: of these the most frequent that fit in so many bytes.
+    """
+
+    min_count: int
+    max_vocab: int | None
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The vocabulary, and what is known of all words.
+
+    Attributes:
+        words: in the order of their final ids.
+        n_tokens: all tokens counted.
+        n_types: distinct words before any limit.
+        counts: the two highest counts.
+        pruned_bound: words left out for lack of memory occurred at most so often; 0: none was.
+    """
+
+    words: Words
+    n_tokens: int
+    n_types: int
+    counts: tuple[int, int]
+    pruned_bound: int
+
+
+class Generation:
+    """One table's words, and after `merge` their final ids.
+
+    Attributes:
+        ids: int32 (n,), the final id of each provisional one, -1 for words left out.
+    """
+
+    def __init__(self, words: Words = NO_WORDS) -> None:
+        self.fill(words)
+
+    def fill(self, words: Words) -> None:
+        """Set the words: word i has provisional id i."""
+        self.ids = np.empty(len(words), np.int32)
+        self._words = words
+        self._order: NDArray[np.int64] | None = None  # provisional id of each of _words
+        self._bounds = np.array([0, len(words)])
+
+    @property
+    def is_dealt(self) -> bool:
+        """Whether the words lie by parts."""
+        return self._order is not None
+
+    def deal(self) -> None:
+        """Lay the words by parts."""
+        parts = _part_of(self._words)
+        self._order = np.argsort(parts, kind="stable")
+        self._words = self._words.take(self._order)
+        self._bounds = np.searchsorted(parts[self._order], np.arange(_PARTS + 1))
+
+    def spill(self, directory: Path | None) -> None:
+        """Move everything to disk."""
+        self.deal()
+        words = self._words
+        self._words = Words(
+            *(store(a, directory) for a in (words.blob, words.offsets, words.counts))
+        )
+        self._order = None if self._order is None else store(self._order, directory)
+        self.ids = store(self.ids, directory)
+
+    def part(self, part: int) -> Words:
+        """The words of one part."""
+        return self._words.part(*self._bounds[part : part + 2])
+
+    def set_ids(self, part: int, ids: NDArray[np.int32]) -> None:
+        """Set the ids of the words of one part."""
+        where = slice(*self._bounds[part : part + 2])
+        self.ids[where if self._order is None else self._order[where]] = ids
+
+    def translate(self, final: NDArray[np.int32]) -> None:
+        """Replace every id i by ``final[i]``; -1 stays."""
+        for row in range(0, len(self.ids), BATCH_WORDS):
+            ids = self.ids[row : row + BATCH_WORDS]
+            ids[:] = np.where(ids < 0, np.int32(-1), final[ids])
+
+    def let_go(self) -> None:
+        """Forget the words; the ids stay."""
+        self._words = NO_WORDS
+
+
+def merge(generations: list[Generation], limits: Limits, given: Words | None = None) -> Merged:
+    """Add the generations up, choose and rank the vocabulary, and set the generations' `ids`.
+
+    Args:
+        generations: all of them.
+        limits: what the vocabulary takes.
+        given: a vocabulary to use as it stands instead, order and all; its counts are ignored.
+    """
+    n_parts = _PARTS if any(generation.is_dealt for generation in generations) else 1
+    dictionary = None if given is None else Generation(given)
+    everything = [*([dictionary] if dictionary else []), *generations]
+    if n_parts > 1:
+        for generation in everything:
+            if not generation.is_dealt:
+                generation.deal()
+    census = _Census()
+    for part in range(n_parts):
+        words, ids = _add_up(everything, part)
+        census.add(words)
+    floor, pruned_bound = (0, 0) if dictionary else census.floor(limits)
+    chosen: list[Words] = []
+    n_chosen = 0
+    for part in range(n_parts):
+        if n_parts > 1:
+            words, ids = _add_up(everything, part)
+        taken = (words.counts >= floor) & (words.lengths > 0)
+        if dictionary:
+            taken = np.arange(len(words)) < len(dictionary.part(part))
+        places = np.full(len(words), -1, np.int32)
+        places[taken] = np.arange(n_chosen, n_chosen + int(taken.sum()))
+        for generation, of_part in zip(everything, ids, strict=True):
+            generation.set_ids(part, places[of_part])
+        chosen.append(words.take(np.flatnonzero(taken)))
+        n_chosen += len(chosen[-1])
+    del words, ids
+    for generation in everything:
+        generation.let_go()
+    words = chosen[0] if n_parts == 1 else concatenate(chosen)
+    order = dictionary.ids.astype(np.int64) if dictionary else rank(words)[: limits.max_vocab]
+    final = np.full(len(words), -1, np.int32)
+    final[order] = np.arange(len(order))
+    for generation in generations:
+        generation.translate(final)
+    return Merged(
+        words.take(order), census.n_tokens, census.n_types, census.top_counts, pruned_bound
+    )
+
+
+def _add_up(generations: list[Generation], part: int) -> tuple[Words, list[NDArray[np.int32]]]:
+    """The distinct words of one part, and where each generation's are among them."""
+    table = WordTable(new_seeds())
+    ids = [table.absorb(generation.part(part)) for generation in generations]
+    return table.words(), ids
+
+
+class _Census:
+    """What is to be known of all words before any is chosen."""
+
+    def __init__(self) -> None:
+        self.n_tokens = 0
+        self.n_types = 0
+        self.top_counts = (0, 0)
+        self._n_words = np.zeros(_BINS, np.int64)  # by count
+        self._n_bytes = np.zeros(_BINS, np.int64)
+
+    def add(self, words: Words) -> None:
+        lengths = words.lengths
+        real = (lengths > 0) & (words.counts > 0)
+        counts, lengths = words.counts[real], lengths[real]
+        self.n_tokens += int(counts.sum())
+        self.n_types += len(counts)
+        top = np.partition(np.append(counts, self.top_counts), -2)[-2:]
+        self.top_counts = int(top[1]), int(top[0])
+        bins = np.minimum(counts, _BINS - 1)
+        self._n_words += np.bincount(bins, minlength=_BINS)
+        self._n_bytes += np.bincount(bins, lengths, minlength=_BINS).astype(np.int64)
+
+    def floor(self, limits: Limits) -> tuple[int, int]:
+        """The lowest count that can be in the vocabulary, and one less if memory is the reason."""
+        n_words = np.cumsum(self._n_words[::-1])[::-1]  # words that occur at least so often
+        n_bytes = np.cumsum(self._n_bytes[::-1])[::-1] + _WORD_BYTES * n_words
+        lowest = limits.min_count
+        if limits.max_vocab is not None:
+            enough = np.flatnonzero(n_words >= limits.max_vocab)
+            lowest = max(lowest, int(enough[-1]) if len(enough) else 0)
+        fitting = int(np.argmax(n_bytes <= limits.memory)) or _BINS - 1
+        if n_bytes[0] <= limits.memory or fitting <= lowest:
+            return lowest, 0
+        return fitting, fitting - 1
+
+
+def _part_of(words: Words) -> NDArray[np.uint8]:
+    """Deal words into parts by a multilinear hash of their bytes, uint8 (n,)."""
+    factors = np.random.default_rng(0).integers(1, 2**63, 257, np.uint64) | np.uint64(1)
+    parts = np.empty(len(words), np.uint8)
+    for row in range(0, len(words), BATCH_WORDS):
+        offsets = words.offsets[row : row + BATCH_WORDS + 1]
+        lengths = np.diff(offsets)
+        place = np.arange(offsets[0], offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        terms = (words.blob[offsets[0] : offsets[-1]] + np.uint64(1)) * factors[place]
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms)])
+        hashes = sums[offsets[1:] - offsets[0]] - sums[offsets[:-1] - offsets[0]]
+        parts[row : row + BATCH_WORDS] = (hashes >> np.uint64(58)).astype(np.uint8)
+    return parts

@@ -1,0 +1,266 @@
+"""Where text comes from: files, globs, directories, standard input, pipes, URLs."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+from embedcli.errors import CorpusError, UsageError
+from embedcli.text.blocks import Readable
+from embedcli.text.compression import DamagedError, decompressed
+from embedcli.text.decoding import decoded
+from embedcli.text.recognition import check_is_text, suspicion
+
+__all__ = ["Library", "find_sources"]
+
+STDIN = "-"
+_HEAD = 4096  # bytes that tell what a file is
+
+
+def find_sources(paths: Sequence[str], *, recursive: bool = False) -> list[str]:
+    """The files that `paths` mean, in the order they are read.
+
+    A path that does not exist is tried as a glob; a directory gives, with `recursive`, all files
+    below it by name, each once however many links lead to it, but none that is hidden. ``-`` is
+    standard input, ``scheme://...`` whatever fsspec opens.
+
+    Raises:
+        UsageError: standard input is a terminal, or named twice.
+        CorpusError: nothing there, or a directory without `recursive`.
+    """
+    if paths.count(STDIN) > 1:
+        raise UsageError("standard input (-) can be read once only, but is named twice")
+    seen: set[tuple[int, int]] = set()
+    sources: list[str] = []
+    for path in paths:
+        if path == STDIN or "://" in path:
+            sources.append(path)
+        elif os.path.isdir(path):
+            if not recursive:
+                raise CorpusError(f"{path} is a directory; to read all files below it: --recursive")
+            sources += _below(path, seen)
+        elif os.path.lexists(path):
+            sources.append(path)
+        else:
+            sources += _matching(path, seen, recursive=recursive)
+    if not sources:
+        raise CorpusError(f"no files below {', '.join(paths)}")
+    return sources
+
+
+def _matching(pattern: str, seen: set[tuple[int, int]], *, recursive: bool) -> Iterator[str]:
+    found = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []
+    if not found:
+        raise CorpusError(f"{pattern}: no such file")
+    for path in found:
+        if not os.path.isdir(path):
+            yield path
+        elif recursive:
+            yield from _below(path, seen)
+
+
+def _below(directory: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """All files below a directory that were not `seen`, by name."""
+    if _is_new(directory, seen):
+        try:
+            names = sorted(os.listdir(directory))
+        except OSError as error:
+            raise _unreadable(directory, error) from error
+        for name in names:
+            path = os.path.join(directory, name)
+            if name.startswith("."):
+                continue
+            if os.path.isdir(path):
+                yield from _below(path, seen)
+            elif os.path.isfile(path) and _is_new(path, seen):
+                yield path
+
+
+def _is_new(path: str, seen: set[tuple[int, int]]) -> bool:
+    status = os.stat(path)
+    identity = status.st_dev, status.st_ino
+    is_new = identity not in seen
+    seen.add(identity)
+    return is_new
+
+
+def _unreadable(name: str, error: BaseException) -> CorpusError:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return CorpusError(f"{name} cannot be read: {reason}")
+
+
+class Library(Iterator[Readable]):
+    """The files of a corpus, opened one after the other as they are asked for.
+
+    Attributes:
+        digest: of the decompressed bytes so far.
+        n_bytes: how many these are.
+        n_consumed: bytes read from disk so far.
+        n_total: bytes on disk in all; None where nobody can know.
+        title: what to call it in messages.
+        suspicions: remarks on files that seem not to be what they were taken for.
+    """
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self.digest = hashlib.sha256()
+        self.n_bytes = 0
+        self.n_consumed = 0
+        self.n_total: int | None = 0
+        self.title = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" * (len(sources) > 3))
+        self.suspicions: list[str] = []
+        self._waiting = list(reversed(sources))
+        for source in sources:
+            self._survey(source)
+
+    def consume(self, data: memoryview) -> None:
+        """Note bytes that were read from disk."""
+        self.n_consumed += len(data)
+
+    def digest_text(self, data: memoryview) -> None:
+        """Note bytes of text, decompressed but not yet decoded."""
+        self.digest.update(data)
+        self.n_bytes += len(data)
+
+    def __next__(self) -> Readable:
+        """Open the next file.
+
+        Raises:
+            CorpusError: it cannot be read, or is no text.
+        """
+        if not self._waiting:
+            raise StopIteration
+        return _TextFile(self._waiting.pop(), self)
+
+    def _survey(self, source: str) -> None:
+        """Find out before the work begins what would end it."""
+        is_file = source != STDIN and "://" not in source and os.path.isfile(source)
+        if is_file and not os.access(source, os.R_OK):
+            raise CorpusError(f"{source} cannot be read: Permission denied")
+        if is_file and self.n_total is not None:
+            self.n_total += os.path.getsize(source)
+        else:
+            self.n_total = None
+
+
+class _TextFile:
+    """One file: opened, decompressed, digested, decoded; every failure names it."""
+
+    def __init__(self, name: str, library: Library) -> None:
+        self._name = "standard input" if name == STDIN else name
+        try:
+            self._file = _open(name)
+            self._before = _identity(self._file)
+            packed = _Tapped(self._file, library.consume)
+            text = _Tapped(decompressed(packed, packed.peek()), library.digest_text)
+            head = text.peek()
+            check_is_text(self._name, head)
+            self._text = decoded(text, head)
+        except (OSError, EOFError, DamagedError) as error:
+            raise self._failure(error) from error
+        what = suspicion(head)
+        if what:
+            library.suspicions.append(f"{self._name}: the first line looks like {what}")
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill `buffer` from its start; the number of bytes, 0 at the end.
+
+        Raises:
+            CorpusError: the file cannot be read on, is damaged, or was changed meanwhile.
+        """
+        try:
+            n = self._text.readinto(buffer)
+            if n == 0:
+                self._check_unchanged()
+                self._file.close()
+        except (OSError, EOFError, DamagedError) as error:
+            raise self._failure(error) from error
+        return n
+
+    def _check_unchanged(self) -> None:
+        if _identity(self._file) != self._before:
+            raise CorpusError(
+                f"{self._name} was changed while it was read; start again when it is complete"
+            )
+
+    def _failure(self, error: Exception) -> CorpusError:
+        if isinstance(error, EOFError):
+            return CorpusError(f"{self._name} is truncated: its compressed data ends too early")
+        if isinstance(error, DamagedError):
+            return CorpusError(f"{self._name} is damaged: {error}; is the download complete?")
+        return _unreadable(self._name, error)
+
+
+class _Tapped(io.RawIOBase):
+    """A stream that tells of all bytes that pass, and whose first ones can be looked at."""
+
+    def __init__(self, stream: Any, tap: Callable[[memoryview], None]) -> None:
+        self._stream = stream
+        self._tap = tap
+        self._head = b""
+
+    def peek(self) -> bytes:
+        """The first few thousand bytes, which stay unread."""
+        head = bytearray(_HEAD)
+        n = 0
+        while n < len(head) and (got := self._stream.readinto(memoryview(head)[n:])):
+            n += got
+        self._head = bytes(head[:n])
+        return self._head
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill `buffer` from its start; the number of bytes, 0 at the end."""
+        view = memoryview(buffer).cast("B")
+        if self._head:
+            n = min(len(view), len(self._head))
+            view[:n] = self._head[:n]
+            self._head = self._head[n:]
+        else:
+            n = int(self._stream.readinto(view))
+        self._tap(view[:n])
+        return n
+
+
+def _open(name: str) -> Any:
+    """A binary stream with ``readinto`` and ``close``; unbuffered where it can be."""
+    if name == STDIN:
+        return _open_stdin()
+    if "://" in name:
+        return _open_url(name)
+    return open(name, "rb", buffering=0)
+
+
+def _open_stdin() -> Any:
+    if sys.stdin.isatty():
+        raise UsageError("reading from terminal? give a file, or pipe text in: ... | embed train -")
+    try:
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    except io.UnsupportedOperation:  # not a file: a stream that was put in its place
+        return sys.stdin.buffer
+
+
+def _open_url(url: str) -> Any:
+    import fsspec  # takes 0.1 s, and few need it
+
+    try:
+        return fsspec.open(url, "rb").open()
+    except (ValueError, ImportError) as error:  # no such protocol, or its library is missing
+        raise UsageError(f"{url} cannot be opened: {error}") from error
+
+
+def _identity(file: Any) -> tuple[int, int] | None:
+    """Size and time of change of a regular file; None for anything else."""
+    try:
+        status = os.fstat(file.fileno())
+    except (OSError, AttributeError):
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None

@@ -1,0 +1,167 @@
+"""Distinct words and their counts while a text is read: the tables behind the tokenize kernels."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.kernels import tokenize as kernels
+from embedcli.text.blocks import Block
+
+__all__ = ["BATCH_WORDS", "NO_WORDS", "SPARE", "WordTable", "Words", "concatenate", "new_seeds"]
+
+SPARE = kernels.MAX_BYTES + 16  # bytes a blob must have left: kernels load and store 8 at a time
+_FIRST_SLOTS = 1 << 16
+_NEARLY_FULL = 0.8
+BATCH_WORDS = 1 << 16  # words that NumPy handles at a time where an index costs 8 bytes a byte
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words in no particular order; the same word may stand there twice.
+
+    Attributes:
+        blob: uint8, the words one after the other, then at least 16 spare bytes.
+        offsets: int64 (n + 1,), word i is ``blob[offsets[i]:offsets[i + 1]]``.
+        counts: int64 (n,).
+    """
+
+    blob: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Bytes of each word."""
+        return np.diff(self.offsets)
+
+    def part(self, begin: int, end: int) -> Words:
+        """The words from `begin` up to `end`; shares memory."""
+        return Words(self.blob, self.offsets[begin : end + 1], self.counts[begin:end])
+
+    def take(self, chosen: NDArray[np.int64]) -> Words:
+        """The `chosen` words in this order, in memory of their own."""
+        lengths = self.lengths[chosen]
+        offsets = np.zeros(len(chosen) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        blob = np.zeros(offsets[-1] + SPARE, np.uint8)
+        shifts = self.offsets[chosen] - offsets[:-1]
+        for row in range(0, len(chosen), BATCH_WORDS):
+            rows = slice(row, row + BATCH_WORDS)
+            begin, end = offsets[row], offsets[min(row + BATCH_WORDS, len(chosen))]
+            index = np.repeat(shifts[rows], lengths[rows]) + np.arange(begin, end)
+            blob[begin:end] = self.blob[index]
+        return Words(blob, offsets, self.counts[chosen])
+
+
+NO_WORDS = Words(np.zeros(SPARE, np.uint8), np.zeros(1, np.int64), np.zeros(0, np.int64))
+
+
+def concatenate(several: list[Words]) -> Words:
+    """All words of `several`, one after the other."""
+    blobs = [words.blob[words.offsets[0] : words.offsets[-1]] for words in several]
+    lengths = np.concatenate([words.lengths for words in several])
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    blob = np.concatenate([*blobs, np.zeros(SPARE, np.uint8)])
+    return Words(blob, offsets, np.concatenate([words.counts for words in several]))
+
+
+def new_seeds() -> NDArray[np.uint64]:
+    """Seeds for the hash, uint64 (4,), that nobody can know beforehand."""
+    return np.frombuffer(bytearray(os.urandom(32)), np.uint64)
+
+
+class WordTable:
+    """A hash table of words that one thread fills; ids run from 0 in the order of first sight.
+
+    Args:
+        seeds: from `new_seeds`.
+        lowercase: whether A-Z are made a-z (anything else is `decoding.normalise`'s).
+    """
+
+    def __init__(self, seeds: NDArray[np.uint64], *, lowercase: bool = False) -> None:
+        self._seeds = seeds
+        self._lowercase = lowercase
+        self._slots = np.zeros(4 * _FIRST_SLOTS, np.uint64)
+        self._offsets = np.zeros(_FIRST_SLOTS // 2 + 1, np.int64)
+        self._blob = np.empty(8 * _FIRST_SLOTS // 2 + SPARE, np.uint8)
+        self._state = np.zeros(6, np.int64)
+
+    def __len__(self) -> int:
+        return int(self._state[kernels.WORDS])
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory taken."""
+        return self._slots.nbytes + self._offsets.nbytes + self._blob.nbytes
+
+    @property
+    def too_long(self) -> int:
+        """Tokens dropped for their length so far."""
+        return int(self._state[kernels.TOO_LONG])
+
+    @property
+    def lines(self) -> int:
+        """Line ends seen so far."""
+        return int(self._state[kernels.LINES])
+
+    def encode(
+        self, block: Block, text: NDArray[np.uint8], out: NDArray[np.int32]
+    ) -> NDArray[np.int32]:
+        """The ids of a block's tokens, -1 where lines end; a part of `out`."""
+        state = self._state
+        state[kernels.POSITION], state[kernels.OUT] = block.start, 0
+        while not kernels.tokenize(
+            text, block.end, self._lowercase, self._seeds, *self._table(), out, state
+        ):
+            self._grow()
+        n_out = int(state[kernels.OUT])
+        if block.ends_file:
+            out[n_out] = -1
+            n_out += 1
+        return out[:n_out]
+
+    def absorb(self, words: Words) -> NDArray[np.int32]:
+        """Add words with their counts; the ids they have here, int32 (n,)."""
+        ids = np.empty(len(words), np.int32)
+        self._state[kernels.POSITION] = 0
+        while not kernels.absorb(
+            words.blob, words.offsets, words.counts, self._seeds, *self._table(), ids, self._state
+        ):
+            self._grow()
+        return ids
+
+    def is_due(self, share: int) -> bool:
+        """Whether it is too large for `share` bytes, or would be once it has grown again."""
+        fullness = len(self) / (len(self._offsets) - 1)
+        return self.n_bytes > share or (fullness > _NEARLY_FULL and 3 * self.n_bytes > share)
+
+    def words(self) -> Words:
+        """What the table holds, by id; shares its memory."""
+        tags = self._slots[2::4]
+        taken = np.flatnonzero(tags)
+        counts = np.empty(len(self), np.int64)
+        counts[(tags[taken] >> np.uint64(16)).astype(np.int64) - 1] = self._slots[3::4][taken]
+        return Words(self._blob, self._offsets[: len(self) + 1], counts)
+
+    def _table(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]]:
+        return self._slots, self._offsets, self._blob
+
+    def _grow(self) -> None:
+        """Double what is full."""
+        if self._state[kernels.BLOB] + SPARE > self._blob.size:
+            self._blob = np.concatenate([self._blob, np.empty_like(self._blob)])
+        if 2 * len(self) >= self._slots.size // 4:
+            larger = np.zeros(2 * self._slots.size, np.uint64)
+            kernels.rehash(self._slots, self._seeds, larger)
+            self._slots = larger
+            self._offsets = np.concatenate(
+                [self._offsets, np.zeros(len(self._offsets) - 1, np.int64)]
+            )
