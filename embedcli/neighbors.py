@@ -25,6 +25,8 @@ Ids = NDArray[np.int64]
 
 _SCORES = 1 << 21  # scores held at once: 8 MiB, less than a third-level cache
 _QUERIES = 1024  # queries multiplied at once
+_MIN_BLOCK, _MAX_BLOCK = 1 << 10, 1 << 14  # rows multiplied at once
+_POOL, _POOL_PER_ANSWER = 1 << 16, 8  # candidates held before the pool is thinned
 _PAIRS = 1 << 13  # (query, row) pairs scored in float64 at once
 _NO_FLOOR = -2.0  # below every cosine, above the -inf that marks an excluded row
 
@@ -59,7 +61,7 @@ def nearest(
     n_rows = len(vectors) if restrict is None else min(restrict, len(vectors))
     search = _Search(vectors[:n_rows], norms[:n_rows], np.asarray(queries, np.float64), k)
     banned = _Banned(excluded or ())
-    n_block = int(np.clip(_SCORES // max(1, min(_QUERIES, len(queries))), 1 << 10, 1 << 14))
+    n_block = int(np.clip(_SCORES // max(1, min(_QUERIES, len(queries))), _MIN_BLOCK, _MAX_BLOCK))
     for start in range(0, n_rows if k > 0 else 0, n_block):
         stop = min(start + n_block, n_rows)
         for first in range(0, len(queries), _QUERIES):
@@ -99,16 +101,16 @@ class _Search:
     def __init__(self, vectors: Floats, norms: Floats, queries: Doubles, k: int) -> None:
         self.vectors = vectors
         self.inverse = _inverse(norms)
-        self.units = unit_rows(queries)
-        if not np.isfinite(self.units).all():
+        if not np.isfinite(queries).all():
             raise InputError("a query vector is not finite: cosines with it are undefined")
+        self.units = unit_rows(queries)
         self.units32 = self.units.astype(np.float32)
         self.k = k
         # A float32 sum of D products of unit vectors is off by at most D * 2^-24; twice that, as
         # both the candidate and the k-th best may be off, and a little for scaling to unit length.
         self.margin = np.float32(2 * (vectors.shape[1] + 8) * 2.0**-24)
         self.floors = np.full(len(queries), _NO_FLOOR, np.float32)
-        self.pool_limit = max(1 << 16, 8 * k * len(queries))
+        self.pool_limit = max(_POOL, _POOL_PER_ANSWER * k * len(queries))
         self.pool: list[tuple[Ids, Ids, Floats]] = []
         self.pooled = 0
         self.buffer = np.empty(0, np.float32)
@@ -143,6 +145,7 @@ class _Search:
 
     def result(self) -> tuple[Ids, Doubles]:
         """Score what is left in float64 and lay it out as (Q, k)."""
+        self._shrink()
         queries, ids, exact = self._best()
         rank = _rank_within(queries)
         all_ids = np.full((len(self.units), self.k), -1, np.int64)

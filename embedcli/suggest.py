@@ -58,7 +58,7 @@ class Suggester:
 
     @cached_property
     def _codes(self) -> NDArray[np.int32]:
-        """The code points of all words, lower-cased where that keeps their number."""
+        """The code points of all words, lower-cased where that keeps their number; and one 0."""
         text = self._vocabulary.blob.tobytes().decode()
         codes = np.frombuffer(text.encode("utf-32-le"), np.int32)
         used = np.zeros(_N_CODES, np.bool_)
@@ -66,7 +66,7 @@ class Suggester:
         lower = np.zeros(_N_CODES, np.int32)
         for code in np.flatnonzero(used).tolist():
             lower[code] = ord(_fold(chr(code)))
-        return lower[codes]
+        return np.append(lower[codes], np.int32(0))
 
     def _edits(self, ids: NDArray[np.int64], target: NDArray[np.int32]) -> Distances:
         """Edits between the words of `ids` and `target`, exact where at most `_MAX_EDITS`."""
