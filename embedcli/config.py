@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_LR", "TrainConfig", "dump_config", "load_config", "settings"]
 
 # The learning rate for each architecture where none is given.
-DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.05}
+DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075}
 
 _MAX_FILE_BYTES = 1 << 20
 

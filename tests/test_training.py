@@ -1,0 +1,291 @@
+"""The trainer: what it learns, what it accounts for, what repeats, and what it refuses."""
+
+import itertools
+import threading
+
+import numpy as np
+import pytest
+
+import embedcli
+from embedcli import TrainConfig, train
+from embedcli.errors import TrainingError, UsageError
+from embedcli.training.chunks import chunk_bounds, chunk_size, sentences_within
+from embedcli.training.sampling import (
+    keep_thresholds,
+    kept_share,
+    noise_distribution,
+    pool_size,
+    random_key,
+)
+from embedcli.training.schedule import linear_decay
+from embedcli.training.workers import run_workers
+
+SMALL = {"dim": 24, "min_count": 1, "epochs": 8, "sample": 0, "window": 3, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Two topics that never share a sentence, 12 words each, and 4 words that go with both."""
+    generator = np.random.default_rng(0)
+    topics = [[f"{letter}{i}" for i in range(12)] for letter in "ab"]
+    both = ["the", "of", "and", "to"]
+    lines = []
+    for _ in range(3000):
+        topic = topics[generator.integers(2)]
+        words = generator.choice(topic + both, generator.integers(4, 12))
+        lines.append(" ".join(words))
+    path = tmp_path_factory.mktemp("corpus") / "topics.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def mean_cosines(embeddings):
+    """Mean cosine within a topic and between the two."""
+    unit = {
+        word: embeddings[word] / np.linalg.norm(embeddings[word])
+        for word in embeddings.vocabulary
+        if word[0] in "ab" and word != "and"
+    }
+    within, between = [], []
+    for one, other in itertools.combinations(unit, 2):
+        (within if one[0] == other[0] else between).append(unit[one] @ unit[other])
+    return np.mean(within), np.mean(between)
+
+
+@pytest.mark.parametrize("arch", ["skipgram", "cbow"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_words_of_one_topic_come_together(corpus, arch, threads):
+    config = TrainConfig(**SMALL | {"arch": arch, "threads": threads, "lr": 0.1})
+    embeddings = train([corpus], config)
+    within, between = mean_cosines(embeddings)
+    assert within > between + 0.3
+    losses = embeddings.metadata["loss"]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("arch", ["skipgram", "cbow"])
+def test_one_thread_and_one_seed_give_the_same_bytes(corpus, arch):
+    config = TrainConfig(**SMALL | {"arch": arch, "sample": 1e-2})
+    first, second = train([corpus], config), train([corpus], config)
+    assert first.vectors.tobytes() == second.vectors.tobytes()
+    assert first.output_vectors.tobytes() == second.output_vectors.tobytes()
+    other = train([corpus], TrainConfig(**SMALL | {"arch": arch, "sample": 1e-2, "seed": 2}))
+    assert not np.array_equal(first.vectors, other.vectors)
+
+
+def test_samples_do_not_depend_on_the_number_of_threads(corpus):
+    """Same tokens kept and same pairs, whatever thread trains which chunk."""
+    seen = []
+    for threads in (1, 2, 5):
+        config = TrainConfig(**SMALL | {"sample": 1e-2, "threads": threads})
+        epochs = train([corpus], config).metadata["epochs"]
+        seen.append([(e["trained"], e["subsampled"], e["alone"], e["pairs"]) for e in epochs])
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_every_token_is_accounted_for(tmp_path):
+    path = tmp_path / "text"
+    long_word = "x" * 300
+    path.write_text(f"a b a c\nalone\nrare a b {long_word}\n\nb a\na\n" * 3)
+    config = TrainConfig(**SMALL | {"min_count": 4, "epochs": 2})
+    embeddings = train([path], config)
+    corpus, epochs = embeddings.metadata["corpus"], embeddings.metadata["epochs"]
+    assert (corpus["read"], corpus["kept"], corpus["oov"], corpus["too_long"]) == (36, 24, 9, 3)
+    for epoch in epochs:
+        assert epoch["tokens"] == 24
+        assert epoch["trained"] + epoch["subsampled"] + epoch["alone"] == 24
+        assert epoch["alone"] == 3  # the lines "a"; "alone" is out of the vocabulary
+
+
+def test_the_metadata_says_how_it_was_made(corpus):
+    config = TrainConfig(**SMALL | {"epochs": 2})
+    metadata = train([corpus], config).metadata
+    assert metadata["settings"] == config.resolve().as_dict()
+    assert metadata["seed"] == 1
+    assert metadata["versions"]["embed"] == embedcli.__version__
+    assert len(metadata["corpus"]["sha256"]) == 64
+    assert len(metadata["loss"]) == 2
+
+
+def test_output_vectors_can_be_left_out(corpus):
+    config = TrainConfig(**SMALL | {"epochs": 1, "output_vectors": False})
+    assert train([corpus], config).output_vectors is None
+
+
+def test_a_given_vocabulary_is_the_one_trained(corpus):
+    vocabulary = embedcli.Vocabulary.from_words(["b1", "a1", "a2", "the"])
+    embeddings = train([corpus], TrainConfig(**SMALL | {"epochs": 1}), vocabulary=vocabulary)
+    assert list(embeddings.vocabulary) == ["b1", "a1", "a2", "the"]
+
+
+def test_a_sentence_longer_than_a_chunk_is_trained_whole(tmp_path):
+    path = tmp_path / "line"
+    words = np.random.default_rng(1).integers(0, 50, 30_000)
+    path.write_text(" ".join(f"w{word}" for word in words))
+    epoch = train([path], TrainConfig(**SMALL | {"epochs": 1})).metadata["epochs"][0]
+    assert epoch["trained"] == 30_000
+
+
+@pytest.mark.parametrize("arch", ["skipgram", "cbow"])
+@pytest.mark.parametrize(("dim", "negative", "window"), [(1, 1, 1), (3, 64, 100), (2000, 2, 1)])
+def test_extreme_settings_stay_finite(corpus, arch, dim, negative, window):
+    chosen = {"arch": arch, "dim": dim, "negative": negative, "window": window, "epochs": 1}
+    embeddings = train([corpus], TrainConfig(**SMALL | chosen))
+    assert np.isfinite(embeddings.vectors).all()
+    assert embeddings.dim == dim
+
+
+def test_divergence_ends_the_run(corpus):
+    with pytest.raises(TrainingError, match=r"diverged.*--lr"):
+        train([corpus], TrainConfig(**SMALL | {"arch": "cbow", "lr": 10, "epochs": 60, "dim": 300}))
+
+
+def test_a_single_word_cannot_be_trained(tmp_path):
+    path = tmp_path / "same"
+    path.write_text("word word word word word word\n")
+    with pytest.raises(TrainingError, match="'word'"):
+        train([path], TrainConfig(**SMALL))
+
+
+def test_a_corpus_of_lone_words_cannot_be_trained(tmp_path):
+    path = tmp_path / "lone"
+    path.write_text("a\nb\na\nb\n")
+    with pytest.raises(TrainingError, match="nothing to train"):
+        train([path], TrainConfig(**SMALL))
+
+
+def test_two_words_are_enough(tmp_path):
+    path = tmp_path / "two"
+    path.write_text("a b a b a b\n" * 20)
+    assert np.isfinite(train([path], TrainConfig(**SMALL)).vectors).all()
+
+
+def test_bad_settings_are_usage_errors():
+    for name, value in (("dim", 0), ("dim", 4097), ("negative", 65), ("window", 101), ("lr", 0.0)):
+        with pytest.raises(UsageError, match=name):
+            TrainConfig(**{name: value})
+
+
+# Chunks
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_chunks_cover_every_token_once(size):
+    generator = np.random.default_rng(size)
+    lengths = generator.integers(1, 12, 40)
+    offsets = np.r_[0, np.cumsum(lengths)]
+    bounds = chunk_bounds(offsets, size)
+    assert bounds[0] == 0
+    assert bounds[-1] == offsets[-1]
+    assert (np.diff(bounds) > 0).all()
+    assert (np.diff(bounds) <= size).all()
+    pieces = [
+        (begin + a, begin + b)
+        for begin, end in itertools.pairwise(bounds)
+        for a, b in itertools.pairwise(sentences_within(offsets, begin, end))
+    ]
+    assert pieces[0][0] == 0
+    assert [b for _, b in pieces[:-1]] == [a for a, _ in pieces[1:]]
+    # No piece crosses a sentence, and only sentences longer than a chunk are cut.
+    starts = set(offsets.tolist())
+    for a, b in pieces:
+        sentence = np.searchsorted(offsets, a, side="right") - 1
+        assert b <= offsets[sentence + 1]
+        assert a in starts or lengths[sentence] > size
+
+
+def test_chunk_sizes():
+    assert chunk_size(100) == 2048
+    assert chunk_size(17_000_000) == 65_536
+    assert chunk_size(1_000_000) == 3906
+
+
+# Probabilities
+
+
+def test_keep_thresholds_are_those_of_word2vec():
+    counts = np.array([500_000, 1000, 10])
+    share = counts / counts.sum()
+    expected = np.minimum(1, (np.sqrt(share / 1e-3) + 1) * 1e-3 / share)
+    np.testing.assert_allclose(keep_thresholds(counts, 1e-3) / 0xFFFFFFFF, expected, rtol=1e-6)
+    assert (keep_thresholds(counts, 0) == 0xFFFFFFFF).all()
+    assert kept_share(counts, 1e-3) == pytest.approx((expected * share).sum())
+
+
+@pytest.mark.parametrize("exponent", [0.75, 1.0, 0.0, -0.5])
+def test_noise_distribution(exponent):
+    counts = np.array([1000, 100, 1])
+    cumulative = noise_distribution(counts, exponent)
+    expected = counts.astype(float) ** exponent
+    np.testing.assert_allclose(np.diff(np.r_[0, cumulative]), expected / expected.sum())
+    assert cumulative[-1] == 1.0
+
+
+def test_noise_exponents_that_overflow_are_refused():
+    with pytest.raises(TrainingError, match="ns_exponent"):
+        noise_distribution(np.array([2**62, 1]), -100)
+
+
+def test_pool_sizes_are_powers_of_two():
+    for n_tokens in (1, 10**4, 10**6, 10**9):
+        size = pool_size(n_tokens, 5)
+        assert size & (size - 1) == 0
+        assert 1 << 16 <= size <= 1 << 23
+
+
+def test_keys_differ_in_every_argument():
+    keys = {
+        int(random_key(seed, purpose, epoch, chunk))
+        for seed in (0, 1, 2**63 - 1)
+        for purpose in ("subsample", "window", "negatives", "pool")
+        for epoch in range(5)
+        for chunk in range(50)
+    }
+    assert len(keys) == 3 * 4 * 5 * 50
+
+
+def test_linear_decay():
+    assert linear_decay(0, 0.05, 0.01) == 0.05
+    assert linear_decay(0.5, 0.05, 0.01) == pytest.approx(0.03)
+    assert linear_decay(1, 0.05, 0.01) == pytest.approx(0.01)
+    assert linear_decay(7, 0.05, 0.01) == pytest.approx(0.01)
+
+
+# Threads
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 7])
+def test_workers_do_every_item_once(n_threads):
+    done: list[list[int]] = [[] for _ in range(n_threads)]
+    reports: list[int] = []
+    run_workers([mine.append for mine in done], 100, reports.append)
+    assert sorted(itertools.chain(*done)) == list(range(100))
+    assert all(0 <= n <= 100 for n in reports)
+
+
+def test_a_failing_worker_stops_the_others_and_is_heard():
+    begun = threading.Event()
+    released = []
+
+    def waits(item):
+        begun.set()
+        released.append(item)
+
+    def fails(item):
+        begun.wait(10)
+        raise ArithmeticError(f"item {item}")
+
+    with pytest.raises(ArithmeticError, match="item"):
+        run_workers([waits, fails], 10**9, lambda n: None)
+    assert threading.active_count() == 1 or all(
+        not thread.name.startswith("embed-") for thread in threading.enumerate()
+    )
+
+
+def test_an_interrupt_of_the_main_thread_stops_the_workers():
+    def interrupt(n_begun):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_workers([lambda item: None] * 2, 10**9, interrupt)
+    assert not [t for t in threading.enumerate() if t.name.startswith("embed-")]
