@@ -12,8 +12,8 @@ The table is open addressing with linear probing over slots of four uint64, half
     slot[2]  (id + 1) << 16 | length in bytes; 0 is an empty slot
     slot[3]  count
 
-The hash folds a 64x64 to 128 bit product keyed by seeds that are drawn anew for each run, so nobody
-can prepare words that collide; results do not depend on the seeds.
+The hash folds a 64x64 to 128 bit product keyed by seeds that are drawn anew for each table, so that
+nobody can prepare words that collide; results do not depend on the seeds.
 
 Nothing here allocates or validates: `text/words.py` owns the arrays and grows them when a kernel
 comes back early. The specification, in plain Python, is `reference_tokenize.py`.
@@ -21,12 +21,13 @@ comes back early. The specification, in plain Python, is `reference_tokenize.py`
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from embedcli.kernels.jit import kernel
 
@@ -39,6 +40,7 @@ __all__ = [
     "POSITION",
     "TOO_LONG",
     "WORDS",
+    "Table",
     "absorb",
     "rehash",
     "remap",
@@ -50,6 +52,23 @@ PAD = 128  # bytes of white space a text must be followed by: loads run past the
 
 # Where a scan stands, in an int64 array that it shares with its caller.
 POSITION, OUT, WORDS, BLOB, LINES, TOO_LONG = range(6)
+
+
+class Table(NamedTuple):
+    """A hash table of words.
+
+    Attributes:
+        seeds: uint64 (4,), the key of the hash.
+        slots: uint64 (4 C,), C a power of two, at most half of them taken.
+        offsets: int64, word i is ``blob[offsets[i]:offsets[i + 1]]``.
+        blob: uint8, the words one after the other in order of first sight.
+    """
+
+    seeds: NDArray[np.uint64]
+    slots: NDArray[np.uint64]
+    offsets: NDArray[np.int64]
+    blob: NDArray[np.uint8]
+
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 _CHUNK = ir.VectorType(_BYTE, 64)
@@ -136,7 +155,7 @@ def _fold(typing_context: Any, left: Any, right: Any) -> Any:
 
 
 @kernel
-def _space_width(text, at):  # type: ignore[no-untyped-def]
+def _space_width(text: Any, at: Any) -> Any:
     """The bytes of the white space whose lead byte C2, E1, E2 or E3 is at `at`, or 0."""
     lead, second, third = text[at], text[at + 1], text[at + 2]
     if lead == 0xC2:
@@ -152,7 +171,7 @@ def _space_width(text, at):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _piece(text, at, n_bytes, lower):  # type: ignore[no-untyped-def]
+def _piece(text: Any, at: Any, n_bytes: Any, lower: Any) -> Any:
     """The first ``min(n_bytes, 8)`` bytes at `at`, zero padded; A-Z made a-z if `lower` is _HIGH."""
     word = _load8(text, at)
     if n_bytes < 8:
@@ -165,11 +184,14 @@ def _piece(text, at, n_bytes, lower):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _intern(text, start, length, weight, lower, seeds, slots, offsets, blob, state):  # type: ignore[no-untyped-def]
+def _intern(
+    text: Any, start: Any, length: Any, weight: Any, lower: Any, table: Any, state: Any
+) -> Any:
     """Count ``text[start:start + length]`` `weight` times; its id, or -1 where the table is full.
 
-    A new word is appended to `blob` and `offsets`. Half the slots at most are taken.
+    A new word is appended to the blob and the offsets. Half the slots at most are taken.
     """
+    seeds, slots, offsets, blob = table
     first = _piece(text, start, length, lower)
     second = _piece(text, start + 8, length - 8, lower)
     if length > 16:
@@ -180,13 +202,9 @@ def _intern(text, start, length, weight, lower, seeds, slots, offsets, blob, sta
     while slots[(at << _2) + _2]:
         slot = at << _2
         tag = slots[slot + _2]
-        if (
-            slots[slot] == first
-            and slots[slot + _1] == second
-            and tag & _LENGTH == np.uint64(length)
-        ):
+        same = slots[slot] == first and slots[slot + _1] == second
+        if same and tag & _LENGTH == np.uint64(length):
             word = np.int64(tag >> _16) - 1
-            same = True
             if length > 16:
                 for i in range(8, length, 8):
                     stored = _piece(blob, offsets[word] + i, length - i, _0)
@@ -209,23 +227,24 @@ def _intern(text, start, length, weight, lower, seeds, slots, offsets, blob, sta
 
 
 @kernel
-def tokenize(text, n, lowercase, seeds, slots, offsets, blob, out, state):  # type: ignore[no-untyped-def]
+def tokenize(text: Any, n: Any, lowercase: Any, table: Any, out: Any, state: Any) -> Any:
     """Encode ``text[state[POSITION]:n]`` until done (True) or until the table is full (False).
 
     Args:
-        text: uint8, `n` bytes that end with a whole word, then `PAD` bytes of white space.
+        text: uint8, white space from `n` on for `PAD` bytes.
+        n: where the text ends.
         lowercase: whether A-Z become a-z.
-        seeds: uint64 (4,).
-        slots, offsets, blob: the table: uint64 (4 C,), int64 (words + 1,), uint8.
+        table: `Table`.
         out: int32, at least n + 1 long: ids, and -1 where one line or more ended.
         state: int64 (6,), advanced.
     """
+    seeds, slots, _, _ = table
     start = base = state[POSITION]
     n_out = state[OUT]
     mask = np.uint64(slots.size // 4 - 1)
     lower = _HIGH if lowercase else _0
-    spill = _0
-    while base < n:
+    spill = _0  # bits of a white space that runs over the end of a chunk
+    while base <= n:  # the white space behind the text ends its last token
         space, lead, newline = _classify(text, base)
         space |= spill
         spill = _0
@@ -240,8 +259,7 @@ def tokenize(text, n, lowercase, seeds, slots, offsets, blob, out, state):  # ty
             lead &= lead - _1
         while space:
             bit = _lowest_bit(space)
-            end = base + bit
-            length = end - start
+            length = base + bit - start
             if length > 0:
                 first = _piece(text, start, length, lower)
                 second = _piece(text, start + 8, length - 8, lower)
@@ -252,16 +270,14 @@ def tokenize(text, n, lowercase, seeds, slots, offsets, blob, out, state):  # ty
                     and slots[slot + _1] == second
                     and tag & _LENGTH == np.uint64(length)
                     and length <= 16
-                ):  # what _intern would find at its first probe: nearly always so
+                ):  # what _intern finds at its first probe, which is nearly always the right one
                     slots[slot + _3] += _1
                     out[n_out] = np.int64(tag >> _16) - 1
                     n_out += 1
                 elif length > MAX_BYTES:
                     state[TOO_LONG] += 1
                 else:
-                    word = _intern(
-                        text, start, length, _1, lower, seeds, slots, offsets, blob, state
-                    )
+                    word = _intern(text, start, length, _1, lower, table, state)
                     if word < 0:
                         state[POSITION], state[OUT] = start, n_out
                         return False
@@ -272,7 +288,7 @@ def tokenize(text, n, lowercase, seeds, slots, offsets, blob, out, state):  # ty
                 if n_out == 0 or out[n_out - 1] >= 0:
                     out[n_out] = -1
                     n_out += 1
-            start = end + 1
+            start = base + bit + 1
             space &= space - _1
         base += 64
     state[POSITION], state[OUT] = n, n_out
@@ -280,27 +296,20 @@ def tokenize(text, n, lowercase, seeds, slots, offsets, blob, out, state):  # ty
 
 
 @kernel
-def absorb(words, ends, counts, seeds, slots, offsets, blob, ids, state):  # type: ignore[no-untyped-def]
+def absorb(words: Any, ends: Any, counts: Any, table: Any, ids: Any, state: Any) -> Any:
     """Add one table's words to another from ``state[POSITION]`` on; False where it is full.
 
     Args:
-        words, ends, counts: uint8 with 16 bytes to spare, int64 (n + 1,), int64 (n,).
-        seeds, slots, offsets, blob, state: as in `tokenize`, of the table that grows.
+        words: uint8, the words one after the other and 16 bytes to spare.
+        ends: int64 (n + 1,), word i is ``words[ends[i]:ends[i + 1]]``.
+        counts: int64 (n,).
+        table: `Table` that grows.
         ids: int32 (n,), where the ids that the words have there are written.
+        state: int64 (6,), advanced.
     """
     for i in range(state[POSITION], counts.size):
-        word = _intern(
-            words,
-            ends[i],
-            ends[i + 1] - ends[i],
-            np.uint64(counts[i]),
-            _0,
-            seeds,
-            slots,
-            offsets,
-            blob,
-            state,
-        )
+        length = ends[i + 1] - ends[i]
+        word = _intern(words, ends[i], length, np.uint64(counts[i]), _0, table, state)
         if word < 0:
             state[POSITION] = i
             return False
@@ -310,8 +319,9 @@ def absorb(words, ends, counts, seeds, slots, offsets, blob, ids, state):  # typ
 
 
 @kernel
-def rehash(slots, seeds, larger):  # type: ignore[no-untyped-def]
-    """Move all slots to `larger`, which is empty."""
+def rehash(table: Any, larger: Any) -> None:
+    """Copy all slots of `table` to `larger`, uint64, which is empty."""
+    seeds, slots, _, _ = table
     mask = np.uint64(larger.size // 4 - 1)
     for slot in range(0, slots.size, 4):
         if slots[slot + 2]:
@@ -323,7 +333,7 @@ def rehash(slots, seeds, larger):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def remap(provisional, ids, out, ends):  # type: ignore[no-untyped-def]
+def remap(provisional: Any, ids: Any, out: Any, ends: Any) -> Any:
     """Translate ids, leave out what has none, and note where sentences end.
 
     Args:

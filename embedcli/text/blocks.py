@@ -103,7 +103,7 @@ class BlockReader:
 
     def _fill(self, file: Readable, buffer: NDArray[np.uint8]) -> tuple[int, int, bool]:
         """Read until there is a place to cut: that place, the bytes read, whether the file ends."""
-        view = memoryview(buffer)
+        view = buffer.data
         n = len(self._rest)
         view[:n] = self._rest
         while True:

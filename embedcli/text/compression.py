@@ -12,10 +12,10 @@ import re
 import zlib
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, BinaryIO
+from io import RawIOBase
+from typing import IO, Any, cast
 
 from embedcli.errors import MissingExtraError
-from embedcli.text.blocks import Readable
 
 __all__ = ["DamagedError", "decompressed"]
 
@@ -23,7 +23,7 @@ _Errors = tuple[type[Exception], ...]
 _ZSTD_PIECE = 1024  # four bytes may stand for 128 KiB: so many at a time are 32 MiB at the worst
 
 
-def _open_gzip(file: BinaryIO) -> tuple[Any, _Errors]:
+def _open_gzip(file: RawIOBase) -> tuple[Any, _Errors]:
     try:
         library = import_module("isal.igzip")
     except ImportError:
@@ -31,15 +31,15 @@ def _open_gzip(file: BinaryIO) -> tuple[Any, _Errors]:
     return library.IGzipFile(fileobj=file), (zlib.error, import_module("isal.isal_zlib").error)
 
 
-def _open_bz2(file: BinaryIO) -> tuple[Any, _Errors]:
+def _open_bz2(file: RawIOBase) -> tuple[Any, _Errors]:
     return bz2.BZ2File(file), ()
 
 
-def _open_xz(file: BinaryIO) -> tuple[Any, _Errors]:
-    return lzma.LZMAFile(file), (lzma.LZMAError,)
+def _open_xz(file: RawIOBase) -> tuple[Any, _Errors]:
+    return lzma.LZMAFile(cast(IO[bytes], file)), (lzma.LZMAError,)
 
 
-def _open_zstd(file: BinaryIO) -> tuple[Any, _Errors]:
+def _open_zstd(file: RawIOBase) -> tuple[Any, _Errors]:
     for name in ("compression.zstd", "backports.zstd"):
         try:
             library = import_module(name)
@@ -53,7 +53,7 @@ def _open_zstd(file: BinaryIO) -> tuple[Any, _Errors]:
     return _Zstandard(file, library), (library.ZstdError,)
 
 
-_OPENERS: tuple[tuple[re.Pattern[bytes], Callable[[BinaryIO], tuple[Any, _Errors]]], ...] = (
+_OPENERS: tuple[tuple[re.Pattern[bytes], Callable[[RawIOBase], tuple[Any, _Errors]]], ...] = (
     (re.compile(rb"\x1f\x8b\x08"), _open_gzip),
     (re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), _open_bz2),
     (re.compile(rb"\xfd7zXZ\x00"), _open_xz),
@@ -61,8 +61,8 @@ _OPENERS: tuple[tuple[re.Pattern[bytes], Callable[[BinaryIO], tuple[Any, _Errors
 )
 
 
-def decompressed(file: BinaryIO, head: bytes) -> Readable:
-    """`file`, which begins with `head`, decompressed if it is compressed.
+def decompressed(file: RawIOBase, head: bytes) -> Any:
+    """`file`, which begins with `head`, decompressed if it is compressed: has ``readinto``.
 
     Reading raises EOFError where compressed data ends too early, DamagedError where it is wrong.
 
@@ -101,7 +101,7 @@ class _Unpacked:
 class _Zstandard:
     """The library zstandard, which by itself takes a truncated file for a whole one."""
 
-    def __init__(self, file: BinaryIO, library: Any) -> None:
+    def __init__(self, file: RawIOBase, library: Any) -> None:
         self._file = file
         self._new = library.ZstdDecompressor().decompressobj
         self._frame: Any = None

@@ -72,7 +72,7 @@ class Crew:
             job()
         except _Stopped:
             pass
-        except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
+        except BaseException as error:  # raised again in the main thread
             self._error = self._error or error
             self._stop()
 

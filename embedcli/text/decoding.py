@@ -1,5 +1,6 @@
-"""From bytes as they lie in files to words in clean UTF-8: byte order marks, UTF-16, malformed
-sequences, lower case.
+"""From bytes as they lie in files to words in clean UTF-8.
+
+Byte order marks, UTF-16, malformed sequences, lower case.
 
 Malformed sequences and letters beyond ASCII are seen to in the *distinct words*, after counting:
 a text of a billion tokens has them in a few million words, and a word's lower case depends on

@@ -1,4 +1,4 @@
-"""The two passes of encoding: over the text (count, provisional ids) and over the ids (translate)."""
+"""The two passes of encoding: over the text (count, provisional ids), over the ids (translate)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embedcli.text.decoding import Marks, normalise
 from embedcli.text.merging import Generation, Limits, Merged, merge
 from embedcli.text.scratch import ScratchFile
 from embedcli.text.sources import Library
-from embedcli.text.words import Words, WordTable, new_seeds
+from embedcli.text.words import Words, WordTable
 
 __all__ = ["Encoder"]
 
@@ -124,7 +124,7 @@ class Encoder:
         generation = Generation()
         with self._lock:
             self._generations.append(generation)
-        return WordTable(new_seeds(), lowercase=self._lowercase), generation
+        return WordTable(lowercase=self._lowercase), generation
 
     def _record(self, block: Block, generation: Generation, n_entries: int) -> int:
         """Note whose ids a block's are; where they go."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from embedcli.text.ranking import rank
 from embedcli.text.scratch import store
-from embedcli.text.words import BATCH_WORDS, NO_WORDS, Words, WordTable, concatenate, new_seeds
+from embedcli.text.words import BATCH_WORDS, NO_WORDS, Words, WordTable, concatenate
 
 __all__ = ["Generation", "Limits", "Merged", "merge"]
 
@@ -94,7 +94,9 @@ class Generation:
         self.deal()
         words = self._words
         self._words = Words(
-            *(store(a, directory) for a in (words.blob, words.offsets, words.counts))
+            store(words.blob, directory),
+            store(words.offsets, directory),
+            store(words.counts, directory),
         )
         self._order = None if self._order is None else store(self._order, directory)
         self.ids = store(self.ids, directory)
@@ -169,7 +171,7 @@ def merge(generations: list[Generation], limits: Limits, given: Words | None = N
 
 def _add_up(generations: list[Generation], part: int) -> tuple[Words, list[NDArray[np.int32]]]:
     """The distinct words of one part, and where each generation's are among them."""
-    table = WordTable(new_seeds())
+    table = WordTable()
     ids = [table.absorb(generation.part(part)) for generation in generations]
     return table.words(), ids
 

@@ -39,7 +39,7 @@ class ScratchFile:
         Raises:
             ResourceError: the disk is full.
         """
-        view = memoryview(array).cast("B")
+        view = array.data.cast("B")
         try:
             while view:
                 n = os.pwrite(self._file.fileno(), view, at)
@@ -49,7 +49,7 @@ class ScratchFile:
 
     def read(self, into: NDArray[Any], at: int) -> None:
         """Fill the array `into` from byte `at` on."""
-        view = memoryview(into).cast("B")
+        view = into.data.cast("B")
         while view:
             n = os.preadv(self._file.fileno(), [view], at)
             if n == 0:

@@ -1,3 +1,5 @@
+# ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH123, PTH202, PTH207, PTH208
+# (a path is a name here: it is shown as it was given, and a glob may be absolute)
 """Where text comes from: files, globs, directories, standard input, pipes, URLs."""
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 from embedcli.errors import CorpusError, UsageError
 from embedcli.text.blocks import Readable

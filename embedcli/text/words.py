@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from embedcli.kernels import tokenize as kernels
 from embedcli.text.blocks import Block
 
-__all__ = ["BATCH_WORDS", "NO_WORDS", "SPARE", "WordTable", "Words", "concatenate", "new_seeds"]
+__all__ = ["BATCH_WORDS", "NO_WORDS", "SPARE", "WordTable", "Words", "concatenate"]
 
 SPARE = kernels.MAX_BYTES + 16  # bytes a blob must have left: kernels load and store 8 at a time
 _FIRST_SLOTS = 1 << 16
@@ -73,25 +73,21 @@ def concatenate(several: list[Words]) -> Words:
     return Words(blob, offsets, np.concatenate([words.counts for words in several]))
 
 
-def new_seeds() -> NDArray[np.uint64]:
-    """Seeds for the hash, uint64 (4,), that nobody can know beforehand."""
-    return np.frombuffer(bytearray(os.urandom(32)), np.uint64)
-
-
 class WordTable:
     """A hash table of words that one thread fills; ids run from 0 in the order of first sight.
 
     Args:
-        seeds: from `new_seeds`.
-        lowercase: whether A-Z are made a-z (anything else is `decoding.normalise`'s).
+        lowercase: whether A-Z are made a-z (the rest of lower case is `decoding.normalise`'s).
     """
 
-    def __init__(self, seeds: NDArray[np.uint64], *, lowercase: bool = False) -> None:
-        self._seeds = seeds
+    def __init__(self, *, lowercase: bool = False) -> None:
         self._lowercase = lowercase
-        self._slots = np.zeros(4 * _FIRST_SLOTS, np.uint64)
-        self._offsets = np.zeros(_FIRST_SLOTS // 2 + 1, np.int64)
-        self._blob = np.empty(8 * _FIRST_SLOTS // 2 + SPARE, np.uint8)
+        self._table = kernels.Table(
+            np.frombuffer(bytearray(os.urandom(32)), np.uint64),
+            np.zeros(4 * _FIRST_SLOTS, np.uint64),
+            np.zeros(_FIRST_SLOTS // 2 + 1, np.int64),
+            np.empty(4 * _FIRST_SLOTS + SPARE, np.uint8),
+        )
         self._state = np.zeros(6, np.int64)
 
     def __len__(self) -> int:
@@ -100,7 +96,7 @@ class WordTable:
     @property
     def n_bytes(self) -> int:
         """Memory taken."""
-        return self._slots.nbytes + self._offsets.nbytes + self._blob.nbytes
+        return sum(array.nbytes for array in self._table)
 
     @property
     def too_long(self) -> int:
@@ -118,9 +114,7 @@ class WordTable:
         """The ids of a block's tokens, -1 where lines end; a part of `out`."""
         state = self._state
         state[kernels.POSITION], state[kernels.OUT] = block.start, 0
-        while not kernels.tokenize(
-            text, block.end, self._lowercase, self._seeds, *self._table(), out, state
-        ):
+        while not kernels.tokenize(text, block.end, self._lowercase, self._table, out, state):
             self._grow()
         n_out = int(state[kernels.OUT])
         if block.ends_file:
@@ -131,37 +125,36 @@ class WordTable:
     def absorb(self, words: Words) -> NDArray[np.int32]:
         """Add words with their counts; the ids they have here, int32 (n,)."""
         ids = np.empty(len(words), np.int32)
-        self._state[kernels.POSITION] = 0
-        while not kernels.absorb(
-            words.blob, words.offsets, words.counts, self._seeds, *self._table(), ids, self._state
-        ):
+        state = self._state
+        state[kernels.POSITION] = 0
+        arrays = words.blob, words.offsets, words.counts
+        while not kernels.absorb(*arrays, self._table, ids, state):
             self._grow()
         return ids
 
     def is_due(self, share: int) -> bool:
         """Whether it is too large for `share` bytes, or would be once it has grown again."""
-        fullness = len(self) / (len(self._offsets) - 1)
+        fullness = len(self) / (len(self._table.offsets) - 1)
         return self.n_bytes > share or (fullness > _NEARLY_FULL and 3 * self.n_bytes > share)
 
     def words(self) -> Words:
         """What the table holds, by id; shares its memory."""
-        tags = self._slots[2::4]
+        _, slots, offsets, blob = self._table
+        tags = slots[2::4]
         taken = np.flatnonzero(tags)
         counts = np.empty(len(self), np.int64)
-        counts[(tags[taken] >> np.uint64(16)).astype(np.int64) - 1] = self._slots[3::4][taken]
-        return Words(self._blob, self._offsets[: len(self) + 1], counts)
-
-    def _table(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]]:
-        return self._slots, self._offsets, self._blob
+        counts[(tags[taken] >> np.uint64(16)).astype(np.int64) - 1] = slots[3::4][taken]
+        return Words(blob, offsets[: len(self) + 1], counts)
 
     def _grow(self) -> None:
         """Double what is full."""
-        if self._state[kernels.BLOB] + SPARE > self._blob.size:
-            self._blob = np.concatenate([self._blob, np.empty_like(self._blob)])
-        if 2 * len(self) >= self._slots.size // 4:
-            larger = np.zeros(2 * self._slots.size, np.uint64)
-            kernels.rehash(self._slots, self._seeds, larger)
-            self._slots = larger
-            self._offsets = np.concatenate(
-                [self._offsets, np.zeros(len(self._offsets) - 1, np.int64)]
-            )
+        _, slots, offsets, blob = self._table
+        if self._state[kernels.BLOB] + SPARE > blob.size:
+            larger_blob = np.empty(2 * blob.size, np.uint8)
+            larger_blob[: blob.size] = blob
+            self._table = self._table._replace(blob=larger_blob)
+        if 8 * len(self) >= slots.size:
+            larger = np.zeros(2 * slots.size, np.uint64)
+            kernels.rehash(self._table, larger)
+            offsets = np.concatenate([offsets, np.zeros(len(offsets) - 1, np.int64)])
+            self._table = self._table._replace(slots=larger, offsets=offsets)
