@@ -206,7 +206,7 @@ def _correlation(x: Doubles, y: Doubles, weights: Doubles) -> Doubles:
     dy = y - (weights * y).sum(axis=1, keepdims=True) / n
     xx, yy, xy = ((weights * a * b).sum(axis=1) for a, b in ((dx, dx), (dy, dy), (dx, dy)))
     flat = _constant(x, weights) | _constant(y, weights)
-    value = np.divide(xy, np.sqrt(xx) * np.sqrt(yy), out=np.full(len(xx), np.nan), where=~flat)
+    value = np.divide(xy, np.sqrt(xx * yy), out=np.full(len(xx), np.nan), where=~flat)
     clipped: Doubles = np.clip(value, -1.0, 1.0)
     return clipped
 
