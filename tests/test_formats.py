@@ -14,7 +14,7 @@ from embedcli import formats
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, InputError, UsageError
 from embedcli.formats import FORMATS, VECTOR_FORMATS
-from embedcli.formats.decimals import format_rows
+from embedcli.formats.decimals import format_rows, parse_numbers
 from embedcli.formats.vocab import read_vocab, write_vocab
 from embedcli.vocabulary import Vocabulary
 
@@ -330,6 +330,35 @@ def test_all_numbers_read_back_and_none_could_be_shorter():
     assert values.tobytes() == np.array(texts).astype(np.float32).tobytes()
     shortest = [np.format_float_scientific(v, unique=True, trim="0").encode() for v in values[::50]]
     assert list(map(digits, shortest)) == list(map(digits, texts[::50]))
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.from_regex(r"[+-]?([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})", fullmatch=True),
+            st.from_regex(r"-?[0-9]\.[0-9]{1,8}", fullmatch=True),
+            st.from_regex(r"-?[0-9](\.[0-9]{1,8})?[eE][+-]?[0-9]{1,2}", fullmatch=True),
+        ),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_numbers_are_read_as_by_python(texts):
+    with np.errstate(over="ignore"):
+        expected = np.array([float(text) for text in texts]).astype(np.float32)
+    assert expected.tobytes() == parse_numbers(" ".join(texts).encode()).tobytes()
+
+
+@given(st.text("0123456789.eE+- ", min_size=1, max_size=30))
+def test_what_python_reads_as_no_number_is_none(text):
+    try:
+        expected = [float(field) for field in text.split()]
+    except ValueError:
+        expected = None
+    if "  " in text or text != text.strip():
+        return
+    actual = parse_numbers(text.encode())
+    assert (expected is None) == (actual is None)
 
 
 def digits(text):

@@ -24,7 +24,7 @@ from embedcli.formats.source import Source
 
 __all__ = ["count_numbers", "read_rows", "text_lines"]
 
-_BLOCK_BYTES: Final = 1 << 22
+_BLOCK_BYTES: Final = 1 << 18  # what is made of it stays in the second-level cache
 _SPARSE: Final = re.compile(rb"[0-9]+:[+-]?[0-9.]")
 
 

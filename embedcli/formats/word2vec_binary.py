@@ -38,13 +38,14 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
     check_savable(embeddings)
     check_spaceless(embeddings.vocabulary, "word2vec-bin")
     sink.write(_header(embeddings))
-    vocabulary = embeddings.vocabulary
-    n_rows = max(1, _BLOCK_BYTES // (4 * embeddings.dim))
+    words = embeddings.vocabulary.words
+    size = 4 * embeddings.dim
+    n_rows = max(1, _BLOCK_BYTES // size)
     for start in range(0, len(embeddings), n_rows):
-        block = np.ascontiguousarray(embeddings.vectors[start : start + n_rows], "<f4")
-        parts: list[bytes] = []
-        for row, vector in enumerate(block, start):
-            parts += (vocabulary[row].encode(), b" ", vector.tobytes(), b"\n")
+        block = memoryview(embeddings.vectors[start : start + n_rows].astype("<f4").tobytes())
+        parts: list[bytes | memoryview] = []
+        for row, word in enumerate(words[start : start + n_rows]):
+            parts += (word.encode(), b" ", block[row * size : (row + 1) * size], b"\n")
         sink.write(b"".join(parts))
 
 

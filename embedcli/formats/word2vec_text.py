@@ -59,11 +59,10 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
 
 def write_rows(embeddings: Embeddings, sink: Sink) -> None:
     """Write ``word f f ... f`` for every row."""
-    vocabulary = embeddings.vocabulary
+    all_words = embeddings.vocabulary.words
     n_rows = max(1, _BLOCK_NUMBERS // embeddings.dim)
     for start in range(0, len(embeddings), n_rows):
-        stop = min(start + n_rows, len(embeddings))
-        words = [vocabulary[row].encode() for row in range(start, stop)]
-        numbers = format_rows(embeddings.vectors[start:stop])
+        words = [word.encode() for word in all_words[start : start + n_rows]]
+        numbers = format_rows(embeddings.vectors[start : start + n_rows])
         pairs = zip(words, numbers, strict=True)
         sink.write(b"".join(b"%b %b\n" % pair for pair in pairs))
