@@ -12,6 +12,7 @@ Lines that begin with ``#`` and empty lines are skipped in both.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,22 +96,28 @@ def _read_sections(path: str, lines: Sequence[Line]) -> list[Section]:
 def _read_pairs(path: str, lines: Sequence[Line]) -> list[Pair]:
     separator = next((s for s in _SEPARATORS if lines[0][1].count(s) >= 2), None)
     rows = [(i, [field.strip() for field in line.split(separator)]) for i, line in lines]
-    column = _score_column(rows[0][1])
-    if column is None and len(rows) > 1:  # the first line is a header
-        rows = rows[1:]
-        column = _score_column(rows[0][1])
+    column = _score_column([fields for _, fields in rows[:_SAMPLE]])
     if column is None:
-        number, fields = rows[0]
         raise FormatError(
-            f"{path}, line {number}: {' '.join(fields)[:80]!r} is neither a question (four words) "
+            f"{path}, line {lines[0][0]}: {lines[0][1][:80]!r} is neither a question (four words) "
             "nor a pair (two words and a score)"
         )
+    if len(rows) > 1 and all(_number(field) is None for field in rows[0][1][column : column + 1]):
+        rows = rows[1:]  # a header
     return [_pair(path, number, fields, column) for number, fields in rows]
 
 
-def _score_column(fields: Sequence[str]) -> int | None:
-    """The first column after the two words that holds a number; None in a header."""
-    return next((i for i in range(2, len(fields)) if _number(fields[i]) is not None), None)
+def _score_column(rows: Sequence[Sequence[str]]) -> int | None:
+    """The column where most rows have their first number after the two words.
+
+    The first row counts only where no other has one: a header may name its columns 1, 2, 3.
+    """
+    firsts = [
+        next((i for i in range(2, len(fields)) if _number(fields[i]) is not None), None)
+        for fields in rows
+    ]
+    found = Counter(first for first in firsts[1:] if first is not None).most_common(1)
+    return found[0][0] if found else firsts[0]
 
 
 def _pair(path: str, number: int, fields: Sequence[str], column: int) -> Pair:
