@@ -53,7 +53,7 @@ $(DEMO)/stdlib.safetensors: $(DEMO)/stdlib.txt configs/stdlib.yaml | $(VENV)/ins
 # Each stamp is a state of the environment: made, embed installed (editable), with extras.
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "$(PYTHON) is older than 3.11: make PYTHON=python3.12" >&2; exit 1; }
+		{ echo "$(PYTHON) is missing or older than 3.11: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
