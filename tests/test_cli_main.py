@@ -361,6 +361,24 @@ def test_completion_offers_commands_without_importing_them(run_embed):
     assert "plain,evaluate\nplain,export\n" == done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("embed train --arch cb", "plain,cbow\n"),
+        ("embed train --config co", "file,co\n"),
+        ("embed neighbors --model mo", "file,mo\n"),
+        ("embed train --shrink", "plain,--shrink-window\n"),
+    ],
+)
+def test_completion_of_options_and_their_values(run_embed, words, expected):
+    done = run_embed(
+        env={"_EMBED_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "3"}
+        | ({"COMP_CWORD": "2"} if words.count(" ") == 2 else {})
+    )
+
+    assert (expected, "") == (done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_completion_scripts_are_printed(run_embed, name):
     done = run_embed(env={"_EMBED_COMPLETE": f"{name}_source"})

@@ -25,6 +25,7 @@ model_option = click.option(
     default="model.safetensors",
     show_default=True,
     envvar="EMBED_MODEL",
+    type=click.Path(),  # unchecked; tells the shell to complete file names
     metavar="MODEL",
     help="Any file of vectors that embed reads; EMBED_MODEL sets another default.",
 )
@@ -75,6 +76,7 @@ def train_options(function: Callable[..., Any]) -> Callable[..., Any]:
     decorated: Callable[..., Any] = click.option(
         "--config",
         "config_file",
+        type=click.Path(),
         metavar="FILE.yaml",
         envvar="EMBED_TRAIN_CONFIG",
         help="Take settings from this file; flags and EMBED_TRAIN_... variables win over it.",
