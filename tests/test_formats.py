@@ -227,6 +227,14 @@ def test_the_native_format_keeps_everything(tmp_path):
     assert not read.vectors.flags.writeable
 
 
+def test_metadata_that_is_not_json_is_refused(tmp_path):
+    for value in (float("nan"), {1, 2}):
+        model = embeddings_of(["a"], [[1]], metadata={"x": value})
+        with pytest.raises(FormatError, match="cannot save the metadata"):
+            formats.save(model, tmp_path / "x.safetensors")
+    assert [] == list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -71,8 +71,8 @@ def check_finite(embeddings: Embeddings, vectors: NDArray[np.float32]) -> None:
     """Refuse NaN and infinity, block by block."""
     rows = max(1, _BLOCK_BYTES // (4 * max(1, vectors.shape[1])))
     for start in range(0, len(vectors), rows):
-        finite = np.isfinite(vectors[start : start + rows]).all(axis=1)
+        finite = np.isfinite(vectors[start : start + rows])
         if not finite.all():
-            row = start + int(np.argmin(finite))
+            row = start + int(np.argmin(finite.all(axis=1)))
             word = embeddings.vocabulary[row]
             raise FormatError(f"cannot save {word!r} (row {row + 1}): its vector is not finite")

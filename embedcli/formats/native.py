@@ -103,7 +103,10 @@ def _tensors(embeddings: Embeddings) -> dict[str, NDArray[Any]]:
 
 
 def _metadata(embeddings: Embeddings) -> dict[str, str]:
-    meta = json.dumps(dict(embeddings.metadata), ensure_ascii=False, allow_nan=False)
+    try:
+        meta = json.dumps(dict(embeddings.metadata), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"cannot save the metadata as JSON: {error}") from error
     return {"format": "embed", "version": _VERSION, "meta": meta}
 
 

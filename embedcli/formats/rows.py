@@ -78,9 +78,9 @@ class Rows:
             raise FormatError(
                 f"{self._where}: the header promises {self._expected} rows, but more follow"
             )
-        finite = np.isfinite(vectors).all(axis=1)
+        finite = np.isfinite(vectors)
         if not finite.all():
-            row = int(np.argmin(finite))
+            row = int(np.argmin(finite.all(axis=1)))
             raise FormatError(
                 f"{self._where}, row {self._n_rows + row + 1} ({shown(words[row])}): "
                 f"a number is not finite"
