@@ -50,7 +50,10 @@ class Vocabulary:
     @classmethod
     def from_words(cls, words: Iterable[str], counts: Sequence[int] | None = None) -> Self:
         """Build from words in the given order; `counts`, if any, in the same order."""
-        encoded = [word.encode() for word in words]
+        return cls._from_bytes([word.encode() for word in words], counts)
+
+    @classmethod
+    def _from_bytes(cls, encoded: Sequence[bytes], counts: Sequence[int] | None = None) -> Self:
         offsets = np.zeros(len(encoded) + 1, np.int64)
         np.cumsum([len(word) for word in encoded], out=offsets[1:])
         blob = np.frombuffer(b"".join(encoded), np.uint8)
@@ -101,7 +104,7 @@ class Vocabulary:
         """The id of `word`, or None. The first few calls scan the blob, later ones use a dict."""
         if "_index" not in self.__dict__ and self._scans < _SCANS_BEFORE_INDEX:
             self._scans += 1
-            return self._scan(word.encode())
+            return self._scan(_encode(word))
         return self._index.get(word)
 
     def find(self, words: Sequence[str]) -> list[int | None]:
@@ -112,11 +115,11 @@ class Vocabulary:
         """
         if "_index" in self.__dict__ or len(words) < _SCANS_BEFORE_FIND:
             return [self.get(word) for word in words]
-        asked = Vocabulary.from_words(words)
+        asked = [_encode(word) for word in words]
         marked = np.zeros(1 << _SLOT_BITS, np.bool_)
-        marked[asked._slots] = True
+        marked[Vocabulary._from_bytes(asked)._slots] = True
         ids = {self._bytes(i): i for i in np.flatnonzero(marked[self._slots]).tolist()}
-        return [ids.get(word.encode()) for word in words]
+        return [ids.get(word) for word in asked]
 
     def head(self, n: int) -> Vocabulary:
         """The first (most frequent) `n` words; shares memory with this vocabulary."""
@@ -159,3 +162,8 @@ class Vocabulary:
                 return None
             candidates = candidates[self.blob[self.offsets[candidates] + position] == byte]
         return int(candidates[0]) if len(candidates) else None
+
+
+def _encode(word: str) -> bytes:
+    """UTF-8; a word from a shell that is none becomes bytes that no vocabulary holds."""
+    return word.encode(errors="surrogatepass")

@@ -90,3 +90,11 @@ def test_many_words_are_found_as_one_by_one():
     assert [None] * 5 == vocabulary.find(["user_", "user_000000005000", "e", "日本", "a"])
     assert [] == vocabulary.find([])
     assert [None] * 4 == Vocabulary.from_words([]).find(["a", "b", "", "d"])
+
+
+@pytest.mark.parametrize("word", ["\udcff", "caf\udce9", "\ud800"])
+def test_words_that_are_not_utf8_are_unknown(embeddings, word):
+    assert None is embeddings.vocabulary.get(word)
+    assert [None] * 5 == embeddings.vocabulary.find([word] * 5)
+    with pytest.raises(UnknownWordError):
+        neighbors(embeddings, [Query((word,))])
