@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import mmap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ from embedcli.text.memory import memory_size
 from embedcli.text.merging import Limits, Merged
 from embedcli.text.scratch import ScratchFile
 from embedcli.text.sources import Library, find_sources
-from embedcli.text.words import SPARE, Words
+from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Corpus", "Tally", "count_corpus", "encode_corpus"]
@@ -114,7 +115,6 @@ class Corpus:
 
     def _map(self, file: ScratchFile, dtype: type[np.generic], n: int) -> NDArray[np.generic]:
         array, mapping = file.map(dtype, n)
-        file.close()
         if mapping is not None:
             self._mappings.append(mapping)
         return array
@@ -154,14 +154,17 @@ def encode_corpus(
         ResourceError: the disk is full.
         UsageError: standard input is a terminal.
     """
-    encoder = _encoder(paths, recursive, lowercase, threads, memory, scratch)
-    ids = ScratchFile(encoder.scratch)
-    merged = _counted(encoder, ids, min_count, max_vocab, vocabulary, memory, on_progress)
-    offsets = ScratchFile(encoder.scratch)
-    n_sentences = encoder.translate(ids, offsets)
-    tally = _tally(encoder, merged)
-    digest = encoder.library.digest.hexdigest()
-    return Corpus(_vocabulary(merged, vocabulary), ids, offsets, n_sentences, tally, digest)
+    options = recursive, lowercase, threads, memory, scratch
+    with (
+        _encoder(paths, *options) as encoder,
+        ScratchFile(encoder.scratch) as ids,
+        ScratchFile(encoder.scratch) as offsets,
+    ):
+        merged = _counted(encoder, ids, min_count, max_vocab, vocabulary, memory, on_progress)
+        n_sentences = encoder.translate(ids, offsets)
+        tally = _tally(encoder, merged)
+        digest = encoder.library.digest.hexdigest()
+        return Corpus(_vocabulary(merged, vocabulary), ids, offsets, n_sentences, tally, digest)
 
 
 def count_corpus(
@@ -181,11 +184,12 @@ def count_corpus(
 
     Arguments and errors are those of `encode_corpus`.
     """
-    encoder = _encoder(paths, recursive, lowercase, threads, memory, scratch)
-    merged = _counted(encoder, None, min_count, max_vocab, vocabulary, memory, on_progress)
-    return _vocabulary(merged, vocabulary), _tally(encoder, merged)
+    with _encoder(paths, recursive, lowercase, threads, memory, scratch) as encoder:
+        merged = _counted(encoder, None, min_count, max_vocab, vocabulary, memory, on_progress)
+        return _vocabulary(merged, vocabulary), _tally(encoder, merged)
 
 
+@contextmanager
 def _encoder(
     paths: Sequence[str],
     recursive: bool,
@@ -193,15 +197,19 @@ def _encoder(
     threads: int,
     memory: int | None,
     scratch: Path | None,
-) -> Encoder:
-    return Encoder(
-        Library(find_sources(paths, recursive=recursive)),
-        lowercase=lowercase,
-        threads=threads,
-        memory=memory or min(memory_size() // _TABLES_SHARE, _TABLES_MOST),
-        scratch=scratch,
-        block_bytes=BLOCK_BYTES,
-    )
+) -> Iterator[Encoder]:
+    library = Library(find_sources(paths, recursive=recursive))
+    try:
+        yield Encoder(
+            library,
+            lowercase=lowercase,
+            threads=threads,
+            memory=memory or min(memory_size() // _TABLES_SHARE, _TABLES_MOST),
+            scratch=scratch,
+            block_bytes=BLOCK_BYTES,
+        )
+    finally:
+        library.close()
 
 
 def _counted(
@@ -214,12 +222,13 @@ def _counted(
     on_progress: OnProgress,
 ) -> Merged:
     """Read everything; the words that the vocabulary takes, if it is fit to be used."""
+    given = None if vocabulary is None else _words(vocabulary)
     encoder.count(ids, on_progress)
     limits = Limits(min_count, max_vocab, memory or memory_size() // _VOCABULARY_SHARE)
-    merged = encoder.merge(limits, None if vocabulary is None else _words(vocabulary))
+    merged = encoder.merge(limits, given)
     _check(encoder, merged, min_count, vocabulary)
     for remark in _remarks(encoder, merged):
-        warnings.warn(remark, stacklevel=4)
+        warnings.warn(remark, stacklevel=3)
     return merged
 
 
@@ -233,7 +242,14 @@ def _words(vocabulary: Vocabulary) -> Words:
         )
     begin, end = vocabulary.offsets[0], vocabulary.offsets[-1]
     blob = np.concatenate([vocabulary.blob[begin:end], np.zeros(SPARE, np.uint8)])
-    return Words(blob, vocabulary.offsets - begin, np.zeros(len(vocabulary), np.int64))
+    words = Words(blob, vocabulary.offsets - begin, np.zeros(len(vocabulary), np.int64))
+    table = WordTable()
+    table.absorb(words)
+    if len(table) < len(words):
+        raise CorpusError(
+            f"{len(words) - len(table)} words occur twice in the vocabulary; leave each in once"
+        )
+    return words
 
 
 def _vocabulary(merged: Merged, given: Vocabulary | None) -> Vocabulary:
@@ -270,7 +286,7 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
         )
     if n_tokens == 0:
         raise CorpusError(f"{where} holds only white space ({n_bytes} bytes)")
-    if marks.malformed_tokens > _MOST_MALFORMED * n_tokens:
+    if marks.malformed_tokens > _MOST_MALFORMED * (n_tokens + marks.too_long):
         raise CorpusError(
             f"{where} does not look like UTF-8 text: {marks.malformed_tokens} of {n_tokens} tokens "
             "are malformed; convert it first, for example: iconv -f LATIN1 -t UTF-8"

@@ -1,4 +1,4 @@
-"""What `tokenize.py` computes, in plain Python: its specification, and the twin it is tested with."""
+"""What `tokenize.py` computes, in plain Python: its specification, and its twin in tests."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def _space_width(text: Any, at: Any) -> Any:
 
 @kernel
 def _piece(text: Any, at: Any, n_bytes: Any, lower: Any) -> Any:
-    """The first ``min(n_bytes, 8)`` bytes at `at`, zero padded; A-Z made a-z if `lower` is _HIGH."""
+    """``min(n_bytes, 8)`` bytes from `at` on, zero padded; A-Z made a-z if `lower` is _HIGH."""
     word = _load8(text, at)
     if n_bytes < 8:
         if n_bytes <= 0:

@@ -9,6 +9,7 @@ says how often such a word occurred at most.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,10 +112,10 @@ class Generation:
         self.ids[where if self._order is None else self._order[where]] = ids
 
     def translate(self, final: NDArray[np.int32]) -> None:
-        """Replace every id i by ``final[i]``; -1 stays."""
+        """Replace every id i by ``final[i]``, of which the last is for -1."""
         for row in range(0, len(self.ids), BATCH_WORDS):
             ids = self.ids[row : row + BATCH_WORDS]
-            ids[:] = np.where(ids < 0, np.int32(-1), final[ids])
+            ids[:] = final[ids]
 
     def let_go(self) -> None:
         """Forget the words; the ids stay."""
@@ -127,40 +128,25 @@ def merge(generations: list[Generation], limits: Limits, given: Words | None = N
     Args:
         generations: all of them.
         limits: what the vocabulary takes.
-        given: a vocabulary to use as it stands instead, order and all; its counts are ignored.
+        given: distinct words to use as they stand instead, order and all, with counts of 0.
     """
-    n_parts = _PARTS if any(generation.is_dealt for generation in generations) else 1
     dictionary = None if given is None else Generation(given)
-    everything = [*([dictionary] if dictionary else []), *generations]
-    if n_parts > 1:
-        for generation in everything:
-            if not generation.is_dealt:
-                generation.deal()
+    everything = generations if dictionary is None else [dictionary, *generations]
+    sums = _Sums(everything)
     census = _Census()
-    for part in range(n_parts):
-        words, ids = _add_up(everything, part)
-        census.add(words)
-    floor, pruned_bound = (0, 0) if dictionary else census.floor(limits)
-    chosen: list[Words] = []
-    n_chosen = 0
-    for part in range(n_parts):
-        if n_parts > 1:
-            words, ids = _add_up(everything, part)
-        taken = (words.counts >= floor) & (words.lengths > 0)
-        if dictionary:
-            taken = np.arange(len(words)) < len(dictionary.part(part))
-        places = np.full(len(words), -1, np.int32)
-        places[taken] = np.arange(n_chosen, n_chosen + int(taken.sum()))
-        for generation, of_part in zip(everything, ids, strict=True):
-            generation.set_ids(part, places[of_part])
-        chosen.append(words.take(np.flatnonzero(taken)))
-        n_chosen += len(chosen[-1])
-    del words, ids
-    for generation in everything:
-        generation.let_go()
-    words = chosen[0] if n_parts == 1 else concatenate(chosen)
-    order = dictionary.ids.astype(np.int64) if dictionary else rank(words)[: limits.max_vocab]
-    final = np.full(len(words), -1, np.int32)
+    for part in range(sums.n_parts):
+        census.add(sums.of_part(part)[0])
+    if dictionary is None:
+        floor, pruned_bound = census.floor(limits)
+        words = _choose(everything, sums, lambda words, part: words.counts >= floor)
+        order = rank(words)[: limits.max_vocab]
+    else:
+        pruned_bound = 0
+        words = _choose(
+            everything, sums, lambda words, part: np.arange(len(words)) < len(dictionary.part(part))
+        )
+        order = dictionary.ids.astype(np.int64)
+    final = np.full(len(words) + 1, -1, np.int32)
     final[order] = np.arange(len(order))
     for generation in generations:
         generation.translate(final)
@@ -169,11 +155,52 @@ def merge(generations: list[Generation], limits: Limits, given: Words | None = N
     )
 
 
-def _add_up(generations: list[Generation], part: int) -> tuple[Words, list[NDArray[np.int32]]]:
-    """The distinct words of one part, and where each generation's are among them."""
-    table = WordTable()
-    ids = [table.absorb(generation.part(part)) for generation in generations]
-    return table.words(), ids
+def _choose(
+    everything: list[Generation],
+    sums: _Sums,
+    is_chosen: Callable[[Words, int], NDArray[np.bool_]],
+) -> Words:
+    """The chosen words of all parts; the generations' ids become indices into them, or -1."""
+    chosen: list[Words] = []
+    n_chosen = 0
+    for part in range(sums.n_parts):
+        words, ids = sums.of_part(part)
+        rows = np.flatnonzero(is_chosen(words, part) & (words.lengths > 0))
+        places = np.full(len(words), -1, np.int32)
+        places[rows] = np.arange(n_chosen, n_chosen + len(rows))
+        for generation, of_generation in zip(everything, ids, strict=True):
+            generation.set_ids(part, places[of_generation])
+        chosen.append(words.take(rows))
+        n_chosen += len(rows)
+    for generation in everything:
+        generation.let_go()
+    sums.let_go()
+    return chosen[0] if len(chosen) == 1 else concatenate(chosen)
+
+
+class _Sums:
+    """What all generations hold together, part by part; a single part is added up only once."""
+
+    def __init__(self, generations: list[Generation]) -> None:
+        self._generations = generations
+        self.n_parts = _PARTS if any(generation.is_dealt for generation in generations) else 1
+        self._last: tuple[int, Words, list[NDArray[np.int32]]] | None = None
+        for generation in generations:
+            if self.n_parts > 1 and not generation.is_dealt:
+                generation.deal()
+
+    def of_part(self, part: int) -> tuple[Words, list[NDArray[np.int32]]]:
+        """The distinct words of one part, and where each generation's are among them."""
+        if self._last is None or self._last[0] != part:
+            self._last = None
+            table = WordTable()
+            ids = [table.absorb(generation.part(part)) for generation in self._generations]
+            self._last = part, table.words(), ids
+        return self._last[1:]
+
+    def let_go(self) -> None:
+        """Forget the last part."""
+        self._last = None
 
 
 class _Census:

@@ -7,7 +7,7 @@ import mmap
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 class ScratchFile:
     """A temporary file without a name that arrays are written to and mapped from.
+
+    Use it in a ``with``; what is mapped of it lives on behind that.
 
     Args:
         directory: where; None for the system's temporary directory.
@@ -67,8 +69,10 @@ class ScratchFile:
         mapping = mmap.mmap(self._file.fileno(), n * np.dtype(dtype).itemsize)
         return np.frombuffer(mapping, dtype), mapping
 
-    def close(self) -> None:
-        """Close the file; what is mapped of it lives on."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
     def _failure(self, error: OSError) -> ResourceError:
@@ -81,9 +85,6 @@ class ScratchFile:
 
 def store(array: NDArray[_Scalar], directory: Path | None) -> NDArray[_Scalar]:
     """Move an array from memory to disk: an equal one that is mapped from a file of its own."""
-    file = ScratchFile(directory)
-    try:
+    with ScratchFile(directory) as file:
         file.write(array, 0)
         return file.map(array.dtype.type, len(array))[0]
-    finally:
-        file.close()

@@ -114,8 +114,10 @@ class Library(Iterator[Readable]):
         self.n_bytes = 0
         self.n_consumed = 0
         self.n_total: int | None = 0
-        self.title = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" * (len(sources) > 3))
+        names = [_shown(source) for source in sources]
+        self.title = ", ".join(names[:3]) + (f" and {len(names) - 3} more" * (len(names) > 3))
         self.suspicions: list[str] = []
+        self._current: _TextFile | None = None
         self._waiting = list(reversed(sources))
         for source in sources:
             self._survey(source)
@@ -137,7 +139,13 @@ class Library(Iterator[Readable]):
         """
         if not self._waiting:
             raise StopIteration
-        return _TextFile(self._waiting.pop(), self)
+        self._current = _TextFile(self._waiting.pop(), self)
+        return self._current
+
+    def close(self) -> None:
+        """Close the file that is being read, if any."""
+        if self._current is not None:
+            self._current.close()
 
     def _survey(self, source: str) -> None:
         """Find out before the work begins what would end it."""
@@ -154,9 +162,12 @@ class _TextFile:
     """One file: opened, decompressed, digested, decoded; every failure names it."""
 
     def __init__(self, name: str, library: Library) -> None:
-        self._name = "standard input" if name == STDIN else name
+        self._name = _shown(name)
         try:
             self._file = _open(name)
+        except OSError as error:
+            raise self._failure(error) from error
+        try:
             self._before = _identity(self._file)
             packed = _Tapped(self._file, library.consume)
             text = _Tapped(decompressed(packed, packed.peek()), library.digest_text)
@@ -164,10 +175,18 @@ class _TextFile:
             check_is_text(self._name, head)
             self._text = decoded(text, head)
         except (OSError, EOFError, DamagedError) as error:
+            self.close()
             raise self._failure(error) from error
+        except BaseException:
+            self.close()
+            raise
         what = suspicion(head)
         if what:
             library.suspicions.append(f"{self._name}: the first line looks like {what}")
+
+    def close(self) -> None:
+        """Close the file, at its end or before."""
+        self._file.close()
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill `buffer` from its start; the number of bytes, 0 at the end.
@@ -179,7 +198,7 @@ class _TextFile:
             n = self._text.readinto(buffer)
             if n == 0:
                 self._check_unchanged()
-                self._file.close()
+                self.close()
         except (OSError, EOFError, DamagedError) as error:
             raise self._failure(error) from error
         return n
@@ -230,6 +249,10 @@ class _Tapped(io.RawIOBase):
             n = int(self._stream.readinto(view))
         self._tap(view[:n])
         return n
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == STDIN else name
 
 
 def _open(name: str) -> Any:

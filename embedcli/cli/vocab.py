@@ -1,0 +1,111 @@
+"""`embed vocab`: count the words of a text."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.output import echo, echo_json, for_terminal, talk
+from embedcli.cli.progress import show_progress
+from embedcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedcli.corpus import Tally
+    from embedcli.vocabulary import Vocabulary
+
+__all__ = ["command"]
+
+_STDOUT = "-"
+
+
+@click.command(short_help="Count the words of a text.")
+@click.argument("corpus", nargs=-1, required=True)
+@click.option("-o", "--output", default=_STDOUT, metavar="FILE", help="Write here, not to stdout.")
+@click.option(
+    "--min-count",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Leave out words that occur less often; as in `embed train`, so that --vocab is the same.",
+)
+@click.option("--max-vocab", type=click.IntRange(min=1), metavar="N", help="The N most frequent.")
+@click.option("--lowercase", is_flag=True, help="Put words in lower case.")
+@click.option("--recursive", is_flag=True, help="Read directories, and all that is below them.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Default: the cores there are."
+)
+@json_option
+@verbosity_options
+def command(
+    corpus: tuple[str, ...],
+    output: str,
+    min_count: int,
+    max_vocab: int | None,
+    lowercase: bool,
+    recursive: bool,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Count the words of CORPUS and print `word count`, the most frequent first.
+
+    CORPUS is what `embed train` takes, and words are what they are there: files, globs,
+    directories, or - for standard input; plain, gzip, bzip2, xz or zstd.
+
+    With --json, one object: what was read, and the words unless they go to a file.
+    """
+    from embedcli.corpus import count_corpus
+
+    _check_output(output, corpus)
+    with show_progress() as on_progress:
+        vocabulary, tally = count_corpus(
+            corpus,
+            recursive=recursive,
+            lowercase=lowercase,
+            min_count=min_count,
+            max_vocab=max_vocab,
+            threads=threads or len(os.sched_getaffinity(0)),
+            on_progress=on_progress,
+        )
+    if not as_json or output != _STDOUT:
+        _write(vocabulary, output)
+    if as_json:
+        echo_json(_summary(vocabulary, tally, with_words=output == _STDOUT))
+    talk(
+        f"read {tally.read:,} tokens = {tally.kept:,} of {len(vocabulary):,} words + "
+        f"{tally.oov:,} of rarer ones + {tally.too_long:,} too long, in {tally.lines:,} lines"
+    )
+
+
+def _check_output(output: str, corpus: tuple[str, ...]) -> None:
+    """Find out before the work what would fail after it."""
+    from embedcli.storage.publish import check_writable
+
+    for given in corpus:
+        if Path(given).is_file() and Path(output).is_file() and Path(given).samefile(output):
+            raise UsageError(f"{output} is both input and output: name another file with -o")
+    check_writable(output, stdout=True)
+
+
+def _write(vocabulary: Vocabulary, output: str) -> None:
+    from embedcli.formats.vocab import write_vocab
+
+    if output == _STDOUT and sys.stdout.isatty() and vocabulary.counts is not None:
+        for word, count in zip(vocabulary.words, vocabulary.counts.tolist(), strict=True):
+            echo(f"{for_terminal(word)} {count}")
+    else:
+        write_vocab(vocabulary, output)
+
+
+def _summary(vocabulary: Vocabulary, tally: Tally, *, with_words: bool) -> dict[str, object]:
+    summary: dict[str, object] = {**asdict(tally), "n_words": len(vocabulary)}
+    if with_words and vocabulary.counts is not None:
+        counts = vocabulary.counts.tolist()
+        summary["words"] = [list(pair) for pair in zip(vocabulary.words, counts, strict=True)]
+    return summary
