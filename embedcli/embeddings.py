@@ -63,7 +63,8 @@ class Embeddings:
         index = self.vocabulary.get(word)
         if index is None:
             raise UnknownWordError(word)
-        return self.vectors[index]
+        vector: NDArray[np.float32] = self.vectors[index]
+        return vector
 
     def __repr__(self) -> str:
         return f"Embeddings({len(self)} words x {self.dim})"

@@ -95,6 +95,47 @@ def test_a_failed_fsync_is_not_tried_again(tmp_path, monkeypatch):
     assert 1 == faulty.calls
 
 
+def test_synced_before_the_rename_and_the_directory_after_it(tmp_path, monkeypatch):
+    """A kill cannot show this, for the page cache survives it; only a power cut would."""
+    events, names = [], {}
+
+    class Recorder:
+        def __getattr__(self, name):
+            original = getattr(os, name)
+            if name not in ("open", "write", "fsync", "close", "replace"):
+                return original
+
+            def recorded(*args):
+                result = original(*args)
+                if name == "open":
+                    names[result] = "directory" if Path(args[0]).is_dir() else "file"
+                subject = names.get(result if name == "open" else args[0], "")
+                events.append(f"{name} {subject}".strip())
+                return result
+
+            return recorded
+
+    monkeypatch.setattr(publisher, "os", Recorder())
+    write_new(tmp_path / "x")
+    assert [
+        "open file", "write file", "write file", "fsync file", "close file",
+        "replace",
+        "open directory", "fsync directory", "close directory",
+    ] == events  # fmt: skip
+
+
+def test_two_at_once_do_not_mix(tmp_path):
+    target = tmp_path / "x"
+    with publish(target) as first:
+        first.write(b"first")
+        with publish(target) as second:
+            second.write(b"second")
+        assert b"second" == target.read_bytes()
+        first.write(b" and last")
+    assert b"first and last" == target.read_bytes()
+    assert [target] == list(tmp_path.iterdir())
+
+
 def test_a_file_system_that_cannot_sync_directories_is_no_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(publisher, "os", FaultyOs("fsync", 2, errno.EINVAL))
     write_new(tmp_path / "x")

@@ -142,7 +142,7 @@ def _sound(where: str, words: list[bytes], decode_errors: str) -> list[bytes]:
             except UnicodeDecodeError:
                 raise FormatError(
                     f"{where}, row {row}: the word {shown(word)} is not UTF-8 "
-                    f"(--decode-errors replace reads it anyway)"
+                    f"(embed export --decode-errors replace mends it)"
                 ) from None
     return words
 
