@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 from embedcli.errors import CorpusError
@@ -60,7 +61,7 @@ def check_is_text(name: str, head: bytes) -> None:
         if pattern.match(head):
             raise CorpusError(f"{name} is {what}, not text; {advice.replace('FILE', name)}")
     wide = _wide_encoding(head)
-    if wide:
+    if wide and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         advice = _CONVERT.format(wide).replace("FILE", name)
         raise CorpusError(f"{name} looks like {wide} without a byte order mark; {advice}")
 

@@ -1,0 +1,306 @@
+"""Which files a path means, what is inside of them, and how they are opened."""
+
+import bz2
+import contextlib
+import gzip
+import hashlib
+import importlib
+import io
+import lzma
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from embedcli.corpus import count_corpus
+from embedcli.errors import CorpusError, MissingExtraError, UsageError
+from embedcli.text import compression, sources
+from embedcli.text.sources import Library, find_sources
+
+TEXT = "first line here\nzweite Zeile, größer\n第三 行\n".encode() * 50
+
+
+def zstd(data):
+    zstandard = pytest.importorskip("zstandard")
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data)
+
+
+PACKERS = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstd,
+}
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.txt", "a.txt", "sub/c.txt", "sub/deep/d.txt", ".hidden", "sub/.git/e.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"this is {name}\n")
+    return tmp_path
+
+
+def read(paths, step=1000):
+    """All the text of some sources, and the library it was read from."""
+    buffer = bytearray(step)
+    text = b""
+    with contextlib.closing(Library(paths)) as library:
+        for file in library:
+            while n := file.readinto(memoryview(buffer)):
+                text += buffer[:n]
+    return text, library
+
+
+def test_files_are_read_in_the_order_given(tree):
+    assert ["b.txt", "a.txt", "b.txt"] == find_sources(["b.txt", "a.txt", "b.txt"])
+    assert b"this is b.txt\nthis is a.txt\n" == read(["b.txt", "a.txt"])[0]
+
+
+def test_globs_are_expanded_by_name_unless_a_file_is_called_so(tree):
+    assert ["a.txt", "b.txt"] == find_sources(["*.txt"])
+    assert ["a.txt", "b.txt", "sub/c.txt", "sub/deep/d.txt"] == find_sources(["**/*.txt"])
+    assert [f"{tree}/sub/c.txt"] == find_sources([f"{tree}/su[b]/?.txt"])
+    Path("[x].txt").write_text("x")
+    assert ["[x].txt"] == find_sources(["[x].txt"])
+
+
+def test_directories_give_what_is_below_them_once(tree):
+    (tree / "sub" / "up").symlink_to(tree)
+    (tree / "sub" / "deep" / "self").symlink_to(".")
+    (tree / "sub" / "again.txt").symlink_to("c.txt")
+    os.link(tree / "a.txt", tree / "sub" / "z.txt")
+    (tree / "sub" / "dangling.txt").symlink_to("nowhere")
+    os.mkfifo(tree / "sub" / "pipe")
+
+    assert [
+        "./a.txt",
+        "./b.txt",
+        "./sub/again.txt",
+        "./sub/deep/d.txt",
+    ] == find_sources(["."], recursive=True)
+    assert ["sub/again.txt"] == find_sources(["sub", "sub/"], recursive=True)[:1]
+    assert ["a.txt", "b.txt"] == find_sources(["[ab].txt"], recursive=True)
+    assert ["sub/c.txt"] == [p for p in find_sources(["su*/c*"]) if "c" in p]
+
+
+@pytest.mark.parametrize(
+    ("paths", "error", "message"),
+    [
+        (["sub"], CorpusError, "sub is a directory; to read all files below it: --recursive"),
+        (["nope.txt"], CorpusError, "nope.txt: no such file"),
+        (["*.nope"], CorpusError, r"\*.nope: no such file"),
+        (["-", "a.txt", "-"], UsageError, r"standard input \(-\) can be read once only"),
+    ],
+)
+def test_paths_that_mean_nothing(tree, paths, error, message):
+    with pytest.raises(error, match=message):
+        find_sources(paths)
+
+
+def test_a_directory_without_files(tree):
+    (tree / "empty").mkdir()
+    with pytest.raises(CorpusError, match="no files below empty"):
+        find_sources(["empty"], recursive=True)
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("name", ["text", "text.gz", "text.zst", "text.txt"])
+def test_compression_is_told_by_content_not_by_name(tmp_path, packer, name):
+    path = tmp_path / name
+    path.write_bytes(PACKERS[packer](TEXT))
+    text, library = read([str(path)])
+
+    assert TEXT == text
+    assert hashlib.sha256(TEXT).hexdigest() == library.digest.hexdigest()
+    assert (len(TEXT), path.stat().st_size) == (library.n_bytes, library.n_consumed)
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_several_members_are_one_text(tmp_path, packer):
+    path = tmp_path / "text"
+    path.write_bytes(PACKERS[packer](TEXT) + PACKERS[packer](b"and more"))
+
+    assert TEXT + b"and more" == read([str(path)])[0]
+
+
+@pytest.mark.parametrize("packer", [name for name in PACKERS if name != "plain"])
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_truncated_files_are_refused_by_name(tmp_path, packer, share):
+    packed = PACKERS[packer](os.urandom(20_000).hex().encode())
+    path = tmp_path / "text"
+    path.write_bytes(packed[: int(share * len(packed))])
+    with pytest.raises(CorpusError, match="text is truncated: its compressed data ends too early"):
+        read([str(path)])
+
+
+@pytest.mark.parametrize("packer", [name for name in PACKERS if name != "plain"])
+def test_damaged_files_are_refused_by_name(tmp_path, packer):
+    packed = bytearray(PACKERS[packer](os.urandom(20_000).hex().encode()))
+    packed[5000:5100] = bytes(100)
+    path = tmp_path / "text"
+    path.write_bytes(packed)
+    with pytest.raises(CorpusError, match=r"text is (damaged|truncated)"):
+        read([str(path)])
+
+
+@pytest.mark.parametrize("library", ["isal.igzip", "backports.zstd"])
+def test_the_extra_gives_the_same(tmp_path, library):
+    """Both libraries of the extra are used where they are installed."""
+    pytest.importorskip(library)
+    packer = gzip.compress if library.startswith("isal") else zstd
+    packed = packer(TEXT) + packer(b"more")
+    path = tmp_path / "text"
+    path.write_bytes(packed)
+
+    assert TEXT + b"more" == read([str(path)])[0]
+    path.write_bytes(packed[:-3])
+    with pytest.raises(CorpusError, match="is truncated"):
+        read([str(path)])
+    path.write_bytes(packed + b"garbage that is no member")
+    with pytest.raises(CorpusError, match=r"is (damaged|truncated)"):
+        read([str(path)])
+
+
+def without(monkeypatch, *missing):
+    """Act as if these libraries were not installed."""
+    real = importlib.import_module
+
+    def import_module(name):
+        if name in missing:
+            raise ImportError(name)
+        return real(name)
+
+    monkeypatch.setattr(compression, "import_module", import_module)
+
+
+def test_gzip_and_zstd_without_the_extra(tmp_path, monkeypatch):
+    without(monkeypatch, "isal.igzip", "compression.zstd", "backports.zstd")
+    for packer in ("gzip", "zstd"):
+        path = tmp_path / packer
+        path.write_bytes(PACKERS[packer](TEXT))
+        assert TEXT == read([str(path)])[0]
+
+
+def test_zstd_without_any_library(tmp_path, monkeypatch):
+    without(monkeypatch, "compression.zstd", "backports.zstd", "zstandard")
+    path = tmp_path / "text"
+    path.write_bytes(b"\x28\xb5\x2f\xfd and so on")
+    with pytest.raises(MissingExtraError, match=r"pip install 'embedcli\[io\]'"):
+        read([str(path)])
+
+
+@pytest.mark.parametrize("packer", ["plain", "gzip", "xz"])
+def test_pipes(tmp_path, packer):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(PACKERS[packer](TEXT)))
+    writer.start()
+    text, library = read([str(path)])
+    writer.join()
+
+    assert (TEXT, None) == (text, library.n_total)
+
+
+def test_standard_input(monkeypatch, tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(gzip.compress(TEXT))
+    with path.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert TEXT == read(["-"])[0]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT)))
+    assert TEXT == read(["-"])[0]
+
+
+def test_standard_input_that_is_a_terminal(monkeypatch):
+    _, terminal = os.openpty()
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        with pytest.raises(UsageError, match=r"reading from terminal\?"):
+            read(["-"])
+
+
+def test_urls_go_through_fsspec():
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").pipe("/corpus/text.gz", gzip.compress(TEXT))
+
+    assert TEXT == read(["memory://corpus/text.gz"])[0]
+    with pytest.raises(CorpusError, match="memory://corpus/none cannot be read"):
+        read(["memory://corpus/none"])
+    with pytest.raises(UsageError, match="nope://x cannot be opened"):
+        read(["nope://x"])
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(TEXT)
+    library = Library([str(path)])
+    file = next(library)
+    file.readinto(memoryview(bytearray(100)))
+    with path.open("ab") as more:
+        more.write(b"more")
+    with pytest.raises(CorpusError, match="text was changed while it was read"):
+        while file.readinto(memoryview(bytearray(1000))):
+            pass
+    library.close()
+
+
+def test_unreadable_files_are_found_before_the_work(tmp_path, monkeypatch):
+    path = tmp_path / "text"
+    path.write_bytes(TEXT)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read everything
+    with pytest.raises(CorpusError, match="text cannot be read: Permission denied"):
+        Library([str(path)])
+
+
+def test_a_file_that_is_gone_when_its_turn_comes(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(TEXT)
+    library = Library([str(path)])
+    path.unlink()
+    with pytest.raises(CorpusError, match="text cannot be read: No such file or directory"):
+        next(library)
+
+
+def test_an_input_output_error_names_the_file(tmp_path, monkeypatch):
+    class Failing(io.RawIOBase):
+        def readinto(self, buffer):
+            raise OSError(5, "Input/output error")
+
+    path = tmp_path / "text"
+    path.write_bytes(TEXT)
+    monkeypatch.setattr(sources, "_open", lambda name: Failing())
+    with pytest.raises(CorpusError, match="text cannot be read: Input/output error"):
+        read([str(path)])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bom"),
+    [
+        ("utf-8", b"\xef\xbb\xbf"),
+        ("utf-16-le", b"\xff\xfe"),
+        ("utf-16-be", b"\xfe\xff"),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 2, 3, 1000])
+def test_byte_order_marks(tmp_path, encoding, bom, step):
+    path = tmp_path / "text"
+    text = TEXT.decode()[:300] + "😀 end"
+    path.write_bytes(bom + text.encode(encoding))
+    found, library = read([str(path)], step)
+
+    assert text.encode() == found
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == library.digest.hexdigest()
+
+
+def test_files_do_not_run_into_each_other(tmp_path):
+    for name, text in (("a", b"one two"), ("b", b"\xef\xbb\xbfthree"), ("c", b"")):
+        (tmp_path / name).write_bytes(text)
+    vocabulary, tally = count_corpus([str(tmp_path / name) for name in "abc"], min_count=1)
+
+    assert ["one", "three", "two"] == vocabulary.words
+    assert 2 == tally.lines
