@@ -37,7 +37,9 @@ def root() -> Path:
 @pytest.fixture
 def command_environment() -> dict[str, str]:
     """Give this environment without EMBED_... settings, but with the package importable."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("EMBED_", "_EMBED_"))}
+    # `make test` hands its own variables down in MAKEFLAGS; the Makefiles under test want none.
+    foreign = ("EMBED_", "_EMBED_", "MAKE", "MFLAGS")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     if "EMBED_CACHE_DIR" in os.environ:
         environment["EMBED_CACHE_DIR"] = os.environ["EMBED_CACHE_DIR"]
     return environment | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1"}

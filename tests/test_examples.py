@@ -139,8 +139,10 @@ def test_the_corpus_leaves_out_tests_and_packages(root, tmp_path, monkeypatch):
 
 
 @needs_make
-def test_make_alone_shows_the_targets(root):
-    done = subprocess.run(["make", "-C", root], capture_output=True, text=True, check=True)
+def test_make_alone_shows_the_targets(root, command_environment):
+    done = subprocess.run(
+        ["make", "-C", root], env=command_environment, capture_output=True, text=True, check=True
+    )
 
     for target in ("help", "demo", "test", "lint", "bench", "data", "clean"):
         assert f"  make {target} " in done.stdout
