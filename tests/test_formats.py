@@ -74,6 +74,9 @@ class TestEveryFormat:
     )
     @example(words=["a b", "1 2", "top 10"], numbers=np.ones((5, 2), np.float32))
     @example(words=["\ufeff5", "3"], numbers=np.full((5, 2), 1e-45, np.float32))
+    @example(
+        words=["0"], numbers=np.full((5, 2), 6.074916e16, np.float32)
+    )  # begins with the byte 0x0A
     def test_reads_back_the_same_or_refuses_to_write(self, tmp_path_factory, name, words, numbers):
         path = tmp_path_factory.getbasetemp() / "any"
         expected = embeddings_of(words, numbers[: len(words)])

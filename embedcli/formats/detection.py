@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from embedcli.errors import FormatError
-from embedcli.formats.rows import BOM, parse_header, shown
+from embedcli.formats.rows import BOM, LONGEST_WORD, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers
 from embedcli.formats.vocab import is_vocab_line
@@ -81,7 +81,7 @@ def detect_format(source: Source) -> str:
     if all(map(is_vocab_line, lines)):
         return "vocab"
     if header is not None:
-        return _behind_header(second)
+        return _behind_header(source, header, second)
     if count_numbers(lines[0]):
         _refuse_broken_header(source.path, lines[0], second)
         return "glove"
@@ -111,11 +111,26 @@ def _whole_lines(source: Source) -> list[bytes]:
     return lines
 
 
-def _behind_header(row: bytes) -> str:
+def _behind_header(source: Source, header: tuple[int, int], row: bytes) -> str:
     """Tell a damaged text file, for its reader to explain, from a binary one."""
     if count_numbers(row):
         return "word2vec"
-    return "word2vec-bin" if _CONTROL.search(row) or not _is_utf8(row) else "word2vec"
+    if _CONTROL.search(row) or not _is_utf8(row) or _has_binary_rows(source, header):
+        return "word2vec-bin"
+    return "word2vec"
+
+
+def _has_binary_rows(source: Source, header: tuple[int, int]) -> bool:
+    """Tell whether binary rows fit the head exactly: floats may look like text, or begin with a newline."""
+    head, (n_rows, dim) = source.head, header
+    start = head.index(b"\n") + 1
+    for _ in range(n_rows):
+        space = head.find(b" ", start, start + LONGEST_WORD + 1)
+        stop = space + 1 + 4 * dim
+        if space < 0 or stop > len(head):
+            return not source.is_whole
+        start = stop + (head[stop : stop + 1] == b"\n")
+    return start == len(head)
 
 
 def _is_utf8(text: bytes) -> bool:
