@@ -15,6 +15,8 @@ import time
 
 import pytest
 
+from embedcli.cli.main import COMMANDS
+
 # A command that does what tests ask of it, run by the real `main` in a process of its own.
 PROBE = """
 import sys, time, types, warnings
@@ -109,6 +111,16 @@ def test_help_lists_every_command_and_imports_nothing_heavy(run_embed):
     for name in ("train", "neighbors", "analogy", "evaluate", "export", "info", "vocab"):
         assert f"\n  {name} " in done.stdout
     assert set() == imported & {"numpy", "numba", "yaml", "tqdm", "fsspec", "platformdirs"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_compiles_nothing(run_embed, name):
+    done = run_embed(name, "-h", env={"PYTHONPROFILEIMPORTTIME": "1"})
+
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert 0 == done.returncode
+    assert done.stdout.startswith(f"Usage: embed {name} ")
+    assert set() == imported & {"numpy", "numba", "yaml", "tqdm", "fsspec"}
 
 
 def test_version(run_embed):
