@@ -121,7 +121,7 @@ def _behind_header(source: Source, header: tuple[int, int], row: bytes) -> str:
 
 
 def _has_binary_rows(source: Source, header: tuple[int, int]) -> bool:
-    """Tell whether binary rows fit the head exactly: floats may look like text, or begin with a newline."""
+    """Tell whether binary rows fit exactly: the bytes of a float may look like text."""
     head, (n_rows, dim) = source.head, header
     start = head.index(b"\n") + 1
     for _ in range(n_rows):
