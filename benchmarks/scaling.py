@@ -1,0 +1,90 @@
+"""How training scales: with threads, and with the size of the text in time and in memory."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from statistics import linear_regression
+
+from benchmarks.session import THREADS, Session, main, median
+from benchmarks.tables import Table, goals
+from benchmarks.trainers import EMBED, Run, Settings, train, warm_up
+
+NAME = "scaling"
+MILLIONS = (1, 2, 5, 10, 17, 30, 45, 60)
+# The same words at every size, so that only the number of tokens changes: a text that is repeated
+# gains words that occur often enough.
+N_WORDS = 50_000
+
+
+def measure(session: Session) -> list[Table]:
+    """Threads, then sizes."""
+    warm_up(session, EMBED, Settings())
+    return [*_threads(session), *_sizes(session)]
+
+
+def _threads(session: Session) -> tuple[Table, Table]:
+    runs: dict[int, list[Run]] = {1: [], THREADS: []}
+    for _ in session.times(3):
+        for threads, made in runs.items():
+            made.append(train(session, EMBED, replace(Settings(), threads=threads)))
+    table = Table(
+        "Skip-gram, D=100, 5 epochs: threads",
+        {"threads": "d", "runs": "d", "wall s": ".1f", "training s": ".1f", "M tokens/s": ".2f"},
+    )
+    loops = {}
+    for threads, made in runs.items():
+        loops[threads] = median(run.training or 0 for run in made)
+        rate = median(run.rate or 0 for run in made) / 1e6
+        table.add(threads, len(made), median(run.seconds for run in made), loops[threads], rate)
+    goal = goals("One thread against two")
+    goal.add("training loop, times faster", loops[1] / loops[THREADS], "1.8 or more")
+    return table, goal
+
+
+def _sizes(session: Session) -> tuple[Table, Table]:
+    """Whole runs on texts of different sizes, and the straight line through their times."""
+    unit = 100_000 if session.quick else 1_000_000
+    more = (f"--max-vocab={N_WORDS // 10 if session.quick else N_WORDS}",)
+    sizes = [n * unit for n in (MILLIONS[:2] if session.quick else MILLIONS)]
+    runs = []
+    for size in sizes:
+        text = session.excerpt(size)
+        settings = replace(Settings(), min_count=1)
+        runs.append(train(session, EMBED, settings, text, more=more))
+        if text != session.corpus:
+            text.unlink()
+    walls = [run.seconds for run in runs]
+    slope, start = linear_regression(sizes, walls)
+    table = Table(
+        "Skip-gram, D=100, 5 epochs: size of the text",
+        {
+            "M tokens": ".1f",
+            "V": ",d",
+            "wall s": ".2f",
+            "the line s": ".2f",
+            "off by %": "+.1f",
+            "peak MB": ",.0f",
+            "allowed MB": ",.0f",
+        },
+    )
+    off = []
+    for size, run in zip(sizes, runs, strict=True):
+        fitted = start + slope * size
+        off.append(100 * (run.seconds - fitted) / run.seconds)
+        bound = run.memory_bound / 1e6
+        table.add(size / 1e6, run.n_words, run.seconds, fitted, off[-1], run.peak / 1e6, bound)
+    table.notes.append(f"The line: {start:.2f} s + {slope * 1e6:.3f} s a million tokens.")
+    return table, _size_goals(runs, off)
+
+
+def _size_goals(runs: list[Run], off: list[float]) -> Table:
+    table = goals("Time and memory against the size of the text")
+    table.add("farthest from the line, %", max(off, key=abs), "grows linearly")
+    share = max(run.peak / run.memory_bound for run in runs)
+    table.add("peak memory, share of 2 V D 4 x 1.15 + 250 MB", share, "1 or less")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main({NAME: measure}))

@@ -1,0 +1,182 @@
+"""One run of the benchmarks: its options, its places, and what becomes of its figures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from benchmarks.corpora import WIKI, digest, unpacked, write_tokens
+from benchmarks.machine import describe
+from benchmarks.processes import ChildError, Done, pinned, run
+from benchmarks.tables import Table
+
+__all__ = ["THREADS", "Claim", "Session", "main", "median"]
+
+THREADS = 2
+_QUICK_TOKENS = 300_000
+_RESULTS = Path(__file__).parent / "results.json"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What every claim is given.
+
+    Attributes:
+        corpus: plain text.
+        tests: the directory with questions-words.txt and the similarity files.
+        folder: for models and texts that nobody wants afterwards.
+        cache: for what the next run may use again: the unpacked corpus, scores of gensim.
+        quick: small corpora, one run of everything.
+        repeat: runs of each peer.
+        seeds: seeds that accuracies are a mean of.
+    """
+
+    corpus: Path
+    tests: Path
+    folder: Path
+    cache: Path
+    quick: bool
+    repeat: int
+    seeds: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For all children alike: no settings of the user's, and a kernel cache of our own."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("EMBED_", "_EMBED_"))}
+        return kept | {"EMBED_CACHE_DIR": str(self.folder / "kernels"), "NO_COLOR": "1"}
+
+    def times(self, full: int) -> range:
+        """Repetitions of something short: `full`, or one in a quick run."""
+        return range(1 if self.quick else full)
+
+    def embed(self, *arguments: str | Path, **more: Any) -> Done:
+        """Run the ``embed`` command of this environment, as people do."""
+        command = Path(sys.executable).with_name("embed")
+        return run([command, *arguments], **{"environment": self.environment} | more)
+
+    def excerpt(self, n_tokens: int) -> Path:
+        """A file with the first `n_tokens` tokens of the corpus, repeated if it has fewer."""
+        target = self.folder / f"{n_tokens}.txt"
+        return target if target.exists() else write_tokens(self.corpus, n_tokens, target)
+
+    def say(self, what: str) -> None:
+        """Tell on stderr how far the run is."""
+        print(f"  {what}", file=sys.stderr, flush=True)
+
+
+Claim = Callable[[Session], list[Table]]
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle one; benchmarks never report the best of several."""
+    return statistics.median(values)
+
+
+def main(claims: Mapping[str, Claim], argv: Sequence[str] | None = None) -> int:
+    """Measure `claims`, print their tables, keep their figures.
+
+    Returns:
+        0 whatever the figures are; 1 if something could not be measured.
+    """
+    options = _options(argv)
+    sys.stdout.reconfigure(line_buffering=True)  # in step with stderr, in a pipe too
+    cache = options.cache or Path(platformdirs.user_cache_dir("embed-benchmarks"))
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=cache) as folder, pinned(THREADS):
+        corpus = unpacked(options.corpus, cache)
+        session = Session(
+            corpus,
+            options.eval,
+            Path(folder),
+            cache,
+            options.quick,
+            options.repeat,
+            1 if options.quick else options.seeds,
+        )
+        if options.quick:
+            session = replace(session, corpus=session.excerpt(_QUICK_TOKENS))
+        results = options.results or (cache / "quick-results.json" if options.quick else _RESULTS)
+        return _measure(claims, session, results)
+
+
+def _measure(claims: Mapping[str, Claim], session: Session, results: Path) -> int:
+    machine = describe(session.environment)
+    size = session.corpus.stat().st_size
+    corpus = {"bytes": size, "sha256": digest(session.corpus)}
+    shown = {k: v for k, v in machine.items() if k != "versions"} | machine["versions"]
+    print("; ".join(f"{name} {value}" for name, value in shown.items()))
+    print(f"corpus: {session.corpus}, {size:,} bytes; {THREADS} threads")
+    if session.quick:
+        print("A quick run: it shows that everything works, and its figures mean nothing.")
+    failed = False
+    for name, measure in claims.items():
+        session.say(f"{name}:")
+        try:
+            tables = measure(session)
+        except ChildError as error:
+            print(f"\n{name} could not be measured: {error}")
+            failed = True
+            continue
+        for table in tables:
+            print(f"\n{table.markdown()}")
+        entry = {"machine": machine, "corpus": corpus, "tables": [t.as_json() for t in tables]}
+        _keep(results, name, entry)
+    print(f"\nfigures: {results}")
+    return int(failed)
+
+
+def _keep(results: Path, name: str, entry: Mapping[str, Any]) -> None:
+    """Replace the entry of one claim; those of other claims keep the machine and date they have."""
+    kept = json.loads(results.read_text()) if results.exists() else {}
+    results.write_text(json.dumps(kept | {name: entry}, indent=1) + "\n")
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure what embed claims, beside its peers."
+    )
+    parser.add_argument("--quick", action="store_true", help="a small corpus: does it work?")
+    parser.add_argument(
+        "--corpus",
+        type=Path,
+        default=WIKI,
+        metavar="FILE",
+        help="plain or gzip [%(default)s]",
+    )
+    parser.add_argument(
+        "--eval",
+        type=Path,
+        default=WIKI.parent / "eval",
+        metavar="DIR",
+        help="evaluation files [%(default)s]",
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="runs of each peer [%(default)s]"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="for accuracies [%(default)s]"
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="what is kept between runs [~/.cache/...]"
+    )
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="where figures go [benchmarks/results.json]"
+    )
+    options = parser.parse_args(argv)
+    if not options.corpus.is_file():
+        parser.error(f"there is no corpus {options.corpus}: name a text with --corpus FILE")
+    if not (options.eval / "questions-words.txt").is_file():
+        parser.error(f"no questions-words.txt in {options.eval}: name its directory with --eval")
+    if not Path(sys.executable).with_name("embed").is_file():
+        parser.error(f"no `embed` beside {sys.executable}: pip install -e '.[bench]'")
+    return options

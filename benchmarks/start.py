@@ -1,0 +1,58 @@
+"""How long before anything happens: the first run ever, ``--help``, and the reading of text."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+
+from benchmarks.session import THREADS, Session, main, median
+from benchmarks.tables import Table, goals
+from benchmarks.trainers import EMBED, Settings, train, warm_up
+
+NAME = "start"
+
+
+def measure(session: Session) -> list[Table]:
+    """First runs, help, reading."""
+    warm_up(session, EMBED, Settings())
+    table = goals("Starting and reading")
+    _first_run(session, table)
+    _help(session, table)
+    _reading(session, table)
+    return [table]
+
+
+def _first_run(session: Session, table: Table) -> None:
+    """`embed train` with an empty kernel cache and with a full one, in turns."""
+    text = session.excerpt(100_000 if session.quick else 1_000_000)
+    cold, warm = [], []
+    for _ in session.times(3):
+        with tempfile.TemporaryDirectory(dir=session.folder) as empty:
+            environment = session.environment | {"EMBED_CACHE_DIR": empty}
+            made = train(session, EMBED, Settings(), text, environment=environment)
+        cold.append(made.seconds)
+        warm.append(train(session, EMBED, Settings(), text).seconds)
+    table.add("first run ever, 1 M tokens, s", median(cold), "")
+    table.add("later runs, s", median(warm), "")
+    table.add("the first one more, s", median(cold) - median(warm), "4 or less")
+
+
+def _help(session: Session, table: Table) -> None:
+    seconds = [session.embed("--help").seconds for _ in session.times(10)]
+    table.add("embed --help, s", median(seconds), "0.15 or less")
+
+
+def _reading(session: Session, table: Table) -> None:
+    """Counting as a process of its own, and counting and encoding inside a training run."""
+    size = session.corpus.stat().st_size / 1e6
+    counts = session.folder / "vocab.txt"
+    command = ("vocab", session.corpus, "-o", counts, "--threads", str(THREADS))
+    whole = median(session.embed(*command).seconds for _ in session.times(3))
+    table.add("embed vocab, whole process, MB/s", size / whole, "")
+    runs = [train(session, EMBED, Settings(epochs=1)) for _ in session.times(3)]
+    reading = median(run.reading or 0 for run in runs)
+    table.add("counting and encoding in embed train, MB/s", size / reading, "150 or more")
+
+
+if __name__ == "__main__":
+    sys.exit(main({NAME: measure}))
