@@ -315,6 +315,8 @@ def _remarks(encoder: Encoder, merged: Merged) -> list[str]:
             f"{marks.invalid} malformed UTF-8 sequences in {marks.malformed_tokens} tokens were "
             "replaced by U+FFFD"
         )
+    if marks.nuls:
+        remarks.append(f"{marks.nuls} NUL bytes were taken for white space: is this text?")
     if marks.boms:
         remarks.append(
             f"{marks.boms} tokens hold a byte order mark (U+FEFF): were files joined that begin "

@@ -35,6 +35,7 @@ __all__ = [
     "BLOB",
     "LINES",
     "MAX_BYTES",
+    "NULS",
     "OUT",
     "PAD",
     "POSITION",
@@ -51,7 +52,7 @@ MAX_BYTES = 256  # the longest token that is kept
 PAD = 128  # bytes of white space a text must be followed by: loads run past the end
 
 # Where a scan stands, in an int64 array that it shares with its caller.
-POSITION, OUT, WORDS, BLOB, LINES, TOO_LONG = range(6)
+POSITION, OUT, WORDS, BLOB, LINES, NULS, TOO_LONG = range(7)
 
 
 class Table(NamedTuple):
@@ -112,7 +113,7 @@ def _store8(typing_context: Any, text: Any, index: Any, word: Any) -> Any:
 def _classify(typing_context: Any, text: Any, index: Any) -> Any:
     """Three uint64 masks of ``text[index:index + 64]``, bit i for byte i.
 
-    ASCII white space (NUL, 09-0D, 1C-20); lead bytes of wider white space (C2, E1-E3); 0A.
+    ASCII white space (NUL, 09-0D, 1C-20); lead bytes of wider white space (C2, E1-E3); NUL and 0A.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -123,9 +124,11 @@ def _classify(typing_context: Any, text: Any, index: Any) -> Any:
             offset = builder.sub(chunk, ir.Constant(_CHUNK, [first] * 64))
             return builder.icmp_unsigned("<", offset, ir.Constant(_CHUNK, [count] * 64))
 
-        space = builder.or_(among(0, 1), builder.or_(among(0x09, 5), among(0x1C, 5)))
+        nul = among(0x00, 1)
+        space = builder.or_(nul, builder.or_(among(0x09, 5), among(0x1C, 5)))
         lead = builder.or_(among(0xC2, 1), among(0xE1, 3))
-        masks = [builder.bitcast(mask, _WORD) for mask in (space, lead, among(0x0A, 1))]
+        counted = builder.or_(nul, among(0x0A, 1))
+        masks = [builder.bitcast(mask, _WORD) for mask in (space, lead, counted)]
         return context.make_tuple(builder, signature.return_type, masks)
 
     return types.UniTuple(types.uint64, 3)(text, types.intp), generate
@@ -236,7 +239,7 @@ def tokenize(text: Any, n: Any, lowercase: Any, table: Any, out: Any, state: Any
         lowercase: whether A-Z become a-z.
         table: `Table`.
         out: int32, at least n + 1 long: ids, and -1 where one line or more ended.
-        state: int64 (6,), advanced.
+        state: int64 (7,), advanced.
     """
     seeds, slots, _, _ = table
     start = base = state[POSITION]
@@ -245,7 +248,7 @@ def tokenize(text: Any, n: Any, lowercase: Any, table: Any, out: Any, state: Any
     lower = _HIGH if lowercase else _0
     spill = _0  # bits of a white space that runs over the end of a chunk
     while base <= n:  # the white space behind the text ends its last token
-        space, lead, newline = _classify(text, base)
+        space, lead, counted = _classify(text, base)
         space |= spill
         spill = _0
         while lead:
@@ -283,11 +286,14 @@ def tokenize(text: Any, n: Any, lowercase: Any, table: Any, out: Any, state: Any
                         return False
                     out[n_out] = word
                     n_out += 1
-            if (newline >> np.uint64(bit)) & _1:
-                state[LINES] += 1
-                if n_out == 0 or out[n_out - 1] >= 0:
-                    out[n_out] = -1
-                    n_out += 1
+            if (counted >> np.uint64(bit)) & _1:
+                if text[base + bit] == 0:
+                    state[NULS] += 1
+                else:
+                    state[LINES] += 1
+                    if n_out == 0 or out[n_out - 1] >= 0:
+                        out[n_out] = -1
+                        n_out += 1
             start = base + bit + 1
             space &= space - _1
         base += 64
@@ -305,7 +311,7 @@ def absorb(words: Any, ends: Any, counts: Any, table: Any, ids: Any, state: Any)
         counts: int64 (n,).
         table: `Table` that grows.
         ids: int32 (n,), where the ids that the words have there are written.
-        state: int64 (6,), advanced.
+        state: int64 (7,), advanced.
     """
     for i in range(state[POSITION], counts.size):
         length = ends[i + 1] - ends[i]

@@ -30,21 +30,24 @@ _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 @dataclass
 class Marks:
-    """What was found wrong in the words, in tokens and in sequences.
+    """What was found wrong in a text, in tokens and in sequences.
 
     Attributes:
+        nuls: NUL bytes taken for white space.
         malformed_tokens: tokens with at least one malformed UTF-8 sequence.
         invalid: malformed sequences replaced by U+FFFD.
         boms: tokens that hold a byte order mark.
         too_long: tokens that are too long once decoded.
     """
 
+    nuls: int = 0
     malformed_tokens: int = 0
     invalid: int = 0
     boms: int = 0
     too_long: int = 0
 
     def __iadd__(self, other: Marks) -> Self:
+        self.nuls += other.nuls
         self.malformed_tokens += other.malformed_tokens
         self.invalid += other.invalid
         self.boms += other.boms

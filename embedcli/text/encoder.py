@@ -42,7 +42,7 @@ class Encoder:
     Attributes:
         n_lines: lines read.
         too_long: tokens dropped for their length.
-        marks: what was found wrong in the words.
+        marks: what was found wrong in the text.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Encoder:
         return place
 
     def _finish(self, table: WordTable, generation: Generation) -> None:
-        marks = Marks()
+        marks = Marks(nuls=table.nuls)
         generation.fill(normalise(table.words(), lowercase=self._lowercase, marks=marks))
         with self._lock:
             self.marks += marks

@@ -88,7 +88,7 @@ class WordTable:
             np.zeros(_FIRST_SLOTS // 2 + 1, np.int64),
             np.empty(4 * _FIRST_SLOTS + SPARE, np.uint8),
         )
-        self._state = np.zeros(6, np.int64)
+        self._state = np.zeros(7, np.int64)
 
     def __len__(self) -> int:
         return int(self._state[kernels.WORDS])
@@ -107,6 +107,11 @@ class WordTable:
     def lines(self) -> int:
         """Line ends seen so far."""
         return int(self._state[kernels.LINES])
+
+    @property
+    def nuls(self) -> int:
+        """NUL bytes seen so far."""
+        return int(self._state[kernels.NULS])
 
     def encode(
         self, block: Block, text: NDArray[np.uint8], out: NDArray[np.int32]
