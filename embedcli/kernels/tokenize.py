@@ -1,9 +1,9 @@
 """Text bytes to word ids: split, count and encode in one scan.
 
-A scan classifies 64 bytes at a time into bit masks (white space, lead bytes that may begin a wider
-white space, line ends) and then jumps from set bit to set bit, so that the length of a word or a
-line costs nothing. A word of up to 16 bytes is two masked 8-byte loads, which are also its key in
-the table; longer ones carry a hash in place of the second load and are compared byte for byte.
+A scan classifies 64 bytes at a time into bit masks of white space and then jumps from set bit to
+set bit, so that the length of a word or a line costs nothing. A word of up to 16 bytes is two
+masked 8-byte loads, which are also its key in the table; longer ones carry a hash in place of the
+second load and are compared byte for byte.
 
 The table is open addressing with linear probing over slots of four uint64, half a cache line::
 
@@ -21,6 +21,7 @@ comes back early. The specification, in plain Python, is `reference_tokenize.py`
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,7 +79,7 @@ _HIGH = np.uint64(0x8080808080808080)
 _TO_A = np.uint64(0x3F3F3F3F3F3F3F3F)  # 0x80 - "A" in each byte
 _TO_Z = np.uint64(0x2525252525252525)  # 0x7F - "Z" in each byte
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
-_0, _1, _2, _3, _8, _16, _64 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 16, 64))
+_0, _1, _2, _3, _8, _16, _62, _63, _64 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 16, 62, 63, 64))
 _LENGTH = np.uint64(0xFFFF)
 
 
@@ -111,27 +112,46 @@ def _store8(typing_context: Any, text: Any, index: Any, word: Any) -> Any:
 
 @intrinsic
 def _classify(typing_context: Any, text: Any, index: Any) -> Any:
-    """Three uint64 masks of ``text[index:index + 64]``, bit i for byte i.
+    """Four uint64 masks of ``text[index:index + 64]``, bit i for byte i.
 
-    ASCII white space (NUL, 09-0D, 1C-20); lead bytes of wider white space (C2, E1-E3); NUL and 0A.
+    ASCII white space (NUL, 09-0D, 1C-20); first bytes of white space that is two bytes wide
+    (U+0085, A0); that is three wide (U+1680, 2000-200A, 2028, 2029, 202F, 205F, 3000); NUL and 0A.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = _address(context, builder, signature.args[0], *arguments)
-        chunk = builder.load(builder.bitcast(address, _CHUNK.as_pointer()), align=1)
+        def load(shift: int) -> Any:
+            at = builder.add(arguments[1], ir.Constant(arguments[1].type, shift))
+            address = _address(context, builder, signature.args[0], arguments[0], at)
+            return builder.load(builder.bitcast(address, _CHUNK.as_pointer()), align=1)
 
-        def among(first: int, count: int) -> Any:
-            offset = builder.sub(chunk, ir.Constant(_CHUNK, [first] * 64))
+        def among(byte: Any, first: int, count: int = 1) -> Any:
+            offset = builder.sub(byte, ir.Constant(_CHUNK, [first] * 64))
             return builder.icmp_unsigned("<", offset, ir.Constant(_CHUNK, [count] * 64))
 
-        nul = among(0x00, 1)
-        space = builder.or_(nul, builder.or_(among(0x09, 5), among(0x1C, 5)))
-        lead = builder.or_(among(0xC2, 1), among(0xE1, 3))
-        counted = builder.or_(nul, among(0x0A, 1))
-        masks = [builder.bitcast(mask, _WORD) for mask in (space, lead, counted)]
-        return context.make_tuple(builder, signature.return_type, masks)
+        def either(*masks: Any) -> Any:
+            return functools.reduce(builder.or_, masks)
 
-    return types.UniTuple(types.uint64, 3)(text, types.intp), generate
+        def both(*masks: Any) -> Any:
+            return functools.reduce(builder.and_, masks)
+
+        byte, second, third = load(0), load(1), load(2)
+        nul = among(byte, 0x00)
+        in_2000 = either(among(third, 0x80, 11), among(third, 0xA8, 2), among(third, 0xAF))
+        masks = (
+            either(nul, among(byte, 0x09, 5), among(byte, 0x1C, 5)),
+            both(among(byte, 0xC2), either(among(second, 0x85), among(second, 0xA0))),
+            either(
+                both(among(byte, 0xE1), among(second, 0x9A), among(third, 0x80)),
+                both(among(byte, 0xE2), among(second, 0x80), in_2000),
+                both(among(byte, 0xE2), among(second, 0x81), among(third, 0x9F)),
+                both(among(byte, 0xE3), among(second, 0x80), among(third, 0x80)),
+            ),
+            either(nul, among(byte, 0x0A)),
+        )
+        bits = [builder.bitcast(mask, _WORD) for mask in masks]
+        return context.make_tuple(builder, signature.return_type, bits)
+
+    return types.UniTuple(types.uint64, 4)(text, types.intp), generate
 
 
 @intrinsic
@@ -155,22 +175,6 @@ def _fold(typing_context: Any, left: Any, right: Any) -> Any:
         return builder.xor(builder.trunc(product, _WORD), high)
 
     return types.uint64(types.uint64, types.uint64), generate
-
-
-@kernel
-def _space_width(text: Any, at: Any) -> Any:
-    """The bytes of the white space whose lead byte C2, E1, E2 or E3 is at `at`, or 0."""
-    lead, second, third = text[at], text[at + 1], text[at + 2]
-    if lead == 0xC2:
-        return 2 if second == 0x85 or second == 0xA0 else 0
-    if lead == 0xE1:
-        return 3 if second == 0x9A and third == 0x80 else 0
-    if lead == 0xE3:
-        return 3 if second == 0x80 and third == 0x80 else 0
-    if second == 0x80:
-        among = 0x80 <= third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF
-        return 3 if among else 0
-    return 3 if second == 0x81 and third == 0x9F else 0
 
 
 @kernel
@@ -248,18 +252,9 @@ def tokenize(text: Any, n: Any, lowercase: Any, table: Any, out: Any, state: Any
     lower = _HIGH if lowercase else _0
     spill = _0  # bits of a white space that runs over the end of a chunk
     while base <= n:  # the white space behind the text ends its last token
-        space, lead, counted = _classify(text, base)
-        space |= spill
-        spill = _0
-        while lead:
-            bit = _lowest_bit(lead)
-            width = _space_width(text, base + bit)
-            if width:
-                run = (_1 << np.uint64(width)) - _1
-                space |= run << np.uint64(bit)
-                if bit + width > 64:
-                    spill = run >> np.uint64(64 - bit)
-            lead &= lead - _1
+        space, two, three, counted = _classify(text, base)
+        space |= two | two << _1 | three | three << _1 | three << _2 | spill
+        spill = two >> _63 | three >> _63 | three >> _62
         while space:
             bit = _lowest_bit(space)
             length = base + bit - start

@@ -136,7 +136,9 @@ class Encoder:
 
     def _finish(self, table: WordTable, generation: Generation) -> None:
         marks = Marks(nuls=table.nuls)
-        generation.fill(normalise(table.words(), lowercase=self._lowercase, marks=marks))
+        raw = table.words()
+        words = normalise(raw, lowercase=self._lowercase, marks=marks)
+        generation.fill(words, distinct=words is raw)
         with self._lock:
             self.marks += marks
             self.n_lines += table.lines

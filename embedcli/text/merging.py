@@ -66,13 +66,15 @@ class Generation:
 
     Attributes:
         ids: int32 (n,), the final id of each provisional one, -1 for words left out.
+        distinct: whether no two words are equal.
     """
 
     def __init__(self, words: Words = NO_WORDS) -> None:
-        self.fill(words)
+        self.fill(words, distinct=True)
 
-    def fill(self, words: Words) -> None:
-        """Set the words: word i has provisional id i."""
+    def fill(self, words: Words, *, distinct: bool) -> None:
+        """Set the words: word i has provisional id i; say whether no two are equal."""
+        self.distinct = distinct
         self.ids = np.empty(len(words), np.int32)
         self._words = words
         self._order: NDArray[np.int64] | None = None  # provisional id of each of _words
@@ -193,9 +195,13 @@ class _Sums:
         """The distinct words of one part, and where each generation's are among them."""
         if self._last is None or self._last[0] != part:
             self._last = None
-            table = WordTable()
-            ids = [table.absorb(generation.part(part)) for generation in self._generations]
-            self._last = part, table.words(), ids
+            several = [generation.part(part) for generation in self._generations]
+            if len(several) == 1 and self._generations[0].distinct:
+                self._last = part, several[0], [np.arange(len(several[0]), dtype=np.int32)]
+            else:
+                table = WordTable(max(map(len, several)))
+                ids = [table.absorb(words) for words in several]
+                self._last = part, table.words(), ids
         return self._last[1:]
 
     def let_go(self) -> None:

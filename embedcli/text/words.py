@@ -14,7 +14,7 @@ from embedcli.text.blocks import Block
 __all__ = ["BATCH_WORDS", "NO_WORDS", "SPARE", "WordTable", "Words", "concatenate"]
 
 SPARE = kernels.MAX_BYTES + 16  # bytes a blob must have left: kernels load and store 8 at a time
-_FIRST_SLOTS = 1 << 16
+_FIRST_WORDS = 1 << 15
 _NEARLY_FULL = 0.8
 BATCH_WORDS = 1 << 16  # words that NumPy handles at a time where an index costs 8 bytes a byte
 
@@ -77,16 +77,18 @@ class WordTable:
     """A hash table of words that one thread fills; ids run from 0 in the order of first sight.
 
     Args:
+        n_words: how many words to make room for; there can be more.
         lowercase: whether A-Z are made a-z (the rest of lower case is `decoding.normalise`'s).
     """
 
-    def __init__(self, *, lowercase: bool = False) -> None:
+    def __init__(self, n_words: int = _FIRST_WORDS, *, lowercase: bool = False) -> None:
+        n_words = 1 << (max(n_words, _FIRST_WORDS) - 1).bit_length()
         self._lowercase = lowercase
         self._table = kernels.Table(
             np.frombuffer(bytearray(os.urandom(32)), np.uint64),
-            np.zeros(4 * _FIRST_SLOTS, np.uint64),
-            np.zeros(_FIRST_SLOTS // 2 + 1, np.int64),
-            np.empty(4 * _FIRST_SLOTS + SPARE, np.uint8),
+            np.zeros(8 * n_words, np.uint64),
+            np.zeros(n_words + 1, np.int64),
+            np.empty(8 * n_words + SPARE, np.uint8),
         )
         self._state = np.zeros(7, np.int64)
 
