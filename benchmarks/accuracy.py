@@ -28,18 +28,17 @@ def measure(session: Session) -> list[Table]:
     columns = {
         "trainer": "",
         "analogies": ".2f",
-        "of each seed": "",
+        "analogies by seed": "",
         "similarity": ".2f",
-        "for each seed": "",
+        "similarity by seed": "",
     }
     table = Table("Skip-gram, D=100, 5 epochs: accuracy, mean of seeds", columns)
     means = {}
     for trainer, title, settings in ENTRIES:
-        scores = []
-        for seed in range(1, session.seeds + 1):
-            scores.append(_score(session, trainer, replace(settings, seed=seed)))
-            if trainer == GENSIM:
-                table.notes.append(f"gensim, seed {seed}: measured {scores[-1].date}.")
+        scores = [
+            _score(session, trainer, replace(settings, seed=seed), table.notes)
+            for seed in range(1, session.seeds + 1)
+        ]
         analogies = _column([one.analogies for one in scores])
         similarity = _column([one.similarity for one in scores])
         table.add(title, *analogies, *similarity)
@@ -47,11 +46,12 @@ def measure(session: Session) -> list[Table]:
     return [table, _distance(means[ENTRIES[0][1]], means[ENTRIES[1][1]])]
 
 
-def _score(session: Session, trainer: str, settings: Settings) -> Scores:
-    """Train and score, unless it is gensim's and remembered."""
+def _score(session: Session, trainer: str, settings: Settings, notes: list[str]) -> Scores:
+    """Train and score, unless it is gensim's and remembered; then a note says since when."""
     known = recall(session, trainer, settings) if trainer == GENSIM else None
     if known:
-        session.say(f"{trainer}, seed {settings.seed}: remembered from {known.date}")
+        notes.append(f"{trainer}, seed {settings.seed}: remembered from {known.date}.")
+        session.say(notes[-1])
         return known
     scores = score(session, readable(session, train(session, trainer, settings)))
     if trainer == GENSIM:

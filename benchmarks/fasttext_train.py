@@ -1,7 +1,7 @@
 """fastText without subwords, which then trains what word2vec trains.
 
-The commands are those of gensim_train.py. fastText reads and trains in one call, so it tells no time
-of the training loop alone, and its Python module takes no seed.
+The commands are those of gensim_train.py. fastText reads and trains in one call, so it tells no
+time of the training loop alone, and its Python module takes no seed.
 
 With fewer than ten threads fastText 0.9.3 leaves most of its input matrix as malloc() gave it, and
 without subwords often ends with "Encountered NaN". So it is run with a low MALLOC_MMAP_THRESHOLD_
@@ -49,4 +49,5 @@ def export(model: str, output: str) -> None:
 
 
 if __name__ == "__main__":
-    {"train": train, "export": export}[sys.argv[1]](*sys.argv[2:])
+    _, command, *arguments = sys.argv
+    (train if command == "train" else export)(*arguments)

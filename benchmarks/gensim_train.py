@@ -55,4 +55,5 @@ def export(model: str, output: str) -> None:
 
 
 if __name__ == "__main__":
-    {"train": train, "export": export}[sys.argv[1]](*sys.argv[2:])
+    _, command, *arguments = sys.argv
+    (train if command == "train" else export)(*arguments)

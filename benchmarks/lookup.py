@@ -42,8 +42,7 @@ def _random_vectors(session: Session, n_words: int, dim: int) -> Path:
     """Made by a child, as 1.2 GB here would show in the peak memory of all later children."""
     target = session.folder / "random.safetensors"
     script = Path(__file__).with_name("random_vectors.py")
-    command = [sys.executable, "-P", script, str(n_words), str(dim), target]
-    run(command, session.environment)
+    run([sys.executable, "-P", script, str(n_words), str(dim), target], session.environment)
     return target
 
 

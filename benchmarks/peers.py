@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.scores import Scores, remember, score
-from benchmarks.session import Session, main, median
-from benchmarks.tables import Table, goals
+from benchmarks.session import Session, main
+from benchmarks.tables import Table, goals, ratio
 from benchmarks.trainers import (
     EMBED,
     FASTTEXT,
@@ -16,6 +16,7 @@ from benchmarks.trainers import (
     Run,
     Settings,
     installed,
+    middle,
     readable,
     train,
     warm_up,
@@ -58,7 +59,7 @@ def measure(session: Session) -> list[Table]:
 
 
 def _hold(session: Session, contest: Contest) -> tuple[Table, Table]:
-    trainers = [trainer for trainer in contest.trainers if installed(trainer)]
+    trainers = [one for one in contest.trainers if one != FASTTEXT or installed(FASTTEXT)]
     for trainer in trainers:
         warm_up(session, trainer, contest.settings)
     runs: dict[str, list[Run]] = {trainer: [] for trainer in trainers}
@@ -100,11 +101,11 @@ def _figures(contest: Contest, runs: dict[str, list[Run]], scores: dict[str, Sco
         table.add(
             trainer,
             len(made),
-            median(walls),
+            middle(made, "seconds"),
             f"{min(walls):.1f} to {max(walls):.1f}",
-            _median([run.reading for run in made]),
-            _median([run.training for run in made]),
-            _millions(_median([run.rate for run in made])),
+            middle(made, "reading"),
+            middle(made, "training"),
+            ratio(middle(made, "rate"), 1e6),
             max(run.peak for run in made) / 1e6,
             scores[trainer].analogies,
             scores[trainer].similarity,
@@ -115,25 +116,15 @@ def _figures(contest: Contest, runs: dict[str, list[Run]], scores: dict[str, Sco
 def _ratios(contest: Contest, runs: dict[str, list[Run]]) -> Table:
     table = goals(f"{contest.title}: embed against gensim")
     ours, theirs = runs[EMBED], runs[GENSIM]
-    walls = [median(run.seconds for run in made) for made in (theirs, ours)]
-    table.add("end to end, times faster", walls[0] / walls[1], f"{contest.end_to_end:g} or more")
-    rates = [median(run.rate or 0 for run in made) for made in (ours, theirs)]
+    whole = ratio(middle(theirs, "seconds"), middle(ours, "seconds"))
+    table.add("end to end, times faster", whole, f"{contest.end_to_end:g} or more")
+    loop = ratio(middle(ours, "rate"), middle(theirs, "rate"))
     least = "" if contest.loop is None else f"{contest.loop:g} or more"
-    table.add("training loop, times faster", rates[0] / rates[1], least)
+    table.add("training loop, times faster", loop, least)
     bound = ours[0].memory_bound / 1e6
     peak = max(run.peak for run in ours) / 1e6
     table.add("peak memory of embed, MB", peak, f"{bound:.0f} or less")
     return table
-
-
-def _median(values: list[float | None]) -> float | None:
-    """Of what a trainer tells; None where it does not tell."""
-    told = [value for value in values if value is not None]
-    return median(told) if told else None
-
-
-def _millions(value: float | None) -> float | None:
-    return None if value is None else value / 1e6
 
 
 if __name__ == "__main__":

@@ -6,15 +6,16 @@ import sys
 from dataclasses import replace
 from statistics import linear_regression
 
-from benchmarks.session import THREADS, Session, main, median
-from benchmarks.tables import Table, goals
-from benchmarks.trainers import EMBED, Run, Settings, train, warm_up
+from benchmarks.session import THREADS, Session, main
+from benchmarks.tables import Table, goals, ratio
+from benchmarks.trainers import EMBED, Run, Settings, middle, train, warm_up
 
 NAME = "scaling"
 MILLIONS = (1, 2, 5, 10, 17, 30, 45, 60)
 # The same words at every size, so that only the number of tokens changes: a text that is repeated
 # gains words that occur often enough.
 N_WORDS = 50_000
+_SHORT = 5_000_000
 
 
 def measure(session: Session) -> list[Table]:
@@ -32,35 +33,28 @@ def _threads(session: Session) -> tuple[Table, Table]:
         "Skip-gram, D=100, 5 epochs: threads",
         {"threads": "d", "runs": "d", "wall s": ".1f", "training s": ".1f", "M tokens/s": ".2f"},
     )
-    loops = {}
     for threads, made in runs.items():
-        loops[threads] = median(run.training or 0 for run in made)
-        rate = median(run.rate or 0 for run in made) / 1e6
-        table.add(threads, len(made), median(run.seconds for run in made), loops[threads], rate)
+        loop, rate = middle(made, "training"), ratio(middle(made, "rate"), 1e6)
+        table.add(threads, len(made), middle(made, "seconds"), loop, rate)
     goal = goals("One thread against two")
-    goal.add("training loop, times faster", loops[1] / loops[THREADS], "1.8 or more")
+    faster = ratio(middle(runs[1], "training"), middle(runs[THREADS], "training"))
+    goal.add("training loop, times faster", faster, "1.8 or more")
     return table, goal
 
 
 def _sizes(session: Session) -> tuple[Table, Table]:
     """Whole runs on texts of different sizes, and the straight line through their times."""
     unit = 100_000 if session.quick else 1_000_000
-    more = (f"--max-vocab={N_WORDS // 10 if session.quick else N_WORDS}",)
-    sizes = [n * unit for n in (MILLIONS[:2] if session.quick else MILLIONS)]
-    runs = []
-    for size in sizes:
-        text = session.excerpt(size)
-        settings = replace(Settings(), min_count=1)
-        runs.append(train(session, EMBED, settings, text, more=more))
-        if text != session.corpus:
-            text.unlink()
-    walls = [run.seconds for run in runs]
+    sizes = [n * unit for n in (MILLIONS[:3] if session.quick else MILLIONS)]
+    runs = [_of_size(session, size) for size in sizes]
+    walls = [middle(made, "seconds") or 0.0 for made in runs]
     slope, start = linear_regression(sizes, walls)
     table = Table(
         "Skip-gram, D=100, 5 epochs: size of the text",
         {
             "M tokens": ".1f",
             "V": ",d",
+            "runs": "d",
             "wall s": ".2f",
             "the line s": ".2f",
             "off by %": "+.1f",
@@ -69,13 +63,27 @@ def _sizes(session: Session) -> tuple[Table, Table]:
         },
     )
     off = []
-    for size, run in zip(sizes, runs, strict=True):
-        fitted = start + slope * size
-        off.append(100 * (run.seconds - fitted) / run.seconds)
-        bound = run.memory_bound / 1e6
-        table.add(size / 1e6, run.n_words, run.seconds, fitted, off[-1], run.peak / 1e6, bound)
+    for size, made, wall in zip(sizes, runs, walls, strict=True):
+        line = start + slope * size
+        off.append(100 * (wall - line) / line)
+        peak, bound = max(run.peak for run in made) / 1e6, made[0].memory_bound / 1e6
+        table.add(size / 1e6, made[0].n_words, len(made), wall, line, off[-1], peak, bound)
     table.notes.append(f"The line: {start:.2f} s + {slope * 1e6:.3f} s a million tokens.")
-    return table, _size_goals(runs, off)
+    return table, _size_goals([run for made in runs for run in made], off)
+
+
+def _of_size(session: Session, size: int) -> list[Run]:
+    """Runs on the first `size` tokens; three where they are short and hence uncertain."""
+    text = session.excerpt(size)
+    n_words = N_WORDS // 10 if session.quick else N_WORDS
+    settings = replace(Settings(), min_count=1)
+    repeats = session.times(3 if size <= _SHORT else 1)
+    made = [
+        train(session, EMBED, settings, text, more=(f"--max-vocab={n_words}",)) for _ in repeats
+    ]
+    if text != session.corpus:
+        text.unlink()
+    return made
 
 
 def _size_goals(runs: list[Run], off: list[float]) -> Table:

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from benchmarks.corpora import digest
 from benchmarks.machine import now, versions
@@ -57,7 +58,7 @@ def recall(session: Session, trainer: str, settings: Settings) -> Scores | None:
     return Scores(**found) if found else None
 
 
-def _known(session: Session) -> dict[str, dict[str, float | str | None]]:
+def _known(session: Session) -> dict[str, dict[str, Any]]:
     return json.loads(_file(session).read_text()) if _file(session).exists() else {}
 
 

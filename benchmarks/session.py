@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -13,10 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from benchmarks.corpora import WIKI, digest, unpacked, write_tokens
+from benchmarks.corpora import digest, unpacked, write_tokens
 from benchmarks.machine import describe
+from benchmarks.options import read_options
 from benchmarks.processes import ChildError, Done, pinned, run
 from benchmarks.tables import Table
 
@@ -24,7 +22,6 @@ __all__ = ["THREADS", "Claim", "Session", "main", "median"]
 
 THREADS = 2
 _QUICK_TOKENS = 300_000
-_RESULTS = Path(__file__).parent / "results.json"
 
 
 @dataclass(frozen=True)
@@ -88,25 +85,21 @@ def main(claims: Mapping[str, Claim], argv: Sequence[str] | None = None) -> int:
     Returns:
         0 whatever the figures are; 1 if something could not be measured.
     """
-    options = _options(argv)
-    sys.stdout.reconfigure(line_buffering=True)  # in step with stderr, in a pipe too
-    cache = options.cache or Path(platformdirs.user_cache_dir("embed-benchmarks"))
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="run-", dir=cache) as folder, pinned(THREADS):
-        corpus = unpacked(options.corpus, cache)
+    options = read_options(argv)
+    options.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=options.cache) as folder, pinned(THREADS):
         session = Session(
-            corpus,
-            options.eval,
-            Path(folder),
-            cache,
-            options.quick,
-            options.repeat,
-            1 if options.quick else options.seeds,
+            corpus=unpacked(options.corpus, options.cache),
+            tests=options.eval,
+            folder=Path(folder),
+            cache=options.cache,
+            quick=options.quick,
+            repeat=options.repeat,
+            seeds=options.seeds,
         )
         if options.quick:
             session = replace(session, corpus=session.excerpt(_QUICK_TOKENS))
-        results = options.results or (cache / "quick-results.json" if options.quick else _RESULTS)
-        return _measure(claims, session, results)
+        return _measure(claims, session, options.results)
 
 
 def _measure(claims: Mapping[str, Claim], session: Session, results: Path) -> int:
@@ -115,7 +108,7 @@ def _measure(claims: Mapping[str, Claim], session: Session, results: Path) -> in
     corpus = {"bytes": size, "sha256": digest(session.corpus)}
     shown = {k: v for k, v in machine.items() if k != "versions"} | machine["versions"]
     print("; ".join(f"{name} {value}" for name, value in shown.items()))
-    print(f"corpus: {session.corpus}, {size:,} bytes; {THREADS} threads")
+    print(f"corpus: {session.corpus}, {size:,} bytes; {THREADS} threads", flush=True)
     if session.quick:
         print("A quick run: it shows that everything works, and its figures mean nothing.")
     failed = False
@@ -124,11 +117,11 @@ def _measure(claims: Mapping[str, Claim], session: Session, results: Path) -> in
         try:
             tables = measure(session)
         except ChildError as error:
-            print(f"\n{name} could not be measured: {error}")
+            print(f"\n{name} could not be measured: {error}", flush=True)
             failed = True
             continue
         for table in tables:
-            print(f"\n{table.markdown()}")
+            print(f"\n{table.markdown()}", flush=True)
         entry = {"machine": machine, "corpus": corpus, "tables": [t.as_json() for t in tables]}
         _keep(results, name, entry)
     print(f"\nfigures: {results}")
@@ -139,44 +132,3 @@ def _keep(results: Path, name: str, entry: Mapping[str, Any]) -> None:
     """Replace the entry of one claim; those of other claims keep the machine and date they have."""
     kept = json.loads(results.read_text()) if results.exists() else {}
     results.write_text(json.dumps(kept | {name: entry}, indent=1) + "\n")
-
-
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure what embed claims, beside its peers."
-    )
-    parser.add_argument("--quick", action="store_true", help="a small corpus: does it work?")
-    parser.add_argument(
-        "--corpus",
-        type=Path,
-        default=WIKI,
-        metavar="FILE",
-        help="plain or gzip [%(default)s]",
-    )
-    parser.add_argument(
-        "--eval",
-        type=Path,
-        default=WIKI.parent / "eval",
-        metavar="DIR",
-        help="evaluation files [%(default)s]",
-    )
-    parser.add_argument(
-        "--repeat", type=int, default=1, metavar="N", help="runs of each peer [%(default)s]"
-    )
-    parser.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="for accuracies [%(default)s]"
-    )
-    parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="what is kept between runs [~/.cache/...]"
-    )
-    parser.add_argument(
-        "--results", type=Path, metavar="FILE", help="where figures go [benchmarks/results.json]"
-    )
-    options = parser.parse_args(argv)
-    if not options.corpus.is_file():
-        parser.error(f"there is no corpus {options.corpus}: name a text with --corpus FILE")
-    if not (options.eval / "questions-words.txt").is_file():
-        parser.error(f"no questions-words.txt in {options.eval}: name its directory with --eval")
-    if not Path(sys.executable).with_name("embed").is_file():
-        parser.error(f"no `embed` beside {sys.executable}: pip install -e '.[bench]'")
-    return options

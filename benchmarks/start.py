@@ -6,8 +6,8 @@ import sys
 import tempfile
 
 from benchmarks.session import THREADS, Session, main, median
-from benchmarks.tables import Table, goals
-from benchmarks.trainers import EMBED, Settings, train, warm_up
+from benchmarks.tables import Table, goals, ratio
+from benchmarks.trainers import EMBED, Settings, middle, train, warm_up
 
 NAME = "start"
 
@@ -24,7 +24,8 @@ def measure(session: Session) -> list[Table]:
 
 def _first_run(session: Session, table: Table) -> None:
     """`embed train` with an empty kernel cache and with a full one, in turns."""
-    text = session.excerpt(100_000 if session.quick else 1_000_000)
+    n_tokens = 100_000 if session.quick else 1_000_000
+    text = session.excerpt(n_tokens)
     cold, warm = [], []
     for _ in session.times(3):
         with tempfile.TemporaryDirectory(dir=session.folder) as empty:
@@ -32,7 +33,7 @@ def _first_run(session: Session, table: Table) -> None:
             made = train(session, EMBED, Settings(), text, environment=environment)
         cold.append(made.seconds)
         warm.append(train(session, EMBED, Settings(), text).seconds)
-    table.add("first run ever, 1 M tokens, s", median(cold), "")
+    table.add(f"first run ever, {n_tokens:,} tokens, s", median(cold), "")
     table.add("later runs, s", median(warm), "")
     table.add("the first one more, s", median(cold) - median(warm), "4 or less")
 
@@ -50,8 +51,8 @@ def _reading(session: Session, table: Table) -> None:
     whole = median(session.embed(*command).seconds for _ in session.times(3))
     table.add("embed vocab, whole process, MB/s", size / whole, "")
     runs = [train(session, EMBED, Settings(epochs=1)) for _ in session.times(3)]
-    reading = median(run.reading or 0 for run in runs)
-    table.add("counting and encoding in embed train, MB/s", size / reading, "150 or more")
+    speed = ratio(size, middle(runs, "reading"))
+    table.add("counting and encoding in embed train, MB/s", speed, "150 or more")
 
 
 if __name__ == "__main__":

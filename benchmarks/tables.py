@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Table", "goals"]
+__all__ = ["Table", "goals", "ratio"]
 
 
 @dataclass
@@ -51,6 +51,11 @@ class Table:
 def goals(title: str) -> Table:
     """A table of figures beside what issue 2 asks of them; nothing fails when one is missed."""
     return Table(title, {"figure": "", "measured": ".2f", "target": ""})
+
+
+def ratio(a: float | None, b: float | None) -> float | None:
+    """How many times `b` goes into `a`; None where either was not measured."""
+    return None if a is None or b is None else a / b
 
 
 def _cell(value: Any, spec: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.processes import run
-from benchmarks.session import THREADS, Session
+from benchmarks.session import THREADS, Session, median
 
 __all__ = [
     "EMBED",
@@ -19,6 +19,7 @@ __all__ = [
     "Run",
     "Settings",
     "installed",
+    "middle",
     "readable",
     "train",
     "warm_up",
@@ -81,7 +82,7 @@ class Run:
 
 def installed(trainer: str) -> bool:
     """Whether the trainer's package is in this environment."""
-    return trainer == EMBED or find_spec(trainer.lower()) is not None
+    return find_spec(trainer.lower()) is not None
 
 
 def warm_up(session: Session, trainer: str, settings: Settings) -> None:
@@ -152,6 +153,12 @@ def _train_peer(session: Session, trainer: str, settings: Settings, corpus: Path
         trainer,
         model,
     )
+
+
+def middle(runs: Sequence[Run], figure: str) -> float | None:
+    """The median of one figure (``"seconds"``) of several runs; None where a trainer is silent."""
+    values = [getattr(run, figure) for run in runs]
+    return None if None in values else median(values)
 
 
 def readable(session: Session, made: Run) -> Path:
