@@ -23,11 +23,12 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-_SCORES = 1 << 21  # scores held at once: 8 MiB, less than a third-level cache
+_SCORES = 1 << 22  # scores held at once: 16 MiB; with fewer, threads wait longer for each other
 _QUERIES = 1024  # queries multiplied at once
 _MIN_BLOCK, _MAX_BLOCK = 1 << 10, 1 << 14  # rows multiplied at once
-_POOL, _POOL_PER_ANSWER = 1 << 16, 8  # candidates held before the pool is thinned
+_POOL, _POOL_PER_ANSWER = 1 << 15, 4  # candidates held before the pool is thinned
 _PAIRS = 1 << 13  # (query, row) pairs scored in float64 at once
+_TINY = np.finfo(np.float32).tiny  # a norm below this has no float32 inverse, and counts as zero
 _NO_FLOOR = -2.0  # below every cosine, above the -inf that marks an excluded row
 
 
@@ -215,7 +216,7 @@ def _inverse(norms: Floats) -> Floats:
     if not finite.all():
         row = int(np.argmin(finite))
         raise InputError(f"vector {row} (from 0) has norm {norms[row]}: its numbers are not finite")
-    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+    return np.divide(1, norms, out=np.zeros_like(norms), where=norms >= _TINY)
 
 
 def _rank_within(groups: Ids) -> Ids:
