@@ -20,7 +20,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.errors import CorpusError
+from embedcli.errors import CorpusError, ResourceError
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.text.encoder import Encoder
@@ -301,6 +301,11 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
             "vocabulary; was one of them made with --lowercase?"
         )
     first, second = merged.counts
+    if first >= min_count:
+        raise ResourceError(
+            f"the {merged.n_types} words of {where} do not fit in memory, and none of them occurs "
+            f"more than {merged.pruned_bound} times, which would tell it from the rest"
+        )
     raise CorpusError(
         f"no word of {where} occurs {min_count} times: {merged.n_types} types, {n_tokens} tokens, "
         f"highest count {first}; try --min-count {second or first}"

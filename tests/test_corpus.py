@@ -223,6 +223,12 @@ def test_what_does_not_fit_in_memory_is_pruned_with_a_bound(write, threads):
     assert (4010, 0) == (len(vocabulary), tally.pruned_bound)
 
 
+def test_words_that_nothing_tells_apart_do_not_fit(write):
+    path = write(" ".join(f"w{i}" for i in range(5000)).encode())
+    with pytest.raises(ResourceError, match=r"5000 words of .* do not fit in memory, and none of"):
+        count_corpus([path], min_count=1, memory=100_000)
+
+
 def test_the_arrays_outlive_closing_and_release_changes_nothing(write):
     with encode_corpus([write(b"a b a b\n" * 1000)]) as corpus:
         ids = corpus.ids

@@ -1,34 +1,45 @@
-"""Threads that read a text together: they stop as one, and take turns where order matters."""
+"""Threads that read a text together: they stop as one, and their results come out in order."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["Crew"]
 
-_Result = TypeVar("_Result")
-
 _WAKE_SECONDS = 0.1
 _LAST_SECONDS = 2.0
+_AHEAD = 4  # results that wait for an earlier one, for each thread
 
 
 class _Stopped(Exception):
-    """Raised in a thread that waits for its turn when another one has failed."""
+    """Raised in a thread that waits when another one has failed."""
 
 
 class Crew:
-    """What the threads of one pass share: the stop sign, the first error, whose turn it is.
+    """What the threads of one pass share: the stop sign, the first error, the results.
 
     The main thread never computes: it waits with a time-out, so that Ctrl-C, progress and the
     failure of a thread are noticed at once.
+
+    Args:
+        deliver: called with each result in order of its number, by one thread at a time.
+
+    Attributes:
+        stopped: whether the threads are to end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deliver: Callable[..., None]) -> None:
         self.stopped = False
+        self._deliver = deliver
         self._error: BaseException | None = None
-        self._turn = 0
+        self._next = 0
+        self._early: dict[int, tuple[Any, ...]] = {}
+        self._most_early = 0
         self._changed = threading.Condition()
 
     def run(self, jobs: Sequence[Callable[[], None]], on_wake: Callable[[], None]) -> None:
@@ -37,6 +48,7 @@ class Crew:
         Raises:
             BaseException: what a job or `on_wake` raised first, after all threads have ended.
         """
+        self._most_early = _AHEAD * len(jobs)
         threads = [threading.Thread(target=self._work, args=(job,), daemon=True) for job in jobs]
         try:
             for thread in threads:
@@ -55,17 +67,25 @@ class Crew:
         if self._error is not None:
             raise self._error
 
-    def take_turn(self, index: int, act: Callable[[], _Result]) -> _Result:
-        """What `act` returns, called when all lower indices have had their turn."""
+    def hand_in(self, number: int, array: NDArray[Any], *more: Any) -> None:
+        """Have ``deliver(array, *more)`` called when all lower numbers have been delivered.
+
+        The array may be reused on return: it is copied where it has to wait.
+        """
         with self._changed:
-            while self._turn != index:
+            while number - self._next > self._most_early:
                 if self.stopped:
                     raise _Stopped
                 self._changed.wait()
-            result = act()
-            self._turn += 1
+            if number != self._next:
+                self._early[number] = (np.copy(array), *more)
+                return
+            self._deliver(array, *more)
+            self._next += 1
+            while self._next in self._early:
+                self._deliver(*self._early.pop(self._next))
+                self._next += 1
             self._changed.notify_all()
-            return result
 
     def _work(self, job: Callable[[], None]) -> None:
         try:

@@ -71,13 +71,20 @@ class Encoder:
 
     def count(self, ids: ScratchFile | None, on_progress: OnProgress) -> None:
         """Read the text; count its words and, where `ids` is given, write their provisional ids."""
-        crew = Crew()
+
+        def record(entries: NDArray[np.int32], block: Block, generation: Generation) -> None:
+            self._blocks.append((generation, len(entries)))
+            self.n_lines += block.open_line
+            if ids is not None:
+                ids.write(entries, self._n_entries * _ID)
+            self._n_entries += len(entries)
 
         def report() -> None:
             done = self.library.n_consumed
             on_progress(Progress("reading", done, self.library.n_total))
 
-        crew.run([partial(self._count_blocks, crew, ids)] * self._threads, report)
+        crew = Crew(record)
+        crew.run([partial(self._count_blocks, crew)] * self._threads, report)
 
     def merge(self, limits: Limits, given: Words | None = None) -> Merged:
         """Make one vocabulary of what was counted, or take the `given` one."""
@@ -87,33 +94,26 @@ class Encoder:
         """Replace the provisional ids by the final ones and write the sentences' offsets.
 
         A block's final ids go where provisional ones of it or of blocks before it were, which have
-        been read by then: each thread takes its turn after reading.
+        been read by then: results are delivered in order, each after its block was read.
 
         Returns:
             The number of sentences.
         """
-        crew = Crew()
-        sentences = _Sentences()
+        text = _Translated(ids, offsets)
+        crew = Crew(text.append)
         places = itertools.accumulate((n for _, n in self._blocks), initial=0)
         blocks = iter(zip(itertools.count(), self._blocks, places, strict=False))
-        job = partial(self._translate_blocks, crew, blocks, sentences, ids, offsets)
-        offsets.write(np.zeros(1, np.int64), 0)
-        crew.run([job] * self._threads, lambda: None)
-        ids.cut(sentences.n_ids * _ID)
-        return sentences.n
+        crew.run([partial(self._translate_blocks, crew, blocks, ids)] * self._threads, lambda: None)
+        ids.cut(text.n_ids * _ID)
+        return text.n_sentences
 
-    def _count_blocks(self, crew: Crew, ids: ScratchFile | None) -> None:
+    def _count_blocks(self, crew: Crew) -> None:
         """What each thread does in the first pass."""
         text = self._reader.buffer()
         out = np.empty(len(text) + 2, np.int32)
         table, generation = self._begin()
         while not crew.stopped and (block := self._reader.next(text)) is not None:
-            entries = table.encode(block, text, out)
-            place = crew.take_turn(
-                block.index, partial(self._record, block, generation, len(entries))
-            )
-            if ids is not None:
-                ids.write(entries, place * _ID)
+            crew.hand_in(block.index, table.encode(block, text, out), block, generation)
             if table.is_due(self._share):
                 self._finish(table, generation)
                 generation.spill(self.scratch)
@@ -125,14 +125,6 @@ class Encoder:
         with self._lock:
             self._generations.append(generation)
         return WordTable(lowercase=self._lowercase), generation
-
-    def _record(self, block: Block, generation: Generation, n_entries: int) -> int:
-        """Note whose ids a block's are; where they go."""
-        place = self._n_entries
-        self._n_entries += n_entries
-        self._blocks.append((generation, n_entries))
-        self.n_lines += block.open_line
-        return place
 
     def _finish(self, table: WordTable, generation: Generation) -> None:
         marks = Marks(nuls=table.nuls)
@@ -148,48 +140,41 @@ class Encoder:
         self,
         crew: Crew,
         blocks: Iterator[tuple[int, tuple[Generation, int], int]],
-        sentences: _Sentences,
         ids: ScratchFile,
-        offsets: ScratchFile,
     ) -> None:
         """What each thread does in the second pass."""
         most = max(n for _, n in self._blocks)
-        entries, out, ends = (
-            np.empty(most, np.int32),
-            np.empty(most, np.int32),
-            np.empty(most, np.int64),
-        )
+        entries, out = np.empty(most, np.int32), np.empty(most, np.int32)
+        ends = np.empty(most, np.int64)
         while not crew.stopped:
             with self._lock:
-                index, (generation, n), place = next(blocks, (-1, (None, 0), 0))
+                number, (generation, n), place = next(blocks, (-1, (None, 0), 0))
             if generation is None:
                 break
             ids.read(entries[:n], place * _ID)
             n_out, n_ends = remap(entries[:n], generation.ids, out, ends)
-            turn = partial(sentences.add, n_out, ends[:n_ends])
-            first_id, first_sentence, relative = crew.take_turn(index, turn)
-            ids.write(out[:n_out], first_id * _ID)
-            offsets.write(relative + first_id, (first_sentence + 1) * _OFFSET)
+            crew.hand_in(number, out[:n_out], ends[:n_ends].copy())
 
 
-class _Sentences:
-    """Where the translated text has got to."""
+class _Translated:
+    """The text as final ids, as far as it has been put together."""
 
-    def __init__(self) -> None:
-        self.n = 0
+    def __init__(self, ids: ScratchFile, offsets: ScratchFile) -> None:
         self.n_ids = 0
+        self.n_sentences = 0
         self._end = 0  # of the last sentence
+        self._ids = ids
+        self._offsets = offsets
+        offsets.write(np.zeros(1, np.int64), 0)
 
-    def add(self, n_ids: int, ends: NDArray[np.int64]) -> tuple[int, int, NDArray[np.int64]]:
-        """Append a block; its first id's and first sentence's number, and the ends that count.
-
-        A block's first line end closes a sentence only if one is open.
-        """
-        first_id, first_sentence = self.n_ids, self.n
-        if len(ends) and first_id + ends[0] == self._end:
+    def append(self, ids: NDArray[np.int32], ends: NDArray[np.int64]) -> None:
+        """Append a block; its first line end closes a sentence only if one is open."""
+        ends += self.n_ids
+        if len(ends) and ends[0] == self._end:
             ends = ends[1:]
         if len(ends):
-            self._end = first_id + int(ends[-1])
-        self.n_ids += n_ids
-        self.n += len(ends)
-        return first_id, first_sentence, ends
+            self._end = int(ends[-1])
+        self._ids.write(ids, self.n_ids * _ID)
+        self._offsets.write(ends, (self.n_sentences + 1) * _OFFSET)
+        self.n_ids += len(ids)
+        self.n_sentences += len(ends)
