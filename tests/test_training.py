@@ -230,7 +230,7 @@ def test_pool_sizes_are_powers_of_two():
     for n_tokens in (1, 10**4, 10**6, 10**9):
         size = pool_size(n_tokens, 5)
         assert size & (size - 1) == 0
-        assert 1 << 16 <= size <= 1 << 23
+        assert 1 << 16 <= size <= 1 << 22
 
 
 def test_keys_differ_in_every_argument():

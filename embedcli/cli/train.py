@@ -51,7 +51,7 @@ def command(
     config: TrainConfig,
     as_json: bool,
 ) -> None:
-    """Train a vector for each word of CORPUS: files, globs, directories, or - for standard input.
+    r"""Train a vector for each word of CORPUS: files, globs, directories, or - for standard input.
 
     One sentence or document a line, words separated by white space; plain, gzip, bzip2, xz or zstd.
     Skip-gram or CBOW with negative sampling, on all cores:

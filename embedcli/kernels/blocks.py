@@ -26,7 +26,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from embedcli.kernels.simd import F32, F64, I32, I64, Lanes, data_pointer, loop
+from embedcli.kernels.simd import F64, I32, I64, Lanes, data_pointer, loop
 
 __all__ = ["BLOCK_OUTPUTS", "DOTS_SLACK", "block_dots", "block_gradients", "block_update"]
 
@@ -142,9 +142,7 @@ def block_gradients(
             sigmoid, losses = v.sigmoid_and_loss(v.load(dots_, at, align=4), sign)
             v.store(builder.fmul(builder.fsub(label, sigmoid), rates), dots_, at, align=4)
             index = builder.add(ramp, v.broadcast_int(builder.trunc(i, I32)))
-            counted = builder.select(
-                builder.icmp_signed("<", index, count), losses, v.splat(0.0)
-            )
+            counted = builder.select(builder.icmp_signed("<", index, count), losses, v.splat(0.0))
             builder.store(builder.fadd(counted, builder.load(loss)), loss)
         total = builder.load(loss)
         result: ir.Value = F64(0.0)

@@ -208,10 +208,14 @@ def cbow(lanes: int, n_rest: int) -> Callable[..., None]:
                 _gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
                 for b in range(n_full):
                     o, d = now + full * b, full * b
-                    block_dots(lanes, full, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d)
+                    block_dots(
+                        lanes, full, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d
+                    )
                 if n_rest:
                     o, d = now + full * n_full, full * n_full
-                    block_dots(lanes, rest, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d)
+                    block_dots(
+                        lanes, rest, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d
+                    )
                 loss += block_gradients(lanes, dots, 0, n_outputs, labels[0], lr)
                 for b in range(n_full):
                     o, d, is_first = now + full * b, full * b, b == 0

@@ -41,7 +41,7 @@ def cache_directory() -> Path:
 
 
 def kernel(function: _Function) -> _Function:
-    """Compile `function` on first call: no GIL, IEEE arithmetic (never fastmath), cached on disk."""
+    """Compile `function` on first call: without the GIL or fast-math, cached on disk."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_directory())  # read while the dispatcher is made
     try:

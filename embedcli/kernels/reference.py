@@ -7,6 +7,8 @@ finite differences of `loss`). Nothing else uses them.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,7 +61,7 @@ def stage(
 ) -> int:
     """Subsample a chunk: token t stays if the high half of its random number is at most keep."""
     n = 0
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in itertools.pairwise(offsets):
         first = n
         for t in range(begin, end):
             if mix((key + (t + 1) * int(GOLDEN)) & _MASK) >> 32 <= keep[tokens[t]]:
@@ -128,7 +130,7 @@ def skipgram_slice(
     lr: float,
     scratch: Scratch,
 ) -> None:
-    """Twin of `skipgram.train_slice`: all dots of a window first, then block after block of updates.
+    """Twin of `skipgram.train_slice`: all dots of a window first, then its updates by blocks.
 
     Within a block the outputs are as they were before it; an input is as the inputs before it and
     the blocks before left it.

@@ -61,7 +61,7 @@ class Noise(NamedTuple):
     cursor: NDArray[np.int64]
 
 
-@numba.njit(inline="always")  # type: ignore[misc]
+@numba.njit(inline="always")
 def mix(z: Any) -> Any:
     """SplitMix64's finaliser: uint64 to uint64, every input bit changes half the output bits."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -80,7 +80,7 @@ def stage(tokens: Any, offsets: Any, keep: Any, key: Any, staged: Any) -> Any:
         key: uint64, the chunk's random key.
         staged: `Staged`, at least n long; receives the result.
     """
-    n = 0
+    n = np.int64(0)
     counter = key
     for s in range(offsets.shape[0] - 1):
         begin = n
@@ -96,14 +96,14 @@ def stage(tokens: Any, offsets: Any, keep: Any, key: Any, staged: Any) -> Any:
     return n
 
 
-@numba.njit(inline="always")  # type: ignore[misc]
+@numba.njit(inline="always")
 def draw_radius(key: Any, position: Any, window: Any) -> Any:
     """A window radius, uniform on 1..window (word2vec's dynamic window)."""
     bits = mix(key + np.uint64(position) * RADIUS) >> np.uint64(32)
     return window - np.int64((bits * np.uint64(window)) >> np.uint64(32))
 
 
-@numba.njit(inline="always")  # type: ignore[misc]
+@numba.njit(inline="always")
 def draw_outputs(
     centre: Any, noise: Any, n_outputs: Any, stride: Any, n_words: Any, rows: Any, first: Any
 ) -> None:
@@ -136,7 +136,7 @@ def draw_outputs(
     noise.cursor[0] = cursor
 
 
-@numba.njit(inline="always")  # type: ignore[misc]
+@numba.njit(inline="always")
 def _is_taken(row: Any, rows: Any, first: Any, n: Any) -> Any:
     taken = False
     for k in range(n):

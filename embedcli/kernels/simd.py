@@ -36,7 +36,14 @@ I64 = ir.IntType(64)
 _EXP2 = (1.5403530e-4, 1.3333558e-3, 9.6181291e-3, 5.5504109e-2, 2.4022651e-1, 6.9314718e-1, 1.0)
 # log(1 + x) / x on [0, 1]: Chebyshev fit of degree 7; error of log(1 + x) in float32 below 3e-7.
 _LOG1P = (
-    -0.0085746762, 0.044214192, -0.10785368, 0.17757024, -0.24499612, 0.33276177, -0.49997449, 1.0,
+    -0.0085746762,
+    0.044214192,
+    -0.10785368,
+    0.17757024,
+    -0.24499612,
+    0.33276177,
+    -0.49997449,
+    1.0,
 )
 _LOG2_E = 1.4426950408889634
 
@@ -78,24 +85,20 @@ class Lanes:
         """The vector with the float `scalar`, known at run time, in every lane."""
         undefined = ir.Constant(self.type, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, I32(0))
-        return self.builder.shuffle_vector(
-            first, undefined, ir.Constant(self.ints, [0] * self.n)
-        )
+        return self.builder.shuffle_vector(first, undefined, ir.Constant(self.ints, [0] * self.n))
 
     def shuffle(self, a: ir.Value, b: ir.Value, lanes: Sequence[int]) -> ir.Value:
         """Lanes of `a` (0..n-1) and `b` (n..2n-1) in the order given."""
         return self.builder.shuffle_vector(a, b, ir.Constant(self.ints, list(lanes)))
 
     def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """a * b + c, fused where the processor can."""
+        """Return a * b + c, fused where the processor can."""
         name = f"llvm.fmuladd.v{self.n}f32"
         return self.builder.call(self._function(name, 3), [a, b, c])
 
     def pointer(self, base: ir.Value, offset: ir.Value) -> ir.Value:
         """`base` (float*) + `offset` (int64, in floats), as a pointer to a vector."""
-        return self.builder.bitcast(
-            self.builder.gep(base, [offset]), self.type.as_pointer()
-        )
+        return self.builder.bitcast(self.builder.gep(base, [offset]), self.type.as_pointer())
 
     def broadcast_int(self, scalar: ir.Value) -> ir.Value:
         """The vector with the int32 `scalar`, known at run time, in every lane."""
@@ -104,7 +107,7 @@ class Lanes:
         return self.builder.shuffle_vector(first, undefined, ir.Constant(self.ints, [0] * self.n))
 
     def load(self, base: ir.Value, offset: ir.Value, align: int | None = None) -> ir.Value:
-        """The vector at `base` + `offset` floats; aligned to whole vectors unless `align` (bytes)."""
+        """The vector at `base` + `offset` floats, aligned to `align` bytes or to whole vectors."""
         return self.builder.load(self.pointer(base, offset), align=align or 4 * self.n)
 
     def store(
@@ -177,7 +180,7 @@ class Lanes:
         return value
 
     def _exp2(self, x: ir.Value) -> ir.Value:
-        """2 ** x for x in [-126, 127]: a polynomial on the fraction, the exponent's bits for the rest."""
+        """2 ** x for x in [-126, 127]: a polynomial of the fraction, the rest as exponent bits."""
         b = self.builder
         whole = b.call(self._function(f"llvm.rint.v{self.n}f32", 1), [x])
         mantissa = self._polynomial(_EXP2, b.fsub(x, whole))
@@ -224,9 +227,7 @@ def prefetch(
         lines = builder.udiv(builder.add(args[2], I64(15)), I64(16))
         with loop(builder, lines) as line:
             item = builder.gep(base, [builder.add(args[1], builder.mul(line, I64(16)))])
-            builder.call(
-                function, [builder.bitcast(item, byte_pointer), I32(1), I32(3), I32(1)]
-            )
+            builder.call(function, [builder.bitcast(item, byte_pointer), I32(1), I32(3), I32(1)])
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64), generate

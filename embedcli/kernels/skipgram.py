@@ -97,14 +97,10 @@ def skipgram(lanes: int, n_rest: int) -> Callable[..., None]:
                     loss += block_gradients(lanes, dots, d, rest * n, label, lr)
                 for b in range(n_full):
                     o, d = now + full * b, b * per_block
-                    block_update(
-                        lanes, full, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
-                    )
+                    block_update(lanes, full, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d)
                 if n_rest:
                     o, d = now + full * n_full, n_full * per_block
-                    block_update(
-                        lanes, rest, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
-                    )
+                    block_update(lanes, rest, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d)
                 n_pairs += n * n_outputs
                 n_trained += 1
             now, ahead = ahead, now

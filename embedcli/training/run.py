@@ -136,7 +136,7 @@ class Run:
         return train_chunk
 
     def _tally(self) -> NDArray[np.float64]:
-        return np.sum([worker.scratch.tally for worker in self._workers], axis=0)
+        return np.asarray(sum(worker.scratch.tally for worker in self._workers))
 
     def _loss(self) -> float | None:
         tally = self._tally()

@@ -14,7 +14,7 @@ __all__ = ["keep_thresholds", "kept_share", "noise_distribution", "pool_size", "
 
 _MASK = (1 << 64) - 1
 _SMALLEST_POOL = 1 << 16
-_LARGEST_POOL = 1 << 23  # 32 MB; larger gives no finer distribution and costs cache
+_LARGEST_POOL = 1 << 22  # 16 MB; scattered anew each epoch
 _PURPOSES = {"subsample": 1, "window": 2, "negatives": 3, "pool": 4}
 
 
@@ -38,7 +38,8 @@ def _keep_probabilities(counts: NDArray[np.int64], sample: float) -> NDArray[np.
     if sample == 0:
         return np.ones(len(counts))
     ratio = sample * counts.sum() / counts
-    return np.minimum(1.0, np.sqrt(ratio) + ratio)
+    probabilities: NDArray[np.float64] = np.minimum(1.0, np.sqrt(ratio) + ratio)
+    return probabilities
 
 
 def noise_distribution(counts: NDArray[np.int64], exponent: float) -> NDArray[np.float64]:

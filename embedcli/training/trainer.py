@@ -1,4 +1,4 @@
-"""One training run: read the corpus, make the matrices, pass over the chunks, hand back embeddings."""
+"""One training run: read the corpus, pass over it epoch by epoch, hand back embeddings."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-import embedcli
+from embedcli import __version__
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus, encode_corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import TrainingError
-from embedcli.progress import OnProgress, Progress, ignore_progress
+from embedcli.progress import OnProgress, ignore_progress
 from embedcli.training.run import Run, compile_kernels
 from embedcli.vocabulary import Vocabulary
 
@@ -91,11 +90,9 @@ def _embeddings(
         "settings": settings,
         "seed": config.seed,
         "versions": {
-            "embed": embedcli.__version__,
+            "embed": __version__,
             "python": platform.python_version(),
-            "numpy": np.__version__,
-            "numba": numba.__version__,
-            "llvmlite": llvmlite.__version__,
+            **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
         },
         "corpus": {"sha256": corpus.digest, **asdict(corpus.tally)},
         "epochs": [asdict(epoch) for epoch in run.epochs],

@@ -72,7 +72,7 @@ class _Board:
         try:
             while (item := self._take()) is not None:
                 job(item)
-        except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
+        except BaseException as error:  # raised again in the main thread
             self.error = self.error or error
             self.stop.set()
 
