@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from embedcli.vocabulary import Vocabulary
 __all__ = ["Corpus", "Tally", "count_corpus", "encode_corpus"]
 
 BLOCK_BYTES = 1 << 20
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 _MOST_MALFORMED = 0.01  # of the tokens: more, and the text is not UTF-8
 _TABLES_SHARE, _TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
 _VOCABULARY_SHARE = 4  # the vocabulary is useless unless the matrices fit too
@@ -113,7 +114,7 @@ class Corpus:
     ) -> None:
         self.close()
 
-    def _map(self, file: ScratchFile, dtype: type[np.generic], n: int) -> NDArray[np.generic]:
+    def _map(self, file: ScratchFile, dtype: type[_Scalar], n: int) -> NDArray[_Scalar]:
         array, mapping = file.map(dtype, n)
         if mapping is not None:
             self._mappings.append(mapping)

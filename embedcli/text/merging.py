@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.text.ranking import rank
-from embedcli.text.scratch import store
+from embedcli.text.scratch import Shelf
 from embedcli.text.words import BATCH_WORDS, NO_WORDS, Words, WordTable, concatenate
 
 __all__ = ["Generation", "Limits", "Merged", "merge"]
@@ -75,6 +75,7 @@ class Generation:
     def fill(self, words: Words, *, distinct: bool) -> None:
         """Set the words: word i has provisional id i; say whether no two are equal."""
         self.distinct = distinct
+        self._shelf: Shelf | None = None  # where everything lies if not in memory
         self.ids = np.empty(len(words), np.int32)
         self._words = words
         self._order: NDArray[np.int64] | None = None  # provisional id of each of _words
@@ -95,14 +96,19 @@ class Generation:
     def spill(self, directory: Path | None) -> None:
         """Move everything to disk."""
         self.deal()
+        shelf = Shelf(directory)
         words = self._words
         self._words = Words(
-            store(words.blob, directory),
-            store(words.offsets, directory),
-            store(words.counts, directory),
+            shelf.store(words.blob), shelf.store(words.offsets), shelf.store(words.counts)
         )
-        self._order = None if self._order is None else store(self._order, directory)
-        self.ids = store(self.ids, directory)
+        self._order = None if self._order is None else shelf.store(self._order)
+        self.ids = shelf.store(self.ids)
+        self._shelf = shelf
+
+    def release(self) -> None:
+        """Let what lies on disk go from memory."""
+        if self._shelf is not None:
+            self._shelf.release()
 
     def part(self, part: int) -> Words:
         """The words of one part."""
@@ -118,6 +124,7 @@ class Generation:
         for row in range(0, len(self.ids), BATCH_WORDS):
             ids = self.ids[row : row + BATCH_WORDS]
             ids[:] = final[ids]
+        self.release()
 
     def let_go(self) -> None:
         """Forget the words; the ids stay."""
@@ -202,6 +209,8 @@ class _Sums:
                 table = WordTable(max(map(len, several)))
                 ids = [table.absorb(words) for words in several]
                 self._last = part, table.words(), ids
+                for generation in self._generations:
+                    generation.release()
         return self._last[1:]
 
     def let_go(self) -> None:

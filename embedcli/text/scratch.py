@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embedcli.errors import ResourceError
 
-__all__ = ["ScratchFile", "store"]
+__all__ = ["ScratchFile", "Shelf"]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -83,8 +83,27 @@ class ScratchFile:
         )
 
 
-def store(array: NDArray[_Scalar], directory: Path | None) -> NDArray[_Scalar]:
-    """Move an array from memory to disk: an equal one that is mapped from a file of its own."""
-    with ScratchFile(directory) as file:
-        file.write(array, 0)
-        return file.map(array.dtype.type, len(array))[0]
+class Shelf:
+    """Arrays moved from memory to disk, each mapped from a file of its own.
+
+    Args:
+        directory: where; None for the system's temporary directory.
+    """
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+        self._mappings: list[mmap.mmap] = []
+
+    def store(self, array: NDArray[_Scalar]) -> NDArray[_Scalar]:
+        """An array equal to `array` that lies on disk."""
+        with ScratchFile(self._directory) as file:
+            file.write(array, 0)
+            mapped, mapping = file.map(array.dtype.type, len(array))
+        if mapping is not None:
+            self._mappings.append(mapping)
+        return mapped
+
+    def release(self) -> None:
+        """Let the pages that were touched go from this process's memory; they stay on disk."""
+        for mapping in self._mappings:
+            mapping.madvise(mmap.MADV_DONTNEED)
