@@ -195,12 +195,14 @@ def block_update(
                 place = builder.add(builder.load(builder.gep(inputs_, [j])), at)
                 x = v.load(x_rows, place)
                 row = builder.add(first_g, builder.mul(j, I64(m)))
-                x_new: ir.Value = x
+                # Two chains of additions, not one: half the latency before the row can be stored.
+                chains = [x, v.splat(0.0)]
                 for k in range(m):
                     item = builder.gep(g_rows, [builder.add(row, I64(k))])
                     g = v.broadcast(builder.load(item))
-                    x_new = v.fma(g, old[k], x_new)
+                    chains[k % 2] = v.fma(g, old[k], chains[k % 2])
                     builder.store(v.fma(g, x, builder.load(new[k])), new[k])
+                x_new = builder.fadd(*chains)
                 v.store(x_new, x_rows, place)
             for k in range(m):
                 v.store(builder.load(new[k]), o_rows, places[k])

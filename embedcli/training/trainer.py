@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import threading
 import time
@@ -69,6 +70,7 @@ def train(
         scratch=None if scratch is None else Path(scratch),
         on_progress=on_progress,
     ) as corpus:
+        _trim_heap()
         read = time.perf_counter()
         compiling.join()
         run = Run(corpus, config)
@@ -77,6 +79,13 @@ def train(
         trained = time.perf_counter()
         timings = {"reading": read - began, "training": trained - read}
         return _embeddings(run, corpus, config, timings)
+
+
+def _trim_heap() -> None:
+    """Give the memory that counting freed back to the system; only glibc has to be asked."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _embeddings(
