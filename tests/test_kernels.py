@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from embedcli.kernels import reference
-from embedcli.kernels.blocks import BLOCK_OUTPUTS
 from embedcli.kernels.cbow import cbow
 from embedcli.kernels.sampling import Noise, Staged, fill_pool, stage
 from embedcli.kernels.simd import LANES, host_lanes
@@ -24,9 +23,9 @@ SHAPES = [  # dim, negative, window
 ]
 
 
-def make_weights(dim: int, lanes: int, seed: int = 3, size: float = 1.0) -> Weights:
+def make_weights(dim: int, seed: int = 3, size: float = 1.0) -> Weights:
     stride = row_stride(dim)
-    weights = Weights(aligned(V * stride), aligned(V * stride), stride, -(-dim // lanes))
+    weights = Weights(aligned(V * stride), aligned(V * stride), stride)
     generator = np.random.default_rng(seed)
     for matrix in (weights.syn0, weights.syn1neg):
         shape = (V, dim)
@@ -61,18 +60,17 @@ def copy(weights: Weights) -> Weights:
 @pytest.mark.parametrize(("dim", "negative", "window"), SHAPES)
 @pytest.mark.parametrize("shrink", [True, False])
 def test_skipgram_equals_its_twin(lanes, dim, negative, window, shrink):
-    fast, staged, n_outputs = make_weights(dim, lanes), make_staged(), 1 + negative
+    fast, staged, n_outputs = make_weights(dim), make_staged(), 1 + negative
     slow, fast_noise, slow_noise = copy(fast), make_noise(), make_noise()
     key, lr = np.uint64(99), 0.05
-    scratch = [
-        make_scratch(n_outputs, window, fast.stride, min(n_outputs, BLOCK_OUTPUTS))
-        for _ in range(2)
-    ]
-    kernel = skipgram(lanes, n_outputs % BLOCK_OUTPUTS)
-    common = (n_outputs, window, shrink)
+    scratch = [make_scratch(n_outputs, window, fast.stride) for _ in range(2)]
+    kernel = skipgram(lanes, n_outputs, -(-dim // lanes))
+    common = (window, shrink)
     for a, b in ((0, 130), (130, 131), (131, 300)):  # slices do not change the result
         kernel(staged, a, b, fast, fast_noise, *common, key, np.float32(lr), scratch[0])
-    reference.skipgram_slice(staged, 0, 300, slow, slow_noise, *common, 99, lr, scratch[1])
+    reference.skipgram_slice(
+        staged, 0, 300, slow, slow_noise, n_outputs, *common, 99, lr, scratch[1]
+    )
     np.testing.assert_allclose(fast.syn0, slow.syn0, rtol=2e-4, atol=2e-6)
     np.testing.assert_allclose(fast.syn1neg, slow.syn1neg, rtol=2e-4, atol=2e-6)
     np.testing.assert_allclose(scratch[0].tally, scratch[1].tally, rtol=1e-5)
@@ -83,15 +81,17 @@ def test_skipgram_equals_its_twin(lanes, dim, negative, window, shrink):
 @pytest.mark.parametrize(("dim", "negative", "window"), SHAPES)
 @pytest.mark.parametrize("divide", [True, False])
 def test_cbow_equals_its_twin(lanes, dim, negative, window, divide):
-    fast, staged, n_outputs = make_weights(dim, lanes), make_staged(), 1 + negative
+    fast, staged, n_outputs = make_weights(dim), make_staged(), 1 + negative
     slow, fast_noise, slow_noise = copy(fast), make_noise(), make_noise()
     key, lr = np.uint64(99), 0.05
-    scratch = [make_scratch(n_outputs, window, fast.stride, n_outputs) for _ in range(2)]
-    kernel = cbow(lanes, n_outputs % BLOCK_OUTPUTS)
-    common = (n_outputs, window, True)
+    scratch = [make_scratch(n_outputs, window, fast.stride) for _ in range(2)]
+    kernel = cbow(lanes, n_outputs, -(-dim // lanes))
+    common = (window, True)
     for a, b in ((0, 200), (200, 300)):
         kernel(staged, a, b, fast, fast_noise, *common, key, np.float32(lr), divide, scratch[0])
-    reference.cbow_slice(staged, 0, 300, slow, slow_noise, *common, 99, lr, divide, scratch[1])
+    reference.cbow_slice(
+        staged, 0, 300, slow, slow_noise, n_outputs, *common, 99, lr, divide, scratch[1]
+    )
     np.testing.assert_allclose(fast.syn0, slow.syn0, rtol=2e-4, atol=2e-6)
     np.testing.assert_allclose(fast.syn1neg, slow.syn1neg, rtol=2e-4, atol=2e-6)
     np.testing.assert_allclose(scratch[0].tally, scratch[1].tally, rtol=1e-5)
@@ -104,13 +104,13 @@ def one_window(n_inputs: int) -> Staged:
     return Staged(kept, *bounds)
 
 
-def step_of(kernel, weights: Weights, n_outputs: int, divide: tuple[bool, ...], row: int):
+def step_of(kernel, weights: Weights, n_outputs: int, divide: tuple[bool, ...]):
     """The gradient step (as float64 matrices) of the first word's window, at learning rate 1."""
     noise = Noise(np.arange(V - 1, -1, -1, dtype=np.int32), np.zeros(1, np.int64))
-    scratch = make_scratch(n_outputs, 4, weights.stride, row)
+    scratch = make_scratch(n_outputs, 4, weights.stride)
     after = copy(weights)
     kernel(
-        one_window(4), 0, 1, after, noise, n_outputs, 4, False, np.uint64(1), np.float32(1.0),
+        one_window(4), 0, 1, after, noise, 4, False, np.uint64(1), np.float32(1.0),
         *divide, scratch,
     )  # fmt: skip
     return (
@@ -136,7 +136,7 @@ def numeric_gradient(loss, matrix: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("arch", ["skipgram", "cbow"])
 def test_a_step_follows_the_finite_difference_gradient_of_the_loss(arch):
     dim, n_outputs, contexts = 5, 6, [1, 2, 3, 4]
-    weights = make_weights(dim, 4, size=0.5)
+    weights = make_weights(dim, size=0.5)
     outputs = [0, *range(V - 1, V - n_outputs, -1)]
     stride = weights.stride
     x = weights.syn0.reshape(V, stride)[:, :dim].astype(float)
@@ -148,11 +148,10 @@ def test_a_step_follows_the_finite_difference_gradient_of_the_loss(arch):
         return reference.loss(inputs, o[outputs], labels)
 
     if arch == "skipgram":
-        kernel, divide, row = skipgram(host_lanes(), 0), (), 6
+        kernel, divide = skipgram(host_lanes(), 6, -(-dim // host_lanes())), ()
     else:
-        kernel, divide, row = cbow(host_lanes(), 0), (True,), n_outputs
-    weights = weights._replace(n_vectors=-(-dim // host_lanes()))
-    syn0, syn1neg, value = step_of(kernel, weights, n_outputs, divide, row)
+        kernel, divide = cbow(host_lanes(), 6, -(-dim // host_lanes())), (True,)
+    syn0, syn1neg, value = step_of(kernel, weights, n_outputs, divide)
     assert value == pytest.approx(loss(), rel=1e-5)
     expected = -numeric_gradient(loss, x)
     np.testing.assert_allclose(syn0.reshape(V, stride)[:, :dim], expected, atol=2e-6)
@@ -165,15 +164,15 @@ def test_a_step_follows_the_finite_difference_gradient_of_the_loss(arch):
 def test_loss_and_gradient_are_right_at_the_extremes(lanes):
     """Dots of +-1000 neither overflow nor lose their sign, in the loss and in the gradient."""
     for value, expected_loss in ((1000.0, 0.0), (-1000.0, 1000.0), (0.0, np.log(2.0))):
-        weights = make_weights(1, lanes)
+        weights = make_weights(1)
         weights.syn0[:] = 0
         weights.syn1neg[:] = 0
         weights.syn0.reshape(V, -1)[1, 0] = 1.0
         weights.syn1neg.reshape(V, -1)[0, 0] = value
-        scratch = make_scratch(1, 1, weights.stride, 1)
+        scratch = make_scratch(1, 1, weights.stride)
         staged = one_window(1)
-        skipgram(lanes, 1)(
-            staged, 0, 1, weights, make_noise(), 1, 1, False, np.uint64(0), np.float32(0.5), scratch
+        skipgram(lanes, 1, 1)(
+            staged, 0, 1, weights, make_noise(), 1, False, np.uint64(0), np.float32(0.5), scratch
         )
         assert scratch.tally[0] == pytest.approx(expected_loss, abs=1e-6)
         gradient = 0.5 * (1 - reference.sigmoid(np.array(value)))
@@ -183,21 +182,21 @@ def test_loss_and_gradient_are_right_at_the_extremes(lanes):
 
 @pytest.mark.parametrize("lanes", LANES)
 def test_nan_is_never_hidden(lanes):
-    weights = make_weights(20, lanes)
+    weights = make_weights(20)
     weights.syn0.reshape(V, -1)[1, 3] = np.nan
-    scratch = make_scratch(2, 1, weights.stride, 2)
-    skipgram(lanes, 2)(
-        one_window(1), 0, 1, weights, make_noise(), 2, 1, False, np.uint64(0), np.float32(0.5),
+    scratch = make_scratch(2, 1, weights.stride)
+    skipgram(lanes, 2, -(-20 // lanes))(
+        one_window(1), 0, 1, weights, make_noise(), 1, False, np.uint64(0), np.float32(0.5),
         scratch,
     )  # fmt: skip
     assert np.isnan(scratch.tally[0])
 
 
 def test_padding_stays_zero():
-    weights, staged = make_weights(33, host_lanes()), make_staged()
-    scratch = make_scratch(6, 5, weights.stride, 6)
-    skipgram(host_lanes(), 0)(
-        staged, 0, 300, weights, make_noise(), 6, 5, True, np.uint64(0), np.float32(0.5), scratch
+    weights, staged = make_weights(33), make_staged()
+    scratch = make_scratch(6, 5, weights.stride)
+    skipgram(host_lanes(), 6, -(-33 // host_lanes()))(
+        staged, 0, 300, weights, make_noise(), 5, True, np.uint64(0), np.float32(0.5), scratch
     )
     assert not weights.syn0.reshape(V, -1)[:, 33:].any()
     assert not weights.syn1neg.reshape(V, -1)[:, 33:].any()
@@ -256,15 +255,15 @@ def test_the_pool_is_scattered():
 
 def test_all_other_words_can_be_negatives():
     """V = 1 + K and a pool that holds one word alone: the draw still ends, without repeats."""
-    weights, staged = make_weights(4, host_lanes()), make_staged()
+    weights, staged = make_weights(4), make_staged()
     staged.kept[:] %= 4
-    small = Weights(weights.syn0[: 4 * 16], weights.syn1neg[: 4 * 16], 16, weights.n_vectors)
-    twin = Weights(aligned(64), aligned(64), 16, weights.n_vectors)
+    small = Weights(weights.syn0[: 4 * 16], weights.syn1neg[: 4 * 16], 16)
+    twin = Weights(aligned(64), aligned(64), 16)
     twin.syn0[:], twin.syn1neg[:] = small.syn0, small.syn1neg
     noises = [Noise(np.zeros(1 << 8, np.int32), np.zeros(1, np.int64)) for _ in range(2)]
-    scratch = [make_scratch(4, 2, 16, 4) for _ in range(2)]
-    skipgram(host_lanes(), 4)(
-        staged, 0, 40, small, noises[0], 4, 2, True, np.uint64(0), np.float32(0.1), scratch[0]
+    scratch = [make_scratch(4, 2, 16) for _ in range(2)]
+    skipgram(host_lanes(), 4, 1)(
+        staged, 0, 40, small, noises[0], 2, True, np.uint64(0), np.float32(0.1), scratch[0]
     )
     reference.skipgram_slice(staged, 0, 40, twin, noises[1], 4, 2, True, 0, 0.1, scratch[1])
     np.testing.assert_allclose(small.syn0, twin.syn0, rtol=2e-4, atol=2e-6)

@@ -26,12 +26,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from embedcli.kernels.simd import F64, I32, I64, Lanes, data_pointer, loop
+from embedcli.kernels.simd import F32, F64, I32, I64, Lanes, data_pointer, loop
 
-__all__ = ["BLOCK_OUTPUTS", "DOTS_SLACK", "block_dots", "block_gradients", "block_update"]
+__all__ = ["BLOCK_OUTPUTS", "DOTS_STRIDE", "block_dots", "block_gradients", "block_update"]
 
 BLOCK_OUTPUTS = 6  # output rows of a full block
-DOTS_SLACK = 2 * 16  # floats that may be written beyond the last dot of a block
+DOTS_STRIDE = 16  # floats kept for the dots of a pair of inputs: 2 x 6, to whole vectors
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
@@ -52,7 +52,9 @@ def block_dots(
     dots: Any,
     first_dot: Any,
 ) -> _Generated:
-    """The dot products of a block: ``dots[first_dot + j * M + k] = x_j . o_k``.
+    """The dot products of a block.
+
+    ``dots[first_dot + j // together * DOTS_STRIDE + j % together * M + k] = x_j . o_k``.
 
     Args (all but the first three at run time):
         lanes, n_outputs: int literals, L and M (1 to 6).
@@ -62,7 +64,7 @@ def block_dots(
             readable when `n_inputs` is odd, and name a valid row (it is computed and ignored).
         outputs: int64, offsets in `syn1`, from `first_output` on M of them.
         n_vectors: vectors of L lanes in a row.
-        dots: float32; `DOTS_SLACK` items beyond the last pair are overwritten.
+        dots: float32, aligned to 64 bytes, as is `first_dot`.
     """
     n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
 
@@ -90,9 +92,9 @@ def block_dots(
                     for i in range(t):
                         total = sums[i * m + k]
                         builder.store(v.fma(x[i], o, builder.load(total)), total)
-            row = builder.add(first_dot_, builder.mul(j, I64(m)))
+            row = builder.add(first_dot_, builder.mul(group, I64(DOTS_STRIDE)))
             for i, dot in enumerate(v.sums([builder.load(total) for total in sums])):
-                v.store(dot, dots_, builder.add(row, I64(i * n)), align=4)
+                v.store(dot, dots_, builder.add(row, I64(i * n)))
         return context.get_dummy_value()
 
     argument_types = (
@@ -106,44 +108,56 @@ def block_dots(
 def block_gradients(
     typing_context: Any,
     lanes: Any,
+    n_outputs: Any,
+    together: Any,
+    n_inputs: Any,
     dots: Any,
     first_dot: Any,
-    n_dots: Any,
-    labels: Any,
+    has_centre: Any,
     lr: Any,
 ) -> _Generated:
-    """Turn dots into gradients ``lr (label - sigma(dot))`` in place; returns the summed loss.
+    """Turn a block's dots into gradients ``lr (label - sigma(dot))`` in place; returns its loss.
 
     Apart from `block_dots` because these vectors do not depend on each other: the processor works
-    on several at once, where one after each pair would wait for the longest chain.
+    on several at once, where one after each pair would wait for the longest chain. They are read
+    just as they were written, so that no load waits for two stores.
 
     Args:
-        lanes: int literal, L.
-        dots: float32, from `first_dot` on `n_dots` of them.
-        labels: float32, the label (1 or 0) of each dot, from index 0.
+        lanes, n_outputs, together: as in `block_dots`.
+        n_inputs: input rows.
+        dots: float32, as `block_dots` left them from `first_dot` on.
+        has_centre: 1 if the first output is the centre word (label 1), else 0.
         lr: float32 learning rate.
+
+    Returns:
+        The sum of the pairs' losses, float64.
     """
-    n = lanes.literal_value
+    n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
-        dots_ = data_pointer(context, builder, signature.args[1], args[1])
-        labels_ = data_pointer(context, builder, signature.args[4], args[4])
+        dots_ = data_pointer(context, builder, signature.args[4], args[4])
+        count, first, centre, rate = args[3], args[5], args[6], args[7]
         v = Lanes(builder, n)
-        rates = v.broadcast(args[5])
-        ramp = ir.Constant(v.ints, list(range(n)))
-        count = v.broadcast_int(builder.trunc(args[3], I32))
+        vectors = range(-(-t * m // n))
+        is_centre = v.broadcast(builder.sitofp(centre, F32))
+        firsts = [v.const(_marks(n, i, range(0, t * m, m))) for i in vectors]
+        labels = [builder.fmul(mark, is_centre) for mark in firsts]
+        signs = [v.fma(label, v.splat(2.0), v.splat(-1.0)) for label in labels]
+        of_all = [v.const(_marks(n, i, range(t * m))) for i in vectors]
+        of_one = [v.const(_marks(n, i, range(m))) for i in vectors]
+        rates = v.broadcast(rate)
         loss = v.variable(v.splat(0.0))
-        vectors = builder.udiv(builder.add(args[3], I64(n - 1)), I64(n))
-        with loop(builder, vectors) as vector:
-            i = builder.mul(vector, I64(n))
-            at = builder.add(args[2], i)
-            label = v.load(labels_, i, align=4)
-            sign = v.fma(label, v.splat(2.0), v.splat(-1.0))
-            sigmoid, losses = v.sigmoid_and_loss(v.load(dots_, at, align=4), sign)
-            v.store(builder.fmul(builder.fsub(label, sigmoid), rates), dots_, at, align=4)
-            index = builder.add(ramp, v.broadcast_int(builder.trunc(i, I32)))
-            counted = builder.select(builder.icmp_signed("<", index, count), losses, v.splat(0.0))
-            builder.store(builder.fadd(counted, builder.load(loss)), loss)
+        with loop(builder, builder.udiv(builder.add(count, I64(t - 1)), I64(t))) as group:
+            is_cut = builder.icmp_signed(
+                "<", count, builder.mul(builder.add(group, I64(1)), I64(t))
+            )
+            row = builder.add(first, builder.mul(group, I64(DOTS_STRIDE)))
+            for i in vectors:
+                at = builder.add(row, I64(i * n))
+                sigmoid, losses = v.sigmoid_and_loss(v.load(dots_, at), signs[i])
+                counted = builder.select(is_cut, of_one[i], of_all[i])
+                builder.store(v.fma(losses, counted, builder.load(loss)), loss)
+                v.store(builder.fmul(builder.fsub(labels[i], sigmoid), rates), dots_, at)
         total = builder.load(loss)
         result: ir.Value = F64(0.0)
         for lane in range(n):
@@ -151,8 +165,15 @@ def block_gradients(
             result = builder.fadd(result, builder.fpext(item, F64))
         return result
 
-    argument_types = (lanes, dots, types.int64, types.int64, labels, types.float32)
+    argument_types = (
+        lanes, n_outputs, together, types.int64, dots, types.int64, types.int64, types.float32,
+    )  # fmt: skip
     return types.float64(*argument_types), generate
+
+
+def _marks(n_lanes: int, vector: int, dots: range) -> list[float]:
+    """1.0 in the lanes of the `vector`-th vector that hold one of `dots`, else 0.0."""
+    return [float(vector * n_lanes + lane in dots) for lane in range(n_lanes)]
 
 
 @intrinsic(prefer_literal=True)
@@ -194,15 +215,20 @@ def block_update(
             with loop(builder, count) as j:
                 place = builder.add(builder.load(builder.gep(inputs_, [j])), at)
                 x = v.load(x_rows, place)
-                row = builder.add(first_g, builder.mul(j, I64(m)))
-                # Two chains of additions, not one: half the latency before the row can be stored.
-                chains = [x, v.splat(0.0)]
+                pair = builder.mul(builder.lshr(j, I64(1)), I64(DOTS_STRIDE))
+                side = builder.mul(builder.and_(j, I64(1)), I64(m))
+                row = builder.add(first_g, builder.add(pair, side))
+                # Two chains of additions and not one, so that the row can be stored the sooner.
+                chains: list[ir.Value] = [x]
                 for k in range(m):
                     item = builder.gep(g_rows, [builder.add(row, I64(k))])
                     g = v.broadcast(builder.load(item))
-                    chains[k % 2] = v.fma(g, old[k], chains[k % 2])
+                    if k == 1:
+                        chains.append(builder.fmul(g, old[k]))
+                    else:
+                        chains[k % 2] = v.fma(g, old[k], chains[k % 2])
                     builder.store(v.fma(g, x, builder.load(new[k])), new[k])
-                x_new = builder.fadd(*chains)
+                x_new = builder.fadd(*chains) if m > 1 else chains[0]
                 v.store(x_new, x_rows, place)
             for k in range(m):
                 v.store(builder.load(new[k]), o_rows, places[k])

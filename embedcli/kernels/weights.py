@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_SLACK
+from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE
 
-__all__ = ["ROW_ALIGNMENT", "Scratch", "Weights", "aligned", "make_scratch", "row_stride"]
+__all__ = ["ROW_ALIGNMENT", "TALLY", "Scratch", "Weights", "aligned", "make_scratch", "row_stride"]
+
+TALLY = 4  # sums kept: loss, pairs, words trained, words alone
 
 ROW_ALIGNMENT = 16  # floats: rows begin on a cache line, and on a whole vector of any width
 
@@ -21,13 +23,11 @@ class Weights(NamedTuple):
         syn0: float32 (V * stride,), input vectors, row after row, each padded with zeros.
         syn1neg: float32 (V * stride,), output vectors, laid out alike.
         stride: floats from one row to the next, a multiple of `ROW_ALIGNMENT`.
-        n_vectors: vectors of L lanes that cover the D floats of a row.
     """
 
     syn0: NDArray[np.float32]
     syn1neg: NDArray[np.float32]
     stride: int
-    n_vectors: int
 
 
 class Scratch(NamedTuple):
@@ -36,8 +36,7 @@ class Scratch(NamedTuple):
     Attributes:
         rows: int64 (2 * (1 + K),), offsets of the output rows of this position and of the next.
         inputs: int64 (2 * window + 1,), offsets of the input rows of this position.
-        dots: float32, dots then gradients, block after block.
-        labels: float32 (2, n), the labels of a block's dots: row 0 if it holds the centre word.
+        dots: float32, dots then gradients, block after block: `blocks.py`.
         hidden: float32 (2 * stride,), CBOW's mean of the inputs and its gradient.
         tally: float64 (`TALLY`,), sums over the slices: see the kernels.
     """
@@ -45,7 +44,6 @@ class Scratch(NamedTuple):
     rows: NDArray[np.int64]
     inputs: NDArray[np.int64]
     dots: NDArray[np.float32]
-    labels: NDArray[np.float32]
     hidden: NDArray[np.float32]
     tally: NDArray[np.float64]
 
@@ -65,18 +63,18 @@ def aligned(n: int) -> NDArray[np.float32]:
     return raw[start : start + n]
 
 
-def make_scratch(n_outputs: int, window: int, stride: int, block_outputs: int) -> Scratch:
-    """Fresh scratch for one thread; `block_outputs` is the size of the blocks with the centre."""
-    n_inputs = 2 * window + 1
+def make_scratch(n_outputs: int, window: int, stride: int) -> Scratch:
+    """Fresh scratch for one thread; `n_outputs` is 1 + K."""
     n_blocks = -(-n_outputs // BLOCK_OUTPUTS)
-    block = n_inputs * BLOCK_OUTPUTS + DOTS_SLACK
-    labels = np.zeros((2, block), np.float32)
-    labels[0, ::block_outputs] = 1.0
     return Scratch(
         rows=np.zeros(2 * n_outputs, np.int64),
-        inputs=np.zeros(n_inputs + 1, np.int64),
-        dots=aligned(n_blocks * block),
-        labels=labels,
+        inputs=np.zeros(2 * window + 1, np.int64),
+        dots=aligned(n_blocks * dots_of_block(window)),
         hidden=aligned(2 * stride),
-        tally=np.zeros(16, np.float64),
+        tally=np.zeros(TALLY, np.float64),
     )
+
+
+def dots_of_block(window: int) -> int:
+    """Floats kept for the dots of a block of at most 2 * `window` inputs, two at a time."""
+    return window * DOTS_STRIDE

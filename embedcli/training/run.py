@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import EmbedError, TrainingError
-from embedcli.kernels.blocks import BLOCK_OUTPUTS
 from embedcli.kernels.cbow import cbow
 from embedcli.kernels.sampling import Noise, Staged, fill_pool, stage
 from embedcli.kernels.simd import host_lanes
@@ -185,11 +184,10 @@ class Worker:
         self._staged = Staged(*(np.empty(chunk, np.int32) for _ in range(3)))
         self._n_outputs = 1 + negative
         is_cbow = config.arch == "cbow"
-        # CBOW's dots are one row of 1 + K; skip-gram's come in blocks, the first with the centre.
-        row = self._n_outputs if is_cbow else min(self._n_outputs, BLOCK_OUTPUTS)
-        self.scratch = make_scratch(self._n_outputs, config.window, weights.stride, row)
+        self.scratch = make_scratch(self._n_outputs, config.window, weights.stride)
         make = cbow if is_cbow else skipgram
-        self._kernel = make(host_lanes(), self._n_outputs % BLOCK_OUTPUTS)
+        lanes = host_lanes()
+        self._kernel = make(lanes, self._n_outputs, -(-config.dim // lanes))
         inputs = 1 if is_cbow else 2 * config.window
         self._slice = max(1, _SLICE_WORK // (3 * inputs * self._n_outputs * weights.stride))
         self.subsampled = 0
@@ -221,7 +219,6 @@ class Worker:
                 last,
                 self._weights,
                 self._noise,
-                self._n_outputs,
                 self._config.window,
                 self._config.shrink_window,
                 random_key(seed, "window", *place),
@@ -234,8 +231,7 @@ class Worker:
 def initial_weights(n_words: int, dim: int, seed: int) -> Weights:
     """syn0 uniform on [-1/2D, 1/2D) and syn1neg zero, as in word2vec.c; padding zero in both."""
     stride = row_stride(dim)
-    n_vectors = -(-dim // host_lanes())
-    weights = Weights(aligned(n_words * stride), aligned(n_words * stride), stride, n_vectors)
+    weights = Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
     rows = weights.syn0.reshape(n_words, stride)
     generator = np.random.Generator(np.random.Philox(seed))
     for start in range(0, n_words, _INIT_ROWS):
