@@ -81,8 +81,10 @@ class Run:
         self._keep = keep_thresholds(counts, config.sample)
         # A window has at most V - 1 distinct negatives.
         self._negative = min(config.negative, len(counts) - 1)
-        self._noise = noise_distribution(counts, config.ns_exponent)
         self._pool = np.empty(pool_size(len(corpus.ids), self._negative), np.int32)
+        # Once for all epochs: where a chunk begins to read depends on its epoch.
+        noise = noise_distribution(counts, config.ns_exponent)
+        fill_pool(noise, 0.5, random_key(config.seed, "pool"), self._pool)
         self._weights = initial_weights(len(counts), config.dim, config.seed)
         self._workers = [
             Worker(self._weights, self._pool, self._negative, config, size)
@@ -95,9 +97,6 @@ class Run:
         Raises:
             TrainingError: nothing could be trained, or the loss is not a number any more.
         """
-        key = random_key(self.config.seed, "pool", number)
-        phase = float(key >> np.uint64(11)) / (1 << 53)
-        fill_pool(self._noise, phase, key, self._pool)
         for worker in self._workers:
             worker.forget()
         n_tokens = len(self.corpus.ids)

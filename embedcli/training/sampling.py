@@ -14,7 +14,7 @@ __all__ = ["keep_thresholds", "kept_share", "noise_distribution", "pool_size", "
 
 _MASK = (1 << 64) - 1
 _SMALLEST_POOL = 1 << 16
-_LARGEST_POOL = 1 << 22  # 16 MB; scattered anew each epoch
+_LARGEST_POOL = 1 << 22  # 16 MB: larger ones cost cache and gain nothing
 _PURPOSES = {"subsample": 1, "window": 2, "negatives": 3, "pool": 4}
 
 

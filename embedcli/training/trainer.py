@@ -6,7 +6,7 @@ import ctypes
 import platform
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -57,8 +57,7 @@ def train(
     """
     config = (config or TrainConfig()).resolve()
     began = time.perf_counter()
-    compiling = threading.Thread(target=compile_kernels, args=(config,), daemon=True)
-    compiling.start()  # while the text is read
+    compiling = _Background(compile_kernels, config)  # while the text is read
     with encode_corpus(
         [str(path) for path in paths],
         recursive=config.recursive,
@@ -72,13 +71,33 @@ def train(
     ) as corpus:
         _trim_heap()
         read = time.perf_counter()
-        compiling.join()
+        compiling.wait()
         run = Run(corpus, config)
         for epoch in range(config.epochs):
             run.epoch(epoch, on_progress)
         trained = time.perf_counter()
         timings = {"reading": read - began, "training": trained - read}
         return _embeddings(run, corpus, config, timings)
+
+
+class _Background:
+    """A call in a thread of its own, whose error is raised where it is waited for."""
+
+    def __init__(self, function: Callable[[TrainConfig], None], config: TrainConfig) -> None:
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(function, config), daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self, function: Callable[[TrainConfig], None], config: TrainConfig) -> None:
+        try:
+            function(config)
+        except BaseException as error:  # raised again by `wait`
+            self._error = error
 
 
 def _trim_heap() -> None:

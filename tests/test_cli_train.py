@@ -1,0 +1,108 @@
+"""`embed train` as people type it: files in, files out, what is said, and what is refused."""
+
+import gzip
+import json
+
+import pytest
+
+from embedcli import Vocabulary, load
+from embedcli.formats.vocab import write_vocab
+
+QUICK = ("--min-count", "1", "--dim", "8", "--epochs", "2", "--sample", "0", "--threads", "1")
+TEXT = "the cat sat on the mat\nthe dog sat on the log\n" * 20
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def test_train_then_neighbors_without_naming_a_model(run_embed, tmp_path):
+    (tmp_path / "corpus.txt").write_text(TEXT)
+    done = run_embed("train", "corpus.txt", "--sample", "0")
+    assert (0, "") == (done.returncode, done.stdout)
+    assert "read 240 tokens = 240 in the vocabulary + 0 out of it + 0 too long" in done.stderr
+    assert 5 == done.stderr.count(" trained + ")
+    assert "model.safetensors: 7 words x 100" in done.stderr
+    done = run_embed("neighbors", "cat", "-k", "2")
+    assert 0 == done.returncode
+    assert ["cat", "1"] == done.stdout.split("\t")[:2]
+
+
+def test_several_outputs_hold_the_same_vectors(run_embed, corpus, tmp_path):
+    names = ("m.safetensors", "m.vec", "m.bin", "m.glove.txt")
+    done = run_embed("train", corpus, *QUICK, *[part for name in names for part in ("-o", name)])
+    assert 0 == done.returncode, done.stderr
+    first, *others = [load(tmp_path / name) for name in names]
+    for other in others:
+        assert list(first.vocabulary) == list(other.vocabulary)
+        assert first.vectors.tobytes() == other.vectors.tobytes()
+
+
+def test_the_same_command_writes_the_same_vectors(run_embed, corpus, tmp_path):
+    for name in ("a.vec", "b.vec"):
+        assert 0 == run_embed("train", corpus, *QUICK, "-o", name).returncode
+    assert (tmp_path / "a.vec").read_bytes() == (tmp_path / "b.vec").read_bytes()
+
+
+def test_standard_input_and_gzip_are_the_same_text(run_embed, corpus, tmp_path):
+    (tmp_path / "packed").write_bytes(gzip.compress(TEXT.encode()))
+    for source, name in ((corpus, "a.vec"), ("-", "b.vec"), ("packed", "c.vec")):
+        more = {"input": TEXT} if source == "-" else {}
+        assert 0 == run_embed("train", source, *QUICK, "-o", name, **more).returncode
+    first, *others = [(tmp_path / name).read_bytes() for name in ("a.vec", "b.vec", "c.vec")]
+    assert [first, first] == others
+
+
+def test_a_vocabulary_file_decides_the_words(run_embed, corpus, tmp_path):
+    write_vocab(Vocabulary.from_words(["sat", "cat", "dog"], [40, 20, 20]), tmp_path / "words")
+    done = run_embed("train", corpus, *QUICK, "--vocab", "words", "-o", "m.vec")
+    assert 0 == done.returncode, done.stderr
+    assert ["sat", "cat", "dog"] == list(load(tmp_path / "m.vec").vocabulary)
+
+
+def test_json_is_what_the_model_says(run_embed, corpus, tmp_path):
+    done = run_embed("train", corpus, *QUICK, "--json", "-q")
+    assert "" == done.stderr
+    said = json.loads(done.stdout)
+    assert load(tmp_path / "model.safetensors").metadata == said
+    assert 240 == said["corpus"]["read"]
+    assert 8 == said["settings"]["dim"]
+
+
+def test_a_configuration_file_and_a_flag_that_wins(run_embed, corpus, tmp_path):
+    (tmp_path / "c.yaml").write_text("dim: 12\nmin_count: 1\nepochs: 1\narch: cbow\nsample: 0\n")
+    done = run_embed("train", corpus, "--config", "c.yaml", "--dim", "6", "--json", "-q")
+    settings = json.loads(done.stdout)["settings"]
+    assert ("cbow", 6, 1) == (settings["arch"], settings["dim"], settings["epochs"])
+
+
+def test_fewer_words_than_negatives_is_said(run_embed, corpus):
+    done = run_embed("train", corpus, *QUICK, "--negative", "20")
+    assert 0 == done.returncode
+    assert "the vocabulary has 7: 6 were used" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (("missing.txt",), 3, "missing.txt"),
+        (("corpus.txt", "-o", "corpus.txt", "--format", "word2vec"), 2, "both input and output"),
+        (("corpus.txt", "-o", "no/such/model.vec"), 5, "no/such"),
+        (("corpus.txt", "-o", "model.xyz"), 2, "--format"),
+        (("corpus.txt", "--format", "xyz"), 2, "no format 'xyz'"),
+        (("corpus.txt", "--dim", "0"), 2, "--dim"),
+        (("corpus.txt", "--min-count", "99"), 3, "--min-count"),
+        (("corpus.txt", "--sample", "1e-12", "--min-count", "1"), 6, "--sample"),
+        ((), 2, "CORPUS"),
+    ],
+)
+def test_what_cannot_be_is_refused(run_embed, corpus, tmp_path, args, code, message):
+    done = run_embed("train", *args)
+    assert code == done.returncode, done.stderr
+    assert message in done.stderr
+    assert 1 == done.stderr.count("\n")
+    assert ["corpus.txt"] == sorted(path.name for path in tmp_path.iterdir())
+    assert TEXT == corpus.read_text()
