@@ -58,7 +58,10 @@ REFUSED = {
     "21 nothing but one token": (b"x" * 1_000_000, "no token of at most 256 bytes, but 1 longer"),
     "30 gzip, truncated": (gzip.compress(SAFE.encode())[:-5], "is truncated"),
     "30 bz2, truncated": (bz2.compress(SAFE.encode())[:-5], "is truncated"),
-    "31 gzip, garbage behind": (gzip.compress(SAFE.encode()) + b"garbage", "is damaged"),
+    "31 gzip, garbage behind": (
+        gzip.compress(SAFE.encode()) + b"garbage",
+        "is damaged|is truncated: .*something else follows it",  # gzip's words, or isal's
+    ),
     "31 gzip, wrong checksum": (
         gzip.compress(SAFE.encode())[:-8] + b"12345678",
         "is damaged: .*is the download complete?",

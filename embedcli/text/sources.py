@@ -211,7 +211,11 @@ class _TextFile:
 
     def _failure(self, error: Exception) -> CorpusError:
         if isinstance(error, EOFError):
-            return CorpusError(f"{self._name} is truncated: its compressed data ends too early")
+            # A decompressor may take what follows the data for the beginning of more of it.
+            return CorpusError(
+                f"{self._name} is truncated: its compressed data ends too early, or something else "
+                "follows it"
+            )
         if isinstance(error, DamagedError):
             return CorpusError(f"{self._name} is damaged: {error}; is the download complete?")
         return _unreadable(self._name, error)
