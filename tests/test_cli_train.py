@@ -6,6 +6,7 @@ import json
 import pytest
 
 from embedcli import Vocabulary, load
+from embedcli.cli.train import _targets
 from embedcli.formats.vocab import write_vocab
 
 QUICK = ("--min-count", "1", "--dim", "8", "--epochs", "2", "--sample", "0", "--threads", "1")
@@ -106,3 +107,16 @@ def test_what_cannot_be_is_refused(run_embed, corpus, tmp_path, args, code, mess
     assert 1 == done.stderr.count("\n")
     assert ["corpus.txt"] == sorted(path.name for path in tmp_path.iterdir())
     assert TEXT == corpus.read_text()
+
+
+def test_the_model_is_saved_before_it_is_exported():
+    targets = _targets(("a.vec", "b.safetensors", "c.bin"), None)
+    assert ["b.safetensors", "a.vec", "c.bin"] == [output for output, _ in targets]
+
+
+def test_a_failed_export_leaves_the_model(run_embed, corpus, tmp_path):
+    done = run_embed(
+        "train", corpus, *QUICK, "--format", "word2vec", "-o", "m.vec", "-o", "/dev/full"
+    )
+    assert 5 == done.returncode, done.stderr
+    assert 7 == len(load(tmp_path / "m.vec"))
