@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE, block_dots, block_gradients
+from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE, block_dots, block_gradients, take_losses
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop, prefetch
@@ -186,7 +186,8 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
         hidden = scratch.hidden
         n_words = syn1neg.shape[0] // stride
         only = np.zeros(1, np.int64)  # the one "input row" of the block is `hidden` at offset 0
-        loss, n_pairs, n_trained, n_alone = 0.0, 0, 0, 0
+        losses = scratch.losses
+        n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_outputs
         draw_outputs(np.int64(kept[start]), noise, n_outputs, stride, n_words, rows, now)
         for i in range(start, stop):
@@ -212,14 +213,14 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                     block_dots(
                         lanes, full, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d
                     )
-                    loss += block_gradients(lanes, full, 1, 1, dots, d, has_centre, lr)
+                    block_gradients(lanes, full, 1, 1, dots, d, has_centre, lr, losses)
                 if n_rest:
                     o, d = now + full * n_full, DOTS_STRIDE * n_full
                     has_centre = np.int64(n_full == 0)
                     block_dots(
                         lanes, rest, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d
                     )
-                    loss += block_gradients(lanes, rest, 1, 1, dots, d, has_centre, lr)
+                    block_gradients(lanes, rest, 1, 1, dots, d, has_centre, lr, losses)
                 for b in range(n_full):
                     o, d, is_first = now + full * b, DOTS_STRIDE * b, b == 0
                     _update_outputs(
@@ -235,7 +236,7 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                 n_pairs += n_outputs
                 n_trained += 1
             now, ahead = ahead, now
-        scratch.tally[0] += loss
+        scratch.tally[0] += take_losses(losses)
         scratch.tally[1] += n_pairs
         scratch.tally[2] += n_trained
         scratch.tally[3] += n_alone

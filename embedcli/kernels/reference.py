@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.blocks import BLOCK_OUTPUTS
-from embedcli.kernels.sampling import GOLDEN, RADIUS, Noise, Staged
+from embedcli.kernels.sampling import (
+    GOLDEN,
+    RADIUS,
+    STRETCH_READINGS,
+    STRETCH_WINDOWS,
+    Noise,
+    Staged,
+)
 from embedcli.kernels.weights import Scratch, Weights
 
 __all__ = [
@@ -83,8 +90,10 @@ def draw_outputs(centre: int, noise: Noise, n_outputs: int, n_words: int) -> lis
     outputs = [centre]
     in_vain = 0
     while len(outputs) < n_outputs:
+        if noise.cursor[0] == noise.cursor[1]:
+            _next_stretch(noise, n_outputs - 1)
         word = int(noise.pool[noise.cursor[0]])
-        noise.cursor[0] = (noise.cursor[0] + 1) % len(noise.pool)
+        noise.cursor[0] += 1
         if word in outputs:
             in_vain += 1
             if in_vain <= 64:
@@ -93,6 +102,17 @@ def draw_outputs(centre: int, noise: Noise, n_outputs: int, n_words: int) -> lis
                 word = (word + 1) % n_words
         outputs.append(word)
     return outputs
+
+
+def _next_stretch(noise: Noise, n_negatives: int) -> None:
+    """Go to the beginning of this stretch again, or of the next one."""
+    length = min(STRETCH_WINDOWS * n_negatives + 1, len(noise.pool))
+    if noise.cursor[2]:
+        noise.cursor[2] -= 1
+    else:
+        begin = noise.cursor[1] if noise.cursor[1] + length <= len(noise.pool) else 0
+        noise.cursor[1:] = begin + length, STRETCH_READINGS - 1
+    noise.cursor[0] = noise.cursor[1] - length
 
 
 def _windows(

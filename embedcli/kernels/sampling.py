@@ -21,6 +21,7 @@ __all__ = [
     "RADIUS",
     "Noise",
     "Staged",
+    "at_pool",
     "draw_outputs",
     "draw_radius",
     "fill_pool",
@@ -33,6 +34,13 @@ RADIUS = np.uint64(0xD1B54A32D192ED03)  # separates the window stream from the s
 
 _SCATTER_ROUNDS = 5  # with 3, pairs of neighbours in the pool are visibly dependent; 4 pass
 _DRAWS_BEFORE_SEARCH = 64  # in vain, before the next free word is taken instead
+
+# A stretch of the pool, enough for 16 windows, is read four times before the next one. The rows of its
+# words are fetched from memory once and then still lie in the second-level cache. Windows that share
+# a negative are 16 words apart, so no context word meets fewer different negatives than it would
+# otherwise; the scores do not change (docs/training.md).
+STRETCH_WINDOWS = 16
+STRETCH_READINGS = 4
 
 
 class Staged(NamedTuple):
@@ -54,11 +62,17 @@ class Noise(NamedTuple):
     Attributes:
         pool: int32 (P,), word ids in the proportions of the noise distribution, shuffled; read one
             after the other, because a draw at random would miss every cache.
-        cursor: int64 (1,), the next item to read.
+        cursor: int64 (3,), the next item to read, the end of the stretch it is in, and how often
+            that is to be read again.
     """
 
     pool: NDArray[np.int32]
     cursor: NDArray[np.int64]
+
+
+def at_pool(pool: NDArray[np.int32], position: int) -> Noise:
+    """The noise read from `position` of `pool` on."""
+    return Noise(pool, np.array([position, position, 0], np.int64))
 
 
 @numba.njit(inline="always")
@@ -119,10 +133,10 @@ def draw_outputs(
     k = 1
     in_vain = 0
     while k < n_outputs:
+        if cursor == noise.cursor[1]:
+            cursor = _next_stretch(noise, n_outputs - 1)
         row = np.int64(pool[cursor]) * stride
         cursor += 1
-        if cursor == pool.shape[0]:
-            cursor = 0
         taken = _is_taken(row, rows, first, k)
         if taken:
             in_vain += 1
@@ -134,6 +148,22 @@ def draw_outputs(
             rows[first + k] = row
             k += 1
     noise.cursor[0] = cursor
+
+
+@numba.njit(inline="always")
+def _next_stretch(noise: Any, n_negatives: Any) -> Any:
+    """Where to read on at the end of a stretch. One item more than 16 windows need, so that the same
+    negatives do not meet in one window again at the next reading."""
+    length = min(STRETCH_WINDOWS * n_negatives + 1, noise.pool.shape[0])
+    if noise.cursor[2] > 0:
+        noise.cursor[2] -= 1
+    else:
+        noise.cursor[2] = STRETCH_READINGS - 1
+        begin = noise.cursor[1]
+        if begin + length > noise.pool.shape[0]:
+            begin = 0
+        noise.cursor[1] = begin + length
+    return noise.cursor[1] - length
 
 
 @numba.njit(inline="always")

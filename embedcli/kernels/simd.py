@@ -34,17 +34,6 @@ I64 = ir.IntType(64)
 
 # 2^x on [-1/2, 1/2]: Taylor coefficients ln(2)^n / n!, n = 6..0; relative error below 2e-7.
 _EXP2 = (1.5403530e-4, 1.3333558e-3, 9.6181291e-3, 5.5504109e-2, 2.4022651e-1, 6.9314718e-1, 1.0)
-# log(1 + x) / x on [0, 1]: Chebyshev fit of degree 7; error of log(1 + x) in float32 below 3e-7.
-_LOG1P = (
-    -0.0085746762,
-    0.044214192,
-    -0.10785368,
-    0.17757024,
-    -0.24499612,
-    0.33276177,
-    -0.49997449,
-    1.0,
-)
 _LOG2_E = 1.4426950408889634
 
 
@@ -119,7 +108,7 @@ class Lanes:
     def sums(self, vectors: Sequence[ir.Value]) -> list[ir.Value]:
         """Sum the lanes of each vector: ``ceil(len(vectors) / n)`` vectors, sum i in lane i.
 
-        A transposing tree: two rounds add neighbours inside groups of four lanes, the others add
+        A transposing tree: two rounds add lanes two apart inside groups of four, the others add
         groups, so n sums cost n - 1 additions instead of n * log2(n).
         """
         padded = list(vectors) + [self.splat(0.0)] * (-len(vectors) % self.n)
@@ -128,20 +117,23 @@ class Lanes:
         ]
 
     def _transposing_sum(self, vectors: list[ir.Value]) -> ir.Value:
-        groups = range(0, self.n, 4)
-        even = [q + lane for q in groups for lane in (0, 2, self.n, self.n + 2)]
-        odd = [lane + 1 for lane in even]
-        for _ in range(2):
+        n, groups = self.n, range(0, self.n, 4)
+        # As unpacking does it, which two ports can; LLVM makes slow horizontal additions of
+        # neighbours.
+        rounds = [
+            ([q + lane for q in groups for lane in (0, n, 1, n + 1)], 2),
+            ([q + lane for q in groups for lane in (0, 1, n, n + 1)], 2),
+        ]
+        for first, apart in rounds:
+            second = [lane + apart for lane in first]
             vectors = [
-                self._add_shuffled(a, b, even, odd)
+                self._add_shuffled(a, b, first, second)
                 for a, b in zip(vectors[::2], vectors[1::2], strict=True)
             ]
-        width = self.n // 2
+        width = n // 2
         while width >= 4:
-            stay = [lane + self.n if lane & width else lane for lane in range(self.n)]
-            move = [
-                (lane ^ width) + self.n if lane & width else lane ^ width for lane in range(self.n)
-            ]
+            stay = [lane + n if lane & width else lane for lane in range(n)]
+            move = [(lane ^ width) + n if lane & width else lane ^ width for lane in range(n)]
             half = len(vectors) // 2
             vectors = [
                 self._add_shuffled(a, b, stay, move)
@@ -155,23 +147,30 @@ class Lanes:
     ) -> ir.Value:
         return self.builder.fadd(self.shuffle(a, b, first), self.shuffle(a, b, second))
 
-    def sigmoid_and_loss(self, dots: ir.Value, signs: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """sigma(f) and the loss -log sigma(s f) of each dot f with its sign s (+1 or -1).
+    def sigmoid(self, dots: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """sigma(f) of each dot f, and E = exp(-|f|), which its loss needs too.
 
-        With E = exp(-|f|) in (0, 1] nothing overflows: sigma(|f|) = 1 / (1 + E),
-        sigma(-|f|) = E / (1 + E), and -log sigma(s f) = max(-s f, 0) + log(1 + E).
+        E is in (0, 1], so nothing overflows: sigma(|f|) = 1 / (1 + E), sigma(-|f|) = E / (1 + E).
         """
         b = self.builder
-        zero = self.splat(0.0)
-        magnitude = b.select(b.fcmp_ordered("<", dots, zero), b.fsub(zero, dots), dots)
-        large = b.fcmp_ordered(">", magnitude, self.splat(87.0))  # exp(-87) is still normal
-        e = self._exp2(b.fmul(b.select(large, self.splat(87.0), magnitude), self.splat(-_LOG2_E)))
+        magnitude = b.call(self._function(f"llvm.fabs.v{self.n}f32", 1), [dots])
+        limit = self.splat(87.0)  # exp(-87) is still normal
+        clamped = b.select(b.fcmp_ordered("<", limit, magnitude), limit, magnitude)
+        e = self._exp2(b.fmul(clamped, self.splat(-_LOG2_E)))
         inverse = b.fdiv(self.splat(1.0), b.fadd(self.splat(1.0), e))
-        positive = b.fcmp_ordered(">", dots, zero)
-        sigmoid = b.select(positive, inverse, b.fmul(e, inverse))
-        wrong = b.fmul(b.fsub(zero, signs), dots)
-        hinge = b.select(b.fcmp_ordered("<", wrong, zero), zero, wrong)
-        return sigmoid, self.fma(self._polynomial(_LOG1P, e), e, hinge)
+        positive = b.fcmp_ordered(">", dots, self.splat(0.0))
+        return b.select(positive, inverse, b.fmul(e, inverse)), e
+
+    def split(self, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Normal positive floats as (exponent, mantissa): int32 lanes and floats in [1, 2)."""
+        b = self.builder
+        bits = b.bitcast(x, self.ints)
+        exponent = b.sub(b.lshr(bits, self._ints(23)), self._ints(127))
+        mantissa = b.or_(b.and_(bits, self._ints(0x007FFFFF)), self._ints(0x3F800000))
+        return exponent, b.bitcast(mantissa, self.type)
+
+    def _ints(self, value: int) -> ir.Constant:
+        return ir.Constant(self.ints, [value] * self.n)
 
     def _polynomial(self, coefficients: Sequence[float], x: ir.Value) -> ir.Value:
         value: ir.Value = self.splat(coefficients[0])
@@ -184,7 +183,7 @@ class Lanes:
         b = self.builder
         whole = b.call(self._function(f"llvm.rint.v{self.n}f32", 1), [x])
         mantissa = self._polynomial(_EXP2, b.fsub(x, whole))
-        exponent = b.shl(b.fptosi(whole, self.ints), ir.Constant(self.ints, [23] * self.n))
+        exponent = b.shl(b.fptosi(whole, self.ints), self._ints(23))
         return b.bitcast(b.add(b.bitcast(mantissa, self.ints), exponent), self.type)
 
     def _function(self, name: str, n_args: int) -> ir.Function:

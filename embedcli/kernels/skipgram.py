@@ -23,6 +23,7 @@ from embedcli.kernels.blocks import (
     block_dots,
     block_gradients,
     block_update,
+    take_losses,
 )
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.sampling import draw_outputs, draw_radius
@@ -67,7 +68,8 @@ def skipgram(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
         rows, inputs, dots = scratch.rows, scratch.inputs, scratch.dots
         n_words = syn1neg.shape[0] // stride
         per_block = window * DOTS_STRIDE
-        loss, n_pairs, n_trained, n_alone = 0.0, 0, 0, 0
+        losses = scratch.losses
+        n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_outputs
         draw_outputs(np.int64(kept[start]), noise, n_outputs, stride, n_words, rows, now)
         for i in range(start, stop):
@@ -94,14 +96,14 @@ def skipgram(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                         lanes, full, 2, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
                     )
                     has_centre = np.int64(b == 0)
-                    loss += block_gradients(lanes, full, 2, n, dots, d, has_centre, lr)
+                    block_gradients(lanes, full, 2, n, dots, d, has_centre, lr, losses)
                 if n_rest:
                     o, d = now + full * n_full, n_full * per_block
                     block_dots(
                         lanes, rest, 2, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
                     )
                     has_centre = np.int64(n_full == 0)
-                    loss += block_gradients(lanes, rest, 2, n, dots, d, has_centre, lr)
+                    block_gradients(lanes, rest, 2, n, dots, d, has_centre, lr, losses)
                 for b in range(n_full):
                     o, d = now + full * b, b * per_block
                     block_update(lanes, full, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d)
@@ -111,7 +113,7 @@ def skipgram(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                 n_pairs += n * n_outputs
                 n_trained += 1
             now, ahead = ahead, now
-        scratch.tally[0] += loss
+        scratch.tally[0] += take_losses(losses)
         scratch.tally[1] += n_pairs
         scratch.tally[2] += n_trained
         scratch.tally[3] += n_alone

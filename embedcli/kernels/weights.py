@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 
 from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE
 
-__all__ = ["ROW_ALIGNMENT", "TALLY", "Scratch", "Weights", "aligned", "make_scratch", "row_stride"]
+__all__ = [
+    "ROW_ALIGNMENT",
+    "TALLY",
+    "Losses",
+    "Scratch",
+    "Weights",
+    "aligned",
+    "make_losses",
+    "make_scratch",
+    "row_stride",
+]
 
 TALLY = 4  # sums kept: loss, pairs, words trained, words alone
 
@@ -30,6 +40,20 @@ class Weights(NamedTuple):
     stride: int
 
 
+class Losses(NamedTuple):
+    """The loss of many pairs as sums that cost little to add to, lane by lane: `blocks.py`.
+
+    Attributes:
+        hinge: float64 (16,), sums of max(-s f, 0).
+        product: float32 (16,), mantissas in [1, 2) of the products of the 1 + exp(-|f|).
+        exponent: int32 (16,), their exponents.
+    """
+
+    hinge: NDArray[np.float64]
+    product: NDArray[np.float32]
+    exponent: NDArray[np.int32]
+
+
 class Scratch(NamedTuple):
     """What one thread writes between the matrices: never shared, small enough to stay in L1.
 
@@ -38,6 +62,7 @@ class Scratch(NamedTuple):
         inputs: int64 (2 * window + 1,), offsets of the input rows of this position.
         dots: float32, dots then gradients, block after block: `blocks.py`.
         hidden: float32 (2 * stride,), CBOW's mean of the inputs and its gradient.
+        losses: of the slice at hand.
         tally: float64 (`TALLY`,), sums over the slices: see the kernels.
     """
 
@@ -45,6 +70,7 @@ class Scratch(NamedTuple):
     inputs: NDArray[np.int64]
     dots: NDArray[np.float32]
     hidden: NDArray[np.float32]
+    losses: Losses
     tally: NDArray[np.float64]
 
 
@@ -63,6 +89,14 @@ def aligned(n: int) -> NDArray[np.float32]:
     return raw[start : start + n]
 
 
+def make_losses() -> Losses:
+    """No loss yet."""
+    lanes = ROW_ALIGNMENT
+    product = aligned(lanes)
+    product[:] = 1.0
+    return Losses(np.zeros(lanes, np.float64), product, np.zeros(lanes, np.int32))
+
+
 def make_scratch(n_outputs: int, window: int, stride: int) -> Scratch:
     """Fresh scratch for one thread; `n_outputs` is 1 + K."""
     n_blocks = -(-n_outputs // BLOCK_OUTPUTS)
@@ -71,6 +105,7 @@ def make_scratch(n_outputs: int, window: int, stride: int) -> Scratch:
         inputs=np.zeros(2 * window + 1, np.int64),
         dots=aligned(n_blocks * dots_of_block(window)),
         hidden=aligned(2 * stride),
+        losses=make_losses(),
         tally=np.zeros(TALLY, np.float64),
     )
 

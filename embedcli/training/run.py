@@ -18,7 +18,7 @@ from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.cbow import cbow
-from embedcli.kernels.sampling import Noise, Staged, fill_pool, stage
+from embedcli.kernels.sampling import Staged, at_pool, fill_pool, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.skipgram import skipgram
 from embedcli.kernels.weights import Weights, aligned, make_scratch, row_stride
@@ -179,7 +179,7 @@ class Worker:
     ) -> None:
         self._config = config
         self._weights = weights
-        self._noise = Noise(pool, np.zeros(1, np.int64))
+        self._pool = pool
         self._staged = Staged(*(np.empty(chunk, np.int32) for _ in range(3)))
         self._n_outputs = 1 + negative
         is_cbow = config.arch == "cbow"
@@ -208,8 +208,7 @@ class Worker:
         seed = self._config.seed
         n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
         self.subsampled += len(tokens) - n_kept
-        start = int(random_key(seed, "negatives", *place)) % len(self._noise.pool)
-        self._noise.cursor[0] = start
+        noise = at_pool(self._pool, int(random_key(seed, "negatives", *place)) % len(self._pool))
         extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
         for first, last in itertools.pairwise([*range(0, n_kept, self._slice), n_kept]):
             self._kernel(
@@ -217,7 +216,7 @@ class Worker:
                 first,
                 last,
                 self._weights,
-                self._noise,
+                noise,
                 self._config.window,
                 self._config.shrink_window,
                 random_key(seed, "window", *place),
