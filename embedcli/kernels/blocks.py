@@ -13,15 +13,12 @@ Both sums use the rows as they were before the block, except that an input row l
 again after its first update. Outputs of one block must be distinct: they are held in registers
 and stored once. `reference.py` says the same in NumPy.
 
-**The loss.** With f = x.o and E = exp(-|f|), -log sigma(s f) = max(-s f, 0) + log(1 + E). A logarithm
-of each pair would cost as much as its sigmoid; but a sum of logarithms is the logarithm of a product.
-So only 1 + E, which is in (1, 2], is multiplied into a product kept as mantissa and exponent, lane by
-lane, and one logarithm is taken of the whole product at the end of a slice (`take_losses`). Each
-factor adds a relative error of 6e-8, that is an absolute one of 6e-8 to a sum of about 0.4 a pair. A
-NaN lives on in the first term.
-
-Twelve sums in flight (2 inputs x 6 outputs) hide the latency of the multiply-add and fit the
-sixteen registers of AVX2 with the operands. More than `BLOCK_OUTPUTS` outputs are several blocks.
+**The loss.** With f = x.o and E = exp(-|f|), -log sigma(s f) = max(-s f, 0) + log(1 + E). A
+logarithm of each pair would cost as much as its sigmoid; but a sum of logarithms is that of a
+product. So only 1 + E, which is in (1, 2], is multiplied into a product kept as mantissa and
+exponent, lane by lane, and one logarithm is taken of the whole product at the end of a slice
+(`take_losses`). Each factor adds an error of 6e-8 to a sum of about 0.4 a pair. A NaN lives on in
+the first term.
 """
 
 from __future__ import annotations
@@ -37,7 +34,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from embedcli.kernels.jit import kernel
-from embedcli.kernels.simd import F32, F64, I32, I64, Lanes, data_pointer, loop
+from embedcli.kernels.simd import F32, F64, I64, Lanes, data_pointer, loop
 
 __all__ = [
     "BLOCK_OUTPUTS",

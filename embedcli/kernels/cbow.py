@@ -22,7 +22,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE, block_dots, block_gradients, take_losses
+from embedcli.kernels.blocks import (
+    BLOCK_OUTPUTS,
+    DOTS_STRIDE,
+    block_dots,
+    block_gradients,
+    take_losses,
+)
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop, prefetch

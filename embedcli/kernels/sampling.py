@@ -35,10 +35,10 @@ RADIUS = np.uint64(0xD1B54A32D192ED03)  # separates the window stream from the s
 _SCATTER_ROUNDS = 5  # with 3, pairs of neighbours in the pool are visibly dependent; 4 pass
 _DRAWS_BEFORE_SEARCH = 64  # in vain, before the next free word is taken instead
 
-# A stretch of the pool, enough for 16 windows, is read four times before the next one. The rows of its
-# words are fetched from memory once and then still lie in the second-level cache. Windows that share
-# a negative are 16 words apart, so no context word meets fewer different negatives than it would
-# otherwise; the scores do not change (docs/training.md).
+# A stretch of the pool, enough for 16 windows, is read four times before the next one: the rows of
+# its words are fetched from memory once and then still lie in the second-level cache. Windows that
+# share a negative are 16 words apart, so no context word meets fewer different negatives than it
+# would otherwise; the scores do not change (docs/training.md).
 STRETCH_WINDOWS = 16
 STRETCH_READINGS = 4
 
@@ -152,8 +152,11 @@ def draw_outputs(
 
 @numba.njit(inline="always")
 def _next_stretch(noise: Any, n_negatives: Any) -> Any:
-    """Where to read on at the end of a stretch. One item more than 16 windows need, so that the same
-    negatives do not meet in one window again at the next reading."""
+    """Where to read on at the end of a stretch.
+
+    It is one item longer than 16 windows need, so that the same negatives do not meet in one window
+    again at the next reading.
+    """
     length = min(STRETCH_WINDOWS * n_negatives + 1, noise.pool.shape[0])
     if noise.cursor[2] > 0:
         noise.cursor[2] -= 1
