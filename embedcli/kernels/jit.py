@@ -8,7 +8,8 @@ cache is a pickle, hence code). ``EMBED_CACHE_DIR`` moves it.
 Numba trusts what it finds there: a file that was cut short ends every later start with an EOFError
 (numba#10434), and one flipped bit of machine code is run. So each file ends with the SHA-256 of
 what comes before it (a pickle ends where it says it ends, what follows is not read), and a file
-that is not ours or not as it was written is compiled anew. A cache that cannot be written is no failure.
+that is not ours or not as it was written is compiled anew. A cache that cannot be written is no
+failure.
 """
 
 from __future__ import annotations
