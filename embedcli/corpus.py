@@ -31,7 +31,7 @@ from embedcli.text.sources import Library, find_sources
 from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Corpus", "Tally", "count_corpus", "encode_corpus"]
+__all__ = ["Corpus", "Tally", "count_corpus", "digest_corpus", "encode_corpus"]
 
 BLOCK_BYTES = 1 << 20
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -188,6 +188,23 @@ def count_corpus(
     with _encoder(paths, recursive, lowercase, threads, memory, scratch) as encoder:
         merged = _counted(encoder, None, min_count, max_vocab, vocabulary, memory, on_progress)
         return _vocabulary(merged, vocabulary), _tally(encoder, merged)
+
+
+def digest_corpus(paths: Sequence[str], *, recursive: bool = False) -> str:
+    """The `Corpus.digest` of text, without counting or keeping anything.
+
+    Raises:
+        CorpusError: text that cannot be read.
+    """
+    library = Library(find_sources(paths, recursive=recursive))
+    buffer = memoryview(bytearray(BLOCK_BYTES))
+    try:
+        for file in library:
+            while file.readinto(buffer):
+                pass
+    finally:
+        library.close()
+    return library.digest.hexdigest()
 
 
 @contextmanager

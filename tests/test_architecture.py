@@ -18,7 +18,8 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"embedcli"},  # the public API
-    {"training", "formats", "evaluation"},
+    {"training"},
+    {"formats", "evaluation"},
     {"lookup"},
     {"neighbors", "suggest"},
     {"corpus", "embeddings"},

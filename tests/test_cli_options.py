@@ -20,7 +20,7 @@ def train(tmp_path, monkeypatch):
     @click.argument("corpus", nargs=-1)
     @train_options
     @verbosity_options
-    def command(corpus, config):
+    def command(corpus, config, chosen):
         seen.append((corpus, config))
 
     def run(*args, yaml=None, **variables):
@@ -86,7 +86,7 @@ def test_the_file_itself_may_come_from_a_variable(train, tmp_path):
 def test_every_setting_has_an_option_with_help_default_and_range():
     @click.command()
     @train_options
-    def command(config):
+    def command(config, chosen):
         pass
 
     text = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())

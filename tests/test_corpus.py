@@ -291,10 +291,21 @@ def test_an_error_of_who_watches_ends_the_reading(write):
 def test_memory_is_that_of_the_container(tmp_path, monkeypatch):
     whole = memory_module.memory_size()
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory_module, "_CGROUP_LIMITS", (limit,))
+    monkeypatch.setattr(memory_module, "_CGROUP", tmp_path)
     for text, expected in [("max\n", whole), ("1048576\n", 1 << 20)]:
         limit.write_text(text)
         assert expected == memory_module.memory_size() or text == "max\n"
+    (tmp_path / "memory.current").write_text("1000000\n")
+    (tmp_path / "memory.stat").write_text("anon 900000\ninactive_file 100000\n")
+    assert (1 << 20) - 900_000 == memory_module.available_memory()
+
+
+def test_the_limit_on_address_space_counts(monkeypatch):
+    monkeypatch.setattr(memory_module.resource, "getrlimit", lambda which: (10**15, 10**15))
+    free = memory_module.available_memory()
+    assert free < 10**15
+    monkeypatch.setattr(memory_module, "_address_space", lambda: 5 * 10**15)
+    assert 0 == memory_module.available_memory()
 
 
 def test_interrupting_while_a_pipe_is_silent(command_environment, tmp_path):

@@ -57,3 +57,54 @@ def test_lanes_that_do_not_exist_are_refused(lanes):
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert "expected 4, 8 or 16" in done.stderr
+
+
+CALL = """
+import sys, warnings
+from embedcli.kernels.tokenize import remap
+import numpy as np
+warnings.simplefilter("error" if sys.argv[1:] else "default")
+out, ends = np.empty(4, np.int32), np.empty(4, np.int64)
+print(remap(np.array([0, 1, 0], np.int32), np.array([5, 6], np.int32), out, ends)[0], out[:3])
+"""
+
+
+def call(folder, *args):
+    environment = os.environ | {"EMBED_CACHE_DIR": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-c", CALL, *args],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_damaged_files_are_compiled_anew(tmp_path):
+    first = call(tmp_path)
+    assert 0 == first.returncode, first.stderr
+    files = sorted(path for path in tmp_path.rglob("*remap*") if path.is_file())
+    assert [".nbc", ".nbi"] == [path.suffix for path in files]
+    machine_code = bytearray(files[0].read_bytes())
+    machine_code[len(machine_code) // 2] ^= 4
+    index = files[1].read_bytes()
+    for path, damaged in ((files[0], bytes(machine_code)), (files[1], index[:-1]), (files[1], b"")):
+        path.write_bytes(damaged)
+        done = call(tmp_path)
+        assert (0, first.stdout) == (done.returncode, done.stdout), done.stderr
+        assert "is damaged or not ours" in done.stderr
+    again = call(tmp_path, "strictly")
+    assert (0, first.stdout, "") == (again.returncode, again.stdout, again.stderr)
+
+
+def test_a_cache_that_cannot_be_written_is_no_failure(fresh, monkeypatch):
+    @jit.kernel
+    def one_more(x):
+        return x + 1
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(jit.FunctionCache, "save_overload", full)
+    with pytest.warns(UserWarning, match="not kept: .*No space left"):
+        assert 3 == one_more(2)

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from embedcli.errors import FormatError
 from embedcli.storage.publish import publish
-from embedcli.storage.safetensors import DTYPES, encode_header, map_tensors, read_header, write
+from embedcli.storage.safetensors import (
+    DTYPES,
+    _encode_header,
+    check_digest,
+    map_tensors,
+    read_header,
+    write,
+)
 
 
 def save(path, tensors, metadata=None):
@@ -23,7 +30,8 @@ def save(path, tensors, metadata=None):
 
 def load(path):
     header = read_header(path)
-    return map_tensors(path, header), header.metadata
+    tensors = map_tensors(path, header)
+    return {name: array for name, array in tensors.items() if name != "sha256"}, header.metadata
 
 
 def assert_equal_tensors(expected, actual):
@@ -44,9 +52,9 @@ def example_tensors():
 def test_the_official_library_opens_what_we_write(tmp_path):
     save(tmp_path / "x", example_tensors(), {"who": "é"})
     expected = dict(sorted(example_tensors().items()))
-    assert_equal_tensors(
-        expected, dict(sorted(safetensors.numpy.load_file(tmp_path / "x").items()))
-    )
+    loaded = safetensors.numpy.load_file(tmp_path / "x")
+    assert 32 == len(loaded.pop("sha256"))
+    assert_equal_tensors(expected, dict(sorted(loaded.items())))
     with safetensors.safe_open(tmp_path / "x", "np") as file:
         assert {"who": "é"} == file.metadata()
 
@@ -69,7 +77,7 @@ def test_round_trip_and_alignment(tmp_path_factory, name, text, shape):
     read, metadata = load(path)
     assert_equal_tensors(tensors, read)
     assert {"k": text} == metadata
-    assert 0 == len(encode_header(tensors, {"k": text})[0]) % 64
+    assert 0 == len(_encode_header(tensors, {"k": text})[0]) % 64
 
 
 def test_big_endian_and_large_arrays_are_written_in_blocks(tmp_path):
@@ -164,3 +172,19 @@ def test_a_flipped_bit_in_the_header_raises_nothing_else(tmp_path_factory, posit
     path.write_bytes(content)
     with contextlib.suppress(FormatError):
         load(path)
+
+
+def test_the_digest_notices_what_the_layout_cannot(tmp_path):
+    path = tmp_path / "x"
+    save(path, {"a": np.arange(1000, dtype=np.float32)})
+    assert check_digest(path, read_header(path))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="changed since it was written"):
+        check_digest(path, read_header(path))
+
+
+def test_a_file_of_somebody_else_has_no_digest(tmp_path):
+    safetensors.numpy.save_file({"a": np.zeros(3, np.float32)}, tmp_path / "x")
+    assert not check_digest(tmp_path / "x", read_header(tmp_path / "x"))

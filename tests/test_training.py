@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -258,9 +259,21 @@ def test_linear_decay():
 def test_workers_do_every_item_once(n_threads):
     done: list[list[int]] = [[] for _ in range(n_threads)]
     reports: list[int] = []
-    run_workers([mine.append for mine in done], 100, reports.append)
-    assert sorted(itertools.chain(*done)) == list(range(100))
-    assert all(0 <= n <= 100 for n in reports)
+    assert 100 == run_workers([mine.append for mine in done], 3, 100, reports.append)
+    assert sorted(itertools.chain(*done)) == list(range(3, 100))
+    assert all(3 <= n <= 100 for n in reports)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 7])
+def test_workers_pause_after_what_was_begun_and_go_on(n_threads):
+    done: list[list[int]] = [[] for _ in range(n_threads)]
+    slow = [lambda item, mine=mine: (time.sleep(1e-4), mine.append(item)) for mine in done]
+    first, pauses = 0, 0
+    while first < 3000:
+        first = run_workers(slow, first, 3000, lambda n: True)
+        pauses += 1
+        assert sorted(itertools.chain(*done)) == list(range(first))
+    assert pauses > 1 or n_threads == 7  # which may all be done at the first wake
 
 
 def test_a_failing_worker_stops_the_others_and_is_heard():
@@ -276,7 +289,7 @@ def test_a_failing_worker_stops_the_others_and_is_heard():
         raise ArithmeticError(f"item {item}")
 
     with pytest.raises(ArithmeticError, match="item"):
-        run_workers([waits, fails], 10**9, lambda n: None)
+        run_workers([waits, fails], 0, 10**9, lambda n: False)
     assert threading.active_count() == 1 or all(
         not thread.name.startswith("embed-") for thread in threading.enumerate()
     )
@@ -287,5 +300,5 @@ def test_an_interrupt_of_the_main_thread_stops_the_workers():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_workers([lambda item: None] * 2, 10**9, interrupt)
+        run_workers([lambda item: None] * 2, 0, 10**9, interrupt)
     assert not [t for t in threading.enumerate() if t.name.startswith("embed-")]

@@ -20,8 +20,6 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from types import FrameType
-from typing import NoReturn
 
 import click
 from click.shell_completion import CompletionItem, shell_complete
@@ -29,6 +27,7 @@ from click.shell_completion import CompletionItem, shell_complete
 from embedcli import __version__
 from embedcli.cli.options import verbosity_options
 from embedcli.cli.output import DataStream, Verbosity, discard, report_error, talk, warn
+from embedcli.cli.signals import Terminated, let_signals_kill, prepare_signals
 from embedcli.errors import EmbedError
 
 __all__ = ["COMMANDS", "embed", "main"]
@@ -42,15 +41,8 @@ COMMANDS = {
     "export": "Convert embeddings between file formats.",
     "info": "Say what a model is and how it was made.",
     "vocab": "Count the words of a text.",
+    "verify": "Check a file of vectors from its first byte to its last.",
 }
-
-
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived. Not an Exception, so that nothing catches it but `finally`."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class LazyGroup(click.Group):
@@ -112,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = Verbosity()
     try:
         _prepare_streams()
-        _prepare_signals()
+        prepare_signals()
         warnings.showwarning = _show_warning
         code = _run(list(sys.argv[1:] if argv is None else argv), level)
         sys.stdout.flush()
@@ -120,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         discard(sys.stdout)
         return 0
     except (Exception, KeyboardInterrupt, Terminated) as error:
-        _let_signals_kill()
+        let_signals_kill()
         code = _report(error, level)
         _hand_out_the_rest()
     return code
@@ -160,24 +152,6 @@ def _prepare_streams() -> None:
     )
 
 
-def _prepare_signals() -> None:
-    """Let SIGTERM and SIGHUP raise, so that `finally` blocks run; under nohup, leave them be."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _raise_terminated)
-
-
-def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated(number)
-
-
-def _let_signals_kill() -> None:
-    """Nothing is left to clean up: a second signal may end the process where it stands."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-
-
 def _show_warning(message: Warning | str, *where: object, **more: object) -> None:
     """Libraries' warnings in our form: one line on stderr, silent under -q."""
     warn(" ".join(str(message).split()))
@@ -199,7 +173,7 @@ def _report(error: BaseException, level: Verbosity) -> int:
         talk(error.format_message())
         return 2
     code, message = _verdict(error)
-    report_error(message)
+    report_error("; ".join([message, *getattr(error, "__notes__", ())]))
     return code
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -15,7 +17,7 @@ from embedcli.cli.output import Verbosity, warn
 from embedcli.config import TrainConfig, load_config, settings
 from embedcli.settings import Setting, Value
 
-__all__ = ["json_option", "model_option", "train_options", "verbosity_options"]
+__all__ = ["Duration", "json_option", "model_option", "train_options", "verbosity_options"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -62,7 +64,8 @@ def train_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every field of `TrainConfig`, and `--config`.
 
     The function is called with `config`, a TrainConfig put together so that a flag wins over an
-    EMBED_TRAIN_... variable, that over the file of `--config`, that over the default.
+    EMBED_TRAIN_... variable, that over the file of `--config`, that over the default; and with
+    `chosen`, those of its settings that somebody chose.
     """
 
     @functools.wraps(function)
@@ -71,7 +74,8 @@ def train_options(function: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: options.pop(name) for name in settings()}
         chosen |= {name: value for name, value in given.items() if value is not None}
         _warn_of_unknown_variables(click.get_current_context())
-        return function(*args, config=TrainConfig(**chosen), **options)  # type: ignore[arg-type]
+        config = TrainConfig(**chosen)  # type: ignore[arg-type]
+        return function(*args, config=config, chosen=chosen, **options)
 
     decorated: Callable[..., Any] = click.option(
         "--config",
@@ -84,6 +88,29 @@ def train_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for name, setting in reversed(settings().items()):
         decorated = _option(name, setting)(decorated)
     return decorated
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """`90s`, `10m` or `2h`, in seconds; `never` is infinite."""
+
+    name = "duration"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What `--help` shows for the value."""
+        return "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        if value == "never":
+            return math.inf
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smh])", value)
+        if match is None:
+            self.fail(f"{value!r} is no time: write 90s, 10m, 2h or never", param, ctx)
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.options import json_option, train_options, verbosity_options
+from embedcli.cli import resuming
+from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
+from embedcli.cli.plan import show_needs, show_plan
 from embedcli.cli.progress import show_progress
+from embedcli.cli.signals import Deferred, Terminated, deferred
 from embedcli.config import TrainConfig
-from embedcli.errors import UsageError
+from embedcli.errors import EmbedError, OutputError, TrainingError, UsageError
+from embedcli.settings import Value
 
 if TYPE_CHECKING:
+    from embedcli.corpus import Corpus
     from embedcli.embeddings import Embeddings
+    from embedcli.training.checkpoint import Checkpoint, Checkpoints
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command"]
 
 
 @click.command(short_help="Train embeddings from text.")
-@click.argument("corpus", nargs=-1, required=True)
+@click.argument("corpus", nargs=-1)
 @click.option(
     "-o",
     "--output",
@@ -40,6 +49,17 @@ __all__ = ["command"]
     metavar="FILE",
     help="Train the words of this file (`embed vocab -o FILE`), whatever --min-count says.",
 )
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the output.")
+@click.option(
+    "--checkpoint-every",
+    "every",
+    type=Duration(),
+    default="10m",
+    show_default=True,
+    envvar="EMBED_TRAIN_CHECKPOINT_EVERY",
+    help="Save the state of training beside the output this often; or `never`.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what training would take, and do not train.")
 @train_options
 @json_option
 @verbosity_options
@@ -48,7 +68,11 @@ def command(
     outputs: tuple[str, ...],
     to: str | None,
     vocab_file: str | None,
+    resume: bool,
+    every: float,
+    dry_run: bool,
     config: TrainConfig,
+    chosen: dict[str, Value],
     as_json: bool,
 ) -> None:
     r"""Train a vector for each word of CORPUS: files, globs, directories, or - for standard input.
@@ -63,33 +87,186 @@ def command(
     -o decides the format by its suffix: .safetensors (embed's own, keeps everything), .vec or .txt
     (word2vec text), .bin (word2vec binary), .glove.txt.
 
+    A run that was interrupted or killed goes on with `embed train --resume`: the text and the
+    settings are those of the checkpoint, which is deleted when all outputs are written.
+
     CBOW gives each context word the whole gradient, as word2vec and gensim do, unless
     --cbow-gradient divided; the default and its learning rate are the ones that scored best
     (docs/training.md). --json prints what the model file says of the run.
     """
-    from embedcli import formats
-    from embedcli.formats.vocab import read_vocab
-    from embedcli.training.trainer import train
+    from embedcli.storage.locks import locked
 
-    began = time.perf_counter()
     outputs = outputs or ("model.safetensors",)
-    targets = _targets(outputs, to)
     _check_outputs(outputs, [*corpus, *([vocab_file] if vocab_file else [])])
-    vocabulary = read_vocab(vocab_file) if vocab_file else None
-    with show_progress() as on_progress:
-        embeddings = train(
-            corpus,
-            config,
-            vocabulary=vocabulary,
-            scratch=_scratch_directory(outputs[0]),
-            on_progress=on_progress,
-        )
-    _warn_of_few_words(embeddings.vocabulary, config)
-    for output, name in targets:
-        formats.save(embeddings, output, name)
-    _summarise(embeddings, outputs, time.perf_counter() - began)
+    job = Job(
+        corpus, outputs, _targets(outputs, to), to, vocab_file, every, config.resolve(), chosen
+    )
+    if not corpus and not resume:
+        raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
+    if dry_run:
+        show_plan(job.corpus, job.vocabulary(), job.config, job.plain_targets, as_json=as_json)
+        return
+    with locked(outputs):
+        embeddings = job.run(resume=resume)
     if as_json:
         echo_json(dict(embeddings.metadata))
+
+
+@dataclass
+class Job:
+    """One call of `embed train`, and the state of its safety."""
+
+    corpus: tuple[str, ...]
+    outputs: tuple[str, ...]
+    targets: list[tuple[str, str]]
+    to: str | None
+    vocab_file: str | None
+    every: float
+    config: TrainConfig
+    chosen: Mapping[str, Value]
+    signals: Deferred = field(default_factory=Deferred)
+    has_begun: bool = False  # to train
+    trained: Embeddings | None = None
+
+    @property
+    def plain_targets(self) -> list[tuple[str, str]]:
+        """The outputs that are files, not pipes or devices."""
+        return [target for target in self.targets if _is_plain(target[0])]
+
+    def vocabulary(self) -> Vocabulary | None:
+        """The words of --vocab."""
+        from embedcli.formats.vocab import read_vocab
+
+        return read_vocab(self.vocab_file) if self.vocab_file else None
+
+    def run(self, *, resume: bool) -> Embeddings:
+        """Train, or go on training, and write every output."""
+        began = time.perf_counter()
+        if resume and (complete := self._complete()):
+            return complete
+        config, vocabulary = self.config, self.vocabulary()
+        checkpoints, resumed = self._checkpoints(config), None
+        if checkpoints is not None:
+            resumed = resuming.find(checkpoints, resume=resume)
+        elif resume:
+            raise UsageError("--resume needs an output that is a file: give one with -o")
+        if resumed is not None and checkpoints is not None:
+            config = resuming.settings_of(resumed, self.chosen, vocabulary)
+            vocabulary = resumed.embeddings.vocabulary if resumed.embeddings else vocabulary
+            self.corpus = self.corpus or tuple(resumed.given["sources"])
+            checkpoints.given = resuming.given(config, self.corpus, self.vocab_file)
+        if not self.corpus:
+            raise UsageError(f"there is no checkpoint for {self.outputs[0]}, and no text is named")
+        try:
+            embeddings = self._train(config, vocabulary, checkpoints, resumed)
+            self._write(embeddings, checkpoints)
+        except (KeyboardInterrupt, Terminated, EmbedError, MemoryError) as error:
+            self._keep(error, checkpoints)
+            raise
+        _warn_of_few_words(embeddings.vocabulary, config)
+        _summarise(embeddings, self.outputs, time.perf_counter() - began)
+        return embeddings
+
+    def _complete(self) -> Embeddings | None:
+        """The model that is there already, if the run is complete and every output is there."""
+        from embedcli.training.checkpoint import checkpoint_directory
+
+        names = [output for output, name in self.plain_targets if name == "safetensors"]
+        if not names or not all(Path(output).exists() for output, _ in self.targets):
+            return None
+        if checkpoint_directory(self.plain_targets[0][0]).exists():
+            return None
+        return resuming.complete(names[0], self.chosen, self.corpus)
+
+    def _checkpoints(self, config: TrainConfig) -> Checkpoints | None:
+        """Where checkpoints go: beside the first output that is a file."""
+        from embedcli.training.checkpoint import Checkpoints, checkpoint_directory
+
+        if not self.plain_targets:
+            return None
+        given = resuming.given(config, self.corpus, self.vocab_file)
+        directory = checkpoint_directory(self.plain_targets[0][0])
+        return Checkpoints(directory, None if math.isinf(self.every) else self.every, given)
+
+    def _train(
+        self,
+        config: TrainConfig,
+        vocabulary: Vocabulary | None,
+        checkpoints: Checkpoints | None,
+        resumed: Checkpoint | None,
+    ) -> Embeddings:
+        from embedcli.training.trainer import Guard, Stopped, train
+
+        if resumed is not None and resumed.is_complete and resumed.embeddings is not None:
+            self.trained = resumed.embeddings
+            return resumed.embeddings
+
+        def before_training(corpus: Corpus) -> None:
+            n_tokens = len(corpus.ids)
+            plain = self.plain_targets
+            show_needs(corpus.vocabulary, n_tokens, config, plain, checkpoints is not None)
+
+        guard = Guard(checkpoints, resumed, self._deferred, before_training)
+        scratch = _scratch_directory(self.outputs[0])
+        with show_progress() as on_progress:
+            try:
+                self.trained = train(
+                    self.corpus,
+                    config,
+                    vocabulary=vocabulary,
+                    scratch=scratch,
+                    on_progress=on_progress,
+                    guard=guard,
+                )
+            except Stopped:
+                self.signals.raise_it()
+                raise
+        self.signals.raise_it()  # one that came when there was nothing left to stop
+        return self.trained
+
+    @contextmanager
+    def _deferred(self) -> Iterator[Callable[[], bool]]:
+        with deferred() as self.signals:
+            self.has_begun = True
+            yield self.signals.arrived
+
+    def _write(self, embeddings: Embeddings, checkpoints: Checkpoints | None) -> None:
+        """Write every output; what was trained is safe on disk before it is converted."""
+        from embedcli import formats
+
+        is_safe = self.targets[0][1] == "safetensors" or math.isinf(self.every)
+        if checkpoints is not None and not is_safe:
+            self._save_trained(checkpoints)
+        for output, name in self.targets:
+            formats.save(embeddings, output, name)
+        if checkpoints is not None:
+            checkpoints.remove()
+
+    def _save_trained(self, checkpoints: Checkpoints) -> None:
+        from embedcli.training.checkpoint import completed
+
+        if self.trained is not None:
+            checkpoints.save(self.trained, completed(self.trained))
+
+    def _keep(self, error: BaseException, checkpoints: Checkpoints | None) -> None:
+        """Save what the end of this run would lose, and say how to go on."""
+        interrupted = isinstance(error, (KeyboardInterrupt, Terminated))
+        if checkpoints is None:
+            return
+        try:
+            if self.trained is not None:
+                self._save_trained(checkpoints)
+            elif interrupted and not self.has_begun and not checkpoints.has_any():
+                checkpoints.save()
+        except OutputError as second:
+            error.add_note(f"no checkpoint could be saved: {second}")
+        if not checkpoints.has_any():
+            return
+        if isinstance(error, TrainingError):
+            error.add_note(f"checkpoints from before are in {checkpoints.directory}")
+        else:
+            line = resuming.resume_line(self.corpus, self.outputs, self.to)
+            error.add_note(f"go on with: {line}")
 
 
 def _targets(outputs: Sequence[str], to: str | None) -> list[tuple[str, str]]:
@@ -135,7 +312,8 @@ def _warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:
 def _summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -> None:
     """What became of every token, how well it was learnt, and how fast."""
     meta: Mapping[str, Any] = embeddings.metadata
-    corpus, epochs, timings = meta["corpus"], meta["epochs"], meta["timings"]
+    corpus, epochs = meta["corpus"], meta["epochs"]
+    timings = meta.get("timings", {"reading": 0.0, "training": 0.0})
     rate = corpus["read"] * len(epochs) / max(1e-9, timings["training"])
     talk(
         f"read {corpus['read']:,} tokens = {corpus['kept']:,} in the vocabulary + "

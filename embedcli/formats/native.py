@@ -6,10 +6,13 @@
     norms          F32 [V]       Euclidean norms of the rows of syn0
     word_offsets   I64 [V + 1]   word i is words[word_offsets[i]:word_offsets[i + 1]], as UTF-8
     counts         I64 [V]       how often each word occurred; left out where unknown
-    words          U8  [bytes]   the words one after the other; last, so that the rest stays aligned
+    words          U8  [bytes]   the words one after the other; behind all that must be aligned
+    sha256         U8  [32]      digest of every byte before it; left out by older versions
 
 ``__metadata__`` holds ``format`` = "embed", ``version`` = "1" and ``meta``, the JSON of
-`Embeddings.metadata`. Byte layout of the file itself: `storage/safetensors.py`.
+`Embeddings.metadata`, less its ``timings``: two runs that compute the same write the same bytes. A
+checkpoint (`training/checkpoint.py`) is such a file with more arrays in it. Byte layout of the file
+itself: `storage/safetensors.py`.
 
 Reading maps the file and looks at the structure and the words, not at the vectors: 1,000,000 x 300
 opens in milliseconds.
@@ -32,7 +35,7 @@ from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["file_size", "read", "write"]
+__all__ = ["file_size", "metadata", "read", "tensors", "verify", "write"]
 
 _VERSION: Final = "1"
 _LETTERS: Final = {"syn0": "VD", "syn1neg": "VD", "norms": "V", "counts": "V"}
@@ -54,13 +57,12 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
         FormatError: a component is not finite, or a word is empty or occurs twice.
     """
     check_savable(embeddings)
-    safetensors.write(sink, _tensors(embeddings), _metadata(embeddings))
+    safetensors.write(sink, tensors(embeddings), metadata(embeddings))
 
 
 def file_size(embeddings: Embeddings) -> int:
     """How many bytes `write` will write."""
-    header, n_bytes = safetensors.encode_header(_tensors(embeddings), _metadata(embeddings))
-    return len(header) + n_bytes
+    return safetensors.size(tensors(embeddings), metadata(embeddings))
 
 
 def read(source: Source, *, decode_errors: str = "strict") -> Embeddings:
@@ -75,39 +77,62 @@ def read(source: Source, *, decode_errors: str = "strict") -> Embeddings:
         raise FormatError(f"{where} is {kind}: embed's own format must be a plain file")
     header = safetensors.read_header(where)
     _check_kind(where, header)
-    tensors = safetensors.map_tensors(where, header)
+    arrays = safetensors.map_tensors(where, header)
     vocabulary = Vocabulary(
-        tensors["words"],
-        _aligned(tensors["word_offsets"]),
-        _aligned(tensors["counts"]) if "counts" in tensors else None,
+        arrays["words"],
+        _aligned(arrays["word_offsets"]),
+        _aligned(arrays["counts"]) if "counts" in arrays else None,
     )
     _check_words(where, vocabulary)
     embeddings = Embeddings(
-        vocabulary, tensors["syn0"], tensors.get("syn1neg"), _meta(where, header.metadata)
+        vocabulary, arrays["syn0"], arrays.get("syn1neg"), _meta(where, header.metadata)
     )
-    embeddings.__dict__["norms"] = tensors["norms"]  # where cached_property would put it
+    embeddings.__dict__["norms"] = arrays["norms"]  # where cached_property would put it
     return embeddings
 
 
-def _tensors(embeddings: Embeddings) -> dict[str, NDArray[Any]]:
+def tensors(
+    embeddings: Embeddings, more: Mapping[str, NDArray[Any]] | None = None
+) -> dict[str, NDArray[Any]]:
+    """The arrays of the file in their order; `more` go before the words."""
     vocabulary = embeddings.vocabulary
-    tensors: dict[str, NDArray[Any]] = {"syn0": embeddings.vectors}
+    arrays: dict[str, NDArray[Any]] = {"syn0": embeddings.vectors}
     if embeddings.output_vectors is not None:
-        tensors["syn1neg"] = embeddings.output_vectors
-    tensors["norms"] = embeddings.norms
-    tensors["word_offsets"] = vocabulary.offsets
+        arrays["syn1neg"] = embeddings.output_vectors
+    arrays["norms"] = embeddings.norms
+    arrays["word_offsets"] = vocabulary.offsets
     if vocabulary.counts is not None:
-        tensors["counts"] = vocabulary.counts
-    tensors["words"] = vocabulary.blob
-    return tensors
+        arrays["counts"] = vocabulary.counts
+    return {**arrays, **(more or {}), "words": vocabulary.blob}
 
 
-def _metadata(embeddings: Embeddings) -> dict[str, str]:
+def metadata(embeddings: Embeddings) -> dict[str, str]:
+    """The ``__metadata__`` of the file."""
+    kept = {key: value for key, value in embeddings.metadata.items() if key != "timings"}
     try:
-        meta = json.dumps(dict(embeddings.metadata), ensure_ascii=False, allow_nan=False)
+        meta = json.dumps(kept, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise FormatError(f"cannot save the metadata as JSON: {error}") from error
     return {"format": "embed", "version": _VERSION, "meta": meta}
+
+
+def verify(source: Source) -> bool:
+    """Check what `read` leaves out: every byte, every number; whether the file has a digest.
+
+    Raises:
+        FormatError: the first thing that is wrong.
+    """
+    embeddings = read(source)
+    has_digest = safetensors.check_digest(source.path, safetensors.read_header(source.path))
+    check_savable(embeddings)
+    stored = embeddings.__dict__.pop("norms")
+    if not np.allclose(stored, embeddings.norms, rtol=1e-4, atol=1e-12):
+        row = int(np.argmax(~np.isclose(stored, embeddings.norms, rtol=1e-4, atol=1e-12)))
+        raise FormatError(
+            f"{source.path}: the norm of row {row + 1} is {stored[row]:g}, but its vector has "
+            f"{embeddings.norms[row]:g}"
+        )
+    return has_digest
 
 
 def _check_kind(where: str, header: safetensors.Header) -> None:

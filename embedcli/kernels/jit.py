@@ -4,6 +4,12 @@ Numba keys its cache on the file that defines a function: a change in an importe
 stale code without a word. So the cache directory is named by a digest of all kernel sources and of
 the versions that compile them, inside the user's own cache directory, readable by nobody else (the
 cache is a pickle, hence code). ``EMBED_CACHE_DIR`` moves it.
+
+Numba trusts what it finds there: a file that was cut short ends every later start with an EOFError
+(numba#10434), and one flipped bit of machine code is run. So each file ends with the SHA-256 of
+what comes before it (a pickle ends where it says it ends, what follows is not read), and a file
+that is not ours or not as it was written is compiled anew. A cache that cannot be written is no
+failure.
 """
 
 from __future__ import annotations
@@ -14,15 +20,17 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import llvmlite
 import numba
 import numpy as np
 import platformdirs
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 __all__ = ["cache_directory", "kernel"]
 
@@ -62,10 +70,80 @@ def cache_directory() -> Path:
 
 def kernel(function: _Function) -> _Function:
     """Compile `function` on first call: without the GIL or fast-math, cached on disk."""
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_directory())  # read while the dispatcher is made
+    numba.config.CACHE_DIR = str(cache_directory())  # read while the cache is made
     try:
-        compiled: _Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+        compiled._cache = _SealedCache(function)  # what `cache=True` would set to a FunctionCache
     finally:
         numba.config.CACHE_DIR = before
-    return compiled
+    result: _Function = compiled
+    return result
+
+
+class _SealedCache(FunctionCache):  # type: ignore[misc]  # numba has no types
+    """Numba's cache of one function, with sealed files."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _SealedFiles(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        """Keep what was compiled, if there is room for it."""
+        try:
+            super().save_overload(signature, data)
+        except OSError as error:
+            warnings.warn(f"compiled kernels are not kept: {error}", stacklevel=2)
+
+
+class _SealedFiles(IndexDataCacheFile):  # type: ignore[misc]  # numba has no types
+    """The two kinds of files of a cache, each with a digest at its end."""
+
+    def _load_index(self) -> Any:
+        return super()._load_index() if _is_sound(Path(self._index_path)) else {}
+
+    def _load_data(self, name: str) -> Any:
+        path = Path(self._data_path(name))
+        if not _is_sound(path):
+            raise FileNotFoundError(path)  # numba then compiles and writes it again
+        return super()._load_data(name)
+
+    @contextmanager
+    def _open_for_write(self, filepath: str) -> Iterator[Any]:
+        with super()._open_for_write(filepath) as file:
+            seal = _Seal(file)
+            yield seal
+            file.write(seal.digest.digest())
+
+
+class _Seal:
+    """Writes to a file and digests what it writes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.digest = hashlib.sha256()
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether a file is there, ours and as it was written; says so if it is there and is not."""
+    try:
+        data = path.read_bytes()
+        owner = path.stat().st_uid
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        warnings.warn(f"{path} cannot be read and is compiled anew: {error}", stacklevel=2)
+        return False
+    size = hashlib.sha256().digest_size
+    if owner == os.geteuid() and hashlib.sha256(data[:-size]).digest() == data[-size:]:
+        return True
+    warnings.warn(f"{path} is damaged or not ours and is compiled anew", stacklevel=2)
+    return False

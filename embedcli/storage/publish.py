@@ -2,7 +2,8 @@
 # (the primitives of os are the subject of this module, and its tests replace them one by one)
 """The one place where bytes reach a file that somebody else may read.
 
-    temporary file in the same directory (O_EXCL) → write → fsync → rename → fsync of the directory
+    temporary file in the same directory (O_EXCL) → write → fsync → read back and compare
+    → rename → fsync of the directory
 
 so that every name holds either the previous file, untouched, or the complete new one: through
 Ctrl-C, ``kill -9``, a full disk, an I/O error or a power cut. A failed fsync is final: the kernel
@@ -25,17 +26,29 @@ import secrets
 import stat
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from embedcli.errors import OutputError, ResourceError
 
-__all__ = ["STDOUT", "Sink", "check_space", "check_writable", "publish", "readable_size"]
+__all__ = [
+    "STDOUT",
+    "Sink",
+    "check_space",
+    "check_writable",
+    "free_space",
+    "make_directory",
+    "publish",
+    "readable_size",
+    "temporary_stem",
+]
 
 STDOUT = "-"
 
 _BUFFER = 1 << 20  # small writes are gathered up to this many bytes
+_READ_BACK = 1 << 20
 _LARGEST_WRITE = 1 << 26  # one write(2) of this size ends soon enough for Ctrl-C to be felt
 _NAME_IN_TEMPORARY = 180  # bytes of the target's name kept, so that the temporary name fits in 255
 _STALE_AFTER = 3600.0  # seconds after which a dead process's temporary file is removed
@@ -51,6 +64,7 @@ class Sink:
         self._write = write
         self._buffer = bytearray()
         self._position = 0
+        self.checksum = 0  # CRC-32 of the bytes handed to the operating system
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take all of `data` (any contiguous buffer of bytes); returns how many bytes that is.
@@ -78,6 +92,7 @@ class Sink:
             self._write_all(memoryview(gathered))
 
     def _write_all(self, view: memoryview) -> None:
+        self.checksum = zlib.crc32(view, self.checksum)
         while len(view):
             written = self._write(view[:_LARGEST_WRITE])
             if not written:  # POSIX allows 0 for no reason: a loop without end must not follow
@@ -138,12 +153,25 @@ def check_space(path: str | os.PathLike[str], needed: int) -> None:
         if target == STDOUT or _is_special(target, needed):
             return
         directory = os.path.dirname(os.path.realpath(target))
-        free = _free_bytes(directory)
+        free = free_space(directory)
     if free < needed:
         raise ResourceError(
             f"{target} needs {readable_size(needed)} but only {readable_size(free)} are free in "
             f"{directory}: make room or choose another place"
         )
+
+
+def make_directory(path: str | os.PathLike[str]) -> None:
+    """Make a directory that is there after a power cut too; its parent must exist.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    target = os.fspath(path)
+    with _as_output_error(target, None):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(target)  # noqa: PTH102
+        _sync_directory(os.path.dirname(os.path.realpath(target)))
 
 
 def readable_size(n_bytes: int) -> str:
@@ -195,6 +223,7 @@ def _by_rename(target: str, size: int | None) -> Iterator[Sink]:
             sink.flush()
             with _as_output_error(target, size):
                 os.fsync(descriptor)
+                _read_back(descriptor, target, sink)
         finally:
             os.close(descriptor)
         with _as_output_error(target, size):
@@ -206,6 +235,21 @@ def _by_rename(target: str, size: int | None) -> Iterator[Sink]:
         raise
     with _as_output_error(target, size, "is complete, but could not be made safe from a power cut"):
         _sync_directory(os.path.dirname(real))
+
+
+def _read_back(descriptor: int, target: str, sink: Sink) -> None:
+    """Compare what the file holds with what was written; from the disk where the system obeys."""
+    with contextlib.suppress(OSError):  # only a wish: not every file system knows it
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    position = checksum = 0
+    while part := os.pread(descriptor, _READ_BACK, position):
+        checksum = zlib.crc32(part, checksum)
+        position += len(part)
+    if (position, checksum) != (sink.tell(), sink.checksum):
+        raise OutputError(
+            f"cannot write {target}: {sink.tell()} bytes were written with checksum "
+            f"{sink.checksum:08x}, but {position} read back with {checksum:08x}; is the disk sound?"
+        )
 
 
 def _sink_on(descriptor: int, target: str, size: int | None) -> Sink:
@@ -248,8 +292,8 @@ def _create_temporary(real: str, mode: int | None) -> tuple[int, str]:
     if len(os.fsencode(name)) > 255:  # the temporary name is cut, the final one must be tried too
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     random = secrets.token_hex(4)
-    temporary = os.path.join(directory, f"{_temporary_stem(name)}.{os.getpid()}.{random}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    temporary = os.path.join(directory, f"{temporary_stem(name)}.{os.getpid()}.{random}.tmp")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
     if mode is not None:
         try:
@@ -261,14 +305,15 @@ def _create_temporary(real: str, mode: int | None) -> tuple[int, str]:
     return descriptor, temporary
 
 
-def _temporary_stem(name: str) -> str:
+def temporary_stem(name: str) -> str:
+    """How files beside one called `name` begin that are ours and not for others."""
     return "." + os.fsdecode(os.fsencode(name)[:_NAME_IN_TEMPORARY])
 
 
 def _remove_stale(real: str) -> None:
     """Remove what a killed process left of this very target: its process dead, an hour old."""
     directory, name = os.path.split(real)
-    ours = re.compile(re.escape(_temporary_stem(name)) + r"\.([0-9]+)\.[0-9a-f]{8}\.tmp")
+    ours = re.compile(re.escape(temporary_stem(name)) + r"\.([0-9]+)\.[0-9a-f]{8}\.tmp")
     for entry in os.scandir(directory):
         match = ours.fullmatch(entry.name)
         if match is None or Path(f"/proc/{match[1]}").exists():
@@ -308,7 +353,7 @@ def _output_error(
         full = "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
         needed = "" if size is None else f"; {readable_size(size)} are needed"
         with contextlib.suppress(OSError):  # the free space is a courtesy
-            needed += f", {readable_size(_free_bytes(directory))} free" if needed else ""
+            needed += f", {readable_size(free_space(directory))} free" if needed else ""
         return OutputError(f"cannot write {target}: {full}{needed}; make room and try again")
     if isinstance(error, FileNotFoundError):
         return OutputError(
@@ -319,6 +364,7 @@ def _output_error(
     return OutputError(f"cannot write {target}: {reason}")
 
 
-def _free_bytes(directory: str) -> int:
+def free_space(directory: str) -> int:
+    """Bytes free for this user on the disk of `directory`."""
     room = os.statvfs(directory)
     return room.f_bavail * room.f_frsize

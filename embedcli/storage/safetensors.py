@@ -10,10 +10,14 @@ https://github.com/huggingface/safetensors#format. We pad so that the data begin
 strict as the format's own library: nothing overlaps, nothing is left over, no name occurs twice,
 and nothing is allocated before the file's size has justified it. What the arrays mean is
 `formats/native.py`'s business.
+
+`write` adds one array of its own, the last: ``sha256``, U8 [32], the digest of every byte before
+it. `check_digest` is told of any bit that has changed since.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -28,7 +32,16 @@ from numpy.typing import NDArray
 from embedcli.errors import FormatError
 from embedcli.storage.publish import Sink
 
-__all__ = ["Header", "TensorEntry", "encode_header", "map_tensors", "read_header", "write"]
+__all__ = [
+    "DIGEST",
+    "Header",
+    "TensorEntry",
+    "check_digest",
+    "map_tensors",
+    "read_header",
+    "size",
+    "write",
+]
 
 DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
     "BOOL": np.dtype("?"),
@@ -45,6 +58,9 @@ DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
     "F64": np.dtype("<f8"),
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+DIGEST = "sha256"
+_DIGEST_BYTES = 32
 
 _ALIGNMENT = 64
 _LARGEST_HEADER = 10_000_000  # 100,000 tensors; ours have a few hundred bytes
@@ -70,7 +86,53 @@ class Header:
     file_size: int
 
 
-def encode_header(
+def size(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> int:
+    """How many bytes `write` will write."""
+    header, n_bytes = _encode_header(_with_digest(tensors), metadata)
+    return len(header) + n_bytes
+
+
+def write(sink: Sink, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write `tensors` in their order; rows may be padded or mapped; nothing is copied whole."""
+    header, _ = _encode_header(_with_digest(tensors), metadata)
+    digest = hashlib.sha256(header)
+    sink.write(header)
+    for array in tensors.values():
+        for block in _blocks(array):
+            data = block.reshape(-1).view(np.uint8).data
+            digest.update(data)
+            sink.write(data)
+    sink.write(digest.digest())
+
+
+def check_digest(path: str | os.PathLike[str], header: Header) -> bool:
+    """Read the whole file and compare it with its digest; False where it has none to compare with.
+
+    Raises:
+        FormatError: the file is not what was written.
+    """
+    entry = header.tensors.get(DIGEST)
+    if entry is None or entry.shape != (_DIGEST_BYTES,) or entry.stop != header.file_size:
+        return False
+    digest = hashlib.sha256()
+    left = entry.start
+    with Path(path).open("rb") as file:
+        while left and (block := file.read(min(left, _BLOCK_BYTES))):
+            digest.update(block)
+            left -= len(block)
+        if left or file.read(_DIGEST_BYTES + 1) != digest.digest():
+            raise FormatError(
+                f"{os.fspath(path)} is damaged: it has changed since it was written, for its bytes "
+                "do not have the digest at its end"
+            )
+    return True
+
+
+def _with_digest(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {**tensors, DIGEST: np.zeros(_DIGEST_BYTES, np.uint8)}
+
+
+def _encode_header(
     tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> tuple[bytes, int]:
     """Return the bytes before the data, and how many bytes of data follow them."""
@@ -87,15 +149,6 @@ def encode_header(
     text = json.dumps(entries, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     return len(text).to_bytes(8, "little") + text, position
-
-
-def write(sink: Sink, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    """Write `tensors` in their order; rows may be padded or mapped; nothing is copied whole."""
-    header, _ = encode_header(tensors, metadata)
-    sink.write(header)
-    for array in tensors.values():
-        for block in _blocks(array):
-            sink.write(block.reshape(-1).view(np.uint8).data)
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:

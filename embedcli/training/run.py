@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +34,13 @@ from embedcli.training.sampling import (
 from embedcli.training.schedule import linear_decay
 from embedcli.training.workers import run_workers
 
-__all__ = ["Epoch", "Run", "compile_kernels"]
+__all__ = ["Epoch", "Run", "State", "compile_kernels"]
 
 # Multiply-adds in one call of a kernel, about 0.1 s: between calls the main thread can interrupt.
 _SLICE_WORK = 1 << 30
 _INIT_ROWS = 1 << 12
+_LARGEST_WEIGHT = 1e4  # components that learn stay below a hundred; beyond, only overflow follows
+_CHECKED_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,25 @@ class Epoch:
     loss: float
 
 
+@dataclass(frozen=True)
+class State:
+    """Where a run stands between two chunks, apart from its two matrices.
+
+    There are no random numbers to keep: they depend on the seed, the epoch and the chunk alone.
+
+    Attributes:
+        epoch, chunk: what is trained next; epoch counts from 0 and is all epochs when none is left.
+        epochs: the epochs that are finished.
+        arrays: ``tallies``, float64 (T, 4), and ``subsampled``, int64 (T,): what each thread has
+            summed up in this epoch.
+    """
+
+    epoch: int
+    chunk: int
+    epochs: tuple[Epoch, ...]
+    arrays: Mapping[str, NDArray[Any]]
+
+
 class Run:
     """Two matrices, the probabilities of a corpus, and a worker for each thread."""
 
@@ -76,6 +98,7 @@ class Run:
         self.config = config
         self.corpus = corpus
         self.epochs: list[Epoch] = []
+        self._chunk = 0  # the first of this epoch that is not trained yet
         size = chunk_size(len(corpus.ids))
         self._bounds = chunk_bounds(corpus.offsets, size)
         self._keep = keep_thresholds(counts, config.sample)
@@ -91,28 +114,92 @@ class Run:
             for _ in range(config.threads or 1)
         ]
 
-    def epoch(self, number: int, on_progress: OnProgress) -> Epoch:
-        """Pass over the corpus once; `number` counts from 0.
+    def train(
+        self, on_progress: OnProgress, wants_pause: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Train on from where the run stands.
+
+        Args:
+            on_progress: called about ten times a second.
+            wants_pause: asked about ten times a second whether to stop between two chunks.
+
+        Returns:
+            Whether all epochs are done; if not, it paused and may be called again.
 
         Raises:
-            TrainingError: nothing could be trained, or the loss is not a number any more.
+            TrainingError: nothing could be trained, or the numbers diverge.
         """
-        for worker in self._workers:
-            worker.forget()
-        n_tokens = len(self.corpus.ids)
+        paused = False
+        while len(self.epochs) < self.config.epochs:
+            if paused:
+                return False
+            paused = self._pass(len(self.epochs), on_progress, wants_pause)
+        return True
 
-        def report(n_begun: int) -> None:
+    @property
+    def share_done(self) -> float:
+        """The share of all tokens of all epochs that is trained, 0 to 1."""
+        n_tokens = len(self.corpus.ids)
+        done = len(self.epochs) * n_tokens + int(self._bounds[self._chunk])
+        return done / (self.config.epochs * n_tokens)
+
+    def state(self) -> State:
+        """Where the run stands; to be asked while it does not train."""
+        tallies = np.array([worker.scratch.tally for worker in self._workers])
+        subsampled = np.array([worker.subsampled for worker in self._workers], np.int64)
+        arrays = {"tallies": tallies, "subsampled": subsampled}
+        return State(len(self.epochs), self._chunk, tuple(self.epochs), arrays)
+
+    def restore(
+        self, state: State, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32]
+    ) -> None:
+        """Go to where another run stood; the matrices, float32 (V, D), are copied."""
+        for mine, saved in zip(self.matrices(), (syn0, syn1neg), strict=True):
+            mine[:] = saved
+        self.epochs = list(state.epochs)
+        self._chunk = state.chunk
+        for thread, tally in enumerate(state.arrays["tallies"]):
+            worker = self._workers[thread % len(self._workers)]
+            worker.scratch.tally[:] += tally
+            worker.subsampled += int(state.arrays["subsampled"][thread])
+
+    def check(self) -> None:
+        """Refuse matrices that nobody should go on with or keep.
+
+        Raises:
+            TrainingError: a component is not finite, or so large that training diverges.
+        """
+        for name, matrix in zip(("syn0", "syn1neg"), self.matrices(), strict=True):
+            rows = max(1, _CHECKED_BYTES // (4 * matrix.shape[1]))
+            for start in range(0, len(matrix), rows):
+                block = matrix[start : start + rows]
+                low, high = float(block.min()), float(block.max())  # NaN goes through both
+                if not (low >= -_LARGEST_WEIGHT and high <= _LARGEST_WEIGHT):
+                    size = np.abs(block).max(axis=1)
+                    row = start + int(np.argmax(~(size <= _LARGEST_WEIGHT)))
+                    raise self._divergence(f"row {row} of {name} holds {size[row - start]:g}")
+
+    def _pass(self, number: int, on_progress: OnProgress, wants_pause: Callable[[], bool]) -> bool:
+        """Train on in epoch `number`; whether a pause is wanted."""
+        n_tokens, n_chunks = len(self.corpus.ids), len(self._bounds) - 1
+
+        def report(n_begun: int) -> bool:
             self.corpus.release()
             done = number * n_tokens + int(self._bounds[n_begun])
             total = self.config.epochs * n_tokens
             lr = linear_decay(done / total, self.config.starting_lr, self.config.min_lr)
             loss = self._loss()
+            if loss is not None and not math.isfinite(loss):
+                raise self._divergence(f"the loss is {loss}")
             on_progress(Progress("training", done, total, number + 1, loss, lr))
+            return wants_pause()
 
         jobs = [self._job(worker, number) for worker in self._workers]
-        run_workers(jobs, len(self._bounds) - 1, report)
-        report(len(self._bounds) - 1)
-        return self._finish(number)
+        self._chunk = run_workers(jobs, self._chunk, n_chunks, report)
+        pauses = report(self._chunk)
+        if self._chunk == n_chunks:
+            self._finish(number)
+        return pauses
 
     def matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """syn0 and syn1neg, float32 (V, D) with padded rows; views, not copies."""
@@ -140,7 +227,14 @@ class Run:
         tally = self._tally()
         return float(tally[0] / tally[1]) if tally[1] else None
 
-    def _finish(self, number: int) -> Epoch:
+    def _divergence(self, what: str) -> TrainingError:
+        lr = self.config.starting_lr
+        return TrainingError(
+            f"training diverged in epoch {len(self.epochs) + 1}: {what} at lr {lr:g}; "
+            f"nothing was written; try --lr {lr / 4:g}"
+        )
+
+    def _finish(self, number: int) -> None:
         tally = self._tally()
         pairs, trained, alone = (int(value) for value in tally[1:4])
         n_tokens = len(self.corpus.ids)
@@ -155,15 +249,12 @@ class Run:
                 f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} "
                 "have no other word in their line; raise --sample or put sentences on a line"
             )
+        self.check()
         loss = float(tally[0] / pairs)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"training diverged in epoch {number + 1}: the loss is {loss} at lr "
-                f"{self.config.starting_lr:g}; nothing was written; "
-                f"try --lr {self.config.starting_lr / 4:g}"
-            )
         self.epochs.append(Epoch(n_tokens, trained, subsampled, alone, pairs, loss))
-        return self.epochs[-1]
+        self._chunk = 0
+        for worker in self._workers:
+            worker.forget()
 
 
 class Worker:

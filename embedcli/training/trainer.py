@@ -7,24 +7,49 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from embedcli import __version__
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus, encode_corpus
 from embedcli.embeddings import Embeddings
-from embedcli.errors import TrainingError
+from embedcli.errors import CorpusError
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.run import Run, compile_kernels
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["train"]
+__all__ = ["Guard", "Stopped", "train", "versions"]
+
+
+class Stopped(Exception):
+    """Training stopped where it was asked to, and can go on from the checkpoint it left."""
+
+
+def _never() -> AbstractContextManager[Callable[[], bool]]:
+    return nullcontext(lambda: False)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What keeps the work of a run.
+
+    Attributes:
+        checkpoints: where to save it.
+        resumed: where to go on from; None to begin.
+        deferred: a context that training runs in; it yields what is asked about ten times a second
+            whether to save and stop.
+        before_training: called with the corpus when the text is read; may refuse.
+    """
+
+    checkpoints: Checkpoints | None = None
+    resumed: Checkpoint | None = None
+    deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] = _never
+    before_training: Callable[[Corpus], None] = lambda corpus: None
 
 
 def train(
@@ -34,6 +59,7 @@ def train(
     vocabulary: Vocabulary | None = None,
     scratch: str | Path | None = None,
     on_progress: OnProgress = ignore_progress,
+    guard: Guard | None = None,
 ) -> Embeddings:
     """Train word embeddings on text.
 
@@ -46,16 +72,19 @@ def train(
         vocabulary: words to train, instead of those the corpus holds often enough.
         scratch: a directory for temporary files of about 4 bytes a token; the system's by default.
         on_progress: called with `Progress` reports, about ten times a second.
+        guard: where checkpoints go, and which one to go on from.
 
     Returns:
         Embeddings with float32 (V, D) vectors, the output vectors if ``config.output_vectors``, and
         metadata: settings, seed, versions, corpus, timings in seconds, mean loss of each epoch.
 
     Raises:
-        CorpusError: text that cannot be read, or too little of it.
+        CorpusError: text that cannot be read, or too little of it, or another than was trained.
         TrainingError: no word had a context to train with, or the numbers diverged.
+        Stopped: `guard` asked to stop.
     """
     config = (config or TrainConfig()).resolve()
+    guard = guard or Guard()
     began = time.perf_counter()
     compiling = _Background(compile_kernels, config)  # while the text is read
     with encode_corpus(
@@ -71,13 +100,60 @@ def train(
     ) as corpus:
         _trim_heap()
         read = time.perf_counter()
+        facts = {"sha256": corpus.digest, **asdict(corpus.tally)}
+        if guard.resumed is not None:
+            facts = _same_corpus(guard.resumed, facts)
         compiling.wait()
+        guard.before_training(corpus)
         run = Run(corpus, config)
-        for epoch in range(config.epochs):
-            run.epoch(epoch, on_progress)
-        trained = time.perf_counter()
-        timings = {"reading": read - began, "training": trained - read}
-        return _embeddings(run, corpus, config, timings)
+        if guard.resumed is not None:
+            _restore(run, guard.resumed)
+        with guard.deferred() as stopping:
+            _train(run, guard.checkpoints, facts, on_progress, stopping)
+        timings = {"reading": read - began, "training": time.perf_counter() - read}
+        return _embeddings(run, facts, timings)
+
+
+def _train(
+    run: Run,
+    checkpoints: Checkpoints | None,
+    facts: Mapping[str, Any],
+    on_progress: OnProgress,
+    stopping: Callable[[], bool],
+) -> None:
+    """Train to the end, with a checkpoint when one is due; or save one and stop when asked to."""
+
+    def wants_pause() -> bool:
+        return stopping() or (checkpoints is not None and checkpoints.is_due())
+
+    while not run.train(on_progress, wants_pause):
+        run.check()
+        stops = stopping()
+        if checkpoints is not None:
+            save = checkpoints.save if stops else checkpoints.save_if_possible
+            save(_embeddings(run, facts, {}, everything=True), run.state())
+        if stops:
+            raise Stopped
+
+
+def _same_corpus(resumed: Checkpoint, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the checkpoint says of the corpus, if this is the corpus it was made with."""
+    if resumed.embeddings is None:
+        return dict(facts)
+    before: dict[str, Any] = resumed.embeddings.metadata["corpus"]
+    if before["sha256"] != facts["sha256"]:
+        raise CorpusError(
+            f"the text is not the one that {resumed.path} was trained on: {before['n_bytes']:,} "
+            f"bytes with sha256 {before['sha256'][:12]}, now {facts['n_bytes']:,} with "
+            f"{facts['sha256'][:12]}; give that text, or train anew without --resume"
+        )
+    return before
+
+
+def _restore(run: Run, resumed: Checkpoint) -> None:
+    saved = resumed.embeddings
+    if saved is not None and resumed.state is not None and saved.output_vectors is not None:
+        run.restore(resumed.state, saved.vectors, saved.output_vectors)
 
 
 class _Background:
@@ -89,7 +165,8 @@ class _Background:
         self._thread.start()
 
     def wait(self) -> None:
-        self._thread.join()
+        while self._thread.is_alive():  # with a time-out, so that Ctrl-C is felt
+            self._thread.join(0.1)
         if self._error is not None:
             raise self._error
 
@@ -108,37 +185,29 @@ def _trim_heap() -> None:
 
 
 def _embeddings(
-    run: Run, corpus: Corpus, config: TrainConfig, timings: Mapping[str, float]
+    run: Run, facts: Mapping[str, Any], timings: Mapping[str, float], *, everything: bool = False
 ) -> Embeddings:
+    """The matrices as they are, not copied; `everything`: the output vectors in any case."""
+    config = run.config
     vectors, output_vectors = run.matrices()
-    _check_finite(vectors, "syn0", config)
-    _check_finite(output_vectors, "syn1neg", config)
-    settings = config.as_dict()
     metadata: dict[str, Any] = {
-        "settings": settings,
+        "settings": config.as_dict(),
         "seed": config.seed,
-        "versions": {
-            "embed": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
-        },
-        "corpus": {"sha256": corpus.digest, **asdict(corpus.tally)},
+        "versions": versions(),
+        "corpus": dict(facts),
         "epochs": [asdict(epoch) for epoch in run.epochs],
         "loss": [epoch.loss for epoch in run.epochs],
-        "timings": {name: round(seconds, 3) for name, seconds in timings.items()},
     }
-    kept = output_vectors if config.output_vectors else None
-    return Embeddings(corpus.vocabulary, vectors, kept, metadata)
+    if timings:
+        metadata["timings"] = {name: round(seconds, 3) for name, seconds in timings.items()}
+    kept = output_vectors if config.output_vectors or everything else None
+    return Embeddings(run.corpus.vocabulary, vectors, kept, metadata)
 
 
-def _check_finite(matrix: NDArray[np.float32], name: str, config: TrainConfig) -> None:
-    """A sum is finite if and only if (short of 1e38) all its terms are, and needs no copy."""
-    for start in range(0, len(matrix), 1 << 14):
-        block = matrix[start : start + (1 << 14)]
-        with np.errstate(over="ignore", invalid="ignore"):
-            bad = np.flatnonzero(~np.isfinite(block.sum(axis=1)))
-        if len(bad):
-            raise TrainingError(
-                f"training diverged: row {start + int(bad[0])} of {name} is not finite at lr "
-                f"{config.lr}; nothing was written; try --lr {(config.lr or 0.05) / 4:g}"
-            )
+def versions() -> dict[str, str]:
+    """The versions of what computes: the same ones compute the same bytes."""
+    return {
+        "embed": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
+    }

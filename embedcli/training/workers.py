@@ -27,19 +27,30 @@ Job = Callable[[int], None]
 
 
 def run_workers(
-    jobs: Sequence[Callable[[int], None]], n_items: int, on_wake: Callable[[int], None]
-) -> None:
-    """Call ``jobs[t](i)`` for every i below `n_items` once, each thread t taking the next free i.
+    jobs: Sequence[Callable[[int], None]],
+    first: int,
+    n_items: int,
+    on_wake: Callable[[int], bool],
+) -> int:
+    """Call ``jobs[t](i)`` once for every i from `first` to below `n_items`, in order of i.
+
+    Each thread t takes the next free i. Where `on_wake` asks for a pause, no further item is begun,
+    and those begun are finished: all threads have ended when this returns.
 
     Args:
         jobs: one callable for each thread.
-        n_items: how many items there are.
-        on_wake: called by the main thread about ten times a second, with the items begun so far.
+        first: the first item.
+        n_items: one more than the last item.
+        on_wake: called by the main thread about ten times a second, with the first item that is not
+            begun yet; returns whether to pause.
+
+    Returns:
+        The first item that was not begun: `n_items` when all are done.
 
     Raises:
         BaseException: whatever a job or `on_wake` raised, after every thread has stopped.
     """
-    board = _Board(n_items)
+    board = _Board(first, n_items)
     threads = [
         threading.Thread(target=board.work, args=(job,), name=f"embed-{t}", daemon=True)
         for t, job in enumerate(jobs)
@@ -48,7 +59,8 @@ def run_workers(
         for thread in threads:
             thread.start()
         while board.running(threads):
-            on_wake(board.begun)
+            if on_wake(board.begun):
+                board.stop.set()
     finally:
         board.stop.set()
         for thread in threads:
@@ -56,13 +68,14 @@ def run_workers(
                 thread.join()
     if board.error is not None:
         raise board.error
+    return board.begun
 
 
 class _Board:
     """What the threads of one epoch share: the next item, the stop sign, the first error."""
 
-    def __init__(self, n_items: int) -> None:
-        self.begun = 0
+    def __init__(self, first: int, n_items: int) -> None:
+        self.begun = first
         self.stop = threading.Event()
         self.error: BaseException | None = None
         self._n_items = n_items

@@ -1,0 +1,91 @@
+"""What a run will take: shown before it trains, and by --dry-run instead of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedcli.cli.output import echo_json, echo_rows, talk
+from embedcli.cli.progress import show_progress
+from embedcli.config import TrainConfig
+
+if TYPE_CHECKING:
+    from embedcli.vocabulary import Vocabulary
+
+__all__ = ["show_needs", "show_plan"]
+
+
+def show_needs(
+    vocabulary: Vocabulary,
+    n_tokens: int,
+    config: TrainConfig,
+    targets: Sequence[tuple[str, str]],
+    checkpoints: bool,
+) -> None:
+    """Say what training needs, and refuse it where that is not there."""
+    from embedcli.storage.publish import readable_size
+    from embedcli.training.forecast import check_resources, forecast
+
+    found = forecast(vocabulary, n_tokens, config, targets, checkpoints=checkpoints)
+    talk(
+        f"needs {readable_size(found.memory)} of memory ({readable_size(found.memory_left)} left) "
+        f"and {readable_size(found.disk)} of disk ({readable_size(found.disk_free)} free)"
+    )
+    check_resources(found, vocabulary, config)
+
+
+def show_plan(
+    sources: Sequence[str],
+    vocabulary: Vocabulary | None,
+    config: TrainConfig,
+    targets: Sequence[tuple[str, str]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what training would take: the text is read, a second of it trained and forgotten."""
+    from embedcli.corpus import encode_corpus
+    from embedcli.storage.publish import readable_size
+    from embedcli.training.forecast import check_resources, forecast, measure_seconds
+
+    scratch = Path(targets[0][0]).resolve().parent if targets else None
+    with (
+        show_progress() as on_progress,
+        encode_corpus(
+            sources,
+            recursive=config.recursive,
+            lowercase=config.lowercase,
+            min_count=config.min_count,
+            max_vocab=config.max_vocab,
+            vocabulary=vocabulary,
+            threads=config.threads or 1,
+            scratch=scratch,
+            on_progress=on_progress,
+        ) as corpus,
+    ):
+        n_tokens = len(corpus.ids)
+        found = forecast(corpus.vocabulary, n_tokens, config, targets, checkpoints=bool(targets))
+        check_resources(found, corpus.vocabulary, config)
+        seconds = measure_seconds(corpus, config)
+        facts: dict[str, Any] = {
+            "tokens": corpus.tally.read,
+            "tokens_in_vocabulary": n_tokens,
+            "words": len(corpus.vocabulary),
+            "dim": config.dim,
+            "epochs": config.epochs,
+            "threads": config.threads,
+            "memory": found.memory,
+            "memory_left": found.memory_left,
+            "disk": found.disk,
+            "disk_free": found.disk_free,
+            "seconds": round(seconds, 1),
+        }
+    if as_json:
+        echo_json(facts)
+        return
+    sizes = {"memory", "memory_left", "disk", "disk_free"}
+    shown = {name: readable_size(value) if name in sizes else f"{value:,}"
+             for name, value in facts.items()}  # fmt: skip
+    shown["seconds"] = f"{math.ceil(seconds):,} of training"
+    echo_rows(shown.items())

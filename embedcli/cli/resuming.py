@@ -1,0 +1,117 @@
+"""What `embed train --resume` goes on from, what it refuses, and the line that resumes a run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from embedcli.cli.output import talk, warn
+from embedcli.config import TrainConfig
+from embedcli.errors import ConfigError, CorpusError, UsageError
+from embedcli.settings import Value
+
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
+    from embedcli.training.checkpoint import Checkpoint, Checkpoints
+    from embedcli.vocabulary import Vocabulary
+
+__all__ = ["complete", "find", "given", "resume_line", "settings_of"]
+
+_MAY_DIFFER = ("threads", "output_vectors")  # how many share the work, and what is written of it
+
+
+def find(checkpoints: Checkpoints, *, resume: bool) -> Checkpoint | None:
+    """The checkpoint to go on from, if that is asked for and there is one."""
+    newest = checkpoints.newest()
+    if newest is None:
+        if resume:
+            talk(f"no checkpoint in {checkpoints.directory}: beginning")
+        return None
+    if not resume:
+        warn(
+            f"{newest.path} was saved {newest.place}; --resume would go on from there, this run "
+            "begins anew and will replace it"
+        )
+        return None
+    talk(f"going on from {newest.path}, saved {newest.place}")
+    return newest
+
+
+def complete(model: str, chosen: Mapping[str, Value], sources: Sequence[str]) -> Embeddings:
+    """The model of a run that is complete.
+
+    Raises:
+        ConfigError: it was made with other settings than those chosen; names one.
+        CorpusError: it was made from another text, where one is given.
+    """
+    from embedcli.corpus import digest_corpus
+    from embedcli.formats import load
+
+    embeddings = load(model)
+    meta = embeddings.metadata
+    _merged(model, meta.get("settings", {}), chosen)
+    if sources:
+        now = digest_corpus(sources, recursive=bool(meta["settings"]["recursive"]))
+        if now != meta["corpus"]["sha256"]:
+            raise CorpusError(
+                f"the text is not the one that {model} was trained on: it had sha256 "
+                f"{meta['corpus']['sha256'][:12]}, this one has {now[:12]}; train anew without "
+                "--resume"
+            )
+    talk(f"{model} is complete: nothing to do")
+    return embeddings
+
+
+def settings_of(
+    checkpoint: Checkpoint, chosen: Mapping[str, Value], vocabulary: Vocabulary | None
+) -> TrainConfig:
+    """The settings to go on with: those of the checkpoint.
+
+    Raises:
+        ConfigError: something was chosen that the checkpoint contradicts; names it.
+    """
+    saved = _merged(str(checkpoint.path), checkpoint.given["settings"], chosen)
+    words = checkpoint.embeddings.vocabulary if checkpoint.embeddings else None
+    if vocabulary is not None and words is not None and vocabulary != words:
+        raise ConfigError(
+            f"--vocab holds {len(vocabulary)} words, which are not the {len(words)} that "
+            f"{checkpoint.path} was made with: leave it out, or train anew without --resume"
+        )
+    known = {item.name for item in fields(TrainConfig)}
+    unknown = sorted(set(saved) - known)
+    if unknown:
+        raise UsageError(
+            f"{checkpoint.path} has the setting {unknown[0]}, which this embed does not know: "
+            "resume with the embed that wrote it"
+        )
+    return TrainConfig(**saved).resolve()  # type: ignore[arg-type]
+
+
+def _merged(made: str, saved: Mapping[str, Value], chosen: Mapping[str, Value]) -> dict[str, Value]:
+    """The settings that `made` was made with, and of those chosen the ones that may differ."""
+    merged = dict(saved)
+    for name, value in chosen.items():
+        if name in _MAY_DIFFER:
+            merged[name] = value
+        elif value is not None and value != saved.get(name):
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is {value}, but {made} was made with "
+                f"{saved.get(name)}: leave it out, or train anew without --resume"
+            )
+    return merged
+
+
+def resume_line(sources: Sequence[str], outputs: Sequence[str], to: str | None) -> str:
+    """The command that goes on with a run."""
+    parts = ["embed", "train", "--resume", *sources]
+    parts += [part for output in outputs for part in ("-o", output)]
+    if to:
+        parts += ["--format", to]
+    return shlex.join(parts)
+
+
+def given(config: TrainConfig, sources: Sequence[str], vocab_file: str | None) -> dict[str, Any]:
+    """What a checkpoint keeps of the command."""
+    return {"settings": config.as_dict(), "sources": list(sources), "vocab_file": vocab_file}

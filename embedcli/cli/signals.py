@@ -1,0 +1,88 @@
+"""Ctrl-C, SIGTERM and SIGHUP: exceptions as a rule, a flag while training.
+
+An exception may arrive between any two steps of the main thread, which is right where nothing but a
+temporary file is at stake. Training must stop at a barrier between chunks instead, so that what is
+saved can be continued exactly: inside `deferred` the first signal is only noted, and whoever trains
+asks `Deferred.arrived`. The second one raises even there.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+__all__ = ["Deferred", "Terminated", "deferred", "let_signals_kill", "prepare_signals"]
+
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived. Not an Exception, so that nothing catches it but `finally`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Deferred:
+    """What arrived while signals were deferred."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def arrived(self) -> bool:
+        """Whether a signal asks the program to end."""
+        return self.number is not None
+
+    def raise_it(self) -> None:
+        """Raise what the signal would have raised at once; do nothing if none arrived."""
+        if self.number is not None:
+            _raise(self.number)
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Keep the first signal for later; raise at the second."""
+        if self.number is not None:
+            _raise(number)
+        self.number = number
+
+
+def prepare_signals() -> None:
+    """Let SIGTERM and SIGHUP raise, so that `finally` blocks run; under nohup, leave them be."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _handle)
+
+
+@contextmanager
+def deferred() -> Iterator[Deferred]:
+    """Note the first signal instead of raising it, until the ``with`` block is left."""
+    noted = Deferred()
+    before = {number: signal.getsignal(number) for number in _NUMBERS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, noted.note)
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def let_signals_kill() -> None:
+    """Nothing is left to clean up: a second signal may end the process where it stands."""
+    for number in _NUMBERS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _handle(number: int, frame: FrameType | None) -> NoReturn:
+    _raise(number)
+
+
+def _raise(number: int) -> NoReturn:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise Terminated(number)

@@ -1,0 +1,213 @@
+"""Checkpoints: everything a run needs to go on exactly where it stood, in files that verify.
+
+A checkpoint is a model in embed's own format (`formats/native.py`), so that it can be looked at,
+scored and exported like any other, with two more arrays and one more piece of metadata:
+
+    tallies      F64 [T, 4]   what each thread has summed up in the unfinished epoch
+    subsampled   I64 [T]      and how many words it has dropped
+    checkpoint                JSON: sequence, epoch, chunk, what the command was given
+
+Random numbers need no state (`training/sampling.py`). Before training has begun there is nothing to
+save but what the command was given: then the file holds no arrays at all, and stands for the
+beginning of the run.
+
+Two files are kept, written in turn, each published whole; the one with the higher sequence number
+whose digest is right is the newest. The text is not kept: resuming reads it again and compares its
+digest, which takes a second for each 150 MB of text, where keeping it would take 4 bytes a token of
+disk for the whole run and would have to be checksummed as well.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import EmbedError, FormatError, OutputError
+from embedcli.formats import load, native
+from embedcli.storage import safetensors
+from embedcli.storage.publish import make_directory, publish
+from embedcli.training.run import Epoch, State
+
+__all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]
+
+_VERSION = 1
+_ARRAYS = ("tallies", "subsampled")
+
+
+def checkpoint_directory(output: str | Path) -> Path:
+    """Where the checkpoints of a run that writes `output` are: beside it, links followed."""
+    real = Path(output).resolve()
+    return real.with_name(real.name + ".checkpoint")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint, read and verified.
+
+    Attributes:
+        path: its file.
+        sequence: higher is newer.
+        given: what the command was given: ``settings``, ``sources``, and whatever else it needs.
+        embeddings: both matrices, mapped, and the metadata so far; None before training began.
+        state: where the run stood; None before training began.
+    """
+
+    path: Path
+    sequence: int
+    given: Mapping[str, Any]
+    embeddings: Embeddings | None = None
+    state: State | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.state is not None and self.state.epoch == self.given["settings"]["epochs"]
+
+    @property
+    def place(self) -> str:
+        """Where the run stood, in words."""
+        if self.state is None:
+            return "before training"
+        if self.is_complete:
+            return "when training was complete"
+        return f"in epoch {self.state.epoch + 1} of {self.given['settings']['epochs']}"
+
+
+class Checkpoints:
+    """The two checkpoints of one output.
+
+    Args:
+        directory: where they are (`checkpoint_directory`); made when the first one is written.
+        every: seconds between two of them; None for none but the last.
+        given: what the command was given; the plain values of JSON.
+    """
+
+    def __init__(self, directory: Path, every: float | None, given: Mapping[str, Any]) -> None:
+        self.directory = directory
+        self.given = given
+        self._every = every
+        self._saved_at = time.monotonic()
+        self._files = [directory / f"{number}.safetensors" for number in (1, 2)]
+        self._sequences: dict[Path, int] | None = None  # of those that verify; 0 for the others
+        self._saved: tuple[int, int] | None = None
+
+    def is_due(self) -> bool:
+        """Whether it is time for the next one."""
+        return self._every is not None and time.monotonic() - self._saved_at >= self._every
+
+    def has_any(self) -> bool:
+        """Whether there is one to go on from."""
+        if self._sequences is None:
+            self.newest()
+        return any((self._sequences or {}).values())
+
+    def newest(self) -> Checkpoint | None:
+        """The newest one that verifies, with a warning of any that does not; None if none does."""
+        found = []
+        self._sequences = dict.fromkeys(self._files, 0)
+        for path in self._files:
+            if path.exists():
+                try:
+                    found.append(read_checkpoint(path))
+                    self._sequences[path] = found[-1].sequence
+                except (EmbedError, OSError) as error:
+                    warnings.warn(f"a checkpoint is left out: {error}", stacklevel=2)
+        return max(found, key=lambda checkpoint: checkpoint.sequence, default=None)
+
+    def save(self, embeddings: Embeddings | None = None, state: State | None = None) -> None:
+        """Write one in the place of the older of the two; without arguments, of the beginning.
+
+        Raises:
+            OutputError: it cannot be written; those that were there still are.
+        """
+        place = (state.epoch, state.chunk) if state else (-1, 0)
+        if place == self._saved:
+            return
+        if self._sequences is None:
+            self.newest()
+        sequences = self._sequences or {}
+        path = min(self._files, key=sequences.__getitem__)
+        sequence = max(sequences.values()) + 1
+        make_directory(self.directory)
+        facts = {"version": _VERSION, "sequence": sequence, **_position(state)}
+        text = json.dumps(facts | {"given": dict(self.given)}, ensure_ascii=False)
+        arrays, metadata = _contents(embeddings, state)
+        metadata["checkpoint"] = text
+        with publish(path, size=safetensors.size(arrays, metadata)) as sink:
+            safetensors.write(sink, arrays, metadata)
+        sequences[path] = sequence
+        self._saved = place
+        self._saved_at = time.monotonic()
+
+    def save_if_possible(self, embeddings: Embeddings, state: State) -> None:
+        """Save; where that fails, warn: training goes on, and the next one may work."""
+        try:
+            self.save(embeddings, state)
+        except OutputError as error:
+            self._saved_at = time.monotonic()
+            warnings.warn(f"no checkpoint this time: {error}", stacklevel=2)
+
+    def remove(self) -> None:
+        """Remove both and their directory, unless there is something else in it."""
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        if self.directory.is_dir() and not any(self.directory.iterdir()):
+            self.directory.rmdir()
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint, every byte of it.
+
+    Raises:
+        FormatError: it is damaged, or no checkpoint.
+    """
+    header = safetensors.read_header(path)
+    if "checkpoint" not in header.metadata:
+        raise FormatError(f"{path} is not a checkpoint")
+    if not safetensors.check_digest(path, header):
+        raise FormatError(f"{path} is damaged: a checkpoint has a digest at its end")
+    facts = json.loads(header.metadata["checkpoint"])
+    if facts["version"] != _VERSION:
+        raise FormatError(
+            f"{path} is a checkpoint of version {facts['version']}, this embed reads {_VERSION}: "
+            "resume with the embed that wrote it"
+        )
+    if facts["epoch"] is None:
+        return Checkpoint(path, facts["sequence"], facts["given"])
+    arrays = safetensors.map_tensors(path, header)
+    epochs = tuple(Epoch(**epoch) for epoch in facts["epochs"])
+    saved = {name: np.array(arrays[name]) for name in _ARRAYS}
+    state = State(facts["epoch"], facts["chunk"], epochs, saved)
+    return Checkpoint(path, facts["sequence"], facts["given"], load(path, "safetensors"), state)
+
+
+def completed(embeddings: Embeddings) -> State:
+    """The state of a run that has nothing left to train."""
+    finished = tuple(Epoch(**epoch) for epoch in embeddings.metadata["epochs"])
+    return State(
+        len(finished), 0, finished, {"tallies": np.zeros((1, 4)), "subsampled": np.zeros(1, "i8")}
+    )
+
+
+def _contents(
+    embeddings: Embeddings | None, state: State | None
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    if embeddings is None or state is None:
+        return {}, {"format": "embed-checkpoint"}
+    return native.tensors(embeddings, state.arrays), native.metadata(embeddings)
+
+
+def _position(state: State | None) -> dict[str, Any]:
+    if state is None:
+        return {"epoch": None}
+    epochs = [asdict(epoch) for epoch in state.epochs]
+    return {"epoch": state.epoch, "chunk": state.chunk, "epochs": epochs}

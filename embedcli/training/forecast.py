@@ -1,0 +1,146 @@
+"""What a run will need, before it trains: memory, disk and time.
+
+Memory and disk are sums of what is known to be made, from the size of the vocabulary that was
+counted and the settings; time is measured by training a second of the run and throwing it away.
+Nothing here refuses a run for being long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from embedcli.config import TrainConfig
+from embedcli.corpus import Corpus
+from embedcli.errors import ResourceError
+from embedcli.kernels.weights import row_stride
+from embedcli.progress import ignore_progress
+from embedcli.storage.publish import free_space, readable_size
+from embedcli.text.memory import available_memory
+from embedcli.training.run import Run, compile_kernels
+from embedcli.training.sampling import pool_size
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["Forecast", "check_resources", "forecast", "measure_seconds"]
+
+_BASE_BYTES = 160 << 20  # Python, NumPy, Numba and the kernels, whatever the text
+_THREAD_BYTES = 1 << 20  # staged chunks and scratch of one thread
+_WORD_BYTES = (
+    180  # offsets, counts, probabilities, norms; and Python's words while a file is written
+)
+_NUMBER_BYTES = 4
+_DECIMAL_BYTES = 12  # of a number in a text format, with its space
+_CHECKPOINTS = 3  # two kept, one being written
+_SAMPLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run needs and what there is, in bytes; `seconds` is None where it was not measured.
+
+    Attributes:
+        memory: the most the process will take, in all.
+        memory_left: what it may still take.
+        disk: files that the outputs' directory must have room for: models, checkpoints.
+        disk_free: what is free there.
+        seconds: of training.
+    """
+
+    memory: int
+    memory_left: int
+    disk: int
+    disk_free: int
+    seconds: float | None = None
+
+
+def forecast(
+    vocabulary: Vocabulary,
+    n_tokens: int,
+    config: TrainConfig,
+    outputs: Sequence[tuple[str, str]],
+    *,
+    checkpoints: bool,
+) -> Forecast:
+    """What training takes once the text is counted.
+
+    Args:
+        vocabulary: the words that will be trained.
+        n_tokens: of the text, in the vocabulary.
+        config: resolved settings.
+        outputs: each plain file to be written and its format.
+        checkpoints: whether any are kept.
+    """
+    directory = str(Path(outputs[0][0]).resolve().parent) if outputs else "."
+    disk = sum(_file_bytes(name, vocabulary, config) for _, name in outputs)
+    if checkpoints:
+        disk += _CHECKPOINTS * _file_bytes("safetensors", vocabulary, _with_output_vectors(config))
+    return Forecast(
+        memory=_BASE_BYTES + _trainer_bytes(len(vocabulary), n_tokens, config),
+        memory_left=available_memory(),
+        disk=disk,
+        disk_free=free_space(directory),
+    )
+
+
+def _with_output_vectors(config: TrainConfig) -> TrainConfig:
+    """A checkpoint holds the output vectors in any case."""
+    return replace(config, output_vectors=True)
+
+
+def check_resources(found: Forecast, vocabulary: Vocabulary, config: TrainConfig) -> None:
+    """Refuse what cannot end well.
+
+    Raises:
+        ResourceError: names what is missing, and the option that would fit.
+    """
+    memory = found.memory - _BASE_BYTES  # that much has been taken already
+    if memory > found.memory_left:
+        fitting = _fitting(found.memory_left / memory, vocabulary, config)
+        raise ResourceError(
+            f"training {len(vocabulary):,} words x {config.dim} needs {readable_size(memory)} of "
+            f"memory, but {readable_size(found.memory_left)} are left; {fitting}"
+        )
+    if found.disk > found.disk_free:
+        fitting = _fitting(found.disk_free / found.disk, vocabulary, config)
+        raise ResourceError(
+            f"the outputs and checkpoints of {len(vocabulary):,} words x {config.dim} need "
+            f"{readable_size(found.disk)} of disk, but {readable_size(found.disk_free)} are free; "
+            f"make room, or {fitting}"
+        )
+
+
+def measure_seconds(corpus: Corpus, config: TrainConfig) -> float:
+    """How long training will take, from a second of it; nothing is kept."""
+    compile_kernels(config)
+    run = Run(corpus, config)
+    began = time.perf_counter()
+    run.train(ignore_progress, lambda: time.perf_counter() - began >= _SAMPLE_SECONDS)
+    return (time.perf_counter() - began) / max(run.share_done, 1e-9)
+
+
+def _fitting(share: float, vocabulary: Vocabulary, config: TrainConfig) -> str:
+    """The options that fit into `share` of what was asked for, with a tenth to spare."""
+    words = max(2, int(0.9 * share * len(vocabulary)))
+    dim = int(0.9 * share * row_stride(config.dim)) // 16 * 16
+    smaller = f" or --dim {dim}" if dim >= 1 else ""
+    return f"try --max-vocab {words}{smaller}"
+
+
+def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig) -> int:
+    matrices = 2 * n_words * row_stride(config.dim) * _NUMBER_BYTES
+    pool = pool_size(n_tokens, config.negative) * _NUMBER_BYTES
+    return matrices + pool + n_words * _WORD_BYTES + (config.threads or 1) * _THREAD_BYTES
+
+
+def _file_bytes(name: str, vocabulary: Vocabulary, config: TrainConfig) -> int:
+    n_words = len(vocabulary)
+    words = len(vocabulary.blob) + 24 * n_words
+    matrix = n_words * config.dim * _NUMBER_BYTES
+    sizes: Mapping[str, int] = {
+        "safetensors": words + matrix * (1 + config.output_vectors),
+        "word2vec-bin": words + matrix,
+        "vocab": words,
+    }
+    return sizes.get(name, words + n_words * config.dim * _DECIMAL_BYTES)

@@ -1,0 +1,50 @@
+"""Interrupted, resumed, locked and refused, as people type it."""
+
+import fcntl
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SETTINGS = ("--min-count", "1", "--dim", "64", "--epochs", "300", "--threads", "1", "--sample", "0")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("the cat sat on the mat\nthe dog sat on the log\n" * 1000)
+    return path
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_and_resumed(command_environment, run_embed, corpus, tmp_path, number, code):
+    command = [sys.executable, "-m", "embedcli", "train", "corpus.txt", *SETTINGS]
+    process = subprocess.Popen(
+        command, env=command_environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr.readline().startswith("needs ")  # training comes next
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert code == process.returncode, errors
+    assert "go on with: embed train --resume corpus.txt -o model.safetensors" in errors
+    assert 1 == len(list((tmp_path / "model.safetensors.checkpoint").iterdir()))
+    refused = run_embed("train", "--resume", "--dim", "32")
+    assert (2, True) == (refused.returncode, "--dim is 32, but" in refused.stderr)
+    assert 0 == run_embed("train", "--resume", "-q").returncode
+    assert 0 == run_embed("train", "corpus.txt", *SETTINGS, "-o", "whole.safetensors").returncode
+    whole = (tmp_path / "whole.safetensors").read_bytes()
+    assert whole == (tmp_path / "model.safetensors").read_bytes()
+    assert not (tmp_path / "model.safetensors.checkpoint").exists()
+    again = run_embed("train", "--resume", "corpus.txt")
+    assert (0, True) == (again.returncode, "is complete: nothing to do" in again.stderr)
+    assert 0 == run_embed("verify", "model.safetensors").returncode
+
+
+def test_a_locked_output_is_exit_code_7(run_embed, corpus, tmp_path):
+    with (tmp_path / ".model.safetensors.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run_embed("train", "corpus.txt", *SETTINGS)
+    assert (7, True) == (done.returncode, "another embed" in done.stderr)
