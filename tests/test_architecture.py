@@ -18,7 +18,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"embedcli"},  # the public API
-    {"training", "formats", "evaluation"},
+    {"training", "formats", "evaluation", "spaces"},
     {"lookup"},
     {"neighbors", "suggest"},
     {"corpus", "embeddings"},
