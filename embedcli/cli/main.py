@@ -39,6 +39,8 @@ COMMANDS = {
     "neighbors": "Show the words nearest to a word.",
     "analogy": "Answer: A is to B as C is to what?",
     "evaluate": "Score embeddings by analogies and word similarities.",
+    "align": "Bring two spaces into one, and translate between them.",
+    "diff": "Show the words that moved between two models.",
     "export": "Convert embeddings between file formats.",
     "info": "Say what a model is and how it was made.",
     "vocab": "Count the words of a text.",
