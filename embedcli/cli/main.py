@@ -37,6 +37,7 @@ __all__ = ["COMMANDS", "embed", "main"]
 COMMANDS = {
     "train": "Train embeddings from text.",
     "neighbors": "Show the words nearest to a word.",
+    "vectors": "Print the vectors of words, or of whole texts.",
     "analogy": "Answer: A is to B as C is to what?",
     "evaluate": "Score embeddings by analogies and word similarities.",
     "align": "Bring two spaces into one, and translate between them.",

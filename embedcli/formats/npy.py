@@ -11,6 +11,7 @@ Output vectors and metadata are not kept.
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from embedcli.formats.narrow import to_float16
 from embedcli.formats.rows import vocabulary_of
 from embedcli.storage.publish import publish
 
-__all__ = ["FILES", "read", "write"]
+__all__ = ["FILES", "read", "write", "write_array"]
 
 FILES: Final = ("vectors.npy", "words.txt", "counts.npy")
 _BLOCK_ROWS: Final = 1 << 14
@@ -39,10 +40,10 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
     """
     check_savable(embeddings)
     narrow = dtype == "float16"
-    _write_array(folder / FILES[0], to_float16(embeddings) if narrow else embeddings.vectors)
+    write_array(folder / FILES[0], to_float16(embeddings) if narrow else embeddings.vectors)
     write_lines(folder / FILES[1], embeddings.vocabulary.words, "npy", "\r\n")
     if embeddings.vocabulary.counts is not None:
-        _write_array(folder / FILES[2], embeddings.vocabulary.counts)
+        write_array(folder / FILES[2], embeddings.vocabulary.counts)
 
 
 def read(folder: Path) -> Embeddings:
@@ -71,7 +72,8 @@ def read(folder: Path) -> Embeddings:
     return Embeddings(vocabulary, _finite(folder, plain))
 
 
-def _write_array(path: Path, array: NDArray[Any]) -> None:
+def write_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
+    """Publish one array as a ``.npy`` file; rows may be padded or mapped."""
     header = io.BytesIO()
     little = array.dtype.newbyteorder("<")
     described = {"descr": little.str, "fortran_order": False, "shape": array.shape}
