@@ -18,6 +18,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"embedcli"},  # the public API
+    {"maps", "tuning"},
     {"training", "formats", "evaluation", "spaces"},
     {"lookup"},
     {"neighbors", "suggest"},

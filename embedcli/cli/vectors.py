@@ -131,8 +131,10 @@ def _scaled(vectors: Floats, unit: bool) -> Floats:
     if not unit:
         return vectors
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    scaled = np.divide(vectors, norms, out=np.zeros(vectors.shape), where=norms > 0)
-    return scaled.astype(np.float32)
+    scaled: Floats = np.divide(vectors, norms, out=np.zeros(vectors.shape), where=norms > 0).astype(
+        np.float32
+    )
+    return scaled
 
 
 def _print(names: Sequence[str], blocks: Iterator[Floats]) -> None:

@@ -1,9 +1,9 @@
 """Vectors of texts from the vectors of their words: the mean, or SIF.
 
 SIF (Arora, Liang & Ma 2017) weighs a word by a / (a + p), p being its share of the training text,
-so that frequent words count less, and then takes away from every text what all texts have in common:
-their first principal component. Words the model does not hold count for nothing; a text without a
-known word is zeros.
+so that frequent words count less, and then takes away from every text what all texts have in
+common: their first principal component. Words the model does not hold count for nothing; a text
+without a known word is zeros.
 """
 
 from __future__ import annotations
