@@ -40,6 +40,7 @@ COMMANDS = {
     "vectors": "Print the vectors of words, or of whole texts.",
     "analogy": "Answer: A is to B as C is to what?",
     "odd": "Find the word that does not belong.",
+    "explain": "Show why two words are near each other.",
     "shell": "Ask one question after the other.",
     "cluster": "Part the words into classes.",
     "plot": "Draw a map of the words, or the loss.",
