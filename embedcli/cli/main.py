@@ -44,6 +44,7 @@ COMMANDS = {
     "shell": "Ask one question after the other.",
     "cluster": "Part the words into classes.",
     "plot": "Draw a map of the words, or the loss.",
+    "tune": "Find out how many dimensions to train.",
     "evaluate": "Score embeddings by analogies and word similarities.",
     "align": "Bring two spaces into one, and translate between them.",
     "diff": "Show the words that moved between two models.",

@@ -43,6 +43,7 @@ class Answer:
     "--model",
     "models",
     multiple=True,
+    type=click.Path(),  # unchecked; tells the shell to complete file names
     metavar="MODEL",
     help="Any file of vectors that embed reads; with several, how many of them agree on a "
     "neighbour.  [default: EMBED_MODEL, or model.safetensors]",

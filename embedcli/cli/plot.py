@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +56,7 @@ _NAMED_BY = 3
 )
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Neighbours.")
 @click.option("--loss", is_flag=True, help="Instead: the loss of each epoch of the MODELs.")
+@click.option("--tune", metavar="FILE.json", help="Instead: what `embed tune --json` printed.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
 @verbosity_options
 def command(
@@ -66,6 +68,7 @@ def command(
     color: str | None,
     k: int,
     loss: bool,
+    tune: str | None,
     seed: int,
 ) -> None:
     r"""Draw the words of MODEL as a map.
@@ -82,10 +85,12 @@ def command(
     import embedcli
     from embedcli.storage.publish import check_writable, publish
 
-    kind = _kind(output, loss)
+    kind = _kind(output, loss or tune is not None)
     check_writable(output)
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
-    if loss:
+    if tune is not None:
+        data = _tune_curve(tune, kind)
+    elif loss:
         data = _loss_curves(models, kind)
     elif len(models) > 1:
         raise UsageError(f"one map shows one model, not {len(models)}")
@@ -171,6 +176,19 @@ def _read_column(path: str) -> dict[str, str]:
             )
         given[fields[0]] = fields[1]
     return given
+
+
+def _tune_curve(path: str, kind: str) -> bytes:
+    from embedcli.maps.figures import draw_curves
+
+    try:
+        trials = json.loads(Path(path).read_bytes())["trials"]
+        points = [(t["dim"], t["score"]) for t in trials if t["score"] is not None]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path} is not what `embed tune --json` prints: {error!r}") from error
+    if not points:
+        raise InputError(f"{path}: no score in it is defined")
+    return draw_curves({"score": points}, "dimensions", "mean score", kind)
 
 
 def _loss_curves(models: Sequence[str], kind: str) -> bytes:

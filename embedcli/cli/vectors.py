@@ -7,19 +7,20 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, report_error, talk
 from embedcli.errors import UnknownWordError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from embedcli.embeddings import Embeddings
 
-__all__ = ["command"]
+    Floats = NDArray[np.float32]
 
-Floats = NDArray[np.float32]
+__all__ = ["command"]
 
 
 @click.command()
@@ -96,6 +97,8 @@ def command(
 
 def _word_rows(embeddings: Embeddings, words: Sequence[str]) -> tuple[list[str], Floats, list[str]]:
     """The words that are known, their vectors, and the words that are not."""
+    import numpy as np
+
     asked = [w for word in words for w in (_lines() if word == "-" else [word]) if w]
     ids = embeddings.vocabulary.find(asked)
     known = [(word, i) for word, i in zip(asked, ids, strict=True) if i is not None]
@@ -105,6 +108,8 @@ def _word_rows(embeddings: Embeddings, words: Sequence[str]) -> tuple[list[str],
 
 
 def _sentence_blocks(embeddings: Embeddings, weighting: str, unit: bool) -> Iterator[Floats]:
+    import numpy as np
+
     from embedcli.spaces.sentences import Averager, remove_common
 
     lowercase = bool(embeddings.metadata.get("settings", {}).get("lowercase", False))
@@ -128,6 +133,8 @@ def _lines() -> Iterator[str]:
 
 
 def _scaled(vectors: Floats, unit: bool) -> Floats:
+    import numpy as np
+
     if not unit:
         return vectors
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
@@ -164,6 +171,8 @@ def _check_output(output: str) -> None:
 
 
 def _write(output: str, blocks: Iterator[Floats], dim: int) -> None:
+    import numpy as np
+
     from embedcli.formats.npy import write_array
 
     vectors = np.concatenate([np.empty((0, dim), np.float32), *blocks])
