@@ -17,7 +17,15 @@ from embedcli.errors import UnknownWordError, UsageError
 from embedcli.neighbors import cosines, nearest, unit_rows
 from embedcli.suggest import Suggester
 
-__all__ = ["COSMUL_EPSILON", "Neighbor", "Query", "analogy", "neighbors"]
+__all__ = [
+    "COSMUL_EPSILON",
+    "Neighbor",
+    "Query",
+    "analogy",
+    "cosine_table",
+    "neighbors",
+    "odd_one_out",
+]
 
 COSMUL_EPSILON = 0.001  # Levy & Goldberg 2014
 
@@ -118,6 +126,28 @@ def analogy(
     scores[ids[ids < n]] = -np.inf
     best = np.argsort(-scores, kind="stable")[: min(k, n)]
     return _named(embeddings, best[scores[best] > -np.inf], scores[best])
+
+
+def odd_one_out(embeddings: Embeddings, words: Sequence[str]) -> list[Neighbor]:
+    """The mean cosine of each of `words` to the others, least first: the first does not belong.
+
+    Raises:
+        UnknownWordError: a word is not in the model; with suggestions.
+    """
+    table = cosine_table(embeddings, words)
+    means = (table.sum(axis=1) - table.diagonal()) / max(1, len(words) - 1)
+    order = np.argsort(means, kind="stable").tolist()
+    return [Neighbor(words[i], float(means[i])) for i in order]
+
+
+def cosine_table(embeddings: Embeddings, words: Sequence[str]) -> NDArray[np.float64]:
+    """Cosines of `words` with each other, float64 (n, n).
+
+    Raises:
+        UnknownWordError: a word is not in the model; with suggestions.
+    """
+    units = unit_rows(embeddings.vectors[_ids(embeddings, words)])
+    return units @ units.T
 
 
 def _ids(embeddings: Embeddings, words: Sequence[str]) -> NDArray[np.int64]:

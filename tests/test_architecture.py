@@ -18,8 +18,9 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"embedcli"},  # the public API
+    {"maps", "tuning"},
     {"training"},
-    {"formats", "evaluation"},
+    {"formats", "evaluation", "spaces"},
     {"lookup"},
     {"neighbors", "suggest"},
     {"corpus", "embeddings"},

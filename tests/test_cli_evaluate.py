@@ -70,8 +70,10 @@ def test_tables_on_a_terminal(run_embed, files):
     assert ["model.safetensors"] == shown[9].split()
     assert ["pairs.tsv", "100.00", "n/a", "n/a", "80.00"] == shown[11].split()[:5]
     assert "protocol word2vec: Spearman" in shown[12]
-    assert ["score", "model.safetensors", "worse.vec"] == shown[-3].split()
-    assert ["pairs.tsv", "100.00"] == shown[-1].split()[:2]
+    assert ["score", "model.safetensors", "worse.vec"] == shown[-8].split()
+    assert ["pairs.tsv", "100.00"] == shown[-6].split()[:2]
+    assert "gain over model.safetensors on the items that both know" in shown[-4]
+    assert ["pairs.tsv", "worse.vec", "-50.00", "n/a", "n/a", "3"] == shown[-1].split()
 
 
 def test_json(run_embed, files):

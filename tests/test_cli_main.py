@@ -370,7 +370,7 @@ def test_completion_offers_commands_without_importing_them(run_embed):
         env={"_EMBED_COMPLETE": "bash_complete", "COMP_WORDS": "embed e", "COMP_CWORD": "1"}
     )
 
-    assert "plain,evaluate\nplain,export\n" == done.stdout
+    assert "plain,explain\nplain,evaluate\nplain,export\n" == done.stdout
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ from hypothesis.extra import numpy as st_numpy
 from embedcli import formats
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, InputError, UsageError
-from embedcli.formats import FORMATS, VECTOR_FORMATS
+from embedcli.formats import DTYPES, FORMATS, VECTOR_FORMATS, Folder
 from embedcli.formats.decimals import format_rows, parse_numbers
 from embedcli.formats.vocab import read_vocab, write_vocab
 from embedcli.vocabulary import Vocabulary
 
 DATA = Path(__file__).parent / "data"
+NARROW = {"metadata": {"format": "embed", "version": "2"}}
 GOLDEN_WORDS = ["the", "naïve", "東京", "</s>"]
 GOLDEN = np.array(
     [[1.5, -0.25, 0.1], [3e-41, -0.0, 65504], [-1e-7, 2 / 3, 3.4e38], [0, 0, 0]], np.float32
@@ -78,7 +79,7 @@ class TestEveryFormat:
         words=["0"], numbers=np.full((5, 2), 6.074916e16, np.float32)
     )  # begins with the byte 0x0A
     def test_reads_back_the_same_or_refuses_to_write(self, tmp_path_factory, name, words, numbers):
-        path = tmp_path_factory.getbasetemp() / "any"
+        path = tmp_path_factory.getbasetemp() / f"any-{name}"
         expected = embeddings_of(words, numbers[: len(words)])
         try:
             formats.save(expected, path, name)
@@ -101,9 +102,9 @@ class TestEveryFormat:
 
     def test_the_size_said_is_the_size_written(self, tmp_path, name):
         formats.save(random_embeddings(), tmp_path / "x", name)
-        if FORMATS[name].file_size:
-            said = FORMATS[name].file_size(random_embeddings())
-            assert said == (tmp_path / "x").stat().st_size
+        size = getattr(FORMATS[name], "file_size", None)
+        if size:
+            assert size(random_embeddings()) == (tmp_path / "x").stat().st_size
 
     @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
     def test_no_nan_leaves(self, tmp_path, name, number):
@@ -128,11 +129,36 @@ class TestEveryFormat:
     def test_a_failed_save_leaves_the_old_file(self, tmp_path, name):
         path = tmp_path / "x"
         formats.save(random_embeddings(), path, name)
-        before = path.read_bytes()
+        before = contents(path)
         with pytest.raises(FormatError):
             formats.save(embeddings_of(["a", "a"], np.ones((2, 2))), path, name)
-        assert before == path.read_bytes()
+        assert before == contents(path)
         assert [path] == list(tmp_path.iterdir())
+
+    def test_a_second_save_takes_the_place_of_the_first(self, tmp_path, name):
+        counted = Embeddings(Vocabulary.from_words(["b"], [7]), np.ones((1, 2), np.float32))
+        formats.save(counted, tmp_path / "x", name)
+        formats.save(embeddings_of(["a", "é"], [[1, 2], [3, 4]]), tmp_path / "x", name)
+        assert_same(embeddings_of(["a", "é"], [[1, 2], [3, 4]]), formats.load(tmp_path / "x"))
+        assert None is formats.load(tmp_path / "x").vocabulary.counts
+        assert [tmp_path / "x"] == list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("dtype", DTYPES[1:])
+    def test_narrow_numbers_are_near_or_refused(self, tmp_path, name, dtype):
+        vectors = np.random.default_rng(3).normal(size=(50, 8)).astype(np.float32)
+        vectors[7] = 0
+        expected = embeddings_of([f"w{i}" for i in range(50)], vectors)
+        if dtype not in FORMATS[name].dtypes:
+            with pytest.raises(UsageError, match=f"not {dtype}; formats that do: safetensors"):
+                formats.save(expected, tmp_path / "x", name, dtype=dtype)
+            return
+        formats.save(expected, tmp_path / "x", name, dtype=dtype)
+        assert name == formats.detect(tmp_path / "x")
+        actual = formats.load(tmp_path / "x").vectors
+        scale = 127 / np.abs(vectors).max() if (name, dtype) == ("model2vec", "int8") else 1.0
+        steps = {"float16": np.abs(vectors) * 2**-11 + 2**-25, "int8": np.abs(vectors).max() / 250}
+        assert np.float32 == actual.dtype
+        assert (np.abs(actual / scale - vectors) <= steps[dtype]).all()
 
     def test_norms_are_those_of_the_vectors(self, tmp_path, name):
         vectors = np.random.default_rng(1).normal(size=(20, 5))
@@ -142,17 +168,26 @@ class TestEveryFormat:
 
     @pytest.mark.parametrize("tool", ["gzip", "bz2", "lzma"])
     def test_packed_files(self, tmp_path, name, tool):
+        if isinstance(FORMATS[name], Folder):
+            pytest.skip("a directory is not packed as one")
         formats.save(random_embeddings(), tmp_path / "x", name)
         packed = __import__(tool).compress((tmp_path / "x").read_bytes())
         (tmp_path / "packed").write_bytes(packed)
         (tmp_path / "cut").write_bytes(packed[: len(packed) // 2])
-        if name == "safetensors":
+        if FORMATS[name].plain:
             with pytest.raises(FormatError, match="must be a plain file"):
                 formats.load(tmp_path / "packed")
         else:
             assert_same(random_embeddings(), formats.load(tmp_path / "packed"))
         with pytest.raises(FormatError, match="damaged"):
             formats.load(tmp_path / "cut")
+
+
+def contents(path):
+    """The bytes of a file, or of all files in a directory."""
+    if path.is_dir():
+        return {file.name: file.read_bytes() for file in path.iterdir()}
+    return path.read_bytes()
 
 
 def golden(words, vectors=GOLDEN):
@@ -242,7 +277,18 @@ def test_metadata_that_is_not_json_is_refused(tmp_path):
     ("change", "message"),
     [
         ({"metadata": {"format": "pt"}}, "not one of embed's (tensors: norms, syn0"),
-        ({"metadata": {"format": "embed", "version": "2"}}, "version '2', this embed reads '1'"),
+        ({"metadata": {"format": "embed", "version": "3"}}, "'3', this embed reads '1' and '2'"),
+        (
+            {"metadata": {"format": "embed", "version": "2"}},
+            "'syn0' is float32 (2, 2), expected F16",
+        ),
+        ({"syn0": np.zeros((2, 2), np.float16)}, "'syn0' is float16 (2, 2), expected F32"),
+        ({"syn0": np.zeros((2, 2), np.int8), **NARROW}, "lacks the tensor 'scales'"),
+        (
+            {"syn0": np.ones((2, 2), np.int8), "scales": np.full(2, np.nan, np.float32), **NARROW},
+            "'syn0' holds a number that is not finite",
+        ),
+        ({"syn0": np.full((2, 2), np.inf, np.float16), **NARROW}, "a number that is not finite"),
         ({"metadata": {"format": "embed", "version": "1", "meta": "["}}, "metadata is not JSON"),
         ({"metadata": {"format": "embed", "version": "1", "meta": "1"}}, "not a JSON object"),
         ({"drop": "norms"}, "lacks the tensor 'norms'"),
@@ -404,7 +450,7 @@ def test_names_that_mean_no_format(tmp_path):
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         formats.load(tmp_path / "missing")
-    with pytest.raises(InputError, match="Is a directory"):
+    with pytest.raises(FormatError, match="is a directory without"):
         formats.load(tmp_path)
 
 

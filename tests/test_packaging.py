@@ -15,7 +15,12 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 
 # Where the name to import is not the name to install.
-INSTALLED_AS = {"yaml": "pyyaml", "backports": "backports.zstd"}
+INSTALLED_AS = {
+    "yaml": "pyyaml",
+    "backports": "backports.zstd",
+    "sklearn": "scikit-learn",
+    "umap": "umap-learn",
+}
 COMES_WITH = {"llvmlite": "numba"}
 NEVER_REQUIRED = {"compression"}  # the standard library's zstd, from Python 3.14
 
@@ -37,7 +42,9 @@ def imported():
 def test_every_library_imported_is_declared():
     others = set(imported()) - set(sys.stdlib_module_names) - {"embedcli"} - NEVER_REQUIRED
     needed = {COMES_WITH.get(name, INSTALLED_AS.get(name, name)) for name in others}
-    declared = names(PROJECT["dependencies"]) | names(PROJECT["optional-dependencies"]["io"])
+    extras = PROJECT["optional-dependencies"]
+    optional = [r for name in extras.keys() - {"dev", "bench"} for r in extras[name]]
+    declared = names(PROJECT["dependencies"]) | names(optional)
 
     assert set() == needed - declared
 

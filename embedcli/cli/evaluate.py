@@ -13,10 +13,11 @@ import click
 
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal
-from embedcli.errors import ThresholdError
+from embedcli.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
     from embedcli.evaluation import Report
+    from embedcli.evaluation.comparison import Gain
     from embedcli.evaluation.parts import Part
 
 __all__ = ["command"]
@@ -26,13 +27,27 @@ _SCORES = {
     "similarity": ("score", "low", "high", "score_of_all", "pearson"),
 }
 _COUNTS = ("seen", "total")
-_COLUMNS = ("model", "file", "part", *_SCORES["similarity"], *_COUNTS, "protocol")
+_GAINS = ("gain", "low", "high")
+_COLUMNS = (
+    *("model", "file", "part", *_SCORES["similarity"], *_COUNTS),
+    *("gain", "gain_low", "gain_high", "protocol"),
+)
 
 Scored = tuple[str, "Report"]
+Gains = dict[tuple[str, str], "Gain"]  # by model and file
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option(
+    "--task",
+    "tasks",
+    nargs=2,
+    multiple=True,
+    metavar="TRAIN TEST",
+    help="Instead of FILEs: train a classifier on TRAIN and score it on TEST, with the vectors and "
+    "with one-hot features; may be repeated.",
+)
 @click.option(
     "-m",
     "--model",
@@ -71,7 +86,7 @@ Scored = tuple[str, "Report"]
     default=1000,
     show_default=True,
     metavar="N",
-    help="Resamples for the 95 % interval of a rank correlation; 0 for none.",
+    help="Resamples for 95 % intervals; 0 for none.",
 )
 @click.option(
     "--fail-under",
@@ -84,34 +99,69 @@ Scored = tuple[str, "Report"]
 @verbosity_options
 def command(
     files: tuple[str, ...],
+    tasks: tuple[tuple[str, str], ...],
     models: tuple[str, ...],
     fail_under: float | None,
     as_json: bool,
     **rules: Any,
 ) -> None:
-    """Score embeddings on analogy and word-similarity FILEs, told apart by what is in them.
+    r"""Score embeddings on analogy and word-similarity FILEs, told apart by what is in them.
+
+    \b
+        embed evaluate questions-words.txt EN-WS-353-ALL.txt -m a.safetensors -m b.safetensors
+        embed evaluate --task spam.train.tsv spam.test.tsv
 
     The rules are those of a named protocol, and the line that states them is always printed.
     Elsewhere than on a terminal: tab-separated with a header, one line a section of an analogy file
     (and semantic, syntactic, total), one a similarity file. Scores are percent of analogies or 100
     x Spearman's rho; n/a is what cannot be computed.
+
+    --task asks whether a task gets better with the vectors: label<TAB>text, fastText labels or
+    CoNLL columns; the same classifier on the model's features and on one-hot ones.
     """
     from embedcli import evaluate, load
 
+    if bool(files) == bool(tasks):
+        raise UsageError("give FILEs to score on, or --task TRAIN TEST, not both")
+    models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
+    if tasks:
+        from embedcli.cli.evaluate_task import evaluate_tasks
+
+        evaluate_tasks(
+            {model: load(model) for model in models},
+            tasks,
+            bootstrap=rules["bootstrap"],
+            fail_under=fail_under,
+            as_json=as_json,
+        )
+        return
     scored: list[Scored] = []
-    for model in models or (os.environ.get("EMBED_MODEL") or "model.safetensors",):
+    for model in models:
         scored += [(model, report) for report in evaluate(load(model), files, **rules)]
+    gains = _gains(scored, rules["bootstrap"])
     if as_json:
-        echo_json([_as_json(model, report) for model, report in scored])
+        echo_json([_as_json(*one, gains) for one in scored])
     elif sys.stdout.isatty():
-        _print_tables(scored)
+        _print_tables(scored, gains)
     else:
-        echo_rows((row for one in scored for row in _rows(*one)), _COLUMNS)
+        echo_rows((row for one in scored for row in _rows(*one, gains)), _COLUMNS)
     if fail_under is not None:
         _check(scored, fail_under)
 
 
-def _print_tables(scored: Sequence[Scored]) -> None:
+def _gains(scored: Sequence[Scored], resamples: int) -> Gains:
+    """What each model after the first gains over the first, on each file."""
+    from embedcli.evaluation.comparison import compare
+
+    base = {report.path: report for model, report in scored if model == scored[0][0]}
+    return {
+        (model, report.path): compare(scored[0][0], base[report.path], report, resamples=resamples)
+        for model, report in scored
+        if model != scored[0][0]
+    }
+
+
+def _print_tables(scored: Sequence[Scored], gains: Gains) -> None:
     """For people: a table an analogy file, and one for all similarity files of a model."""
     for (model, file, line), group in groupby(scored, _table):
         reports = [report for _, report in group]
@@ -126,8 +176,9 @@ def _print_tables(scored: Sequence[Scored]) -> None:
             ("section" if file else "file", *columns, *_COUNTS),
         )
         echo(f"{line}\n")
-    if len({model for model, _ in scored}) > 1:
+    if gains:
         _print_comparison(scored)
+        _print_gains(gains)
 
 
 def _table(one: Scored) -> tuple[str, str, str]:
@@ -146,11 +197,25 @@ def _print_comparison(scored: Sequence[Scored]) -> None:
     echo_rows(rows, ("score", *map(for_terminal, models)))
 
 
-def _rows(model: str, report: Report) -> Iterator[tuple[object, ...]]:
-    """The lines of the tab-separated output."""
-    for part in report.parts:
+def _print_gains(gains: Gains) -> None:
+    """A line a file and model: the difference to the first model, paired, with its interval."""
+    over = for_terminal(next(iter(gains.values())).over)
+    rows = (
+        (path, model, *map(_number, (gain.gain, gain.low, gain.high)), gain.items)
+        for (model, path), gain in gains.items()
+    )
+    echo(f"\ngain over {over} on the items that both know, 95 % interval from paired resamples")
+    echo_rows(rows, ("file", "model", *_GAINS, "items"))
+
+
+def _rows(model: str, report: Report, gains: Gains) -> Iterator[tuple[object, ...]]:
+    """The lines of the tab-separated output; the gain stands in the last line of a file."""
+    parts = report.parts
+    for part in parts:
         cells = _cells(part, _SCORES["similarity"])
-        yield model, report.path, part.name, *cells, report.protocol_line
+        gain = gains.get((model, report.path)) if part is parts[-1] else None
+        shown = (None,) * 3 if gain is None else (gain.gain, gain.low, gain.high)
+        yield model, report.path, part.name, *cells, *map(_number, shown), report.protocol_line
 
 
 def _cells(part: Part, columns: Sequence[str]) -> Iterator[object]:
@@ -160,14 +225,16 @@ def _cells(part: Part, columns: Sequence[str]) -> Iterator[object]:
     yield from (part.seen, part.total)
 
 
-def _as_json(model: str, report: Report) -> dict[str, Any]:
+def _as_json(model: str, report: Report, gains: Gains) -> dict[str, Any]:
     rules = report.protocol
+    gain = gains.get((model, report.path))
     return {
         "model": model,
         "file": report.path,
         "kind": report.kind,
         "score": report.score,
         "parts": [asdict(part) for part in report.parts],
+        "gain": None if gain is None else asdict(gain),
         "protocol": {
             "name": rules.name,
             "changed": rules.changed,

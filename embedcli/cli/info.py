@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,12 +29,15 @@ _SHOWN_WORDS = 10
 def command(model: str, origin: str | None, as_json: bool) -> None:
     """Say what MODEL is: its format and size, and how it was trained, where the file tells.
 
-    MODEL is a file in any format embed reads, vocabulary files included.
+    MODEL is a file or directory in any format embed reads, vocabulary files included.
     """
     from embedcli.formats.source import Source
 
-    with Source(model) as source:
-        facts = _facts(source, origin)
+    if Path(model).is_dir():
+        facts = _folder_facts(Path(model), origin)
+    else:
+        with Source(model) as source:
+            facts = _facts(source, origin)
     if as_json:
         echo_json(facts)
     else:
@@ -55,6 +59,18 @@ def _facts(source: Source, origin: str | None) -> dict[str, Any]:
     if name == "vocab":
         return facts | _vocabulary_facts(formats.vocab.read(source, decode_errors="replace"))
     return facts | _vector_facts(formats.load_from(source, name, decode_errors="replace"))
+
+
+def _folder_facts(path: Path, origin: str | None) -> dict[str, Any]:
+    from embedcli import formats
+
+    facts: dict[str, Any] = {
+        "file": str(path),
+        "format": origin or formats.detect(path),
+        "compression": None,
+        "bytes": sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
+    }
+    return facts | _vector_facts(formats.load(path, origin))
 
 
 def _vocabulary_facts(vocabulary: Vocabulary) -> dict[str, Any]:

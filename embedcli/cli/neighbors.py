@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.neighbors_runs import model_paths, show_agreement
+from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error
 from embedcli.errors import UnknownWordError, UsageError
 
@@ -36,7 +38,22 @@ class Answer:
 
 @click.command()
 @click.argument("words", nargs=-1, metavar="[WORD]...")
-@model_option
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Path(),  # unchecked; tells the shell to complete file names
+    metavar="MODEL",
+    help="Any file of vectors that embed reads; with several, how many of them agree on a "
+    "neighbour.  [default: EMBED_MODEL, or model.safetensors]",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Several models by one -m with {} in it, which stands for 1 to N.",
+)
 @click.option(
     "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Neighbours per query."
 )
@@ -54,14 +71,20 @@ class Answer:
 @verbosity_options
 def command(
     words: tuple[str, ...],
-    model: str,
+    models: tuple[str, ...],
+    runs: int | None,
     k: int,
     positive: tuple[str, ...],
     negative: tuple[str, ...],
     restrict: int | None,
     as_json: bool,
 ) -> None:
-    """Show the words nearest to each WORD by cosine; - reads words from stdin, one a line.
+    r"""Show the words nearest to each WORD by cosine; - reads words from stdin, one a line.
+
+    \b
+        embed neighbors cat
+        embed neighbors king --positive woman --negative man
+        embed neighbors cat -m 'run-{}.safetensors' --runs 5
 
     Columns: query, rank, neighbour, cosine. On a terminal they are aligned under a header,
     elsewhere tab-separated without one. With --json, a list with an object a query: query,
@@ -70,13 +93,22 @@ def command(
 
     Sums are of unit vectors, and the words of a query are not answered. A query with an unknown
     word is reported on stderr and the others are answered; the exit code then is 3.
+
+    With several models: the neighbours most of them have come first, with the mean cosine in those
+    and, as a fifth column, their number: 4/5.
     """
     import embedcli
 
-    embeddings = embedcli.load(model)
+    models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
+    spaces = [embedcli.load(path) for path in model_paths(models, runs)]
+    embeddings = spaces[0]
     added, taken = (_split(values, embeddings.vocabulary) for values in (positive, negative))
     if not (words or added or taken):
         raise UsageError("nothing to look up: give a WORD, or - to read words from stdin")
+    if len(spaces) > 1:
+        queries = _queries(words, added, taken)
+        show_agreement(spaces, queries, k, restrict, as_json=as_json)
+        return
     failed: list[Answer] = []
     answers = _reported(_answers(embeddings, _queries(words, added, taken), k, restrict), failed)
     if as_json:

@@ -10,7 +10,7 @@ cosines and not 19,544.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar
 
@@ -82,6 +82,7 @@ class AnalogyReport:
         sections: for each section its name and tally, in the order of the file.
         searched: how many words could be an answer.
         n_model: how many words the model has.
+        answers: int8 (questions,), 1 right, 0 wrong, -1 unseen, in the order of the file.
     """
 
     path: str
@@ -89,6 +90,9 @@ class AnalogyReport:
     sections: Sequence[tuple[str, Tallied]]
     searched: int
     n_model: int
+    answers: NDArray[np.int8] = field(
+        default_factory=lambda: np.empty(0, np.int8), compare=False, repr=False
+    )
     kind: ClassVar[str] = "analogies"
 
     @property
@@ -151,20 +155,27 @@ def score_analogies(
     Raises:
         InputError: a vector is not finite.
     """
-    known = [_known(words, section.questions) for section in sections]
+    seen = [_known(words, section.questions) for section in sections]
+    known = [ids for ids, _ in seen]
     right = _answered(words, np.concatenate([np.empty((0, 4), np.int64), *known]), protocol.method)
     tallies, start = [], 0
     for section, ids in zip(sections, known, strict=True):
         correct = int(right[start : start + len(ids)].sum())
         tallies.append((section.name, Tallied(len(section.questions), len(ids), correct)))
         start += len(ids)
-    return AnalogyReport(path, protocol, tallies, len(words.embeddings), words.n_model)
+    answers = np.concatenate(
+        [np.empty(0, np.int8), *(there.astype(np.int8) - 1 for _, there in seen)]
+    )
+    answers[answers == 0] = right
+    return AnalogyReport(path, protocol, tallies, len(words.embeddings), words.n_model, answers)
 
 
-def _known(words: FoldedWords, questions: Sequence[Question]) -> Ids:
-    """The questions whose words are all known, as ids: int64 (n, 4)."""
+def _known(words: FoldedWords, questions: Sequence[Question]) -> tuple[Ids, NDArray[np.bool_]]:
+    """The questions whose words are all known, as ids, int64 (n, 4); and which ones they are."""
     ids = [[words.get(word) for word in question] for question in questions]
-    return np.array([row for row in ids if None not in row], np.int64).reshape(-1, 4)
+    known = [row for row in ids if None not in row]
+    there = np.array([None not in row for row in ids], np.bool_)
+    return np.array(known, np.int64).reshape(-1, 4), there
 
 
 def _answered(words: FoldedWords, questions: Ids, method: str) -> NDArray[np.bool_]:

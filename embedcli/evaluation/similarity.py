@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +13,15 @@ from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.parts import Part
 from embedcli.evaluation.protocols import Protocol
 
-__all__ = ["Pair", "SimilarityReport", "pearson", "score_similarity", "spearman"]
+__all__ = [
+    "Pair",
+    "SimilarityReport",
+    "middle",
+    "pearson",
+    "resampled_spearman",
+    "score_similarity",
+    "spearman",
+]
 
 Doubles = NDArray[np.float64]
 
@@ -42,6 +50,9 @@ class SimilarityReport:
         seed: of the resampling.
         searched: how many words could be found.
         n_model: how many words the model has.
+        human: float64 (total,), what people judged, in the order of the file.
+        cosines: float64 (total,), the model's; 0 where a word is unknown.
+        known: bool (total,), whether both words are known.
     """
 
     path: str
@@ -57,6 +68,11 @@ class SimilarityReport:
     seed: int
     searched: int
     n_model: int
+    human: Doubles = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+    cosines: Doubles = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+    known: NDArray[np.bool_] = field(
+        default_factory=lambda: np.empty(0, np.bool_), compare=False, repr=False
+    )
     kind: ClassVar[str] = "similarity"
 
     @property
@@ -135,6 +151,9 @@ def score_similarity(
         seed=seed,
         searched=len(words.embeddings),
         n_model=words.n_model,
+        human=human,
+        cosines=cosine,
+        known=known,
     )
 
 
@@ -167,16 +186,29 @@ def bootstrap_interval(
     """
     if spearman(x, y) is None or resamples == 0:
         return None
+    return middle(resampled_spearman(x, [y], resamples, seed)[0])
+
+
+def resampled_spearman(
+    x: Doubles, columns: Sequence[Doubles], resamples: int, seed: int
+) -> list[Doubles]:
+    """Spearman's rho of x with each column over the same resamples; NaN where undefined."""
     generator = np.random.default_rng(seed)
     n = len(x)
-    rho: list[Doubles] = []
+    rho: list[list[Doubles]] = [[np.empty(0)] for _ in columns]
     step = max(1, _CELLS // n)
     for start in range(0, resamples, step):
         times = min(step, resamples - start)
         drawn = generator.multinomial(n, np.full(n, 1 / n), size=times).astype(np.float64)
-        rho.append(_correlation(_ranks(x, drawn), _ranks(y, drawn), drawn))
-    defined = np.concatenate(rho)
-    defined = defined[~np.isnan(defined)]
+        ranks = _ranks(x, drawn)
+        for found, column in zip(rho, columns, strict=True):
+            found.append(_correlation(ranks, _ranks(column, drawn), drawn))
+    return [np.concatenate(found) for found in rho]
+
+
+def middle(values: Doubles) -> tuple[float, float] | None:
+    """Where the middle 95 % of the values that are defined lie; None where none is."""
+    defined = values[~np.isnan(values)]
     if not len(defined):
         return None
     tail = (1 - _LEVEL) / 2

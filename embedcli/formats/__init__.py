@@ -1,7 +1,8 @@
 """Vector files: one module per format, the registry of formats, and `load` and `save`.
 
-A format is one module with a ``read`` and a ``write``, and one line in `FORMATS`; the contract test
-in `tests/test_formats.py` then runs over it. Nothing here knows the bytes of any format.
+A format is one module with a ``read`` and a ``write``, and one line in `FORMATS`: a `Format` is a
+file, a `Folder` a directory of files. The contract test in `tests/test_formats.py` then runs over
+it. Nothing here knows the bytes of any format.
 """
 
 from __future__ import annotations
@@ -9,19 +10,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
-from embedcli.formats import glove, native, vocab, word2vec_binary, word2vec_text
+from embedcli.formats import (
+    glove,
+    model2vec,
+    native,
+    npy,
+    parquet,
+    projector,
+    sqlite,
+    vocab,
+    word2vec_binary,
+    word2vec_text,
+)
 from embedcli.formats.detection import detect_format
 from embedcli.formats.source import Source
-from embedcli.storage.publish import Sink, publish
+from embedcli.storage.folder import check_folder_writable, publish_folder
+from embedcli.storage.publish import Sink, check_writable, publish
 
 __all__ = [
+    "DTYPES",
     "FORMATS",
     "VECTOR_FORMATS",
+    "Folder",
     "Format",
+    "check_target",
     "detect",
     "format_for_path",
     "load",
@@ -36,7 +53,7 @@ class _Read(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """One format.
+    """One format that is a file.
 
     Attributes:
         name: what ``--format`` calls it.
@@ -45,6 +62,9 @@ class Format:
         write: writes embeddings to what `publish` yields.
         file_size: how many bytes `write` will write, where that is cheap to know.
         lossless: whether counts, output vectors and metadata survive.
+        plain: whether it is read only from a plain file: not packed, not a pipe.
+        dtypes: what ``--dtype`` may be.
+        write_narrow: writes with another dtype than float32, which comes as the third argument.
     """
 
     name: str
@@ -53,13 +73,40 @@ class Format:
     write: Callable[[Embeddings, Sink], None]
     file_size: Callable[[Embeddings], int] | None = None
     lossless: bool = False
+    plain: bool = False
+    dtypes: tuple[str, ...] = ("float32",)
+    write_narrow: Callable[[Embeddings, Sink, str], None] | None = None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One format that is a directory of files.
+
+    Attributes:
+        name: what ``--format`` calls it.
+        suffixes: of the directories it is written to.
+        files: the names of its files; the first two are always there, and tell what it is.
+        read: reads embeddings from the directory.
+        write: writes them into an empty directory, with the dtype that is the third argument.
+        dtypes: what ``--dtype`` may be.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    files: tuple[str, ...]
+    read: Callable[[Path], Embeddings]
+    write: Callable[[Embeddings, Path, str], None]
+    dtypes: tuple[str, ...] = ("float32",)
+
+
+DTYPES: Final = ("float32", "float16", "int8")
 
 
 def _write_vocab(embeddings: Embeddings, sink: Sink) -> None:
     vocab.write(embeddings.vocabulary, sink)
 
 
-FORMATS: Final[Mapping[str, Format]] = {
+FORMATS: Final[Mapping[str, Format | Folder]] = {
     entry.name: entry
     for entry in (
         Format(
@@ -69,6 +116,9 @@ FORMATS: Final[Mapping[str, Format]] = {
             native.write,
             native.file_size,
             lossless=True,
+            plain=True,
+            dtypes=DTYPES,
+            write_narrow=native.write_narrow,
         ),
         Format("word2vec", (".vec", ".txt"), word2vec_text.read, word2vec_text.write),
         Format(
@@ -79,6 +129,21 @@ FORMATS: Final[Mapping[str, Format]] = {
             word2vec_binary.file_size,
         ),
         Format("glove", (".glove.txt", ".glove"), glove.read, glove.write),
+        Format(
+            "parquet",
+            (".parquet",),
+            parquet.read,
+            parquet.write,
+            plain=True,
+            dtypes=("float32", "float16"),
+            write_narrow=parquet.write_narrow,
+        ),
+        Format("sqlite", (".sqlite", ".db"), sqlite.read, sqlite.write, plain=True),
+        Folder(
+            "model2vec", (".model2vec",), model2vec.FILES, model2vec.read, model2vec.write, DTYPES
+        ),
+        Folder("npy", (".npydir",), npy.FILES, npy.read, npy.write, ("float32", "float16")),
+        Folder("projector", (".projector",), projector.FILES, projector.read, projector.write),
         Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab),
     )
 }
@@ -92,11 +157,11 @@ def load(
     *,
     decode_errors: str = "strict",
 ) -> Embeddings:
-    """Read embeddings from a file of any format in `FORMATS`.
+    """Read embeddings from a file or directory of any format in `FORMATS`.
 
     Args:
-        path: the file; may be a pipe or packed (gzip, bzip2, xz, zstd), but the native format must
-            be a plain file, which is then memory-mapped.
+        path: the file; may be a pipe or packed (gzip, bzip2, xz, zstd), but the formats that are
+            mapped or sought in (safetensors, parquet, sqlite) must be plain files.
         format: a name in `FORMATS`; None tells it by content.
         decode_errors: ``"strict"``, or ``"replace"`` to read words that are not UTF-8.
 
@@ -105,6 +170,8 @@ def load(
         InputError: it cannot be read.
         UsageError: there is no format of that name.
     """
+    if Path(path).is_dir():
+        return _folder_of(Path(path), format).read(Path(path))
     with Source(path) as source:
         return load_from(source, format or detect_format(source), decode_errors=decode_errors)
 
@@ -114,6 +181,8 @@ def load_from(source: Source, name: str, *, decode_errors: str = "strict") -> Em
     if decode_errors not in ("strict", "replace"):
         raise UsageError(f"decode_errors is {decode_errors!r}; it may be 'strict' or 'replace'")
     entry = _named(name)
+    if isinstance(entry, Folder):
+        raise FormatError(f"{source.path} is a file, but {name} is a directory of files")
     if entry.read is None:
         raise FormatError(
             f"{source.path} is a vocabulary file: words and counts, but no vectors "
@@ -126,32 +195,72 @@ def save(
     embeddings: Embeddings,
     path: str | os.PathLike[str],
     format: str | None = None,  # noqa: A002 - the name of the public option
+    *,
+    dtype: str = "float32",
 ) -> None:
     """Publish embeddings: `path` then holds all of them, or what it held before.
 
     Args:
         embeddings: what to write; vectors may be memory-mapped or have padded rows.
-        path: the file; its suffix decides the format. ``-`` is standard output.
+        path: the file or directory; its suffix decides the format. ``-`` is standard output.
         format: a name in `FORMATS`; None leaves it to the suffix.
+        dtype: ``float32``, ``float16`` or ``int8``, where the format has it; the narrow ones round.
 
     Raises:
         FormatError: the format could not hold this so that it reads back the same.
         OutputError: the file cannot be written.
-        UsageError: no format of that name or for that suffix.
+        UsageError: no format of that name or for that suffix, or not with that dtype.
     """
-    entry = _named(format or format_for_path(path))
-    size = entry.file_size(embeddings) if entry.file_size else None
+    name = check_target(path, format, dtype)
+    entry = _named(name)
+    if isinstance(entry, Folder):
+        with publish_folder(path, entry.files) as folder:
+            entry.write(embeddings, folder, dtype)
+        return
+    wide = dtype == "float32"
+    size = entry.file_size(embeddings) if entry.file_size and wide else None
     with publish(path, size=size, stdout=True) as sink:
-        entry.write(embeddings, sink)
+        if wide:
+            entry.write(embeddings, sink)
+        elif entry.write_narrow is not None:
+            entry.write_narrow(embeddings, sink, dtype)
+
+
+def check_target(
+    path: str | os.PathLike[str],
+    format: str | None = None,  # noqa: A002 - the name of the public option
+    dtype: str = "float32",
+) -> str:
+    """Return the name of the format that `save` would write; find out before the work if it cannot.
+
+    Raises:
+        UsageError, OutputError: as `save`.
+    """
+    name = format or format_for_path(path)
+    entry = _named(name)
+    if dtype not in entry.dtypes:
+        able = ", ".join(n for n, e in FORMATS.items() if dtype in e.dtypes) or "none"
+        raise UsageError(
+            f"{name} holds {' or '.join(entry.dtypes)}, not {dtype}; formats that do: {able}"
+        )
+    if isinstance(entry, Folder):
+        if os.fspath(path) == "-":
+            raise UsageError(f"{name} is a directory of files: it cannot go to standard output")
+        check_folder_writable(path, entry.files)
+    else:
+        check_writable(path, stdout=True)
+    return name
 
 
 def detect(path: str | os.PathLike[str]) -> str:
-    """Return the name of the format of an existing file, told by its content.
+    """Return the name of the format of an existing file or directory, told by its content.
 
     Raises:
         FormatError: it is none that embed reads.
         InputError: it cannot be read.
     """
+    if Path(path).is_dir():
+        return _folder_of(Path(path), None).name
     with Source(path) as source:
         return detect_format(source)
 
@@ -175,7 +284,24 @@ def format_for_path(path: str | os.PathLike[str]) -> str:
     raise UsageError(f"cannot tell a format from the name {name!r}: use {known}, or --format")
 
 
-def _named(name: str) -> Format:
+def _folder_of(path: Path, name: str | None) -> Folder:
+    """The folder format called `name`, or the one whose files are in the directory."""
+    for entry in FORMATS.values():
+        if not isinstance(entry, Folder) or (name is not None and name != entry.name):
+            continue
+        if all((path / file).is_file() for file in entry.files[:2]):
+            return entry
+    if name is not None and not isinstance(_named(name), Folder):
+        raise FormatError(f"{path} is a directory, but {name} is a file")
+    wanted = [
+        f"{' and '.join(entry.files[:2])} ({entry.name})"
+        for entry in FORMATS.values()
+        if isinstance(entry, Folder) and name in (None, entry.name)
+    ]
+    raise FormatError(f"{path} is a directory without {', or '.join(wanted)}")
+
+
+def _named(name: str) -> Format | Folder:
     if name not in FORMATS:
         raise UsageError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
     return FORMATS[name]

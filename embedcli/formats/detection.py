@@ -3,7 +3,8 @@
 In this order:
 
 1. ``safetensors``: eight bytes of length, not all text, then ``{``;
-2. binary files of other kinds, by their first bytes: named in the error, with what to do;
+2. ``parquet`` and ``sqlite``, by their first bytes;
+   binary files of other kinds, by theirs: named in the error, with what to do;
 3. a first line of two whole numbers V D is a header if the second line has D numbers: ``word2vec``;
 4. lines that are all a word and a whole number: ``vocab``;
 5. behind such a header, bytes that are no text: ``word2vec-bin``;
@@ -40,15 +41,17 @@ _FOREIGN_BINARY: Final[Mapping[bytes, str]] = {
     **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), _PICKLE),
     _FASTTEXT: "a fastText model: read its .vec file instead",
     b"\x89HDF": "an HDF5 file",
-    b"SQLite format 3\x00": "an SQLite database (magnitude?)",
     b"FiFu\x00": "a finalfusion file: `finalfusion convert -t word2vec` unpacks it",
-    b"PAR1\x15": "a Parquet file",
     b"GGUF\x03": "a GGUF model",
     b"\x7fELF": "a program",
     b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
     b"Rar!\x1a": "a RAR archive: unpack it first",
     b"\xff\xfe": "UTF-16 text: convert it with `iconv -f UTF-16 -t UTF-8`",
     b"\xfe\xff": "UTF-16 text: convert it with `iconv -f UTF-16 -t UTF-8`",
+}
+_OWN_BINARY: Final[Mapping[bytes, str]] = {
+    b"PAR1\x15": "parquet",  # the magic number, and the first byte of the first page's header
+    b"SQLite format 3\x00": "sqlite",
 }
 _FOREIGN_TEXT: Final[Mapping[bytes, str]] = {
     b"version https://git-lfs": "a git-LFS pointer, not the file itself: run `git lfs pull`",
@@ -72,6 +75,9 @@ def detect_format(source: Source) -> str:
         raise FormatError(f"{source.path} is empty")
     if head[8:9] == b"{" and b"\0" in head[:8]:
         return "safetensors"
+    own = next((name for magic, name in _OWN_BINARY.items() if head.startswith(magic)), None)
+    if own is not None:
+        return own
     _refuse_foreign(source, _FOREIGN_BINARY)
     lines = _whole_lines(source)
     header = parse_header(lines[0])

@@ -1,0 +1,69 @@
+"""`embed cluster`: word classes by k-means."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.output import echo_json, echo_rows
+
+__all__ = ["command"]
+
+
+@click.command()
+@model_option
+@click.option(
+    "-k", default=100, show_default=True, type=click.IntRange(min=1), help="How many classes."
+)
+@click.option(
+    "--top", type=click.IntRange(min=1), metavar="N", help="Only the N most frequent words."
+)
+@click.option(
+    "--summary",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="A line a class instead: its number, its size and the N words nearest its centre.",
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
+@json_option
+@verbosity_options
+def command(
+    model: str, k: int, top: int | None, summary: int | None, seed: int, as_json: bool
+) -> None:
+    r"""Part the words of a model into classes (spherical k-means, as word2vec's -classes).
+
+    \b
+        embed cluster -k 500 > classes.tsv
+        embed cluster -k 50 --summary 8
+
+    Columns: word, class, cosine to the centre of the class; in the order of the model. Class 0 is
+    the largest. The same model and seed give the same classes.
+    """
+    import embedcli
+    from embedcli.spaces.clusters import classes
+
+    embeddings = embedcli.load(model)
+    if top is not None:
+        embeddings = embeddings.head(top)
+    belongs, cosines = classes(embeddings, k, seed=seed)
+    words = embeddings.vocabulary.words
+    terminal = sys.stdout.isatty()
+    if summary is None:
+        rows = list(zip(words, belongs.tolist(), cosines.tolist(), strict=True))
+        if as_json:
+            echo_json([{"word": w, "class": c, "cosine": x} for w, c, x in rows])
+        else:
+            echo_rows(rows, ("word", "class", "cosine") if terminal else None)
+        return
+    members: list[list[tuple[float, str]]] = [[] for _ in range(k)]
+    for word, number, cosine in zip(words, belongs.tolist(), cosines.tolist(), strict=True):
+        members[number].append((-cosine, word))
+    best = [[word for _, word in sorted(each)[:summary]] for each in members]
+    if as_json:
+        sizes = [len(each) for each in members]
+        echo_json([{"class": i, "size": n, "words": best[i]} for i, n in enumerate(sizes)])
+    else:
+        lines = ((i, len(each), " ".join(best[i])) for i, each in enumerate(members))
+        echo_rows(lines, ("class", "size", "words") if terminal else None)

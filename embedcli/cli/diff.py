@@ -1,0 +1,75 @@
+"""`embed diff`: which words moved between two models."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+import click
+
+from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.output import echo_json, echo_rows, report_error, talk
+from embedcli.errors import UnknownWordError
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new")
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+@click.option(
+    "--top", default=20, show_default=True, type=click.IntRange(min=1), help="Words to show."
+)
+@click.option(
+    "-k", default=5, show_default=True, type=click.IntRange(min=1), help="Neighbours per word."
+)
+@click.option(
+    "--restrict",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    metavar="N",
+    help="Compare words among the N most frequent of both.",
+)
+@json_option
+@verbosity_options
+def command(
+    old: str, new: str, words: tuple[str, ...], top: int, k: int, restrict: int, as_json: bool
+) -> None:
+    r"""Show the words that moved most between the models OLD and NEW, or these WORDs.
+
+    \b
+        embed diff 1990.safetensors 2020.safetensors
+        embed diff 1990.safetensors 2020.safetensors web mail
+
+    OLD is turned onto NEW over the words of both; a word's cosine with itself says how far it has
+    moved. Columns: word, cosine, how many of its k neighbours are the same, the neighbours in OLD,
+    the neighbours in NEW. What two runs on the same text differ by is the noise to compare with.
+    """
+    import embedcli
+    from embedcli.spaces.drift import drift
+
+    result = drift(
+        embedcli.load(old), embedcli.load(new), top=top, k=k, restrict=restrict, words=words
+    )
+    talk(
+        f"{result.shared:,} words in both, {result.only_old:,} only in {old}, {result.only_new:,} "
+        f"only in {new}; median cosine of the {result.compared:,} compared: {result.median:.4f}"
+    )
+    if as_json:
+        echo_json(asdict(result))
+    else:
+        header = ("word", "cosine", "shared", "before", "after")
+        echo_rows(
+            (
+                (m.word, m.cosine, m.shared, " ".join(m.before), " ".join(m.after))
+                for m in result.moved
+            ),
+            header if sys.stdout.isatty() else None,
+        )
+    missing = [word for word in words if word not in {m.word for m in result.moved}]
+    for word in missing:
+        report_error(f"unknown word {word!r}: it is not in both models")
+    if missing:
+        click.get_current_context().exit(UnknownWordError.exit_code)

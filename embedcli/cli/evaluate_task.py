@@ -1,0 +1,96 @@
+"""`embed evaluate --task`: what the vectors do for a task, as tables, tab-separated or JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal
+from embedcli.errors import ThresholdError
+
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
+    from embedcli.evaluation.probes import TaskReport, TaskScore
+
+__all__ = ["evaluate_tasks"]
+
+_COLUMNS = (
+    "features",
+    "columns",
+    "unknown",
+    "score",
+    "low",
+    "high",
+    "gain",
+    "gain_low",
+    "gain_high",
+)
+
+Result = tuple[str, str, "list[TaskReport]"]
+
+
+def evaluate_tasks(
+    models: Mapping[str, Embeddings],
+    tasks: Sequence[tuple[str, str]],
+    *,
+    bootstrap: int,
+    fail_under: float | None,
+    as_json: bool,
+) -> None:
+    """Train and score the probes of every (training, test) pair, and print them.
+
+    Raises:
+        ThresholdError: a model's features score below `fail_under` on a task.
+    """
+    from embedcli.evaluation.probes import probe
+
+    results = [
+        (test, *probe(models, training, test, bootstrap=bootstrap)) for training, test in tasks
+    ]
+    if as_json:
+        echo_json([_as_json(*result) for result in results])
+    elif sys.stdout.isatty():
+        for result in results:
+            _print_table(*result)
+    else:
+        echo_rows(_all_rows(results), ("task", "metric", *_COLUMNS, "protocol"))
+    if fail_under is not None:
+        _check(results, set(models), fail_under)
+
+
+def _print_table(test: str, protocol: str, reports: Sequence[TaskReport]) -> None:
+    for i, metric in enumerate(score.name for score in reports[0].scores):
+        echo(for_terminal(f"{test}, {metric}"))
+        echo_rows((_cells(report, report.scores[i]) for report in reports), _COLUMNS)
+    echo(f"{protocol}\n")
+
+
+def _all_rows(results: Sequence[Result]) -> Iterator[tuple[object, ...]]:
+    for test, protocol, reports in results:
+        for report in reports:
+            for score in report.scores:
+                yield test, score.name, *_cells(report, score), protocol
+
+
+def _cells(report: TaskReport, score: TaskScore) -> tuple[object, ...]:
+    unknown = "n/a" if report.unknown is None else f"{report.unknown:.1%}"
+    numbers = (score.score, score.low, score.high, score.gain, score.gain_low, score.gain_high)
+    shown = ("n/a" if number is None else f"{number:.2f}" for number in numbers)
+    return report.features, report.columns, unknown, *shown
+
+
+def _as_json(test: str, protocol: str, reports: Sequence[TaskReport]) -> dict[str, object]:
+    return {"task": test, "protocol": protocol, "features": [asdict(r) for r in reports]}
+
+
+def _check(results: Sequence[Result], models: set[str], threshold: float) -> None:
+    missed = [
+        f"{report.scores[0].score:.2f} by {report.features} on {test}"
+        for test, _, reports in results
+        for report in reports
+        if report.features in models and report.scores[0].score < threshold
+    ]
+    if missed:
+        raise ThresholdError(f"below --fail-under {threshold:g}: {', '.join(missed)}")

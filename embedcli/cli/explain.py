@@ -1,0 +1,116 @@
+"""`embed explain`: why two words are near each other, from the text itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
+from embedcli.cli.progress import show_progress
+from embedcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedcli.spaces.contexts import Explanation
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("first")
+@click.argument("second")
+@click.option(
+    "--corpus",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="The text the model was trained on, as `embed train` takes it; may be repeated.",
+)
+@model_option
+@click.option("--window", type=click.IntRange(1, 100), metavar="N", help="Default: the model's.")
+@click.option(
+    "--top", default=15, show_default=True, type=click.IntRange(min=0), help="Shared contexts."
+)
+@click.option(
+    "--lines", default=5, show_default=True, type=click.IntRange(min=0), help="Lines of the text."
+)
+@json_option
+@verbosity_options
+def command(
+    first: str,
+    second: str,
+    corpus: tuple[str, ...],
+    model: str,
+    window: int | None,
+    top: int,
+    lines: int,
+    as_json: bool,
+) -> None:
+    r"""Show what FIRST and SECOND have in common in the text: contexts, counts, passages.
+
+    \b
+        embed explain cat dog --corpus corpus.txt
+
+    The cosine, how often the words occur and meet, and the contexts they share with how often each
+    stands beside either and its pointwise mutual information in bits; then passages that hold both.
+    In a pipe the rows are: what, then up to five cells.
+    """
+    import embedcli
+    from embedcli.corpus import encode_corpus
+    from embedcli.lookup import cosine_table
+    from embedcli.spaces.contexts import explain
+
+    if first == second:
+        raise UsageError(f"{first!r} twice: give two words")
+    embeddings = embedcli.load(model)
+    cosine = float(cosine_table(embeddings, (first, second))[0, 1])
+    settings = embeddings.metadata.get("settings", {})
+    with (
+        show_progress() as on_progress,
+        encode_corpus(
+            corpus,
+            lowercase=bool(settings.get("lowercase", False)),
+            vocabulary=embeddings.vocabulary,
+            threads=len(os.sched_getaffinity(0)),
+            on_progress=on_progress,
+        ) as text,
+    ):
+        trained_on = embeddings.metadata.get("corpus", {}).get("sha256")
+        if trained_on is not None and trained_on != text.digest:
+            warn("this is not the text the model was trained on")
+        size = window or int(settings.get("window", 5))
+        found = explain(text, (first, second), window=size, top=top, lines=lines)
+    if as_json:
+        echo_json({"first": first, "second": second, "cosine": cosine, **asdict(found)})
+    else:
+        _print(first, second, cosine, found)
+
+
+def _print(first: str, second: str, cosine: float, found: Explanation) -> None:
+    facts = [
+        ("cosine", f"{cosine:.4f}"),
+        (first, found.counts[0]),
+        (second, found.counts[1]),
+        ("together", found.together),
+        ("pmi", "n/a" if found.pmi is None else f"{found.pmi:.2f}"),
+    ]
+    rows = [
+        (s.word, s.first_count, s.second_count, f"{s.first_pmi:.2f}", f"{s.second_pmi:.2f}")
+        for s in found.shared
+    ]
+    if not sys.stdout.isatty():
+        echo_rows(("fact", *fact) for fact in facts)
+        echo_rows(("context", *row) for row in rows)
+        echo_rows(("line", line) for line in found.lines)
+        return
+    echo_rows(facts)
+    echo("")
+    beside = (f"beside {first}", f"beside {second}", f"pmi {first}", f"pmi {second}")
+    echo_rows(rows, ("context", *map(for_terminal, beside)))
+    echo("")
+    for line in found.lines:
+        echo(for_terminal(line))

@@ -1,0 +1,204 @@
+"""`embed plot`: a map of the words to look around in, or curves."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from embedcli.cli.options import verbosity_options
+from embedcli.cli.output import talk
+from embedcli.errors import FormatError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
+
+__all__ = ["command"]
+
+_KINDS = ("html", "png", "svg", "pdf")
+_NAMED_BY = 3
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("-o", "--output", required=True, metavar="FILE", help=".html, .png, .svg or .pdf.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=2),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="Show the N most frequent words.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["pca", "umap"]),
+    default="pca",
+    show_default=True,
+    help="Principal components, or UMAP (pip install 'embedcli[viz]').",
+)
+@click.option(
+    "--clusters",
+    type=click.IntRange(min=1, max=1000),
+    default=20,
+    show_default=True,
+    metavar="K",
+    help="Colour words by K classes (as `embed cluster`).",
+)
+@click.option(
+    "--color",
+    metavar="FILE.tsv",
+    help="Colour words by the second column of FILE instead, whose first holds words.",
+)
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Neighbours.")
+@click.option("--loss", is_flag=True, help="Instead: the loss of each epoch of the MODELs.")
+@click.option("--tune", metavar="FILE.json", help="Instead: what `embed tune --json` printed.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
+@verbosity_options
+def command(
+    models: tuple[str, ...],
+    output: str,
+    top: int,
+    layout: str,
+    clusters: int,
+    color: str | None,
+    k: int,
+    loss: bool,
+    tune: str | None,
+    seed: int,
+) -> None:
+    r"""Draw the words of MODEL as a map.
+
+    \b
+        embed plot model.safetensors -o map.html
+        embed plot model.safetensors -o map.html --layout umap --top 5000
+        embed plot run-1.safetensors run-2.safetensors --loss -o loss.svg
+
+    .html is one self-contained page: search, zoom, click on a word to see its neighbours, click on
+    a group to hide it; map.html#king opens at a word. .png, .svg and .pdf are still
+    (pip install 'embedcli[viz]').
+    """
+    import embedcli
+    from embedcli.storage.publish import check_writable, publish
+
+    kind = _kind(output, loss or tune is not None)
+    check_writable(output)
+    models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
+    if tune is not None:
+        data = _tune_curve(tune, kind)
+    elif loss:
+        data = _loss_curves(models, kind)
+    elif len(models) > 1:
+        raise UsageError(f"one map shows one model, not {len(models)}")
+    else:
+        embeddings = embedcli.load(models[0]).head(top)
+        groups = _groups(embeddings, clusters, color, seed)
+        title = f"{models[0]}: {len(embeddings):,} words, {layout}"
+        data = _map(embeddings, layout, groups, title, kind, color, k, seed)
+    with publish(output) as sink:
+        sink.write(data)
+    talk(f"{output}: {len(data):,} bytes")
+
+
+def _kind(output: str, loss: bool) -> str:
+    kind = Path(output).suffix.removeprefix(".").lower()
+    if kind not in _KINDS or (loss and kind == "html"):
+        known = ", ".join(f".{k}" for k in _KINDS[loss:])
+        raise UsageError(f"cannot tell a picture from the name {output!r}: use {known}")
+    return kind
+
+
+def _map(
+    embeddings: Embeddings,
+    layout: str,
+    groups: Sequence[str],
+    title: str,
+    kind: str,
+    color: str | None,
+    k: int,
+    seed: int,
+) -> bytes:
+    from embedcli.maps.layout import lay_out
+
+    places = lay_out(embeddings, layout, seed=seed)
+    if kind == "html":
+        from embedcli.maps.page import make_page
+
+        by = Path(color).name if color else "class"
+        page = make_page(embeddings, places, groups, title=title, colored_by=by, k=k)
+        return page.encode()
+    from embedcli.maps.figures import draw_map
+
+    number = {name: i for i, name in enumerate(dict.fromkeys(groups))}
+    words = embeddings.vocabulary.words
+    return draw_map(places, words, [number[g] for g in groups], title, kind)
+
+
+def _groups(embeddings: Embeddings, clusters: int, color: str | None, seed: int) -> list[str]:
+    if color is None:
+        from embedcli.spaces.clusters import classes
+
+        belongs, _ = classes(embeddings, min(clusters, len(embeddings)), seed=seed)
+        return _named(embeddings.vocabulary.words, belongs.tolist())
+    given = _read_column(color)
+    if not any(word in given for word in embeddings.vocabulary.words):
+        raise InputError(f"{color}: none of its words is among the {len(embeddings):,} shown")
+    return [given.get(word, "(none)") for word in embeddings.vocabulary.words]
+
+
+def _named(words: Sequence[str], belongs: Sequence[int]) -> list[str]:
+    """For each word its class, called by a number and its three most frequent words."""
+    first: dict[int, list[str]] = {}
+    for word, number in zip(words, belongs, strict=True):
+        if len(first.setdefault(number, [])) < _NAMED_BY:
+            first[number].append(word)
+    names = {number: f"{number}: {', '.join(found)}" for number, found in first.items()}
+    return [names[number] for number in belongs]
+
+
+def _read_column(path: str) -> dict[str, str]:
+    try:
+        lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} cannot be read: {error}") from error
+    given = {}
+    for number, line in enumerate(lines, 1):
+        fields = line.rstrip("\r").split("\t")
+        if not line.strip():
+            continue
+        if len(fields) < 2:
+            raise FormatError(
+                f"{path}, line {number}: expected word<TAB>group, found {line[:60]!r}"
+            )
+        given[fields[0]] = fields[1]
+    return given
+
+
+def _tune_curve(path: str, kind: str) -> bytes:
+    from embedcli.maps.figures import draw_curves
+
+    try:
+        trials = json.loads(Path(path).read_bytes())["trials"]
+        points = [(t["dim"], t["score"]) for t in trials if t["score"] is not None]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path} is not what `embed tune --json` prints: {error!r}") from error
+    if not points:
+        raise InputError(f"{path}: no score in it is defined")
+    return draw_curves({"score": points}, "dimensions", "mean score", kind)
+
+
+def _loss_curves(models: Sequence[str], kind: str) -> bytes:
+    import embedcli
+    from embedcli.maps.figures import draw_curves
+
+    curves = {}
+    for model in models:
+        losses = embedcli.load(model).metadata.get("loss") or []
+        if not losses:
+            raise InputError(f"{model} does not say the loss of its epochs")
+        curves[model] = list(enumerate(losses, 1))
+    return draw_curves(curves, "epoch", "mean loss of a pair", kind)

@@ -1,0 +1,202 @@
+"""`embed shell`: a prompt for look-ups, with completion of words and a history.
+
+The model is opened once. On a terminal Python's readline edits lines, completes words by the
+model's vocabulary with Tab, and keeps a history in the user's state directory; from a pipe it
+reads the same lines, prints the same answers and no prompt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from embedcli.cli.options import model_option, verbosity_options
+from embedcli.cli.output import echo, echo_rows, report_error, talk
+from embedcli.errors import EmbedError, UsageError
+
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
+
+__all__ = ["command"]
+
+_HELP = """\
+king                 the words nearest to king
+king - man + woman   the words nearest to a sum
+man : king :: woman  man is to king as woman is to what?
+cat ~ dog            how similar they are: the cosine
+odd cat dog spoon    the word that does not belong
+k 20                 show 20 answers from now on
+help, quit           this; leave (also Ctrl-D)"""
+_MOST_COMPLETIONS = 100
+_HISTORY_LINES = 1000
+
+
+@click.command()
+@model_option
+@click.option(
+    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers to a question."
+)
+@verbosity_options
+def command(model: str, k: int) -> None:
+    r"""Ask one question after the other: neighbours, sums, analogies, similarity, the odd one out.
+
+    \b
+        embed shell
+        > king - man + woman
+        > man : king :: woman
+        > cat ~ dog
+        > odd breakfast cereal dinner lunch
+
+    Tab completes words, the arrow keys bring back earlier lines. From a pipe it answers line by
+    line; a line that cannot be answered is reported on stderr, and the exit code then is 3.
+    """
+    import embedcli
+
+    shell = _Shell(embedcli.load(model), k)
+    if sys.stdin.isatty():
+        talk(f"{model}: {len(shell.embeddings):,} words x {shell.embeddings.dim}; help, quit")
+        with _editing(shell.embeddings.vocabulary.words):
+            shell.run(_typed())
+    elif shell.run(line.rstrip("\r\n") for line in sys.stdin):
+        click.get_current_context().exit(3)
+
+
+class _Shell:
+    """The questions, and how many answers they get."""
+
+    def __init__(self, embeddings: Embeddings, k: int) -> None:
+        self.embeddings = embeddings
+        self.k = k
+
+    def run(self, lines: Iterator[str]) -> int:
+        """Answer line by line; returns how many could not be answered."""
+        n_failed = 0
+        for line in lines:
+            if line.strip() in ("quit", "exit"):
+                break
+            try:
+                self.answer(line.strip())
+            except EmbedError as error:
+                report_error(str(error))
+                n_failed += 1
+            sys.stdout.flush()
+        return n_failed
+
+    def answer(self, line: str) -> None:
+        """Answer one line.
+
+        Raises:
+            EmbedError: it is no question, or holds a word the model does not.
+        """
+        words = line.split()
+        if not words:
+            return
+        if words == ["help"]:
+            echo(_HELP)
+        elif words[0] == "k" and len(words) == 2 and words[1].isdigit() and int(words[1]) > 0:
+            self.k = int(words[1])
+        elif words[0] == "odd" and len(words) > 3:
+            from embedcli.lookup import odd_one_out
+
+            _show(odd_one_out(self.embeddings, list(dict.fromkeys(words[1:]))))
+        elif "~" in words:
+            self._similarity(words)
+        elif "::" in words:
+            self._analogy(words)
+        else:
+            self._sum(words)
+
+    def _similarity(self, words: Sequence[str]) -> None:
+        from embedcli.lookup import cosine_table
+
+        if len(words) != 3 or words[1] != "~":
+            raise UsageError("two words with ~ between them: cat ~ dog")
+        echo(f"{cosine_table(self.embeddings, (words[0], words[2]))[0, 1]:.4f}")
+
+    def _analogy(self, words: Sequence[str]) -> None:
+        from embedcli.lookup import analogy
+
+        if len(words) != 5 or (words[1], words[3]) != (":", "::"):
+            raise UsageError("an analogy is written man : king :: woman")
+        _show(analogy(self.embeddings, (words[0], words[2], words[4]), self.k))
+
+    def _sum(self, words: Sequence[str]) -> None:
+        """Words with + and - before or between them; two words without a sign are a sum."""
+        from embedcli.lookup import Query, neighbors
+
+        added: list[str] = []
+        taken: list[str] = []
+        sign = "+"
+        for word in words:
+            if word in ("+", "-"):
+                sign = word
+                continue
+            (taken if sign == "-" else added).append(word)
+            sign = "+"
+        if not added and not taken:
+            raise UsageError("no word in it; help shows what can be asked")
+        _show(neighbors(self.embeddings, [Query(tuple(added), tuple(taken))], self.k)[0])
+
+
+def _show(answers: Sequence[tuple[str, float]]) -> None:
+    echo_rows([(word, score) for word, score in answers])
+
+
+def _typed() -> Iterator[str]:
+    while True:
+        try:
+            yield input("> ")
+        except EOFError:
+            echo("")
+            return
+        except KeyboardInterrupt:  # as other prompts: forget the line, not the session
+            echo("")
+
+
+@contextlib.contextmanager
+def _editing(words: Sequence[str]) -> Iterator[None]:
+    """Readline with completion and history, where Python has it."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+    readline.set_completer(_completer(sorted(words)))
+    readline.set_completer_delims(" \t")
+    readline.parse_and_bind("tab: complete")
+    history = _history_file()
+    with contextlib.suppress(OSError):  # the first time there is none
+        readline.read_history_file(history)
+    try:
+        yield
+    finally:
+        readline.set_history_length(_HISTORY_LINES)
+        with contextlib.suppress(OSError):  # a home that cannot be written
+            history.parent.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(history)
+
+
+def _completer(words: Sequence[str]) -> Callable[[str, int], Any]:
+    """The words, sorted, that begin with a text; as readline asks for them, one after the other."""
+
+    def complete(text: str, state: int) -> str | None:
+        if state >= _MOST_COMPLETIONS or not text:
+            return None
+        place = bisect_left(words, text) + state
+        found = place < len(words) and words[place].startswith(text)
+        return words[place] if found and re.fullmatch(r"\S+", words[place]) else None
+
+    return complete
+
+
+def _history_file() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("embed") / "shell-history"

@@ -1,0 +1,186 @@
+"""`embed vectors`: the vectors themselves, of words or of whole texts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.output import echo, echo_json, report_error, talk
+from embedcli.errors import UnknownWordError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedcli.embeddings import Embeddings
+
+    Floats = NDArray[np.float32]
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+@model_option
+@click.option(
+    "--sentences", is_flag=True, help="A vector for each line of stdin, from those of its words."
+)
+@click.option(
+    "--weighting",
+    type=click.Choice(["mean", "sif"]),
+    default="mean",
+    show_default=True,
+    help="mean: every word the same. sif: rare words more, and without what all texts share.",
+)
+@click.option("--unit", is_flag=True, help="Scale every vector to length 1.")
+@click.option(
+    "-o", "--output", metavar="FILE.npy", help="Write a NumPy array instead of printing numbers."
+)
+@json_option
+@verbosity_options
+def command(
+    words: tuple[str, ...],
+    model: str,
+    sentences: bool,
+    weighting: str,
+    unit: bool,
+    output: str | None,
+    as_json: bool,
+) -> None:
+    r"""Print the vector of each WORD, or with --sentences of each line of stdin.
+
+    \b
+        embed vectors king queen
+        embed vectors --sentences < reviews.txt > reviews.tsv
+        embed vectors --sentences --weighting sif -o reviews.npy < reviews.txt
+
+    Words: a line each, the word and its D numbers, tab-separated; - reads words from stdin, one a
+    line. An unknown word is reported on stderr, the others are printed; the exit code then is 3.
+
+    Sentences: D numbers a line, tab-separated, in the order of stdin; words are what white space
+    separates, lower-cased if the model was trained so. A line without a known word is zeros. sif
+    (Arora et al. 2017) needs all lines before it can print the first.
+    """
+    import embedcli
+
+    if sentences and words:
+        raise UsageError("--sentences reads stdin: give no WORD")
+    if not sentences and weighting != "mean":
+        raise UsageError(f"--weighting {weighting} is for --sentences")
+    if not sentences and not words:
+        raise UsageError("give a WORD, - to read words from stdin, or --sentences")
+    if output is not None:
+        _check_output(output)
+    embeddings = embedcli.load(model)
+    if sentences:
+        names: Sequence[str] = ()
+        blocks = _sentence_blocks(embeddings, weighting, unit)
+        missing: list[str] = []
+    else:
+        names, vectors, missing = _word_rows(embeddings, words)
+        blocks = iter([_scaled(vectors, unit)])
+    if output is not None:
+        _write(output, blocks, embeddings.dim)
+    elif as_json:
+        echo_json(_as_json(names, blocks))
+    else:
+        _print(names, blocks)
+    for word in missing:
+        report_error(str(_unknown(embeddings, word)))
+    if missing:
+        click.get_current_context().exit(UnknownWordError.exit_code)
+
+
+def _word_rows(embeddings: Embeddings, words: Sequence[str]) -> tuple[list[str], Floats, list[str]]:
+    """The words that are known, their vectors, and the words that are not."""
+    import numpy as np
+
+    asked = [w for word in words for w in (_lines() if word == "-" else [word]) if w]
+    ids = embeddings.vocabulary.find(asked)
+    known = [(word, i) for word, i in zip(asked, ids, strict=True) if i is not None]
+    missing = [word for word, i in zip(asked, ids, strict=True) if i is None]
+    rows = np.array(embeddings.vectors[[i for _, i in known]], np.float32)
+    return [word for word, _ in known], rows.reshape(len(known), embeddings.dim), missing
+
+
+def _sentence_blocks(embeddings: Embeddings, weighting: str, unit: bool) -> Iterator[Floats]:
+    import numpy as np
+
+    from embedcli.spaces.sentences import Averager, remove_common
+
+    lowercase = bool(embeddings.metadata.get("settings", {}).get("lowercase", False))
+    averager = Averager(embeddings, weighting, lowercase=lowercase)
+    blocks = averager.batches(_lines())
+    if weighting == "sif":
+        whole = [np.empty((0, embeddings.dim), np.float32), *blocks]
+        blocks = iter([remove_common(np.concatenate(whole))])
+    for block in blocks:
+        yield _scaled(block, unit)
+    talk(
+        f"{averager.texts:,} texts, {averager.empty:,} of them without a known word; "
+        f"{averager.tokens:,} words, {averager.unknown:,} of them unknown"
+    )
+
+
+def _lines() -> Iterator[str]:
+    if sys.stdin.isatty():
+        raise UsageError("stdin is a terminal: pipe the words or sentences in")
+    return (line.rstrip("\r\n") for line in sys.stdin)
+
+
+def _scaled(vectors: Floats, unit: bool) -> Floats:
+    import numpy as np
+
+    if not unit:
+        return vectors
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    scaled: Floats = np.divide(vectors, norms, out=np.zeros(vectors.shape), where=norms > 0).astype(
+        np.float32
+    )
+    return scaled
+
+
+def _print(names: Sequence[str], blocks: Iterator[Floats]) -> None:
+    from embedcli.formats.decimals import format_rows
+
+    for block in blocks:
+        if not len(block):
+            continue
+        for i, row in enumerate(format_rows(block)):
+            numbers = row.decode().replace(" ", "\t")
+            echo(f"{names[i]}\t{numbers}" if names else numbers)
+
+
+def _as_json(names: Sequence[str], blocks: Iterator[Floats]) -> list[Any]:
+    rows = [row for block in blocks for row in block.tolist()]
+    if not names:
+        return rows
+    return [{"word": word, "vector": row} for word, row in zip(names, rows, strict=True)]
+
+
+def _check_output(output: str) -> None:
+    from embedcli.storage.publish import check_writable
+
+    if not output.endswith(".npy"):
+        raise UsageError(f"-o writes a NumPy array: {output} should end in .npy")
+    check_writable(output)
+
+
+def _write(output: str, blocks: Iterator[Floats], dim: int) -> None:
+    import numpy as np
+
+    from embedcli.formats.npy import write_array
+
+    vectors = np.concatenate([np.empty((0, dim), np.float32), *blocks])
+    write_array(output, vectors)
+    talk(f"{output}: {len(vectors):,} x {dim}, float32")
+
+
+def _unknown(embeddings: Embeddings, word: str) -> UnknownWordError:
+    from embedcli.suggest import Suggester
+
+    return UnknownWordError(word, Suggester(embeddings.vocabulary).suggest(word))

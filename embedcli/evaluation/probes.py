@@ -1,0 +1,309 @@
+"""Does a task get better with the vectors? The same classifier on several kinds of features.
+
+A probe is a logistic regression (scikit-learn) on features from a model, on one-hot features (bag
+of words), or, for texts, on both together: same training file, same test file, same choice of the
+penalty (the best of `PENALTIES` by accuracy on the last tenth of the training file, trained on at
+most `_TRIAL` examples or tokens before it; then trained on the whole file).
+Dense columns are scaled to unit variance. Texts are scored by accuracy and macro F1, tagged
+sentences by the F1, precision and recall of entities (`entities.py`). Intervals come from
+resampling the test examples, or sentences; a gain is the difference to one-hot on the same
+resamples.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import FormatError, MissingExtraError
+from embedcli.evaluation.entities import tally
+from embedcli.evaluation.features import Lookup, OneHot, shapes
+from embedcli.evaluation.tasks import Examples, Sentences, read_task
+
+__all__ = ["ONE_HOT", "PENALTIES", "TaskReport", "TaskScore", "probe"]
+
+PENALTIES: Final = (0.1, 1.0, 10.0)  # scikit-learn's C
+ONE_HOT: Final = "one-hot"
+_ITERATIONS: Final = 100
+_TRIAL: Final = 15_000
+_HELD_OUT: Final = 0.1
+_LEVEL: Final = 0.95
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """One number, 0 to 100, with the middle 95 % of its resamples; and its gain over one-hot."""
+
+    name: str
+    score: float
+    low: float | None
+    high: float | None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """How one kind of features did on one task.
+
+    Attributes:
+        features: the model's name, ``one-hot``, or ``one-hot + `` the model's name.
+        columns: how many numbers describe an example.
+        unknown: share of the test tokens that the model does not hold; None for one-hot.
+        penalty: scikit-learn's C, as chosen on held-out training data.
+        scores: the first is the score of the task.
+    """
+
+    features: str
+    columns: int
+    unknown: float | None
+    penalty: float
+    scores: Sequence[TaskScore]
+
+
+def probe(
+    models: Mapping[str, Embeddings],
+    training: str,
+    test: str,
+    *,
+    bootstrap: int = 1000,
+    seed: int = 1,
+) -> tuple[str, list[TaskReport]]:
+    """Train and score every kind of features on one task.
+
+    Args:
+        models: by name.
+        training: the file to train on; label<TAB>text, fastText labels or CoNLL columns.
+        test: the file to score on.
+        bootstrap: resamples for the intervals; 0 for none.
+        seed: of the resampling.
+
+    Returns:
+        The protocol, in a line to quote; and the reports: one-hot, then each model alone and, for
+        texts, with one-hot.
+
+    Raises:
+        FormatError: the files are not of one kind, or are damaged.
+        MissingExtraError: scikit-learn is not installed.
+    """
+    _require_sklearn()
+    first, second = read_task(training), read_task(test)
+    if len(set(_labels(first))) < 2:
+        raise FormatError(
+            f"{training}: all examples have the same label; there is nothing to learn"
+        )
+    if isinstance(first, Sentences) and isinstance(second, Sentences):
+        task: _Texts | _Tags = _Tags(first, second)
+    elif isinstance(first, Examples) and isinstance(second, Examples):
+        task = _Texts(first, second)
+    else:
+        raise FormatError(f"{training} and {test} are not of one kind: labels and CoNLL columns")
+    hot = OneHot(first.tokens)
+    sparse = task.features(hot)
+    runs = [_run(task, ONE_HOT, sparse, None)]
+    for name, embeddings in models.items():
+        lookup = Lookup(embeddings)
+        dense = _scaled(task.features(lookup))
+        runs.append(_run(task, name, dense, lookup.unknown))
+        if isinstance(task, _Texts):  # 300 dense columns in a sparse matrix of tokens take minutes
+            both = _beside(sparse, dense)
+            runs.append(_run(task, f"{ONE_HOT} + {name}", both, lookup.unknown))
+    return task.protocol(bootstrap, seed), _reports(task, runs, bootstrap, seed)
+
+
+def _labels(task: Examples | Sentences) -> Sequence[str]:
+    return task.labels if isinstance(task, Examples) else [t for tags in task.tags for t in tags]
+
+
+@dataclass(frozen=True)
+class _Run:
+    features: str
+    columns: int
+    unknown: float | None
+    penalty: float
+    guesses: Sequence[Any]
+
+
+class _Texts:
+    """Classification."""
+
+    names = ("accuracy", "macro_f1")
+
+    def __init__(self, training: Examples, test: Examples) -> None:
+        self.training, self.test = training, test
+        self.labels = training.labels
+        self._kinds = sorted({*training.labels, *test.labels})
+
+    def features(self, source: Lookup | OneHot) -> tuple[Any, Any]:
+        return source.texts(self.training.tokens), source.texts(self.test.tokens)
+
+    def counts(self, guesses: Sequence[str]) -> NDArray[np.float64]:
+        """For each example and label: right, true, guessed; (n, 3 labels)."""
+        gold = np.array(self.test.labels)[:, None] == np.array(self._kinds)
+        got = np.array(guesses)[:, None] == np.array(self._kinds)
+        return np.concatenate([gold & got, gold, got], axis=1).astype(np.float64)
+
+    def scores(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Accuracy and macro F1 of sums of `counts`, (R, 3 labels) to (R, 2)."""
+        right, gold, got = np.split(sums, 3, axis=1)
+        accuracy = right.sum(axis=1) / np.maximum(1, gold.sum(axis=1))
+        f1 = 2 * right / np.maximum(1, gold + got)
+        seen = gold + got > 0
+        macro = (f1 * seen).sum(axis=1) / np.maximum(1, seen.sum(axis=1))
+        return np.stack([accuracy, macro], axis=1)
+
+    def protocol(self, bootstrap: int, seed: int) -> str:
+        return (
+            f"{len(self.training.labels):,} training and {len(self.test.labels):,} test texts, "
+            f"{len(self._kinds)} labels; {_classifier(bootstrap, seed, 'texts')}"
+        )
+
+
+class _Tags:
+    """Tagging."""
+
+    names = ("f1", "precision", "recall")
+
+    def __init__(self, training: Sentences, test: Sentences) -> None:
+        self.training, self.test = training, test
+        self.labels = [tag for tags in training.tags for tag in tags]
+
+    def features(self, source: Lookup | OneHot) -> tuple[Any, Any]:
+        first, second = (
+            _beside_one(source.tokens(texts), shapes(texts))
+            for texts in (self.training.tokens, self.test.tokens)
+        )
+        return first, second
+
+    def counts(self, guesses: Sequence[str]) -> NDArray[np.float64]:
+        """For each sentence: entities right, true, guessed; (n, 3)."""
+        rows, start = [], 0
+        for tags in self.test.tags:
+            rows.append(tally(tags, guesses[start : start + len(tags)]))
+            start += len(tags)
+        return np.array(rows, np.float64)
+
+    def scores(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """F1, precision and recall of sums of `counts`, (R, 3) to (R, 3)."""
+        right, gold, got = sums.T
+        f1 = 2 * right / np.maximum(1, gold + got)
+        return np.stack([f1, right / np.maximum(1, got), right / np.maximum(1, gold)], axis=1)
+
+    def protocol(self, bootstrap: int, seed: int) -> str:
+        return (
+            f"{len(self.training.tags):,} training and {len(self.test.tags):,} test sentences, "
+            f"entities as conlleval counts them, a token seen with one neighbour on each side and "
+            f"their shapes; {_classifier(bootstrap, seed, 'sentences')}"
+        )
+
+
+def _classifier(bootstrap: int, seed: int, units: str) -> str:
+    from sklearn import __version__ as version
+
+    interval = (
+        f", 95 % intervals from {bootstrap:,} resamples of the test {units}, seed {seed}"
+        if bootstrap
+        else ""
+    )
+    return (
+        f"logistic regression of scikit-learn {version}, penalty by the last tenth of the training "
+        f"file{interval}"
+    )
+
+
+def _run(task: _Texts | _Tags, name: str, features: tuple[Any, Any], unknown: float | None) -> _Run:
+    training, test = features
+    labels = np.array(task.labels)
+    penalty = _penalty(training, labels)
+    guesses = _fit(training, labels, penalty).predict(test).tolist()
+    return _Run(name, int(training.shape[1]), unknown, penalty, guesses)
+
+
+def _penalty(training: Any, labels: NDArray[Any]) -> float:
+    """The best of `PENALTIES` on held-out training data; the strongest if there is no telling."""
+    cut = int(len(labels) * (1 - _HELD_OUT))
+    used = slice(max(0, cut - _TRIAL), cut)
+    if len(set(labels[used].tolist())) < 2:
+        return PENALTIES[0]
+
+    def accuracy(penalty: float) -> float:
+        guesses = _fit(training[used], labels[used], penalty).predict(training[cut:])
+        return float((guesses == labels[cut:]).mean())
+
+    return max(PENALTIES, key=accuracy)  # the first, which is the strongest, of equals
+
+
+def _fit(features: Any, labels: NDArray[Any], penalty: float) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=penalty, max_iter=_ITERATIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the same limit for all features
+        return model.fit(features, labels)
+
+
+def _reports(
+    task: _Texts | _Tags, runs: Sequence[_Run], bootstrap: int, seed: int
+) -> list[TaskReport]:
+    counts = [task.counts(run.guesses) for run in runs]
+    n = len(counts[0])
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(n, np.full(n, 1 / n), size=bootstrap).astype(np.float64)
+    whole = [task.scores(c.sum(axis=0, keepdims=True))[0] for c in counts]
+    spread = [task.scores(drawn @ c) for c in counts]
+    reports = []
+    for i, run in enumerate(runs):
+        scores = []
+        for j, name in enumerate(task.names):
+            low, high = _middle(spread[i][:, j])
+            gain: tuple[float | None, float | None, float | None] = (None, None, None)
+            if i:
+                difference = float(whole[i][j] - whole[0][j])
+                gain = (100 * difference, *_middle(spread[i][:, j] - spread[0][:, j]))
+            scores.append(TaskScore(name, 100 * float(whole[i][j]), low, high, *gain))
+        reports.append(TaskReport(run.features, run.columns, run.unknown, run.penalty, scores))
+    return reports
+
+
+def _middle(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    if not len(values):
+        return None, None
+    tail = (1 - _LEVEL) / 2
+    low, high = np.quantile(100 * values, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def _scaled(features: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Every column to variance 1 by the training part; constant columns as they are."""
+    training, test = features
+    deviation = training.std(axis=0)
+    scale = np.divide(1, deviation, out=np.ones_like(deviation), where=deviation > 0)
+    return training * scale, test * scale
+
+
+def _beside(left: tuple[Any, Any], right: tuple[Any, Any]) -> tuple[Any, Any]:
+    return _beside_one(left[0], right[0]), _beside_one(left[1], right[1])
+
+
+def _beside_one(left: Any, right: NDArray[np.float32]) -> Any:
+    """Columns of both; sparse if the left ones are."""
+    if isinstance(left, np.ndarray):
+        return np.concatenate([left, right], axis=1)
+    from scipy.sparse import csr_matrix, hstack
+
+    return hstack([left, csr_matrix(right)], format="csr")
+
+
+def _require_sklearn() -> None:
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("--task", "scikit-learn", "task") from error

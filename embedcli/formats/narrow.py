@@ -1,0 +1,85 @@
+"""Vectors in fewer bytes: float16, int8, and back to float32.
+
+float16 keeps 11 significant bits of each number. int8 keeps, for each row, 255 steps between plus
+and minus its largest component, and that component / 127 as the row's scale: the step is small for
+a short vector, and direction and length both survive. What either costs is measured by
+`spaces/loss.py`, not promised here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import FormatError
+
+__all__ = ["FLOAT16_LIMIT", "from_int8", "row_blocks", "to_float16", "to_int8", "widened"]
+
+FLOAT16_LIMIT: Final = float(np.finfo(np.float16).max)
+_BLOCK_BYTES: Final = 1 << 22
+_STEPS: Final = 127
+
+
+def row_blocks(vectors: NDArray[np.float32]) -> Iterator[slice]:
+    """Yield slices of rows, (n, D) float32, a few megabytes each."""
+    rows = max(1, _BLOCK_BYTES // (4 * max(1, vectors.shape[1])))
+    for start in range(0, len(vectors), rows):
+        yield slice(start, min(start + rows, len(vectors)))
+
+
+def to_float16(embeddings: Embeddings) -> NDArray[np.float16]:
+    """The vectors as float16 (V, D).
+
+    Raises:
+        FormatError: a component is beyond 65504, the largest float16.
+    """
+    narrow = np.empty(embeddings.vectors.shape, np.float16)
+    for rows in row_blocks(embeddings.vectors):
+        block = embeddings.vectors[rows]
+        largest = np.abs(block).max(axis=1)
+        if largest.max() > FLOAT16_LIMIT:
+            row = rows.start + int(largest.argmax())
+            raise FormatError(
+                f"cannot save {embeddings.vocabulary[row]!r} (row {row + 1}) as float16: it has a "
+                f"component of {largest.max():g}, and float16 ends at {FLOAT16_LIMIT:g}"
+            )
+        narrow[rows] = block
+    return narrow
+
+
+def to_int8(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Codes int8 (V, D) and scales float32 (V,): row i is about ``codes[i] * scales[i]``."""
+    codes = np.empty(vectors.shape, np.int8)
+    scales = np.empty(len(vectors), np.float32)
+    for rows in row_blocks(vectors):
+        block = vectors[rows]
+        scales[rows] = np.abs(block).max(axis=1) / np.float32(_STEPS)
+        # a scale below the smallest normal number has lost its digits: such a row is as good as 0
+        scales[rows][scales[rows] < np.finfo(np.float32).tiny] = 0
+        inverse = np.divide(
+            1, scales[rows], out=np.zeros_like(scales[rows]), where=scales[rows] > 0
+        )
+        codes[rows] = np.clip(np.rint(block * inverse[:, None]), -_STEPS, _STEPS)
+    return codes, scales
+
+
+def from_int8(codes: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vectors that `codes` and `scales` stand for, float32 (V, D)."""
+    vectors = codes.astype(np.float32)
+    vectors *= scales[:, None]
+    return vectors
+
+
+def widened(embeddings: Embeddings, dtype: str) -> Embeddings:
+    """The embeddings as a reader of a file of `dtype` gets them: rounded, float32 again."""
+    if dtype == "float16":
+        vectors = to_float16(embeddings).astype(np.float32)
+    elif dtype == "int8":
+        vectors = from_int8(*to_int8(embeddings.vectors))
+    else:
+        return embeddings
+    return Embeddings(embeddings.vocabulary, vectors, None, embeddings.metadata)

@@ -1,0 +1,102 @@
+r"""``npy``: a directory of plain arrays, for NumPy and whatever reads its files.
+
+    vectors.npy               float32 or float16 (V, D), C order: ``np.load(..., mmap_mode="r")``
+    words.txt                 V lines, UTF-8, each ended by \n
+    counts.npy                int64 (V,), where the counts are known
+
+float32 vectors are memory-mapped when read. Words with a line break are refused when writing.
+Output vectors and metadata are not kept.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import FormatError
+from embedcli.formats.checks import check_savable
+from embedcli.formats.folder_lines import read_lines, write_lines
+from embedcli.formats.narrow import to_float16
+from embedcli.formats.rows import vocabulary_of
+from embedcli.storage.publish import publish
+
+__all__ = ["FILES", "read", "write", "write_array"]
+
+FILES: Final = ("vectors.npy", "words.txt", "counts.npy")
+_BLOCK_ROWS: Final = 1 << 14
+
+
+def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
+    """Write the files into the empty `folder`; `dtype` is ``float32`` or ``float16``.
+
+    Raises:
+        FormatError: a word that could not be read back, or a number that is not finite.
+    """
+    check_savable(embeddings)
+    narrow = dtype == "float16"
+    write_array(folder / FILES[0], to_float16(embeddings) if narrow else embeddings.vectors)
+    write_lines(folder / FILES[1], embeddings.vocabulary.words, "npy", "\r\n")
+    if embeddings.vocabulary.counts is not None:
+        write_array(folder / FILES[2], embeddings.vocabulary.counts)
+
+
+def read(folder: Path) -> Embeddings:
+    """Read the files; float32 vectors stay on the disk until they are used.
+
+    Raises:
+        FormatError: a file is damaged, or they do not belong together.
+    """
+    vectors = _load(folder / FILES[0])
+    if vectors.ndim != 2 or vectors.dtype not in (np.float32, np.float16, np.float64):
+        raise FormatError(
+            f"{folder / FILES[0]} is {vectors.dtype} {vectors.shape}, not float (V, D)"
+        )
+    words = read_lines(folder / FILES[1])
+    if len(words) != len(vectors):
+        raise FormatError(f"{folder}: {len(vectors)} vectors, but {len(words)} words")
+    counts = None
+    if (folder / FILES[2]).exists():
+        counts = np.asarray(_load(folder / FILES[2]))
+        if counts.shape != (len(words),) or counts.dtype != np.int64:
+            raise FormatError(
+                f"{folder / FILES[2]} is {counts.dtype} {counts.shape}, not int64 (V,)"
+            )
+    vocabulary = vocabulary_of(str(folder / FILES[1]), words, counts, "strict")
+    plain = vectors.astype(np.float32, order="C", copy=False)
+    return Embeddings(vocabulary, _finite(folder, plain))
+
+
+def write_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
+    """Publish one array as a ``.npy`` file; rows may be padded or mapped."""
+    header = io.BytesIO()
+    little = array.dtype.newbyteorder("<")
+    described = {"descr": little.str, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    with publish(path) as sink:
+        sink.write(header.getvalue())
+        for start in range(0, len(array), _BLOCK_ROWS):
+            block = np.ascontiguousarray(array[start : start + _BLOCK_ROWS], little)
+            sink.write(block.reshape(-1).view(np.uint8).data)
+
+
+def _load(path: Path) -> NDArray[Any]:
+    try:
+        loaded: NDArray[Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, EOFError, OSError) as error:
+        raise FormatError(f"{path} is not a sound NumPy array: {error}") from error
+    return loaded
+
+
+def _finite(folder: Path, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        finite = np.isfinite(vectors[start : start + _BLOCK_ROWS]).all(axis=1)
+        if not finite.all():
+            row = start + int(np.argmin(finite))
+            raise FormatError(f"{folder / FILES[0]}, row {row + 1}: a number is not finite")
+    return vectors

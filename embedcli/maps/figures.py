@@ -1,0 +1,86 @@
+"""Still pictures, PNG, SVG or PDF, by matplotlib: a map of words, and curves.
+
+Needs matplotlib (``pip install 'embedcli[viz]'``). Pictures come back as bytes; the same data give
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.errors import MissingExtraError
+
+__all__ = ["KINDS", "draw_curves", "draw_map"]
+
+KINDS: Final = ("png", "svg", "pdf")
+_LABELS: Final = 150
+_ROOM: Final = (0.045, 0.014)  # of the picture that a label keeps free around its start
+
+Curve = Sequence[tuple[float, float]]
+
+
+def draw_map(
+    places: NDArray[np.float32], words: Sequence[str], groups: Sequence[int], title: str, kind: str
+) -> bytes:
+    """Dots for all words, and the words themselves where there is room, most frequent first."""
+    figure, axes = _figure((10, 9))
+    axes.scatter(
+        places[:, 0], places[:, 1], s=3, c=np.asarray(groups) % 20, cmap="tab20", linewidths=0
+    )
+    for i in _with_room(places):
+        axes.annotate(words[i], places[i], fontsize=7, parse_math=False)
+    axes.set_axis_off()
+    axes.set_title(title, parse_math=False)
+    return _saved(figure, kind)
+
+
+def draw_curves(curves: Mapping[str, Curve], x: str, y: str, kind: str) -> bytes:
+    """A line with marks for each curve, named in a legend where there are several."""
+    figure, axes = _figure((7, 4.5))
+    for name, points in curves.items():
+        axes.plot(*zip(*points, strict=True), marker="o", label=name)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    if len(curves) > 1:
+        axes.legend()
+    return _saved(figure, kind)
+
+
+def _with_room(places: NDArray[np.float32]) -> list[int]:
+    """The first words whose labels do not lie on each other."""
+    taken: set[tuple[int, int]] = set()
+    chosen = []
+    for i, (x, y) in enumerate(places.tolist()):
+        cell = int(x / _ROOM[0]), int(y / _ROOM[1])
+        if cell in taken or (cell[0] + 1, cell[1]) in taken or (cell[0] - 1, cell[1]) in taken:
+            continue
+        taken.add(cell)
+        chosen.append(i)
+        if len(chosen) == _LABELS:
+            break
+    return chosen
+
+
+def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("a picture", "matplotlib", "viz") from error
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _saved(figure: Any, kind: str) -> bytes:
+    import matplotlib
+
+    stream = io.BytesIO()
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with matplotlib.rc_context({"svg.hashsalt": "embed"}):
+        figure.savefig(stream, format=kind, dpi=150, metadata=dates.get(kind))
+    return stream.getvalue()

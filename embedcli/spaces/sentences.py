@@ -1,0 +1,110 @@
+"""Vectors of texts from the vectors of their words: the mean, or SIF.
+
+SIF (Arora, Liang & Ma 2017) weighs a word by a / (a + p), p being its share of the training text,
+so that frequent words count less, and then takes away from every text what all texts have in
+common: their first principal component. Words the model does not hold count for nothing; a text
+without a known word is zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import UsageError
+from embedcli.spaces.reduction import principal_axes
+
+__all__ = ["SIF_A", "Averager", "remove_common"]
+
+Floats = NDArray[np.float32]
+
+SIF_A = 1e-3
+
+
+class Averager:
+    """Makes vectors of texts, a batch at a time.
+
+    Args:
+        embeddings: the model.
+        weighting: ``mean`` or ``sif``.
+        lowercase: lower-case texts first, as the model's training text was.
+
+    Attributes:
+        texts: how many texts were averaged so far.
+        empty: how many of them had no known word.
+        tokens: how many tokens they had.
+        unknown: how many of these the model does not hold.
+
+    Raises:
+        UsageError: there is no such weighting, or SIF is asked of a model without counts.
+    """
+
+    def __init__(
+        self, embeddings: Embeddings, weighting: str = "mean", *, lowercase: bool = False
+    ) -> None:
+        self.texts = self.empty = self.tokens = self.unknown = 0
+        self._embeddings = embeddings
+        self._weights = _weights(embeddings, weighting)
+        self._lowercase = lowercase
+        self._ids = {word: i for i, word in enumerate(embeddings.vocabulary.words)}
+
+    def add(self, texts: Sequence[str]) -> Floats:
+        """The vectors of a batch of texts, words separated by white space: float32 (n, D)."""
+        ids: list[int] = []
+        lengths = np.zeros(len(texts), np.int64)
+        for i, text in enumerate(texts):
+            words = (text.lower() if self._lowercase else text).split()
+            known = [self._ids[word] for word in words if word in self._ids]
+            ids += known
+            lengths[i] = len(known)
+            self.tokens += len(words)
+            self.unknown += len(words) - len(known)
+        self.texts += len(texts)
+        self.empty += int((lengths == 0).sum())
+        vectors = np.zeros((len(texts), self._embeddings.dim), np.float32)
+        there = lengths > 0
+        if ids:
+            rows = self._embeddings.vectors[ids] * self._weights[ids, None]
+            starts = (np.cumsum(lengths) - lengths)[there]
+            sums = np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
+            vectors[there] = sums / lengths[there, None]
+        return vectors
+
+    def batches(self, texts: Iterable[str], size: int = 4096) -> Iterator[Floats]:
+        """The vectors of many texts, `size` at a time."""
+        batch: list[str] = []
+        for text in texts:
+            batch.append(text)
+            if len(batch) == size:
+                yield self.add(batch)
+                batch = []
+        if batch:
+            yield self.add(batch)
+
+
+def remove_common(vectors: Floats) -> Floats:
+    """Take away the first principal component (about the origin) from the rows, float32 (n, D)."""
+    if len(vectors) < 2:
+        return vectors
+    axes, _ = principal_axes(vectors)
+    first = axes[:, 0].astype(np.float32)
+    return vectors - (vectors @ first)[:, None] * first
+
+
+def _weights(embeddings: Embeddings, weighting: str) -> Floats:
+    if weighting == "mean":
+        return np.ones(len(embeddings), np.float32)
+    if weighting != "sif":
+        raise UsageError(f"no weighting {weighting!r}; there are mean, sif")
+    counts = embeddings.vocabulary.counts
+    if counts is None:
+        raise UsageError(
+            "SIF needs the counts of the words, which this file does not hold: take the model's "
+            "safetensors file, or the mean"
+        )
+    share = counts / max(1, counts.sum())
+    weights: Floats = (SIF_A / (SIF_A + share)).astype(np.float32)
+    return weights

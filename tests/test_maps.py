@@ -1,0 +1,183 @@
+"""Classes, the odd one out, maps and curves; the page itself in headless Chromium where it is."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from embedcli import Embeddings, Vocabulary, save
+from embedcli.errors import MissingExtraError, UnknownWordError, UsageError
+from embedcli.lookup import odd_one_out
+from embedcli.maps.layout import lay_out
+from embedcli.maps.page import make_page
+from embedcli.spaces.clusters import classes
+
+KINDS = ("red", "green", "blue")
+WORDS = [f"{kind}{i}" for i in range(40) for kind in KINDS]
+
+
+@pytest.fixture
+def model(tmp_path):
+    rng = np.random.default_rng(0)
+    vectors = np.eye(3, 8)[np.arange(120) % 3] + rng.normal(scale=0.1, size=(120, 8))
+    metadata = {"loss": [2.5, 1.5, 1.25]}
+    embeddings = Embeddings(
+        Vocabulary.from_words(WORDS, list(range(120, 0, -1))),
+        vectors.astype(np.float32),
+        metadata=metadata,
+    )
+    save(embeddings, str(tmp_path / "model.safetensors"))
+    return embeddings
+
+
+def test_classes_are_the_groups_that_are_there(model):
+    belongs, cosines = classes(model, 3)
+    assert 3 == len({tuple(belongs[i::3].tolist()) for i in range(3)})
+    assert all(1 == len(set(belongs[i::3].tolist())) for i in range(3))
+    assert 0.85 < cosines.min()
+    assert np.array_equal(belongs, classes(model, 3)[0])
+
+
+def test_classes_at_the_limits(model):
+    belongs, _ = classes(model, 120)
+    assert set(range(120)) >= set(belongs.tolist())
+    assert {0} == set(classes(model, 1)[0].tolist())
+    assert 0 == classes(model, 5)[0].min()
+    sizes = np.bincount(classes(model, 5)[0])
+    assert sorted(sizes.tolist(), reverse=True) == sizes.tolist()
+    with pytest.raises(UsageError, match="121 classes of 120 words"):
+        classes(model, 121)
+    same = Embeddings(Vocabulary.from_words(["a", "b", "c"]), np.zeros((3, 2), np.float32))
+    assert 3 == len(classes(same, 2)[0])
+
+
+def test_cluster_as_a_shell_sees_it(model, run_embed):
+    done = run_embed("cluster", "-k", "3")
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert (0, WORDS) == (done.returncode, [row[0] for row in rows])
+    assert 3 == len({(row[0].rstrip("0123456789"), row[1]) for row in rows})
+    (first, *_) = json.loads(run_embed("cluster", "-k", "3", "--summary", "2", "--json").stdout)
+    assert (0, 40, 2) == (first["class"], first["size"], len(first["words"]))
+    assert 2 == run_embed("cluster", "-k", "999").returncode
+
+
+def test_the_odd_one_out(model, run_embed):
+    scored = odd_one_out(model, ["red1", "blue1", "red2", "red3"])
+    assert "blue1" == scored[0].word
+    units = model.vectors / np.linalg.norm(model.vectors, axis=1, keepdims=True)
+    others = [WORDS.index(w) for w in ("red1", "red2", "red3")]
+    assert np.mean(units[others] @ units[WORDS.index("blue1")]) == pytest.approx(scored[0].score)
+    done = run_embed("odd", "red1", "blue1", "red2")
+    assert (0, "blue1") == (done.returncode, done.stdout.split("\t")[0])
+    assert "blue1" == json.loads(run_embed("odd", "red1", "blue1", "red2", "--json").stdout)["odd"]
+    assert 2 == run_embed("odd", "red1", "red1", "red2").returncode
+    assert 3 == run_embed("odd", "red1", "red2", "reed3").returncode
+    with pytest.raises(UnknownWordError):
+        odd_one_out(model, ["red1", "no", "red2"])
+
+
+def test_pca_puts_groups_apart(model):
+    places = lay_out(model)
+    assert ((120, 2), 0.0, 1.0) == (places.shape, places.min(), places.max())
+    centers = np.array([places[i::3].mean(axis=0) for i in range(3)])
+    spread = max(places[i::3].std(axis=0).max() for i in range(3))
+    gaps = [np.linalg.norm(centers[i] - centers[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert min(gaps) > 4 * spread
+    flat = Embeddings(Vocabulary.from_words(["a", "b"]), np.array([[1], [-2]], np.float32))
+    assert [0.0, 1.0] == sorted(lay_out(flat)[:, 0].tolist())
+    with pytest.raises(UsageError, match="no layout 'tsne'"):
+        lay_out(model, "tsne")
+
+
+def test_umap_is_an_extra(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'embedcli\[viz\]'"):
+        lay_out(model, "umap")
+
+
+def test_umap_puts_groups_apart(model):
+    pytest.importorskip("umap")
+    places = lay_out(model, "umap")
+    centers = np.array([places[i::3].mean(axis=0) for i in range(3)])
+    assert min(np.linalg.norm(centers[0] - centers[i]) for i in (1, 2)) > 0.2
+
+
+def page_data(page):
+    return json.loads(re.search(r"const data = (\{.*\});\n", page)[1])
+
+
+def test_the_page_holds_everything_and_fetches_nothing(model, tmp_path, run_embed):
+    done = run_embed("plot", "-o", "map.html", "--clusters", "3", "--top", "90", "-k", "4")
+    assert (0, "") == (done.returncode, done.stdout)
+    page = (tmp_path / "map.html").read_text()
+    data = page_data(page)
+    assert (WORDS[:90], 4, 3) == (data["words"], data["k"], len(data["groups"]))
+    assert ["0: ", "1: ", "2: "] == [name[:3] for name in data["groups"]]
+    assert [] == re.findall(r"(?:src|href)=|https?://|@import|fetch\(", page)
+
+
+def test_words_cannot_become_markup(model):
+    nasty = Embeddings(Vocabulary.from_words(["</script><b>", "\u2028", "<!--"]), model.vectors[:3])
+    page = make_page(nasty, lay_out(nasty), ["a", "b", "a"], title="<i>", colored_by="x")
+    assert 1 == page.count("</script>")
+    assert ["</script><b>", "\u2028", "<!--"] == page_data(page)["words"]
+
+
+def test_colours_from_a_file(model, tmp_path, run_embed):
+    (tmp_path / "c.tsv").write_text("red1\twarm\nblue1\tcold\n")
+    assert 0 == run_embed("plot", "-o", "map.html", "--color", "c.tsv").returncode
+    data = page_data((tmp_path / "map.html").read_text())
+    assert (["(none)", "cold", "warm"], "c.tsv") == (data["groups"], data["coloredBy"])
+    (tmp_path / "c.tsv").write_text("zebra\twarm\n")
+    assert 3 == run_embed("plot", "-o", "map.html", "--color", "c.tsv").returncode
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("-o", "map.gif"), 2, "use .html, .png, .svg, .pdf"),
+        (("-o", "loss.html", "--loss"), 2, "use .png, .svg, .pdf"),
+        (("-o", "no/map.html"), 5, "mkdir -p no"),
+        (("a", "b", "-o", "map.html"), 2, "one map shows one model, not 2"),
+        (("none.vec", "-o", "map.html"), 3, "none.vec"),
+    ],
+)
+def test_plot_errors(model, run_embed, arguments, code, message):
+    done = run_embed("plot", *arguments)
+    assert (code, 1) == (done.returncode, done.stderr.count("\n"))
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(("kind", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_still_pictures(model, tmp_path, run_embed, kind, magic):
+    pytest.importorskip("matplotlib")
+    for name, arguments in (("map", ()), ("loss", ("--loss",))):
+        done = run_embed("plot", "model.safetensors", "-o", f"{name}.{kind}", *arguments)
+        assert (0, True) == (done.returncode, "bytes" in done.stderr)
+        assert (tmp_path / f"{name}.{kind}").read_bytes().startswith(magic)
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_page_works_in_a_browser(model, tmp_path, run_embed):
+    run_embed("plot", "-o", "map.html", "--clusters", "3", "-k", "5")
+    shell = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    shell += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000"]
+    done = subprocess.run(
+        [*shell, f"file://{tmp_path / 'map.html'}#green3"],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert 'data-ready="yes"' in done.stdout
+    panel = re.search(r'<div id="panel">(.*?)</div>', done.stdout, re.DOTALL)[1]
+    assert "<h2>green3</h2>" in panel
+    found = re.findall(r"<li>(\w+)<span>([\d.]+)</span>", panel)
+    assert 5 == len(found)
+    assert all(word.startswith("green") and float(cosine) > 0.9 for word, cosine in found)

@@ -1,0 +1,179 @@
+"""`embed evaluate --task`: files, features, entities, and probes that learn what can be learnt."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from embedcli import Embeddings, Vocabulary, save
+from embedcli.errors import FormatError, MissingExtraError
+from embedcli.evaluation.entities import entities, tally
+from embedcli.evaluation.features import Lookup, OneHot, shapes, windows
+from embedcli.evaluation.probes import ONE_HOT, probe
+from embedcli.evaluation.tasks import Examples, Sentences, read_task
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("O O", set()),
+        ("B-a I-a O", {("a", 0, 1)}),
+        ("B-a B-a", {("a", 0, 0), ("a", 1, 1)}),
+        ("I-a I-a I-b", {("a", 0, 1), ("b", 2, 2)}),  # conlleval: I- after another type begins
+        ("O I-a", {("a", 1, 1)}),
+        ("B-a I-b", {("a", 0, 0), ("b", 1, 1)}),
+        ("S-a S-a B-b I-b E-b O", {("a", 0, 0), ("a", 1, 1), ("b", 2, 4)}),
+        ("B-x-y I-x-y", {("x-y", 0, 1)}),
+    ],
+)
+def test_entities_are_those_of_conlleval(tags, expected):
+    assert expected == entities(tags.split())
+
+
+def test_an_entity_counts_only_with_both_ends_and_type():
+    gold = ["B-a", "I-a", "O", "B-b", "O", "B-a"]
+    guess = ["B-a", "I-a", "O", "B-a", "O", "B-a"]
+    assert (2, 3, 3) == tally(gold, guess)
+    assert (0, 1, 1) == tally(["B-a", "I-a"], ["B-a", "O"])
+
+
+def test_files_are_told_apart(tmp_path):
+    (tmp_path / "a").write_text("spam\tWin £10 now!\nham\tit's me\n")
+    (tmp_path / "b").write_text("__label__x one two\n__label__y three\n")
+    (tmp_path / "c").write_text("EU NNP B-org\nrejects VB O\n\n-DOCSTART- -X- O\n\nPeter B-per\n\n")
+    assert Examples(
+        [["Win", "£", "10", "now", "!"], ["it", "'", "s", "me"]], ["spam", "ham"]
+    ) == read_task(str(tmp_path / "a"))
+    assert ["x", "y"] == read_task(str(tmp_path / "b")).labels
+    assert Sentences([["EU", "rejects"], ["Peter"]], [["B-org", "O"], ["B-per"]]) == read_task(
+        str(tmp_path / "c")
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not a single example"),
+        ("no label here\n", "line 1: expected label<TAB>text"),
+        ("a\tb\nx\n", "line 2: expected label<TAB>text"),
+        ("a O\n\nb O\nc\n", "line 4: expected a token and a tag"),
+    ],
+)
+def test_broken_files_name_the_line(tmp_path, content, message):
+    (tmp_path / "x").write_text(content)
+    with pytest.raises(FormatError, match=message):
+        read_task(str(tmp_path / "x"))
+
+
+def test_features_of_texts_and_tokens():
+    model = Embeddings(
+        Vocabulary.from_words(["cat", "Dog"]), np.array([[3, 4], [0, 2]], np.float32)
+    )
+    lookup = Lookup(model)
+    texts = [["Cat", "Dog", "eel"], [], ["eel"]]
+    means = [[0.3, 0.9], [0, 0], [0, 0]]  # the unknown word does not count
+    assert np.allclose(means, lookup.texts(texts))
+    assert 0.5 == lookup.unknown
+    assert [[4, 0, 1], [0, 1, 2], [1, 2, 4], [4, 3, 4]] == windows(texts).tolist()
+    assert np.allclose(
+        [[0, 0, 0.6, 0.8, 0, 1], [0.6, 0.8, 0, 1, 0, 0], [0, 1, 0, 0, 0, 0], [0] * 6],
+        lookup.tokens(texts),
+    )
+    hot = OneHot([["Cat", "cat", "dog"]])
+    assert [[1, 1], [0, 0], [0, 0]] == hot.texts(texts).toarray().tolist()
+    assert [0, 0, 1, 0, 0, 1] == hot.tokens(texts).toarray()[0].tolist()
+    assert (4, 24) == shapes(texts).shape
+    assert 14.0 == shapes([["Cat", "USA", "x"], ["7", "@a", "!"]]).sum()  # 2 + 3 + 2, twice
+
+
+@pytest.fixture
+def synonyms(tmp_path):
+    """A task that words alone cannot solve: the test words never occur in training."""
+    rng = np.random.default_rng(0)
+    words = [f"{kind}{i}" for kind in ("good", "bad") for i in range(40)]
+    center = np.repeat([[1.0, 0, 0], [-1, 0, 0]], 40, axis=0)
+    vectors = (center + rng.normal(scale=0.3, size=(80, 3))).astype(np.float32)
+    save(Embeddings(Vocabulary.from_words(words), vectors), str(tmp_path / "model.safetensors"))
+    for name, low, high in (("train", 0, 20), ("test", 20, 40)):
+        with (
+            (tmp_path / f"{name}.tsv").open("w") as file,
+            (tmp_path / f"{name}.conll").open("w") as columns,
+        ):
+            for i in range(low, high):
+                for kind in ("good", "bad"):
+                    file.write(f"{kind}\t{kind}{i} {kind}{(i + 3 - low) % 20 + low}\n")
+                columns.write(f"good{i} B-x\nbad{i} O\n\n")
+    return tmp_path
+
+
+def test_vectors_help_where_words_are_new(synonyms, run_embed):
+    done = run_embed("evaluate", "--task", "train.tsv", "test.tsv", "--fail-under", "90")
+    rows = list(csv.DictReader(done.stdout.splitlines(), delimiter="\t"))
+    scores = {(row["features"], row["metric"]): float(row["score"]) for row in rows}
+    assert (0, "") == (done.returncode, done.stderr)
+    assert 95 < scores["model.safetensors", "accuracy"] <= 100
+    assert 50 == scores[ONE_HOT, "accuracy"]
+    assert ["40", "3", "43"] == [row["columns"] for row in rows if row["metric"] == "accuracy"]
+    assert float(rows[2]["gain"]) == scores["model.safetensors", "accuracy"] - 50
+    assert float(rows[2]["gain_low"]) < float(rows[2]["gain"]) < float(rows[2]["gain_high"])
+    assert "40 training and 40 test texts, 2 labels; logistic regression" in rows[0]["protocol"]
+
+
+def test_tagging_by_entities(synonyms, run_embed):
+    done = run_embed("evaluate", "--task", "train.conll", "test.conll", "--json")
+    (result,) = json.loads(done.stdout)
+    hot, vectors = result["features"]
+    assert (ONE_HOT, 3 * 40 + 24) == (hot["features"], hot["columns"])
+    assert ("model.safetensors", 3 * 3 + 24) == (vectors["features"], vectors["columns"])
+    assert "f1" == vectors["scores"][0]["name"]
+    assert 90 < vectors["scores"][0]["score"]
+
+
+def test_the_same_seed_gives_the_same_report(synonyms):
+    import embedcli
+
+    models = {"m": embedcli.load(synonyms / "model.safetensors")}
+    paths = str(synonyms / "train.tsv"), str(synonyms / "test.tsv")
+    assert probe(models, *paths) == probe(models, *paths)
+    _, (first, *_) = probe(models, *paths, bootstrap=0)
+    assert (None, None) == (first.scores[0].low, first.scores[0].gain)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "give FILEs to score on, or --task TRAIN TEST"),
+        (("x", "--task", "train.tsv", "test.tsv"), 2, "not both"),
+        (("--task", "train.tsv", "test.conll"), 3, "not of one kind"),
+        (("--task", "train.tsv", "none"), 3, "none: No such file"),
+        (("--task", "one.tsv", "test.tsv"), 3, "all examples have the same label"),
+        (("--task", "train.tsv", "test.tsv", "--fail-under", "101"), 1, "below --fail-under 101:"),
+    ],
+)
+def test_wrong_use_and_thresholds(synonyms, run_embed, arguments, code, message):
+    (synonyms / "one.tsv").write_text("a\tgood1\na\tbad1\n")
+    done = run_embed("evaluate", *arguments)
+    assert code == done.returncode
+    assert message in done.stderr
+    assert 1 == done.stderr.count("\n")
+
+
+def test_a_missing_sklearn_names_the_command(synonyms, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'embedcli\[task\]'"):
+        probe({}, str(synonyms / "train.tsv"), str(synonyms / "test.tsv"))
+
+
+def test_real_messages(shared):
+    tasks = shared / "data" / "tasks"
+    noise = Embeddings(Vocabulary.from_words(["a"]), np.ones((1, 2), np.float32))
+    _, (hot, vectors, _) = probe(
+        {"noise": noise}, str(tasks / "spam.train.tsv"), str(tasks / "spam.test.tsv"), bootstrap=50
+    )
+    assert 98 < hot.scores[0].score
+    assert hot.scores[0].score > vectors.scores[0].score
+    assert 0.9 < vectors.unknown

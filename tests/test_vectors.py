@@ -1,0 +1,113 @@
+"""`embed vectors`: of words, and of texts by mean and by SIF."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from embedcli import Embeddings, Vocabulary, load, save
+from embedcli.errors import UsageError
+from embedcli.spaces.sentences import SIF_A, Averager, remove_common
+
+WORDS = ["the", "cat", "dog", "sat"]
+COUNTS = [70, 15, 10, 5]
+VECTORS = np.array([[1, 0, 0.5], [0, 2, 0], [0, 0, -3], [1, 1, 1]], np.float32)
+
+
+@pytest.fixture
+def model(tmp_path):
+    made = {"settings": {"lowercase": True}}
+    embeddings = Embeddings(Vocabulary.from_words(WORDS, COUNTS), VECTORS, metadata=made)
+    save(embeddings, str(tmp_path / "model.safetensors"))
+    save(embeddings, str(tmp_path / "model.vec"))
+    return embeddings
+
+
+def test_words_as_lines(model, run_embed):
+    done = run_embed("vectors", "cat", "-", input="the\n\ndog\n")
+    assert (0, "cat\t0.0\t2.0\t0.0\nthe\t1.0\t0.0\t0.5\ndog\t0.0\t0.0\t-3.0\n", "") == (
+        done.returncode,
+        done.stdout,
+        done.stderr,
+    )
+    assert "dog\t0.0\t0.0\t-1.0\n" == run_embed("vectors", "dog", "--unit").stdout
+    rows = json.loads(run_embed("vectors", "sat", "--json").stdout)
+    assert [{"word": "sat", "vector": [1.0, 1.0, 1.0]}] == rows
+
+
+def test_an_unknown_word_does_not_stop_the_others(model, run_embed):
+    done = run_embed("vectors", "cat", "cats", "dog")
+    assert (3, 2) == (done.returncode, done.stdout.count("\n"))
+    assert "embed: error: unknown word 'cats'; did you mean cat?\n" == done.stderr
+
+
+def test_sentences_are_means(model, tmp_path, run_embed):
+    text = "The cat\n\nunheard of\ndog dog sat\n"
+    done = run_embed("vectors", "--sentences", input=text)
+    rows = [list(map(float, line.split("\t"))) for line in done.stdout.splitlines()]
+    expected = [VECTORS[:2].mean(axis=0), np.zeros(3), np.zeros(3), VECTORS[[2, 2, 3]].mean(axis=0)]
+    assert np.allclose(expected, rows)
+    assert "4 texts, 2 of them without a known word; 7 words, 2 of them unknown\n" == done.stderr
+    done = run_embed("vectors", "--sentences", "-o", "x.npy", "-q", input=text)
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+    assert np.allclose(expected, np.load(tmp_path / "x.npy"))
+
+
+def test_sif_is_what_its_paper_says(model):
+    texts = ["the cat", "the dog", "cat sat", "the the dog sat", "the sat cat dog"]
+    share = np.array(COUNTS) / sum(COUNTS)
+    weighed = VECTORS * (SIF_A / (SIF_A + share))[:, None]
+    sums = np.array([weighed[[WORDS.index(w) for w in t.split()]].mean(axis=0) for t in texts])
+    _, _, axes = np.linalg.svd(sums, full_matrices=False)
+    expected = sums - np.outer(sums @ axes[0], axes[0])
+    averaged = Averager(model, "sif").add(texts)
+    assert np.allclose(sums, averaged, atol=1e-7)
+    assert np.allclose(expected, remove_common(averaged), atol=1e-6)
+
+
+def test_batches_are_one_stream(model):
+    texts = [f"{WORDS[i % 4]} {WORDS[(i * 7 + 1) % 4]}" for i in range(50)]
+    whole = Averager(model).add(texts)
+    assert np.array_equal(whole, np.concatenate(list(Averager(model).batches(texts, 7))))
+    assert [] == list(Averager(model).batches([]))
+
+
+def test_sif_needs_counts(model, tmp_path):
+    with pytest.raises(UsageError, match="SIF needs the counts"):
+        Averager(load(tmp_path / "model.vec"), "sif")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "give a WORD, - to read words"),
+        (("cat", "--sentences"), 2, "give no WORD"),
+        (("cat", "--weighting", "sif"), 2, "--weighting sif is for --sentences"),
+        (("cat", "-o", "x.tsv"), 2, "should end in .npy"),
+        (("cat", "-o", "missing/x.npy"), 5, "mkdir -p missing"),
+    ],
+)
+def test_wrong_use(model, run_embed, arguments, code, message):
+    done = run_embed("vectors", *arguments)
+    assert (code, "", 1) == (done.returncode, done.stdout, done.stderr.count("\n"))
+    assert message in done.stderr
+
+
+def test_texts_on_one_subject_are_near_each_other(shared, tmp_path):
+    from embedcli import TrainConfig, train
+
+    config = TrainConfig(dim=50, epochs=3, threads=1)
+    embeddings = train([str(shared / "data" / "wiki-1m.txt.gz")], config)
+    texts = [
+        "the king and the queen ruled the kingdom",
+        "the emperor gave the throne to his son",
+        "the album was recorded by the band in a studio",
+        "the singer released a song with the group",
+    ]
+    vectors = remove_common(Averager(embeddings, "sif").add(texts))
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = units @ units.T
+    assert cosines[0, 1] > max(cosines[0, 2:])
+    assert cosines[2, 3] > max(cosines[2, :2])
