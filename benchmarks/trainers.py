@@ -119,9 +119,11 @@ def _train_embed(
     model = session.folder / "embed.safetensors"
     given = {name: value for name, value in asdict(settings).items() if value is not None}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
-    done = session.embed("train", corpus, "-o", model, *flags, *more, environment=environment)
+    done = session.embed(
+        "train", corpus, "-o", model, *flags, *more, "--json", environment=environment
+    )
     facts = json.loads(session.embed("info", model, "--json").stdout)
-    told = facts["metadata"]
+    told = json.loads(done.stdout)
     timings = told["timings"]
     return Run(
         done.seconds,
