@@ -276,7 +276,7 @@ def test_metadata_that_is_not_json_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"metadata": {"format": "pt"}}, "not one of embed's (tensors: norms, syn0"),
+        ({"metadata": {"format": "pt"}}, "not one of embed's (tensors: norms, sha256, syn0"),
         ({"metadata": {"format": "embed", "version": "3"}}, "'3', this embed reads '1' and '2'"),
         (
             {"metadata": {"format": "embed", "version": "2"}},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
 from embedcli.config import TrainConfig
 from embedcli.errors import UsageError
+from embedcli.settings import Value
 
 __all__ = ["command"]
 
@@ -72,6 +74,7 @@ def command(
     budget: float | None,
     output: str | None,
     config: TrainConfig,
+    chosen: Mapping[str, Value],
     as_json: bool,
 ) -> None:
     r"""Train on CORPUS at several --dims, twice each, and say what each is worth.
@@ -108,8 +111,8 @@ def command(
     best = recommended(trials)
     if as_json:
         listed = [asdict(trial) for trial in trials]
-        chosen = None if best is None else best.dim
-        echo_json({"files": files, "trials": listed, "skipped": skipped, "recommended": chosen})
+        dim = None if best is None else best.dim
+        echo_json({"files": files, "trials": listed, "skipped": skipped, "recommended": dim})
     else:
         rows = (
             (t.dim, *map(_number, (t.score, t.loss, t.seconds, t.n_bytes / 1e6, t.pip_loss)))
@@ -122,9 +125,8 @@ def command(
     if best is None:
         talk("no score is defined: nothing is recommended")
         return
-    settings = _changed(replace(config, dim=best.dim))
-    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items()
-                     if not isinstance(value, bool))  # fmt: skip
+    settings = {"dim": best.dim} | {n: v for n, v in chosen.items() if n != "dim"}
+    flags = " ".join(_flag(name, value) for name, value in settings.items())
     talk(f"recommended: embed train {' '.join(corpus)} {flags}")
     if output:
         with publish(output) as sink:
@@ -132,14 +134,11 @@ def command(
         talk(f"{output}: the same as a configuration (embed train --config {output})")
 
 
-def _changed(config: TrainConfig) -> dict[str, Any]:
-    """`dim`, and the settings that are not the defaults."""
-    defaults = TrainConfig().as_dict()
-    return {
-        name: value
-        for name, value in config.as_dict().items()
-        if name == "dim" or (value != defaults[name] and value is not None)
-    }
+def _flag(name: str, value: Value) -> str:
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option} {value}"
 
 
 def _yaml(value: Any) -> str:
