@@ -1,0 +1,43 @@
+"""How words are cut, as a model file keeps it."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from embedcli.errors import FormatError
+from embedcli.subwords.ngrams import NGrams
+from embedcli.subwords.table import Units
+
+__all__ = ["LONGEST", "MOST_BUCKETS", "units_from"]
+
+LONGEST: Final = 1 << 10  # characters of an n-gram
+MOST_BUCKETS: Final = 2**31 - 1
+
+
+def units_from(where: str, text: str) -> Units:
+    """The rule that `text` describes, as `Units.described` gave it, in JSON.
+
+    Raises:
+        FormatError: `where` holds something else.
+    """
+    try:
+        rule = json.loads(text)
+        kind = rule.pop("kind")
+        if kind == "ngrams":
+            return _ngrams(**rule)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise FormatError(f"{where}: 'subword' is no rule to cut words by: {error}") from error
+    raise FormatError(
+        f"{where} has subwords of the kind {kind!r}, which this embed does not know: "
+        "use a newer one"
+    )
+
+
+def _ngrams(shortest: int, longest: int, buckets: int) -> NGrams:
+    for value in (shortest, longest, buckets):
+        if type(value) is not int:
+            raise TypeError(f"{value!r} is no whole number")
+    if not (1 <= shortest <= longest <= LONGEST and 1 <= buckets <= MOST_BUCKETS):
+        raise ValueError(f"n-grams of {shortest} to {longest} characters in {buckets} buckets")
+    return NGrams(shortest, longest, buckets)
