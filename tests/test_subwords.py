@@ -247,3 +247,49 @@ def test_native_files_whose_parts_do_not_fit(model, tmp_path):
             safetensors.write(sink, arrays, native.metadata(model))
         with pytest.raises(FormatError, match=message):
             formats.load(tmp_path / "x")
+
+
+@pytest.fixture(scope="session")
+def sentencepiece_model(tmp_path_factory):
+    """A file with a sentencepiece model of forty pieces."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    path = tmp_path_factory.mktemp("sentencepiece") / "model.spm"
+    with path.open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["the cat sat", "walking and talking", "cats talked"] * 50),
+            model_writer=file, vocab_size=40, model_type="bpe", minloglevel=3,
+        )  # fmt: skip
+    return path
+
+
+def test_pieces_of_words(sentencepiece_model, tmp_path, monkeypatch):
+    import sys
+
+    import sentencepiece
+
+    from embedcli.errors import InputError, MissingExtraError
+    from embedcli.subwords.pieces import Pieces
+
+    units = Pieces.read(str(sentencepiece_model))
+    vocabulary = Vocabulary.from_words(["talked", "the", "東"])
+    cut = units.cut(vocabulary)
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(sentencepiece_model))
+    assert processor.encode("talked") == cut.ids[: cut.offsets[1]].tolist()
+    assert 0 not in cut.ids  # what the model does not know
+    rows = np.random.default_rng(1).normal(size=(40, 3)).astype(np.float32)
+    subwords = Subwords(units, rows[:3], np.arange(40, dtype=np.int32), rows)
+    model = Embeddings(vocabulary, subwords.of_vocabulary(vocabulary), subwords=subwords)
+    formats.save(model, tmp_path / "x.safetensors")
+    read = formats.load(tmp_path / "x.safetensors")
+    np.testing.assert_array_equal(model["talking"], read["talking"])
+    assert sentencepiece_model.read_bytes() == read.subwords.units.model
+    with pytest.raises(FormatError, match="subwords of the kind sentencepiece as fasttext"):
+        formats.save(model, tmp_path / "x", "fasttext")
+    with pytest.raises(FormatError, match=r"README.md is no sentencepiece model"):
+        Pieces.read(str(DATA / "README.md"))
+    with pytest.raises(InputError, match="cannot read nothing"):
+        Pieces.read("nothing")
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    read = formats.load(tmp_path / "x.safetensors")  # opening it needs no library
+    with pytest.raises(MissingExtraError, match=r"pip install 'embedcli\[subword\]'"):
+        read["talking"]

@@ -9,6 +9,7 @@
     subword_ids    I32 [U]       that have one, with their ids, ascending
     word_offsets   I64 [V + 1]   word i is words[word_offsets[i]:word_offsets[i + 1]], as UTF-8
     counts         I64 [V]       how often each word occurred; left out where unknown
+    subword_model  U8  [bytes]   only with pieces of words: the sentencepiece model
     words          U8  [bytes]   the words one after the other; behind all that must be aligned
     sha256         U8  [32]      digest of every byte before it; left out by older versions
 
@@ -46,7 +47,7 @@ from embedcli.formats.narrow import from_int8, to_float16, to_int8, widened
 from embedcli.formats.source import Source
 from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
-from embedcli.subwords.rules import units_from
+from embedcli.subwords.rules import model_of, units_from
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
@@ -162,7 +163,11 @@ def tensors(
     arrays["word_offsets"] = vocabulary.offsets
     if vocabulary.counts is not None:
         arrays["counts"] = vocabulary.counts
-    return {**arrays, **(more or {}), "words": vocabulary.blob}
+    arrays |= more or {}
+    model = None if embeddings.subwords is None else model_of(embeddings.subwords.units)
+    if model is not None:
+        arrays["subword_model"] = np.frombuffer(model, np.uint8)
+    return {**arrays, "words": vocabulary.blob}
 
 
 def metadata(embeddings: Embeddings) -> dict[str, str]:
@@ -214,7 +219,8 @@ def _subwords(
 ) -> Subwords | None:
     if "subword" not in metadata:
         return None
-    units = units_from(where, metadata["subword"])
+    model = arrays["subword_model"].tobytes() if "subword_model" in arrays else None
+    units = units_from(where, metadata["subword"], model)
     ids = arrays["subword_ids"]
     ascends = bool((ids[1:] > ids[:-1]).all())
     if len(ids) and not (ascends and ids[0] >= 0 and ids[-1] < units.count):
