@@ -84,7 +84,9 @@ class Network:
         """The address of a host."""
         return f"{_SUBNET}.{number + 2}"
 
-    def start(self, namespace: str, command: Sequence[str | Path], **more: Any) -> subprocess.Popen[str]:
+    def start(
+        self, namespace: str, command: Sequence[str | Path], **more: Any
+    ) -> subprocess.Popen[str]:
         """Start a process in a namespace; it is ended with the network."""
         argv = ["ip", "netns", "exec", namespace, *map(str, command)]
         child = subprocess.Popen(argv, text=True, **more)

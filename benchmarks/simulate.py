@@ -98,7 +98,9 @@ def _dense(change: Change, which: int) -> Matrix:
     return dense
 
 
-def combine(rule: str, model: Matrices, changes: list[Change], config: TrainConfig, at: Round) -> tuple[Matrices, Change]:  # fmt: skip
+def combine(
+    rule: str, model: Matrices, changes: list[Change], config: TrainConfig, at: Round
+) -> tuple[Matrices, Change]:
     """The model after a round, and what all shards did together."""
     whole = reduce(add_changes, changes)
     if rule == "steps":

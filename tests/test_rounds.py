@@ -20,7 +20,7 @@ from embedcli.formats import save
 from embedcli.training.trainer import train
 
 CONFIG = TrainConfig(
-    dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=2, rounds=2, lr=0.2
+    dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=2, rounds=2, lr=0.05
 ).resolve()
 
 
@@ -28,7 +28,9 @@ CONFIG = TrainConfig(
 def corpus(tmp_path_factory):
     path = tmp_path_factory.mktemp("corpus") / "text"
     words = np.random.default_rng(0).zipf(1.3, 40_000) % 300
-    path.write_text("\n".join(" ".join(f"w{word}" for word in line) for line in np.split(words, 2000)))
+    path.write_text(
+        "\n".join(" ".join(f"w{word}" for word in line) for line in np.split(words, 2000))
+    )
     return str(path)
 
 
@@ -47,12 +49,12 @@ def run(corpus, config):
     return model, state
 
 
-def test_one_shard_and_one_round_is_one_machine(corpus):
+def test_one_shard_is_one_machine_whatever_the_rounds(corpus):
     config = TrainConfig(**CONFIG.as_dict() | {"shards": 1, "rounds": 3, "epochs": 1}).resolve()
     model, state = run(corpus, config)
     alone = train([corpus], config)
 
-    assert np.allclose(alone.vectors, model.syn0, atol=2e-3)
+    assert np.allclose(alone.vectors, model.syn0, atol=1e-4)
     assert alone.metadata["loss"] == pytest.approx([state.epochs[0].loss], rel=1e-4)
 
 
@@ -146,16 +148,18 @@ def test_files_that_do_not_belong_together_are_refused(step, corpus, tmp_path):
     with pytest.raises(FormatError, match=r"shard 0 is in 0\.change and in 0\.change"):
         steps.next_model(model, [*changes, changes[0]])
     later = steps.next_model(model, changes)
-    with pytest.raises(FormatError, match="due for round 2 of epoch 1, .* of round 1 of epoch 1"):
+    with pytest.raises(FormatError, match=r"due for round 2 of epoch 1, .* of round 1 of epoch 1"):
         steps.next_model(later, changes)
     step.train(0, later, "late.change")
-    with pytest.raises(FormatError, match="is of round 2 of epoch 1, but 1.change of round 1"):
+    with pytest.raises(FormatError, match=r"is of round 2 of epoch 1, but 1\.change of round 1"):
         steps.next_model(model, ["1.change", "late.change"])
     other = Plan(tuple(cut([corpus], 2)), TrainConfig(**CONFIG.as_dict() | {"seed": 9}).resolve())
     steps.count_shard(other, 0, "other.counts", 1)
     with pytest.raises(FormatError, match="of different plans"):
         steps.add_files(["1.counts", "other.counts"], "sum.counts")
-    with pytest.raises(FormatError, match=r"plan\.json .* but embed-change is expected|safetensors"):
+    with pytest.raises(
+        FormatError, match=r"plan\.json .* but embed-change is expected|safetensors"
+    ):
         steps.next_model(model, ["plan.json"])
 
 

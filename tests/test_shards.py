@@ -2,6 +2,7 @@
 
 import gzip
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def write(tmp_path):
 def read(shard):
     parts = []
     for span in shard.spans:
-        with open(span.source, "rb") as file:
+        with Path(span.source).open("rb") as file:
             file.seek(span.begin)
             parts.append(file.read() if span.end is None else file.read(span.end - span.begin))
     return b"".join(parts)
@@ -73,6 +74,7 @@ def test_shards_are_about_equal_and_go_over_files(write):
 
 def test_a_text_without_lines_is_cut_between_words(write, monkeypatch):
     monkeypatch.setattr("embedcli.cluster.shards._LONGEST_LINE", 16)
+    monkeypatch.setattr("embedcli.cluster.shards._BLOCK", 8)
     text = b"eins zwei drei " * 40
     parts = [read(shard) for shard in cut([write(text)], 4)]
 

@@ -93,9 +93,7 @@ class Cluster:
             )
 
 
-def check_options(
-    cluster: Cluster | None, chosen: Mapping[str, Value], *, dry_run: bool
-) -> None:
+def check_options(cluster: Cluster | None, chosen: Mapping[str, Value], *, dry_run: bool) -> None:
     """Refuse options that do not go together.
 
     Raises:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from embedcli.cli.output import talk
 from embedcli.cli.options import verbosity_options
+from embedcli.cli.output import talk
 from embedcli.errors import UsageError
 
 __all__ = ["command"]
@@ -27,20 +27,14 @@ def command(files: tuple[str, ...], output: str) -> None:
     A model is due for a round of its plan; the changes must be of that round and of every shard,
     each once, whatever the order.
     """
+    from embedcli.cluster.files import kind_of
     from embedcli.storage.publish import check_writable
 
     check_writable(output)
     first, *others = files
     if not others:
         raise UsageError(f"nothing to combine with {first}: give files of embed shard too")
-    _COMBINERS.get(_kind(first), _add)(first, others, output)
-
-
-def _kind(path: str) -> str:
-    from embedcli.cluster.files import kind_of
-
-    kind = kind_of(path)
-    return "plan" if not kind else kind
+    _COMBINERS.get(kind_of(first), _add)(first, others, output)
 
 
 def _begin(plan: str, counts: list[str], output: str) -> None:
@@ -70,4 +64,4 @@ def _add(first: str, others: list[str], output: str) -> None:
     add_files([first, *others], output)
 
 
-_COMBINERS = {"plan": _begin, "embed": _advance}
+_COMBINERS = {"": _begin, "embed": _advance}  # by the kind of the first file; "": no safetensors

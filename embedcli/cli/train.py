@@ -96,7 +96,8 @@ def command(
 
     CBOW gives each context word the whole gradient, as word2vec and gensim do, unless
     --cbow-gradient divided; the default and its learning rate are the ones that scored best
-    (docs/training.md). --cluster trains on a Dask cluster (docs/cluster.md). --json prints what the model file says of the run.
+    (docs/training.md). --cluster trains on a Dask cluster (docs/cluster.md). --json prints what the
+    model file says of the run.
     """
     from embedcli.storage.locks import locked
 

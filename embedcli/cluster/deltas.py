@@ -20,7 +20,7 @@ the quotient is taken when the last two have met. k is measured: docs/cluster.md
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -69,7 +69,8 @@ def difference(
     """What training changed.
 
     Args:
-        before, after: float32 (V, D).
+        before: float32 (V, D).
+        after: the same.
         steps: float32 (V,), lr times the steps that each row has probably taken.
         dtype: of the values that are sent.
     """
@@ -113,9 +114,7 @@ def apply(matrix: NDArray[np.float32], delta: Delta) -> NDArray[np.float32]:
         where = block if delta.rows is None else delta.rows[block]
         steps = delta.steps[block]
         factor = np.ones(len(steps), np.float32)
-        np.divide(
-            -np.expm1(-CONTRACTION * steps), delta.shares[block], out=factor, where=steps > 0
-        )
+        np.divide(-np.expm1(-CONTRACTION * steps), delta.shares[block], out=factor, where=steps > 0)
         changed[where] += delta.values[block] * factor[:, None]
     return changed
 

@@ -1,4 +1,4 @@
-"""A run on a Dask cluster: count, encode, then round after round; what `embed train --cluster` does.
+"""A run on a Dask cluster, as `embed train --cluster` does it: count, encode, round after round.
 
     count each shard - add up in a tree -> vocabulary - encode each shard
     model -> copies in a tree -> train each shard - add up in a tree -> model after the round
@@ -45,7 +45,6 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import ClusterError, EmbedError, ResourceError, UsageError
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.storage.publish import readable_size
-from embedcli.training.run import State
 from embedcli.training.schedule import linear_decay
 from embedcli.training.trainer import Guard, Stopped
 from embedcli.vocabulary import Vocabulary
@@ -68,7 +67,9 @@ class _Cluster:
     job: Job
     homes: dict[int, str] = field(default_factory=dict)
 
-    def submit(self, what: str, function: Callable[..., Any], *arguments: Any, **more: Any) -> Future:
+    def submit(
+        self, what: str, function: Callable[..., Any], *arguments: Any, **more: Any
+    ) -> Future:
         """Have a function called on a worker; `what` names the task on Dask's pages."""
         key = f"{what}-{self.job.name}"
         return self.client.submit(function, *arguments, key=key, pure=False, **more)
@@ -301,9 +302,7 @@ def _tree(
     while len(parts) > 1:
         pairs = [parts[at : at + 2] for at in range(0, len(parts), 2)]
         parts = [
-            pair[0]
-            if len(pair) == 1
-            else cluster.submit(f"{what}-{level}-{number}", add, *pair)
+            pair[0] if len(pair) == 1 else cluster.submit(f"{what}-{level}-{number}", add, *pair)
             for number, pair in enumerate(pairs)
         ]
         level += 1

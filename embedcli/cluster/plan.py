@@ -28,11 +28,11 @@ __all__ = ["Plan", "check_settings", "config_of", "read_plan", "shards_of", "wri
 _FORMAT, _VERSION = "embed-shards", 1
 _LARGEST_FILE = 1 << 26
 # Settings that rounds of shards follow. Any other must have its default.
-_FOLLOWED = frozenset(
-    "arch dim window negative epochs lr min_lr min_count max_vocab sample ns_exponent "
-    "shrink_window cbow_gradient threads seed lowercase recursive output_vectors shards rounds "
-    "deltas".split()
-)
+_FOLLOWED = {
+    *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "min_count", "max_vocab"),
+    *("sample", "ns_exponent", "shrink_window", "cbow_gradient", "threads", "seed", "lowercase"),
+    *("recursive", "output_vectors", "shards", "rounds", "deltas"),
+}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import os
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +110,7 @@ class _Source:
                 places = [self._beginning(file, goal) for goal in goals]
         except OSError as error:
             raise self._unreadable(error) from error
-        stretches = enumerate(zip(places, places[1:], strict=False))
+        stretches = enumerate(itertools.pairwise(places))
         return [(k, Span(self._name, begin, end)) for k, (begin, end) in stretches if begin < end]
 
     def _size(self) -> int:
@@ -124,7 +124,7 @@ class _Source:
             return int(size)
         if not Path(self._name).is_file():
             raise UsageError(f"{self._name} is no plain file, so it cannot be cut into shards")
-        return os.stat(self._name).st_size  # noqa: PTH116 (a name as it was given)
+        return Path(self._name).stat().st_size
 
     def _is_plain(self) -> bool:
         with open_source(self._name) as file:
@@ -140,12 +140,12 @@ class _Source:
         seen = b""
         while len(seen) < _LONGEST_LINE and (block := file.read(_BLOCK)):
             if (at := block.find(b"\n")) >= 0:
-                return goal - 1 + len(seen) + at + 1
+                return goal + len(seen) + int(at)
             seen += block
         if goal - 1 + len(seen) == self.size:
             return self.size
         space = SPACE.search(seen)
-        return goal - 1 + space.end() if space else self.size
+        return goal - 1 + int(space.end()) if space else self.size
 
     def _unreadable(self, error: OSError) -> CorpusError:
         return CorpusError(f"{self._name} cannot be read: {error.strerror or error}")

@@ -199,9 +199,7 @@ def _check_same_text(before: Mapping[str, str], now: Mapping[str, str]) -> None:
             )
 
 
-def _position(
-    plan: str, n_shards: int, state: State, digests: Mapping[str, str]
-) -> dict[str, Any]:
+def _position(plan: str, n_shards: int, state: State, digests: Mapping[str, str]) -> dict[str, Any]:
     """The metadata that says how far a model is."""
     return {
         "shards": {

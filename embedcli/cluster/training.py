@@ -97,7 +97,12 @@ def train_shard(
     run = Run(corpus, replace(config, seed=seed), weights)
     chunks = at.chunks(len(run.bounds) - 1)
     begin, end = int(run.bounds[chunks.start]), int(run.bounds[chunks.stop])
-    sums, subsampled = run.train_chunks(at.epoch, chunks, lambda _: bool(corpus.release()))
+
+    def release(chunk: int) -> bool:
+        corpus.release()
+        return False
+
+    sums, subsampled = run.train_chunks(at.epoch, chunks, release)
     trained = _matrices(weights, config.dim)
     _check(trained, config, at, f" in shard {shard}")
     progress = (at.epoch + (begin + end) / 2 / max(1, len(corpus.ids))) / config.epochs
@@ -139,8 +144,8 @@ def _check(model: Matrices, config: TrainConfig, at: Round, where: str = "") -> 
         return
     lr = config.starting_lr
     raise TrainingError(
-        f"training diverged in epoch {at.epoch + 1}, round {at.number + 1}: {fault}{where} at lr {lr:g}; "
-        f"nothing was written; try --lr {lr / 4:g}"
+        f"training diverged in epoch {at.epoch + 1}, round {at.number + 1}: {fault}{where} at lr "
+        f"{lr:g}; nothing was written; try --lr {lr / 4:g}"
     )
 
 
@@ -150,8 +155,8 @@ def _steps(
     """How many pairs each row of syn0 and of syn1neg is probably in: float32 (V,) each."""
     counts = corpus.vocabulary.counts
     assert counts is not None  # noqa: S101 (an encoded corpus has counts)
-    kept = np.bincount(corpus.ids[begin:end], minlength=len(counts))
-    kept = kept * keep_probabilities(counts, config.sample)
+    seen = np.bincount(corpus.ids[begin:end], minlength=len(counts))
+    kept = seen * keep_probabilities(counts, config.sample)
     contexts = (config.window + 1.0) if config.shrink_window else 2.0 * config.window
     noise = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0.0)
     as_input = kept * contexts * (1 + config.negative)

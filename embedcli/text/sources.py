@@ -26,9 +26,7 @@ STDIN = "-"
 _HEAD = 4096  # bytes that tell what a file is
 
 
-def find_sources(
-    paths: Sequence[str | Span], *, recursive: bool = False
-) -> list[str | Span]:
+def find_sources(paths: Sequence[str | Span], *, recursive: bool = False) -> list[str | Span]:
     """The files that `paths` mean, in the order they are read.
 
     A path that does not exist is tried as a glob; a directory gives, with `recursive`, all files

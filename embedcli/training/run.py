@@ -99,9 +99,7 @@ class Run:
         weights: the matrices to train; fresh ones by default.
     """
 
-    def __init__(
-        self, corpus: Corpus, config: TrainConfig, weights: Weights | None = None
-    ) -> None:
+    def __init__(self, corpus: Corpus, config: TrainConfig, weights: Weights | None = None) -> None:
         if corpus.vocabulary.counts is None:
             raise ValueError("an encoded corpus has counts")
         counts = corpus.vocabulary.counts

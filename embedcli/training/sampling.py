@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from embedcli.errors import TrainingError
 
-__all__ = ["keep_probabilities", "keep_thresholds", "kept_share", "noise_distribution", "pool_size", "random_key"]
+__all__ = [
+    "keep_probabilities",
+    "keep_thresholds",
+    "kept_share",
+    "noise_distribution",
+    "pool_size",
+    "random_key",
+]
 
 _MASK = (1 << 64) - 1
 _SMALLEST_POOL = 1 << 16
