@@ -10,6 +10,7 @@ from embedcli import TrainConfig, load
 from embedcli.errors import CorpusError, FormatError, OutputError, TrainingError
 from embedcli.formats import save
 from embedcli.training import checkpoint as checkpoint_module
+from embedcli.training import run as run_module
 from embedcli.training import workers
 from embedcli.training.checkpoint import (
     Checkpoints,
@@ -64,7 +65,7 @@ def stop_and_go(corpus, config, directory, steps):
             return train([corpus], config, vocabulary=vocabulary, guard=guard), places
         except Stopped:
             state = checkpoints.newest().state
-            places.append((state.epoch, state.chunk))
+            places.append((state.epoch, state.chunk, len(state.arrays["unfinished"])))
     raise AssertionError
 
 
@@ -83,7 +84,29 @@ def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path, arch):
         ]
         assert whole == resumed, f"stopped at {stopped}"
     assert len(places) >= 4
-    assert any(chunk > 0 for _, chunk in places)
+    assert any(chunk > 0 for _, chunk, _ in places)
+
+
+@pytest.mark.parametrize("arch", ["skipgram", "cbow"])
+def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(corpus, tmp_path, arch, monkeypatch):
+    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 19)  # some 60 words
+    config = config_of(arch=arch)
+    save(train([corpus], config), tmp_path / "whole.safetensors")
+    embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
+    save(embeddings, tmp_path / "resumed.safetensors")
+    assert any(n_unfinished for *_, n_unfinished in places)
+    whole, resumed = [(tmp_path / f"{n}.safetensors").read_bytes() for n in ("whole", "resumed")]
+    assert whole == resumed, places
+
+
+def test_several_threads_may_each_leave_a_chunk(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 17)
+    config = config_of(threads=3, epochs=1)
+    embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
+    assert max(n_unfinished for *_, n_unfinished in places) > 1
+    [epoch] = embeddings.metadata["epochs"]
+    [whole] = train([corpus], config).metadata["epochs"]
+    assert whole | {"loss": 0} == epoch | {"loss": 0}
 
 
 def test_several_threads_go_on_with_the_same_samples(corpus, tmp_path):

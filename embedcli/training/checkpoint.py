@@ -1,10 +1,11 @@
 """Checkpoints: everything a run needs to go on exactly where it stood, in files that verify.
 
 A checkpoint is a model in embed's own format (`formats/native.py`), so that it can be looked at,
-scored and exported like any other, with two more arrays and one more piece of metadata:
+scored and exported like any other, with three more arrays and one more piece of metadata:
 
     tallies      F64 [T, 4]   what each thread has summed up in the unfinished epoch
     subsampled   I64 [T]      and how many words it has dropped
+    unfinished   I64 [U, 5]   chunks that were begun: number, words trained, cursor of the negatives
     checkpoint                JSON: sequence, epoch, chunk, what the command was given
 
 Random numbers need no state (`training/sampling.py`). Before training has begun there is nothing to
@@ -39,8 +40,8 @@ from embedcli.training.run import Epoch, State
 
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]
 
-_VERSION = 1
-_ARRAYS = ("tallies", "subsampled")
+_VERSION = 2  # 1 had no `unfinished`
+_ARRAYS = ("tallies", "subsampled", "unfinished")
 
 
 def checkpoint_directory(output: str | Path) -> Path:
@@ -193,9 +194,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def completed(embeddings: Embeddings) -> State:
     """The state of a run that has nothing left to train."""
     finished = tuple(Epoch(**epoch) for epoch in embeddings.metadata["epochs"])
-    return State(
-        len(finished), 0, finished, {"tallies": np.zeros((1, 4)), "subsampled": np.zeros(1, "i8")}
-    )
+    nothing = {"tallies": np.zeros((1, 4)), "subsampled": np.zeros(1, "i8")}
+    return State(len(finished), 0, finished, nothing | {"unfinished": np.zeros((0, 5), "i8")})
 
 
 def _contents(

@@ -6,11 +6,11 @@ What it does not do: read text (`corpus.py`), compute (`kernels/`), decide about
 
 from __future__ import annotations
 
-import itertools
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,8 @@ __all__ = [
     "initial_weights",
 ]
 
-# Multiply-adds in one call of a kernel, about 0.1 s: between calls the main thread can interrupt.
+# Multiply-adds in one call of a kernel, about 0.1 s: between calls a chunk can be left unfinished,
+# so that a run stops soon whatever its settings.
 _SLICE_WORK = 1 << 30
 _INIT_ROWS = 1 << 12
 _LARGEST_WEIGHT = 1e4  # components that learn stay below a hundred; beyond, only overflow follows
@@ -71,17 +72,31 @@ class Epoch:
     loss: float
 
 
+class Place(NamedTuple):
+    """Where a chunk was left unfinished, between two slices.
+
+    Attributes:
+        position: how many of the words that survived subsampling are trained.
+        cursor: `Noise.cursor` there.
+    """
+
+    position: int
+    cursor: tuple[int, int, int]
+
+
 @dataclass(frozen=True)
 class State:
-    """Where a run stands between two chunks, apart from its two matrices.
+    """Where a run stands between two slices, apart from its two matrices.
 
     There are no random numbers to keep: they depend on the seed, the epoch and the chunk alone.
 
     Attributes:
-        epoch, chunk: what is trained next; epoch counts from 0 and is all epochs when none is left.
+        epoch, chunk: the first that is not begun; epoch counts from 0 and is all epochs when none
+            is left.
         epochs: the epochs that are finished.
         arrays: ``tallies``, float64 (T, 4), and ``subsampled``, int64 (T,): what each thread has
-            summed up in this epoch.
+            summed up in this epoch; ``unfinished``, int64 (U, 5): each chunk that was begun and is
+            not finished, and its `Place`.
     """
 
     epoch: int
@@ -111,7 +126,8 @@ class Run:
         self.config = config
         self.corpus = corpus
         self.epochs: list[Epoch] = []
-        self._chunk = 0  # the first of this epoch that is not trained yet
+        self._chunk = 0  # the first of this epoch that is not begun
+        self._unfinished: dict[int, Place] = {}  # those before it that are not finished
         size = chunk_size(len(corpus.ids))
         self._bounds = chunk_bounds(corpus.offsets, size)
         self._keep = keep_thresholds(counts, config.sample)
@@ -134,7 +150,7 @@ class Run:
 
         Args:
             on_progress: called about ten times a second.
-            wants_pause: asked about ten times a second whether to stop between two chunks.
+            wants_pause: asked about ten times a second whether to stop between two slices.
 
         Returns:
             Whether all epochs are done; if not, it paused and may be called again.
@@ -185,7 +201,9 @@ class Run:
         """Where the run stands; to be asked while it does not train."""
         tallies = np.array([worker.scratch.tally for worker in self._workers])
         subsampled = np.array([worker.subsampled for worker in self._workers], np.int64)
-        arrays = {"tallies": tallies, "subsampled": subsampled}
+        places = [(chunk, at.position, *at.cursor) for chunk, at in self._unfinished.items()]
+        unfinished = np.array(sorted(places), np.int64).reshape(-1, 5)
+        arrays = {"tallies": tallies, "subsampled": subsampled, "unfinished": unfinished}
         return State(len(self.epochs), self._chunk, tuple(self.epochs), arrays)
 
     def restore(
@@ -196,6 +214,8 @@ class Run:
             mine[:] = saved
         self.epochs = list(state.epochs)
         self._chunk = state.chunk
+        for chunk, position, *cursor in state.arrays["unfinished"].tolist():
+            self._unfinished[chunk] = Place(position, tuple(cursor))
         for thread, tally in enumerate(state.arrays["tallies"]):
             worker = self._workers[thread % len(self._workers)]
             worker.scratch.tally[:] += tally
@@ -227,10 +247,19 @@ class Run:
             on_progress(Progress("training", done, total, number + 1, loss, lr))
             return wants_pause()
 
-        jobs = [self._job(worker, number) for worker in self._workers]
-        self._chunk = run_workers(jobs, self._chunk, n_chunks, report)
+        stop = threading.Event()
+        first, left = self._chunk, sorted(self._unfinished)
+        begin = first - len(left)  # the unfinished ones come before all others
+
+        def job_of(worker: Worker) -> Callable[[int], None]:
+            train_chunk = self._job(worker, number, stop)
+            return lambda item: train_chunk(item if item >= first else left[item - begin])
+
+        jobs = [job_of(worker) for worker in self._workers]
+        n_begun = run_workers(jobs, begin, n_chunks, lambda n: report(max(n, first)), stop)
+        self._chunk = max(n_begun, first)
         pauses = report(self._chunk)
-        if self._chunk == n_chunks:
+        if self._chunk == n_chunks and not self._unfinished:
             self._finish(number)
         return pauses
 
@@ -240,7 +269,7 @@ class Run:
         syn0 = self._weights.syn0.reshape(-1, stride)[:, :dim]
         return syn0, self._weights.syn1neg.reshape(-1, stride)[:, :dim]
 
-    def _job(self, worker: Worker, number: int) -> Callable[[int], None]:
+    def _job(self, worker: Worker, number: int, stop: threading.Event) -> Callable[[int], None]:
         ids, offsets, bounds = self.corpus.ids, self.corpus.offsets, self._bounds
         total = self.config.epochs * len(ids)
 
@@ -249,7 +278,13 @@ class Run:
             progress = (number * len(ids) + begin) / total
             lr = linear_decay(progress, self.config.starting_lr, self.config.min_lr)
             sentences = sentences_within(offsets, begin, end)
-            worker.train(ids[begin:end], sentences, self._keep, (number, chunk), lr)
+            at = self._unfinished.get(chunk)
+            chosen = ids[begin:end], sentences, self._keep, (number, chunk), lr
+            left = worker.train(*chosen, at=at, wants_stop=stop.is_set)
+            if left is not None:
+                self._unfinished[chunk] = left
+            elif at is not None:
+                del self._unfinished[chunk]
 
         return train_chunk
 
@@ -327,18 +362,30 @@ class Worker:
         keep: NDArray[np.uint32],
         place: tuple[int, int],
         lr: float,
-    ) -> None:
-        """Train on one chunk; `place` is its (epoch, chunk), which its random numbers depend on."""
+        *,
+        at: Place | None = None,
+        wants_stop: Callable[[], bool] = lambda: False,
+    ) -> Place | None:
+        """Train on one chunk; `place` is its (epoch, chunk), which its random numbers depend on.
+
+        It goes on `at` the place where it was left. Where `wants_stop` says so after a slice that
+        is not the last, the chunk is left there, and the place returned; None when it is done.
+        """
         seed = self._config.seed
         n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
-        self.subsampled += len(tokens) - n_kept
         noise = at_pool(self._pool, int(random_key(seed, "negatives", *place)) % len(self._pool))
+        position = 0
+        if at is None:
+            self.subsampled += len(tokens) - n_kept
+        else:
+            position, noise.cursor[:] = at
         extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
-        for first, last in itertools.pairwise([*range(0, n_kept, self._slice), n_kept]):
+        while position < n_kept:
+            end = min(position + self._slice, n_kept)
             self._kernel(
                 self._staged,
-                first,
-                last,
+                position,
+                end,
                 self._weights,
                 noise,
                 self._config.window,
@@ -348,6 +395,11 @@ class Worker:
                 *extra,
                 self.scratch,
             )
+            position = end
+            if position < n_kept and wants_stop():
+                a, b, c = noise.cursor.tolist()
+                return Place(position, (a, b, c))
+        return None
 
 
 def find_fault(name: str, matrix: NDArray[np.float32]) -> str | None:

@@ -31,11 +31,12 @@ def run_workers(
     first: int,
     n_items: int,
     on_wake: Callable[[int], bool],
+    stop: threading.Event | None = None,
 ) -> int:
     """Call ``jobs[t](i)`` once for every i from `first` to below `n_items`, in order of i.
 
-    Each thread t takes the next free i. Where `on_wake` asks for a pause, no further item is begun,
-    and those begun are finished: all threads have ended when this returns.
+    Each thread t takes the next free i. Where `on_wake` asks for a pause, `stop` is set, no further
+    item is begun, and jobs return: all threads have ended when this returns.
 
     Args:
         jobs: one callable for each thread.
@@ -43,6 +44,7 @@ def run_workers(
         n_items: one more than the last item.
         on_wake: called by the main thread about ten times a second, with the first item that is not
             begun yet; returns whether to pause.
+        stop: is set when work is to end, for jobs that can leave an item unfinished.
 
     Returns:
         The first item that was not begun: `n_items` when all are done.
@@ -50,7 +52,7 @@ def run_workers(
     Raises:
         BaseException: whatever a job or `on_wake` raised, after every thread has stopped.
     """
-    board = _Board(first, n_items)
+    board = _Board(first, n_items, stop or threading.Event())
     threads = [
         threading.Thread(target=board.work, args=(job,), name=f"embed-{t}", daemon=True)
         for t, job in enumerate(jobs)
@@ -74,9 +76,9 @@ def run_workers(
 class _Board:
     """What the threads of one epoch share: the next item, the stop sign, the first error."""
 
-    def __init__(self, first: int, n_items: int) -> None:
+    def __init__(self, first: int, n_items: int, stop: threading.Event) -> None:
         self.begun = first
-        self.stop = threading.Event()
+        self.stop = stop
         self.error: BaseException | None = None
         self._n_items = n_items
         self._lock = threading.Lock()
