@@ -7,20 +7,28 @@ what all shards together have summed up in the rounds of this epoch before it.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embedcli.cluster.training import Change, Round
 from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.training.run import Epoch, State
 
-__all__ = ["advance", "at_beginning", "loss", "next_round"]
+__all__ = ["advance", "at_beginning", "loss", "next_round", "sums"]
 
 
 def at_beginning() -> State:
     """Nothing is trained."""
-    return State(0, 0, (), {"tallies": np.zeros((1, 4)), "subsampled": np.zeros(1, np.int64)})
+    return State(0, 0, (), sums(np.zeros((1, 4)), np.zeros(1, np.int64)))
+
+
+def sums(tallies: NDArray[np.float64], subsampled: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """`State.arrays` between two rounds, when nothing is unfinished."""
+    unfinished = np.zeros((0, 5), np.int64)
+    return {"tallies": tallies, "subsampled": subsampled, "unfinished": unfinished}
 
 
 def next_round(state: State, config: TrainConfig) -> Round | None:
@@ -45,11 +53,9 @@ def advance(state: State, change: Change, config: TrainConfig, n_tokens: int) ->
     tallies = state.arrays["tallies"] + change.sums
     subsampled = state.arrays["subsampled"] + change.subsampled
     if state.chunk + 1 < (config.rounds or 1):
-        arrays = {"tallies": tallies, "subsampled": subsampled}
-        return replace(state, chunk=state.chunk + 1, arrays=arrays)
-    begun = at_beginning()
+        return replace(state, chunk=state.chunk + 1, arrays=sums(tallies, subsampled))
     epoch = _epoch(state.epoch, tallies[0].tolist(), int(subsampled[0]), n_tokens)
-    return State(state.epoch + 1, 0, (*state.epochs, epoch), begun.arrays)
+    return State(state.epoch + 1, 0, (*state.epochs, epoch), at_beginning().arrays)
 
 
 def loss(state: State) -> float | None:

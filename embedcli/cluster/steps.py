@@ -18,7 +18,7 @@ import numpy as np
 
 from embedcli.cluster import files
 from embedcli.cluster.files import CHANGE, COUNTS, Stamp
-from embedcli.cluster.ledger import advance, at_beginning, next_round
+from embedcli.cluster.ledger import advance, at_beginning, next_round, sums
 from embedcli.cluster.plan import Plan, config_of
 from embedcli.cluster.result import corpus_facts, to_embeddings
 from embedcli.cluster.shards import joint_digest
@@ -217,10 +217,7 @@ def _position(plan: str, n_shards: int, state: State, digests: Mapping[str, str]
 def _stage(model: Embeddings) -> _Stage:
     try:
         found = model.metadata["shards"]
-        arrays = {
-            "tallies": np.array(found["tallies"], np.float64),
-            "subsampled": np.array(found["subsampled"], np.int64),
-        }
+        arrays = sums(np.array(found["tallies"], "f8"), np.array(found["subsampled"], "i8"))
         epochs = tuple(Epoch(**epoch) for epoch in model.metadata["epochs"])
         state = State(found["epoch"], found["round"], epochs, arrays)
         config = config_of(model.metadata["settings"])

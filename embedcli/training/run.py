@@ -183,7 +183,7 @@ class Run:
         Returns:
             The sums of `Epoch` over the stretch, float64 (4,), and how many words were subsampled.
         """
-        jobs = [self._job(worker, epoch) for worker in self._workers]
+        jobs = [self._job(worker, epoch, threading.Event()) for worker in self._workers]
         run_workers(jobs, chunks.start, chunks.stop, on_wake)
         sums = self._tally(), sum(worker.subsampled for worker in self._workers)
         for worker in self._workers:
