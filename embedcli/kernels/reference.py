@@ -27,6 +27,7 @@ __all__ = [
     "cbow_slice",
     "draw_outputs",
     "draw_radius",
+    "draw_shared",
     "loss",
     "mix",
     "sigmoid",
@@ -85,17 +86,24 @@ def draw_radius(key: int, position: int, window: int) -> int:
     return window - ((bits * window) >> 32)
 
 
+def draw_shared(position: int, noise: Noise, n_negatives: int) -> list[int]:
+    """The ids that the pool holds for the word at `position`."""
+    size = len(noise.pool)
+    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
+    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    begin = (int(noise.begin) + stretch * length) % (size - length + 1)
+    items = range(within * n_negatives, (within + 1) * n_negatives)
+    return [int(noise.pool[begin + item % length]) for item in items]
+
+
 def draw_outputs(
     centre: int, position: int, noise: Noise, n_outputs: int, n_words: int
 ) -> list[int]:
     """The ids of the centre word and of K distinct negatives, read from the pool."""
-    n_negatives, size = n_outputs - 1, len(noise.pool)
-    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
-    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
-    begin = (int(noise.begin) + stretch * length) % (size - length + 1)
     outputs = [centre]
-    for k in range(1, n_outputs):
-        word = int(noise.pool[begin + (within * n_negatives + k - 1) % length])
+    size = len(noise.pool)
+    for k, drawn in enumerate(draw_shared(position, noise, n_outputs - 1), 1):
+        word = drawn
         in_vain = 0
         while word in outputs:
             in_vain += 1

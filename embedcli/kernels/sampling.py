@@ -25,6 +25,7 @@ __all__ = [
     "Staged",
     "draw_outputs",
     "draw_radius",
+    "draw_shared",
     "fill_pool",
     "make_staged",
     "mix",
@@ -136,18 +137,13 @@ def draw_outputs(
     """Write the offsets of `n_outputs` distinct output rows to `rows` from `first` on.
 
     The centre word comes first. The K negatives of the word at `position` are the K items of its
-    stretch that follow those of the word before, round and round: the stretch is one item longer
-    than its windows need, so that the same negatives do not meet in one window again at the next
-    reading. A negative equal to the centre or to an earlier one is drawn again, at random, because
-    a block stores each of its output rows once. Should a distribution be so steep that draws keep
-    coming up taken, the next free word is: it ends as long as V >= `n_outputs`.
+    stretch that follow those of the word before, round and round. A negative equal to the centre or
+    to an earlier one is drawn again, at random, because a block stores each of its output rows
+    once. Should a distribution be so steep that draws keep coming up taken, the next free word is:
+    it ends as long as V >= `n_outputs`.
     """
     pool, size = noise.pool, np.int64(noise.pool.shape[0])
-    n_negatives = n_outputs - 1
-    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
-    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
-    begin = (noise.begin + stretch * length) % (size - length + 1)
-    item = (within * n_negatives) % length
+    begin, item, length = _stretch(position, noise, n_outputs - 1)
     rows[first] = centre * stride
     for k in range(1, n_outputs):
         row = np.int64(pool[begin + item]) * stride
@@ -164,6 +160,37 @@ def draw_outputs(
             else:
                 row = (row + stride) % (n_words * stride)
         rows[first + k] = row
+
+
+@numba.njit(inline="always")
+def draw_shared(
+    position: Any, noise: Any, n_negatives: Any, stride: Any, rows: Any, first: Any
+) -> None:
+    """Write the offsets of the `n_negatives` output rows of the word at `position` to `rows`.
+
+    As they come: repeats and the words to predict are kept. Who uses these updates one output after
+    the other, and with n words to predict, each negative may be any of the others.
+    """
+    begin, item, length = _stretch(position, noise, n_negatives)
+    for k in range(n_negatives):
+        rows[first + k] = np.int64(noise.pool[begin + item]) * stride
+        item += 1
+        if item == length:
+            item = 0
+
+
+@numba.njit(inline="always")
+def _stretch(position: Any, noise: Any, n_negatives: Any) -> Any:
+    """The stretch of the word at `position`: where it begins, its item to begin with, its length.
+
+    It is one item longer than its windows need, so that the same negatives do not meet in one
+    window again at the next reading.
+    """
+    size = np.int64(noise.pool.shape[0])
+    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
+    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    begin = (noise.begin + stretch * length) % (size - length + 1)
+    return begin, (within * n_negatives) % length, length
 
 
 @numba.njit(inline="always")
