@@ -22,6 +22,7 @@ LEVELS = [
     {"training"},
     {"formats", "evaluation", "spaces"},
     {"lookup"},
+    {"index"},
     {"neighbors", "suggest"},
     {"corpus", "embeddings"},
     {"text", "storage", "vocabulary"},
