@@ -20,7 +20,12 @@ A file written with another dtype has ``version`` = "2", no ``syn1neg``, and
     syn0           I8 [V, D]     with
     scales         F32 [V]       row i is syn0[i] * scales[i]
 
-and its vectors are made float32 when it is read (`narrow.py`).
+and its vectors are made float32 when it is read (`narrow.py`). One that holds quantised vectors has
+``version`` = "pq", neither ``syn0`` nor ``syn1neg``, and
+
+    codes          U8 [V, M]          row i is the centres that its codes name, part by part,
+    centres        F32 [M, 256, D/M]
+    scales         F32 [V]            times its scale (`product.py`)
 
 Reading maps the file and looks at the structure and the words, not at the vectors: 1,000,000 x 300
 opens in milliseconds.
@@ -39,6 +44,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable
 from embedcli.formats.narrow import from_int8, to_float16, to_int8, widened
+from embedcli.formats.product import CENTRES, Product, product_bytes, quantized
 from embedcli.formats.source import Source
 from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
@@ -48,8 +54,19 @@ __all__ = ["file_size", "metadata", "read", "tensors", "verify", "write", "write
 
 _VERSION: Final = "1"
 _NARROW_VERSION: Final = "2"
-_LETTERS: Final = {"scales": "V", "syn0": "VD", "syn1neg": "VD", "norms": "V", "counts": "V"}
+_PRODUCT_VERSION: Final = "pq"
+_LETTERS: Final = {
+    "codes": "VM",
+    "centres": "MCP",
+    "scales": "V",
+    "syn0": "VD",
+    "syn1neg": "VD",
+    "norms": "V",
+    "counts": "V",
+}
 _DTYPES: Final = {
+    "codes": "U8",
+    "centres": "F32",
     "scales": "F32",
     "syn0": "F32",
     "syn1neg": "F32",
@@ -58,7 +75,7 @@ _DTYPES: Final = {
     "counts": "I64",
     "words": "U8",
 }
-_OPTIONAL: Final = {"scales", "syn1neg", "counts"}
+_OPTIONAL: Final = {"codes", "centres", "scales", "syn1neg", "counts"}
 _NARROW: Final = ("F16", "I8")
 
 
@@ -73,12 +90,17 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
 
 
 def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
-    """Write `embeddings` as ``float16`` or ``int8``, without output vectors.
+    """Write `embeddings` as ``float16``, ``int8`` or ``pq-M``, without output vectors.
 
     Raises:
         FormatError: as `write`; or a component is too large for float16.
+        MissingExtraError, UsageError: as `product.quantized`.
     """
     check_savable(embeddings)
+    n_bytes = product_bytes(dtype)
+    if n_bytes is not None:
+        _write_product(embeddings, sink, n_bytes)
+        return
     arrays = tensors(widened(embeddings, dtype))  # the norms are those of what will be read
     words = arrays.pop("words")
     del arrays["syn0"]
@@ -89,6 +111,17 @@ def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
         arrays = {"scales": scales} | arrays
     arrays["words"] = words  # narrow numbers and words last, so that the rest stays aligned
     safetensors.write(sink, arrays, metadata(embeddings) | {"version": _NARROW_VERSION})
+
+
+def _write_product(embeddings: Embeddings, sink: Sink, n_bytes: int) -> None:
+    product = quantized(embeddings, n_bytes)
+    arrays = tensors(embeddings)  # the scales see to it that the norms stay what they are
+    words = arrays.pop("words")
+    del arrays["syn0"]
+    arrays.pop("syn1neg", None)
+    arrays |= {"centres": product.centres, "scales": product.scales}
+    arrays |= {"codes": product.codes, "words": words}
+    safetensors.write(sink, arrays, metadata(embeddings) | {"version": _PRODUCT_VERSION})
 
 
 def file_size(embeddings: Embeddings) -> int:
@@ -168,12 +201,17 @@ def verify(source: Source) -> bool:
 
 def _vectors(where: str, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """The vectors as float32: as they lie in the file, or made from a narrow type."""
-    syn0 = tensors["syn0"]
-    if syn0.dtype == np.float32:
-        return syn0
-    vectors = from_int8(syn0, tensors["scales"]) if syn0.dtype == np.int8 else syn0.astype("f4")
+    if "codes" in tensors:
+        name = "centres"
+        vectors = Product(tensors["codes"], tensors[name], tensors["scales"]).vectors()
+    else:
+        name = "syn0"
+        syn0 = tensors[name]
+        if syn0.dtype == np.float32:
+            return syn0
+        vectors = from_int8(syn0, tensors["scales"]) if syn0.dtype == np.int8 else syn0.astype("f4")
     if not np.isfinite(vectors).all():
-        raise FormatError(f"{where}: tensor 'syn0' holds a number that is not finite")
+        raise FormatError(f"{where}: tensor {name!r} holds a number that is not finite")
     return vectors
 
 
@@ -183,13 +221,17 @@ def _check_kind(where: str, header: safetensors.Header) -> None:
         raise FormatError(
             f"{where} is a safetensors file, but not one of embed's (tensors: {names})"
         )
-    if header.metadata.get("version") not in (_VERSION, _NARROW_VERSION):
+    version = header.metadata.get("version")
+    if version not in (_VERSION, _NARROW_VERSION, _PRODUCT_VERSION):
         raise FormatError(
-            f"{where} has model version {header.metadata.get('version')!r}, this embed reads "
-            f"{_VERSION!r} and {_NARROW_VERSION!r}: use the embed that wrote it, or a newer one"
+            f"{where} has model version {version!r}, this embed reads {_VERSION!r}, "
+            f"{_NARROW_VERSION!r} and {_PRODUCT_VERSION!r}: use the embed that wrote it, or a "
+            "newer one"
         )
     needed = set(_DTYPES) - _OPTIONAL
-    if "syn0" in header.tensors and header.tensors["syn0"].dtype == np.int8:
+    if version == _PRODUCT_VERSION:
+        needed = (needed - {"syn0"}) | {"codes", "centres", "scales"}
+    elif "syn0" in header.tensors and header.tensors["syn0"].dtype == np.int8:
         needed.add("scales")
     missing = sorted(needed - set(header.tensors))
     if missing:
@@ -198,16 +240,21 @@ def _check_kind(where: str, header: safetensors.Header) -> None:
 
 
 def _check_shapes(where: str, header: safetensors.Header) -> None:
-    shape = header.tensors["syn0"].shape
+    rows, letters = "syn0", "VD"
+    if header.metadata.get("version") == _PRODUCT_VERSION:
+        rows, letters = "codes", "VM"
+    shape = header.tensors[rows].shape
     if len(shape) != 2:
-        raise FormatError(f"{where}: tensor 'syn0' has shape {shape}, not [V, D]")
-    sizes = {"V": shape[0], "D": shape[1]}
+        raise FormatError(f"{where}: tensor {rows!r} has shape {shape}, not [{', '.join(letters)}]")
+    sizes = dict.fromkeys("VDMCP", 0) | dict(zip(letters, shape, strict=True))
+    if rows == "codes":
+        sizes |= {"C": CENTRES, "P": header.tensors["centres"].shape[-1]}
     expected = {name: tuple(sizes[letter] for letter in _LETTERS[name]) for name in _LETTERS}
     expected["word_offsets"] = (shape[0] + 1,)
     expected["words"] = (int(np.prod(header.tensors["words"].shape)),)
     dtypes = dict(_DTYPES)
     if header.metadata.get("version") == _NARROW_VERSION:
-        narrow = [n for n in _NARROW if header.tensors["syn0"].dtype == safetensors.DTYPES[n]]
+        narrow = [n for n in _NARROW if header.tensors[rows].dtype == safetensors.DTYPES[n]]
         dtypes["syn0"] = narrow[0] if narrow else " or ".join(_NARROW)
     for name, dtype in dtypes.items():
         entry = header.tensors.get(name)
