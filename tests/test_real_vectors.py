@@ -47,9 +47,9 @@ def run(folder, monkeypatch):
 
 def test_no_command_is_forgotten():
     named = Path(__file__).read_text()
-    reads_text_only = {"train"} | {"vocab"}  # and so has its own tests
+    makes_vectors = ("train", "vocab", "shard", "combine")
 
-    assert reads_text_only == {command for command in COMMANDS if f'"{command}", ' not in named}
+    assert [] == [c for c in COMMANDS if c not in makes_vectors and f'"{c}", ' not in named]
 
 
 def test_look_ups(run):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.clusters import check_options
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
@@ -122,6 +123,7 @@ def command(
     from embedcli.tuning.journal import import_optuna
     from embedcli.tuning.trial import Bench, recommended
 
+    check_options(None, chosen, dry_run=False)
     if "-" in corpus:
         raise UsageError("give files: what is tuned on standard input could not be trained again")
     space = _space(dims, tried, space_file)
