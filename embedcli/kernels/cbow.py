@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -34,7 +35,7 @@ from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop, prefetch
 from embedcli.kernels.windows import context_rows
 
-__all__ = ["cbow"]
+__all__ = ["cbow", "cbow_step"]
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
@@ -159,15 +160,61 @@ def _scatter_add(
     return types.void(*argument_types), generate
 
 
+@numba.njit(inline="always")
+def cbow_step(
+    lanes: Any,
+    n_full: Any,
+    rest: Any,
+    n_rest: Any,
+    n_vectors: Any,
+    syn0: Any,
+    syn1neg: Any,
+    stride: Any,
+    inputs: Any,
+    n: Any,
+    rows: Any,
+    now: Any,
+    lr: Any,
+    divide: Any,
+    only: Any,
+    scratch: Any,
+) -> Any:
+    """One window: the mean of `n` input rows against the 1 + K output rows ``rows[now:]``.
+
+    Args as in `skipgram_step`, and `only`, int64 (1,) of 0: the one "input row" of the blocks is
+    `scratch.hidden` at offset 0. Returns the pairs.
+    """
+    dots, hidden, losses = scratch.dots, scratch.hidden, scratch.losses
+    _gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
+    for b in range(n_full):
+        o, d = now + BLOCK_OUTPUTS * b, DOTS_STRIDE * b
+        block_dots(lanes, BLOCK_OUTPUTS, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d)
+        block_gradients(lanes, BLOCK_OUTPUTS, 1, 1, dots, d, np.int64(b == 0), lr, losses)
+    if n_rest:
+        o, d = now + BLOCK_OUTPUTS * n_full, DOTS_STRIDE * n_full
+        block_dots(lanes, rest, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d)
+        block_gradients(lanes, rest, 1, 1, dots, d, np.int64(n_full == 0), lr, losses)
+    for b in range(n_full):
+        o, d, is_first = now + BLOCK_OUTPUTS * b, DOTS_STRIDE * b, b == 0
+        _update_outputs(
+            lanes, BLOCK_OUTPUTS, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
+        )
+    if n_rest:
+        o, d, is_first = now + BLOCK_OUTPUTS * n_full, DOTS_STRIDE * n_full, n_full == 0
+        _update_outputs(lanes, rest, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first)
+    share = np.float32(1.0) / np.float32(n) if divide else np.float32(1.0)
+    _scatter_add(lanes, syn0, inputs, n, n_vectors, hidden, stride, share)
+    return BLOCK_OUTPUTS * n_full + n_rest
+
+
 @cache
 def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
     """The kernel for `lanes` lanes, 1 + K = `n_outputs`, and rows of `n_vectors` vectors.
 
     All three are constants to the compiler, which unrolls by them: about a tenth of the time.
     """
-    full = BLOCK_OUTPUTS
-    n_full, n_rest = divmod(n_outputs, full)
-    rest = n_rest or full  # never zero: the branch below is compiled even if it is never taken
+    n_full, n_rest = divmod(n_outputs, BLOCK_OUTPUTS)
+    rest = n_rest or BLOCK_OUTPUTS  # never zero: the step compiles it even if it is never taken
     width = n_vectors * lanes
 
     @kernel
@@ -189,11 +236,9 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
         Args as in `skipgram.train_slice`, and `divide`: give each context word e / n instead of e.
         """
         kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
-        rows, inputs, dots = scratch.rows, scratch.inputs, scratch.dots
-        hidden = scratch.hidden
+        rows, inputs = scratch.rows, scratch.inputs
         n_words = syn1neg.shape[0] // stride
-        only = np.zeros(1, np.int64)  # the one "input row" of the block is `hidden` at offset 0
-        losses = scratch.losses
+        only = np.zeros(1, np.int64)
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_outputs
         draw_outputs(np.int64(kept[start]), start, noise, n_outputs, stride, n_words, rows, now)
@@ -206,40 +251,17 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = context_rows(staged, i, radius, stride, inputs, 0)
+            n = context_rows(kept, 0, staged.first[i], staged.last[i], i, radius, stride, inputs)
             if n == 0:
                 n_alone += 1
             else:
-                _gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
-                for b in range(n_full):
-                    o, d, has_centre = now + full * b, DOTS_STRIDE * b, np.int64(b == 0)
-                    block_dots(
-                        lanes, full, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d
-                    )
-                    block_gradients(lanes, full, 1, 1, dots, d, has_centre, lr, losses)
-                if n_rest:
-                    o, d = now + full * n_full, DOTS_STRIDE * n_full
-                    has_centre = np.int64(n_full == 0)
-                    block_dots(
-                        lanes, rest, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d
-                    )
-                    block_gradients(lanes, rest, 1, 1, dots, d, has_centre, lr, losses)
-                for b in range(n_full):
-                    o, d, is_first = now + full * b, DOTS_STRIDE * b, b == 0
-                    _update_outputs(
-                        lanes, full, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
-                    )
-                if n_rest:
-                    o, d, is_first = now + full * n_full, DOTS_STRIDE * n_full, n_full == 0
-                    _update_outputs(
-                        lanes, rest, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
-                    )
-                share = np.float32(1.0) / np.float32(n) if divide else np.float32(1.0)
-                _scatter_add(lanes, syn0, inputs, n, n_vectors, hidden, stride, share)
-                n_pairs += n_outputs
+                n_pairs += cbow_step(
+                    lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, stride, inputs, n, rows,
+                    now, lr, divide, only, scratch,
+                )  # fmt: skip
                 n_trained += 1
             now, ahead = ahead, now
-        scratch.tally[0] += take_losses(losses)
+        scratch.tally[0] += take_losses(scratch.losses)
         scratch.tally[1] += n_pairs
         scratch.tally[2] += n_trained
         scratch.tally[3] += n_alone

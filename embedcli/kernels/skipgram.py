@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 
 from embedcli.kernels.blocks import (
@@ -30,7 +31,48 @@ from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import prefetch
 from embedcli.kernels.windows import context_rows
 
-__all__ = ["skipgram"]
+__all__ = ["skipgram", "skipgram_step"]
+
+
+@numba.njit(inline="always")
+def skipgram_step(
+    lanes: Any,
+    n_full: Any,
+    rest: Any,
+    n_rest: Any,
+    n_vectors: Any,
+    syn0: Any,
+    syn1neg: Any,
+    inputs: Any,
+    n: Any,
+    rows: Any,
+    now: Any,
+    window: Any,
+    lr: Any,
+    scratch: Any,
+) -> Any:
+    """One window: `n` input rows against the 1 + K output rows ``rows[now:]``; returns the pairs.
+
+    Outputs are taken in `n_full` blocks of `BLOCK_OUTPUTS` and one of `n_rest` (`rest` is the same,
+    but never 0). The first five arguments are constants.
+    """
+    dots, losses = scratch.dots, scratch.losses
+    per_block = window * DOTS_STRIDE
+    for b in range(n_full):
+        o, d = now + BLOCK_OUTPUTS * b, b * per_block
+        block_dots(lanes, BLOCK_OUTPUTS, 2, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d)
+        block_gradients(lanes, BLOCK_OUTPUTS, 2, n, dots, d, np.int64(b == 0), lr, losses)
+    if n_rest:
+        o, d = now + BLOCK_OUTPUTS * n_full, n_full * per_block
+        block_dots(lanes, rest, 2, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d)
+        block_gradients(lanes, rest, 2, n, dots, d, np.int64(n_full == 0), lr, losses)
+    for b in range(n_full):
+        o, d = now + BLOCK_OUTPUTS * b, b * per_block
+        block_update(lanes, BLOCK_OUTPUTS, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d)
+    if n_rest:
+        o, d = now + BLOCK_OUTPUTS * n_full, n_full * per_block
+        block_update(lanes, rest, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d)
+    return n * (BLOCK_OUTPUTS * n_full + n_rest)
 
 
 @cache
@@ -39,9 +81,8 @@ def skipgram(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
 
     All three are constants to the compiler, which unrolls by them: about a tenth of the time.
     """
-    full = BLOCK_OUTPUTS
-    n_full, n_rest = divmod(n_outputs, full)
-    rest = n_rest or full  # never zero: the branch below is compiled even if it is never taken
+    n_full, n_rest = divmod(n_outputs, BLOCK_OUTPUTS)
+    rest = n_rest or BLOCK_OUTPUTS  # never zero: the step compiles it even if it is never taken
     width = n_vectors * lanes
 
     @kernel
@@ -66,10 +107,8 @@ def skipgram(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
             loss [0], pairs [1], centre words trained [2], and words without any context [3].
         """
         kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
-        rows, inputs, dots = scratch.rows, scratch.inputs, scratch.dots
+        rows, inputs = scratch.rows, scratch.inputs
         n_words = syn1neg.shape[0] // stride
-        per_block = window * DOTS_STRIDE
-        losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_outputs
         draw_outputs(np.int64(kept[start]), start, noise, n_outputs, stride, n_words, rows, now)
@@ -82,34 +121,17 @@ def skipgram(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = context_rows(staged, i, radius, stride, inputs, 0)
+            n = context_rows(kept, 0, staged.first[i], staged.last[i], i, radius, stride, inputs)
             if n == 0:
                 n_alone += 1
             else:
-                for b in range(n_full):
-                    o, d = now + full * b, b * per_block
-                    block_dots(
-                        lanes, full, 2, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
-                    )
-                    has_centre = np.int64(b == 0)
-                    block_gradients(lanes, full, 2, n, dots, d, has_centre, lr, losses)
-                if n_rest:
-                    o, d = now + full * n_full, n_full * per_block
-                    block_dots(
-                        lanes, rest, 2, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d
-                    )
-                    has_centre = np.int64(n_full == 0)
-                    block_gradients(lanes, rest, 2, n, dots, d, has_centre, lr, losses)
-                for b in range(n_full):
-                    o, d = now + full * b, b * per_block
-                    block_update(lanes, full, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d)
-                if n_rest:
-                    o, d = now + full * n_full, n_full * per_block
-                    block_update(lanes, rest, syn0, syn1neg, inputs, n, rows, o, n_vectors, dots, d)
-                n_pairs += n * n_outputs
+                n_pairs += skipgram_step(
+                    lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, inputs, n, rows, now,
+                    window, lr, scratch,
+                )  # fmt: skip
                 n_trained += 1
             now, ahead = ahead, now
-        scratch.tally[0] += take_losses(losses)
+        scratch.tally[0] += take_losses(scratch.losses)
         scratch.tally[1] += n_pairs
         scratch.tally[2] += n_trained
         scratch.tally[3] += n_alone

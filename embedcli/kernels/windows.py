@@ -24,25 +24,33 @@ def room_for_context(window: int) -> int:
 
 @numba.njit(inline="always")
 def context_rows(
-    staged: Any, position: Any, radius: Any, stride: Any, inputs: Any, first: Any
+    words: Any,
+    shift: Any,
+    first: Any,
+    last: Any,
+    position: Any,
+    radius: Any,
+    stride: Any,
+    inputs: Any,
 ) -> Any:
-    """Write the offsets of the context words' rows to `inputs` from `first` on; return how many.
+    """Write the offsets of the context words' rows to `inputs`; return how many.
 
     The last one is written twice, as what works on pairs needs (`block_dots`).
 
     Args:
-        staged: `Staged`. position: of the centre word in it. radius: of the window.
-        stride: floats from one row to the next.
-        inputs: int64, `room_for_context` items from `first` on.
+        words: int32, ``words[p - shift]`` is the row of the word at position p; `SPARE` items more.
+        first, last: the bounds of the sentence. position: of the centre word.
+        radius: of the window. stride: floats from one row to the next.
+        inputs: int64, `room_for_context` items.
     """
-    begin = max(np.int64(staged.first[position]), position - radius)
-    end = min(np.int64(staged.last[position]), position + radius + 1)
+    begin = max(np.int64(first), position - radius)
+    end = min(np.int64(last), position + radius + 1)
     n_left, n_right = position - begin, end - position - 1
-    _rows_of_words(staged.kept, begin, n_left, stride, inputs, first)
-    _rows_of_words(staged.kept, position + 1, n_right, stride, inputs, first + n_left)
+    _rows_of_words(words, begin - shift, n_left, stride, inputs, 0)
+    _rows_of_words(words, position + 1 - shift, n_right, stride, inputs, n_left)
     n = n_left + n_right
     if n > 0:
-        inputs[first + n] = inputs[first + n - 1]
+        inputs[n] = inputs[n - 1]
     return n
 
 

@@ -1,0 +1,192 @@
+"""Threads that train one group of chunks together, round by round (`kernels/rounds.py`).
+
+The opposite of `workers.py`, where each thread has chunks of its own: here all of them work on the
+same eight chunks, and how many they are changes nothing but the time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.config import TrainConfig
+from embedcli.kernels.rounds import (
+    ROUND,
+    STREAMS,
+    classes_of_words,
+    make_clock,
+    make_copies,
+    make_streams,
+    rounds,
+)
+from embedcli.kernels.sampling import Staged, fill_pool, stage
+from embedcli.kernels.simd import host_lanes
+from embedcli.kernels.weights import Weights, make_scratch
+from embedcli.training.sampling import random_key
+
+__all__ = ["Chunk", "Team"]
+
+# Multiply-adds of a round, about half a second of one core: no run takes longer to stop.
+_ROUND_WORK = 1 << 32
+
+
+class Chunk(NamedTuple):
+    """What one stream of a group trains.
+
+    Attributes:
+        tokens: int32 (n,), word ids.
+        sentences: int64 (S + 1,), offsets in them.
+        place: epoch and chunk, which its random numbers depend on.
+        lr: learning rate.
+    """
+
+    tokens: NDArray[np.int32]
+    sentences: NDArray[np.int64]
+    place: tuple[int, int]
+    lr: float
+
+
+class Team:
+    """The threads of a deterministic run, and what they share.
+
+    Args:
+        weights: of V words and `rows_for_copies` more rows for each stream.
+        noise: float64 (V,), cumulative (`noise_distribution`).
+        pool_size: ids in the pool of negatives, a power of two.
+        negative: K. chunk: tokens of the largest chunk.
+        keep: uint32 (V,), see `stage`.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        noise: NDArray[np.float64],
+        pool_size: int,
+        negative: int,
+        chunk: int,
+        keep: NDArray[np.uint32],
+        config: TrainConfig,
+    ) -> None:
+        self._config, self._weights, self._keep = config, weights, keep
+        self._n_words, n_outputs = len(noise), 1 + negative
+        pools = np.empty((STREAMS, max(1 << 8, pool_size // STREAMS)), np.int32)
+        for number, of_class in enumerate(classes_of_words(np.diff(noise, prepend=0.0))):
+            fill_pool(of_class, 0.5, random_key(config.seed, "pool", number), pools[number])
+        self._threads = min(config.threads or 1, STREAMS)
+        self._streams = make_streams(chunk, pools)
+        sizes = n_outputs, config.window, self._n_words, weights.stride
+        self._copies = make_copies(*sizes, self._threads)
+        self._scratches = [
+            make_scratch(n_outputs, config.window, weights.stride) for _ in range(self._threads)
+        ]
+        self._clock = make_clock(self._threads)
+        is_cbow = config.arch == "cbow"
+        lanes = host_lanes()
+        self._kernel = rounds(is_cbow, lanes, n_outputs, -(-config.dim // lanes))
+        inputs = 1 if is_cbow else 2 * config.window
+        work = 3 * inputs * n_outputs * weights.stride * STREAMS
+        self._length = min(ROUND, max(1, _ROUND_WORK // work))
+        self._slice = max(1, (_ROUND_WORK >> 2) * self._threads // (work * self._length))
+        self.tallies = self._streams.tally
+        self.subsampled = np.zeros(STREAMS, np.int64)
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.tallies[:] = 0
+        self.subsampled[:] = 0
+
+    def train(
+        self,
+        chunks: Sequence[Chunk],
+        *,
+        position: int = 0,
+        wants_stop: Callable[[], bool] = lambda: False,
+    ) -> int | None:
+        """Train a group of at most `STREAMS` chunks.
+
+        It goes on at `position`, in words of each stream, where it was left. Where `wants_stop`
+        says so after a slice that is not the last, the group is left there, and the position
+        returned; None when it is done.
+        """
+        self._streams.n_kept[:] = 0
+
+        def stage_streams(thread: int) -> None:
+            for w in range(thread, len(chunks), self._threads):
+                self._stage(w, chunks[w], count=position == 0)
+
+        self._together(stage_streams)
+        n_rounds = -(-int(self._streams.n_kept.max()) // self._length)
+        at = position // self._length
+        while at < n_rounds:
+            end = min(at + self._slice, n_rounds)
+            self._clock[:] = 0
+            self._together(lambda thread, first=at, stop=end: self._run(thread, first, stop))
+            at = end
+            if at < n_rounds and wants_stop():
+                return at * self._length
+        return None
+
+    def _stage(self, w: int, chunk: Chunk, *, count: bool) -> None:
+        streams, seed = self._streams, self._config.seed
+        staged = Staged(streams.kept[w], streams.first[w], streams.last[w])
+        key = random_key(seed, "subsample", *chunk.place)
+        n_kept = stage(chunk.tokens, chunk.sentences, self._keep, key, staged)
+        if count:
+            self.subsampled[w] += len(chunk.tokens) - n_kept
+        streams.n_kept[w] = n_kept
+        noise_key = random_key(seed, "negatives", *chunk.place)
+        streams.begins[w] = int(noise_key) % streams.pools.shape[1]
+        streams.noise_keys[w] = noise_key
+        streams.window_keys[w] = random_key(seed, "window", *chunk.place)
+        streams.lrs[w] = chunk.lr
+
+    def _run(self, thread: int, first: int, stop: int) -> None:
+        config = self._config
+        self._kernel(
+            thread,
+            self._threads,
+            first,
+            stop,
+            self._length,
+            self._streams,
+            self._copies,
+            self._weights,
+            self._n_words,
+            config.window,
+            config.shrink_window,
+            config.cbow_gradient == "divided",
+            self._clock,
+            self._scratches[thread],
+        )
+
+    def _together(self, function: Callable[[int], None]) -> None:
+        """Call ``function(t)`` in a thread for each t, and wait for all.
+
+        Raises:
+            BaseException: what the first of them raised, after all have ended: the others do not
+                wait for it in the middle of a round.
+        """
+        errors: list[BaseException] = []
+
+        def call(thread: int) -> None:
+            try:
+                function(thread)
+            except BaseException as error:  # raised again below
+                errors.append(error)
+                self._clock[-8:] = 1  # the line where it is called off
+
+        others = [
+            threading.Thread(target=call, args=(t,), name=f"embed-team-{t}", daemon=True)
+            for t in range(1, self._threads)
+        ]
+        for thread in others:
+            thread.start()
+        call(0)
+        for thread in others:
+            thread.join()
+        if errors:
+            raise errors[0]
