@@ -37,10 +37,11 @@ from embedcli.cluster.training import (
     Change,
     Matrices,
     Round,
+    ShardTrainer,
     add_changes,
     apply_change,
     beginning,
-    train_shard,
+    make_weights,
 )
 from embedcli.corpus import encode_corpus
 from embedcli.formats import save
@@ -129,12 +130,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for shard in shards
     ]
     n_tokens = sum(len(corpus.ids) for corpus in corpora)
+    weights = make_weights(len(vocabulary), config.dim)
+    trainers = [ShardTrainer(corpus, config, i, weights) for i, corpus in enumerate(corpora)]
     model, state = beginning(len(vocabulary), config), at_beginning()
     sent, sparse, began = [], 0, time.perf_counter()
     while (at := next_round(state, config)) is not None:
-        changes = [
-            train_shard(model, corpus, config, number, at) for number, corpus in enumerate(corpora)
-        ]
+        changes = [trainer.train(model, at) for trainer in trainers]
         sent += [change.nbytes for change in changes]
         sparse += sum(delta.rows is not None for change in changes for delta in change.deltas)
         model, whole = combine(options.rule, model, changes, config, at)
