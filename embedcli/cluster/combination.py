@@ -41,7 +41,7 @@ from embedcli.cluster.deltas import Delta, blocks
 
 __all__ = ["combine"]
 
-CURVATURE = 0.1  # s: 1/4 where the model knows nothing, less where it is sure
+CURVATURE = 0.2  # s: 1/4 where the model knows nothing, less where it is sure; measured
 _ALONE = 1.001  # shards, below which one has done it all
 _NO_WAY = 1e-6  # k N, below which f is 1
 
