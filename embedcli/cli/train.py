@@ -174,7 +174,7 @@ class Job:
         names = [output for output, name in self.plain_targets if name == "safetensors"]
         if not names or not all(Path(output).exists() for output, _ in self.targets):
             return None
-        if checkpoint_directory(self.plain_targets[0][0]).exists():
+        if any(checkpoint_directory(self.plain_targets[0][0]).glob("*.safetensors")):
             return None
         return resuming.complete(names[0], self.chosen, self.corpus)
 
