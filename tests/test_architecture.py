@@ -18,7 +18,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"embedcli"},  # the public API
-    {"maps", "tuning"},
+    {"maps", "tuning", "cluster"},
     {"training"},
     {"formats", "evaluation", "spaces"},
     {"lookup"},
@@ -37,6 +37,8 @@ OWNERS = {
     "click": "cli",
     "tqdm": "cli",
     "yaml": "config",
+    "dask": "cluster",
+    "distributed": "cluster",
     "pickle": "nowhere",
     "shelve": "nowhere",
     "marshal": "nowhere",

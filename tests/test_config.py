@@ -48,6 +48,9 @@ def test_the_defaults_are_those_of_the_contract():
         "lowercase": False,
         "recursive": False,
         "output_vectors": True,
+        "shards": None,
+        "rounds": None,
+        "deltas": "float32",
     }
 
     assert expected == TrainConfig().as_dict()

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from embedcli.cli.clusters import check_options
 from embedcli.cli.options import json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
@@ -92,6 +93,7 @@ def command(
     from embedcli.storage.publish import check_writable, publish
     from embedcli.tuning.dimensions import recommended, try_dimensions
 
+    check_options(None, chosen, dry_run=False)
     if "-" in corpus:
         raise UsageError("the text is read several times: standard input cannot be tuned on")
     for file in files:  # before the work, not after it

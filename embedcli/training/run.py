@@ -34,7 +34,14 @@ from embedcli.training.sampling import (
 from embedcli.training.schedule import linear_decay
 from embedcli.training.workers import run_workers
 
-__all__ = ["Epoch", "Run", "State", "compile_kernels"]
+__all__ = [
+    "Epoch",
+    "Run",
+    "State",
+    "compile_kernels",
+    "find_fault",
+    "initial_weights",
+]
 
 # Multiply-adds in one call of a kernel, about 0.1 s: between calls a chunk can be left unfinished,
 # so that a run stops soon whatever its settings.
@@ -99,9 +106,15 @@ class State:
 
 
 class Run:
-    """Two matrices, the probabilities of a corpus, and a worker for each thread."""
+    """Two matrices, the probabilities of a corpus, and a worker for each thread.
 
-    def __init__(self, corpus: Corpus, config: TrainConfig) -> None:
+    Args:
+        corpus: what to train on; its vocabulary may be that of a larger text it is a part of.
+        config: resolved settings.
+        weights: the matrices to train; fresh ones by default.
+    """
+
+    def __init__(self, corpus: Corpus, config: TrainConfig, weights: Weights | None = None) -> None:
         if corpus.vocabulary.counts is None:
             raise ValueError("an encoded corpus has counts")
         counts = corpus.vocabulary.counts
@@ -124,7 +137,7 @@ class Run:
         # Once for all epochs: where a chunk begins to read depends on its epoch.
         noise = noise_distribution(counts, config.ns_exponent)
         fill_pool(noise, 0.5, random_key(config.seed, "pool"), self._pool)
-        self._weights = initial_weights(len(counts), config.dim, config.seed)
+        self._weights = weights or initial_weights(len(counts), config.dim, config.seed)
         self._workers = [
             Worker(self._weights, self._pool, self._negative, config, size)
             for _ in range(config.threads or 1)
@@ -151,6 +164,31 @@ class Run:
                 return False
             paused = self._pass(len(self.epochs), on_progress, wants_pause)
         return True
+
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """Where chunks begin, int64 (C + 1,): chunk c is tokens ``bounds[c]`` to ``[c + 1]``."""
+        return self._bounds
+
+    def train_chunks(
+        self, epoch: int, chunks: range, on_wake: Callable[[int], bool] = lambda chunk: False
+    ) -> tuple[NDArray[np.float64], int]:
+        """Train a stretch of one epoch, for a run that several machines share (`cluster/`).
+
+        Args:
+            epoch: counted from 0; decides the learning rate and the random numbers.
+            chunks: consecutive ones.
+            on_wake: called about ten times a second with the first chunk that is not begun.
+
+        Returns:
+            The sums of `Epoch` over the stretch, float64 (4,), and how many words were subsampled.
+        """
+        jobs = [self._job(worker, epoch, threading.Event()) for worker in self._workers]
+        run_workers(jobs, chunks.start, chunks.stop, on_wake)
+        sums = self._tally(), sum(worker.subsampled for worker in self._workers)
+        for worker in self._workers:
+            worker.forget()
+        return sums
 
     @property
     def share_done(self) -> float:
@@ -190,14 +228,9 @@ class Run:
             TrainingError: a component is not finite, or so large that training diverges.
         """
         for name, matrix in zip(("syn0", "syn1neg"), self.matrices(), strict=True):
-            rows = max(1, _CHECKED_BYTES // (4 * matrix.shape[1]))
-            for start in range(0, len(matrix), rows):
-                block = matrix[start : start + rows]
-                low, high = float(block.min()), float(block.max())  # NaN goes through both
-                if not (low >= -_LARGEST_WEIGHT and high <= _LARGEST_WEIGHT):
-                    size = np.abs(block).max(axis=1)
-                    row = start + int(np.argmax(~(size <= _LARGEST_WEIGHT)))
-                    raise self._divergence(f"row {row} of {name} holds {size[row - start]:g}")
+            fault = find_fault(name, matrix)
+            if fault is not None:
+                raise self._divergence(fault)
 
     def _pass(self, number: int, on_progress: OnProgress, wants_pause: Callable[[], bool]) -> bool:
         """Train on in epoch `number`; whether a pause is wanted."""
@@ -367,6 +400,19 @@ class Worker:
                 a, b, c = noise.cursor.tolist()
                 return Place(position, (a, b, c))
         return None
+
+
+def find_fault(name: str, matrix: NDArray[np.float32]) -> str | None:
+    """The first row, in words, of a matrix (V, D) that nobody should go on with or keep."""
+    rows = max(1, _CHECKED_BYTES // (4 * matrix.shape[1]))
+    for start in range(0, len(matrix), rows):
+        block = matrix[start : start + rows]
+        low, high = float(block.min()), float(block.max())  # NaN goes through both
+        if not (low >= -_LARGEST_WEIGHT and high <= _LARGEST_WEIGHT):
+            size = np.abs(block).max(axis=1)
+            row = start + int(np.argmax(~(size <= _LARGEST_WEIGHT)))
+            return f"row {row} of {name} holds {size[row - start]:g}"
+    return None
 
 
 def initial_weights(n_words: int, dim: int, seed: int) -> Weights:
