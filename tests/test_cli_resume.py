@@ -24,6 +24,7 @@ def test_interrupted_and_resumed(command_environment, run_embed, corpus, tmp_pat
     process = subprocess.Popen(
         command, env=command_environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
+    assert process.stderr.readline().startswith("about 12,000 tokens, 7 words or more: at least ")
     assert process.stderr.readline().startswith("needs ")  # training comes next
     time.sleep(0.5)
     process.send_signal(number)

@@ -11,6 +11,8 @@ from torture.trials import Outcome, in_child
 
 __all__ = ["damaged", "reading_trials", "resuming_trials"]
 
+_TRIES = 20
+
 
 def damaged(whole: bytes, rng: Random) -> tuple[str, bytes]:
     """One way in which a disk, a download or an editor damages a file."""
@@ -81,17 +83,21 @@ def _checkpoint(folder: Path) -> Path:
 
 def resuming_trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
     """With one of two damaged, a run goes on from the other; with both, it refuses to begin."""
-    done = 0
+    done = in_vain = 0
     while done < n:
+        if in_vain == _TRIES:
+            yield Outcome(f"killed {_TRIES} times", "there were never two checkpoints")
+            return
         with subject.place() as place:
             child = place.start()
             child.rest(rng.uniform(0.3, 0.9) * subject.seconds)
             child.send(9)
             child.end()
             files = place.checkpoints()
+            in_vain += 1
             if len(files) < 2:
                 continue
-            done += 1
+            done, in_vain = done + 1, 0
             one = rng.randrange(2)
             sound = {path: path.read_bytes() for path in files}
             fault, content = damaged(sound[files[one]], rng)

@@ -88,16 +88,17 @@ class ShortWrite(Policy):
 
 
 class Corrupt(Policy):
-    """The call with this number, if it writes, writes one other bit and says nothing."""
+    """The first write on the way to a file of this name writes one other bit and says nothing."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self._number = number
+        self._beginning = f".{name}."
         self.fired = False
 
     def act(self, call: Call, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Do it, or something like it."""
-        if call.number != self._number or call.name not in _WRITERS:
+        is_it = os.path.basename(call.path).startswith(self._beginning)
+        if self.fired or not is_it or call.name not in _WRITERS:
             return original(*args)
         file, data, *rest = args
         changed = bytearray(memoryview(data).cast("B"))
