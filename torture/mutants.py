@@ -113,7 +113,8 @@ def _mutated(whole: bytes, rng: Random) -> tuple[str, bytes]:
     number = rng.choice(_NUMBERS)
     if way == 2:
         return f"{number!r} for bytes {at} to {to}", whole[:at] + number + whole[to:]
-    digits = [i for i, byte in enumerate(whole[:4096]) if chr(byte).isdigit()]
+    end = rng.choice((16, 4096))  # half of them in the first line, where counts are
+    digits = [i for i, byte in enumerate(whole[:end]) if chr(byte).isdigit()]
     at = rng.choice(digits or [0])
     return f"{number!r} for the digit at byte {at}", whole[:at] + number + whole[at + 1 :]
 

@@ -97,7 +97,8 @@ class Corrupt(Policy):
 
     def act(self, call: Call, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Do it, or something like it."""
-        is_it = os.path.basename(call.path).startswith(self._beginning)
+        file_name = os.path.basename(call.path)
+        is_it = file_name.startswith(self._beginning) and file_name.endswith(".tmp")
         if self.fired or not is_it or call.name not in _WRITERS:
             return original(*args)
         file, data, *rest = args
