@@ -41,6 +41,13 @@ class Place:
         """Whether there is one to go on from."""
         return any(self.checkpoints())
 
+    def is_underway(self) -> bool:
+        """Whether the newest checkpoint is of a run that has begun to train, and not ended."""
+        from embedcli.training.checkpoint import Checkpoints
+
+        newest = Checkpoints(self.folder / _CHECKPOINT, None, {}).newest()
+        return newest is not None and newest.state is not None and not newest.is_complete
+
     def checkpoints(self) -> list[Path]:
         """The files of the checkpoints."""
         return sorted((self.folder / _CHECKPOINT).glob("[12].safetensors"))

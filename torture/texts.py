@@ -77,8 +77,8 @@ def _before_resuming(subject: Subject, place: Place, what: str) -> str:
     child.rest(0.7 * subject.seconds)
     child.send(signal.SIGINT)
     child.end()
-    if not place.has_checkpoint():
-        return ""  # it had ended already
+    if not place.is_underway():
+        return ""  # it had ended already, or not begun to train: there is no text to compare with
     _CHANGES[what](place.folder / "text")
     ended = place.start().end()
     wrong = [place.harm(ended)]
