@@ -74,7 +74,7 @@ def _checkpoint(folder: Path) -> Path:
     made = type(model)(
         model.vocabulary, model.vectors, model.vectors, {"settings": settings, "epochs": []}
     )
-    arrays = dict(completed(made).arrays) | {"unfinished": np.ones((2, 5), np.int64)}
+    arrays = dict(completed(made).arrays) | {"unfinished": np.ones((2, 2), np.int64)}
     state = type(completed(made))(1, 3, (), arrays)
     checkpoints = Checkpoints(folder, None, {"settings": settings, "sources": ["text"]})
     checkpoints.save(made, state)

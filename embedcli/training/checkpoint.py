@@ -5,7 +5,7 @@ scored and exported like any other, with three more arrays and one more piece of
 
     tallies      F64 [T, 4]   what each thread has summed up in the unfinished epoch
     subsampled   I64 [T]      and how many words it has dropped
-    unfinished   I64 [U, 5]   chunks that were begun: number, words trained, cursor of the negatives
+    unfinished   I64 [U, 2]   chunks that were begun: number, words trained
     checkpoint                JSON: sequence, epoch, chunk, what the command was given
 
 Random numbers need no state (`training/sampling.py`). Before training has begun there is nothing to
@@ -40,7 +40,7 @@ from embedcli.training.run import Epoch, State
 
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]
 
-_VERSION = 2  # 1 had no `unfinished`
+_VERSION = 3  # 1 had no `unfinished`, 2 had another one
 _TEMPORARY = ".[12].safetensors.*.tmp"  # `publish`'s, of a process that was killed
 _ARRAYS = ("tallies", "subsampled", "unfinished")
 
@@ -214,7 +214,7 @@ def completed(embeddings: Embeddings) -> State:
     """The state of a run that has nothing left to train."""
     finished = tuple(Epoch(**epoch) for epoch in embeddings.metadata["epochs"])
     nothing = {"tallies": np.zeros((1, 4)), "subsampled": np.zeros(1, "i8")}
-    return State(len(finished), 0, finished, nothing | {"unfinished": np.zeros((0, 5), "i8")})
+    return State(len(finished), 0, finished, nothing | {"unfinished": np.zeros((0, 2), "i8")})
 
 
 def _contents(
