@@ -28,7 +28,7 @@ GOLDEN = np.array(
 WORDS = [
     "the", "</s>", "<unk>", "NaN", "inf", "-1", "0.5", "1e5", '"', "\\", "#", "//", "'", "=1+1",
     "__label__x", "naïve", "東京", "e\u0301", "\u00e9", "\u200b", "\u200d", "\ufeff", "\U0001f600",
-    "a\u00a0b", "\u3000", "\u2028", "\x85", "\x1b[31m", "\x00", "\x1c", "x" * 4096, "{", "3", "_",
+    "a\u00a0b", "\u3000", "\u2028", "\x85", "\x1b[31m", "\x1c", "x" * 4096, "{", "3", "_",
 ]  # fmt: skip
 
 
@@ -88,7 +88,8 @@ class TestEveryFormat:
             if not any(map(str.split, words)) or len(words) > len(set(words)) or "" in words:
                 return
             assert "safetensors" != name
-            assert any(c.isspace() or c == "\ufeff" for word in words for c in word)
+            refused = "\0" if name == "fasttext" else "\ufeff"
+            assert any(c.isspace() or c == refused for word in words for c in word)
             return
         assert_same(expected, formats.load(path, name))
         assert name == formats.detect(path)
@@ -277,7 +278,7 @@ def test_metadata_that_is_not_json_is_refused(tmp_path):
     ("change", "message"),
     [
         ({"metadata": {"format": "pt"}}, "not one of embed's (tensors: norms, sha256, syn0"),
-        ({"metadata": {"format": "embed", "version": "3"}}, "'3', this embed reads '1' and '2'"),
+        ({"metadata": {"format": "embed", "version": "3"}}, "'3', this embed reads '1', '2' and"),
         (
             {"metadata": {"format": "embed", "version": "2"}},
             "'syn0' is float32 (2, 2), expected F16",

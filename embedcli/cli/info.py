@@ -27,7 +27,11 @@ _SHOWN_WORDS = 10
 @json_option
 @verbosity_options
 def command(model: str, origin: str | None, as_json: bool) -> None:
-    """Say what MODEL is: its format and size, and how it was trained, where the file tells.
+    r"""Say what MODEL is: its format and size, and how it was trained, where the file tells.
+
+    \b
+        embed info model.safetensors
+        embed info GoogleNews-vectors-negative300.bin.gz --json
 
     MODEL is a file or directory in any format embed reads, vocabulary files included.
     """
@@ -87,6 +91,7 @@ def _vector_facts(embeddings: Embeddings) -> dict[str, Any]:
     return _vocabulary_facts(embeddings.vocabulary) | {
         "dim": embeddings.dim,
         "output_vectors": embeddings.output_vectors is not None,
+        "subwords": _subword_facts(embeddings),
         "norms": {
             "min": float(norms.min()),
             "mean": float(norms.mean(dtype="f8")),
@@ -94,6 +99,12 @@ def _vector_facts(embeddings: Embeddings) -> dict[str, Any]:
         },
         "metadata": dict(embeddings.metadata),
     }
+
+
+def _subword_facts(embeddings: Embeddings) -> dict[str, Any] | None:
+    if embeddings.subwords is None:
+        return None
+    return embeddings.subwords.units.described() | {"rows": len(embeddings.subwords.rows)}
 
 
 def _rows(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,16 @@ import click
 
 from embedcli.cli.neighbors_runs import model_paths, show_agreement
 from embedcli.cli.options import json_option, verbosity_options
-from embedcli.cli.output import echo_json, echo_rows, report_error
+from embedcli.cli.output import echo_json, echo_rows, report_error, talk
+from embedcli.cli.progress import show_progress
+from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import UnknownWordError, UsageError
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
+    from embedcli.index.ann import Index
     from embedcli.lookup import Neighbor, Query
+    from embedcli.resolution import Ways
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command"]
@@ -29,11 +34,15 @@ _MAX_HINTS = 10  # unknown words that get suggestions: the wrong model makes all
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query gave: neighbours, or the words in it that the model does not hold."""
+    """What a query gave: neighbours, or the words in it that nothing is known of.
+
+    `ways` says of the words that are not in the vocabulary how they were answered.
+    """
 
     query: Query
     found: Sequence[Neighbor] = ()
     unknown: Sequence[UnknownWordError] = field(default=())
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 @click.command()
@@ -67,6 +76,13 @@ class Answer:
     metavar="N",
     help="Answer only from the N most frequent words.",
 )
+@click.option(
+    "--index",
+    "kind",
+    type=click.Choice(["ivf", "hnsw"]),
+    help="Search an index beside the model, made when needed (pip install 'embedcli[ann]').",
+)
+@ways_options
 @json_option
 @verbosity_options
 def command(
@@ -77,6 +93,8 @@ def command(
     positive: tuple[str, ...],
     negative: tuple[str, ...],
     restrict: int | None,
+    kind: str | None,
+    ways: Ways,
     as_json: bool,
 ) -> None:
     r"""Show the words nearest to each WORD by cosine; - reads words from stdin, one a line.
@@ -85,6 +103,7 @@ def command(
         embed neighbors cat
         embed neighbors king --positive woman --negative man
         embed neighbors cat -m 'run-{}.safetensors' --runs 5
+        embed neighbors - --index ivf < words.txt
 
     Columns: query, rank, neighbour, cosine. On a terminal they are aligned under a header,
     elsewhere tab-separated without one. With --json, a list with an object a query: query,
@@ -92,32 +111,73 @@ def command(
     word, neighbors is null, and unknown lists word and suggestions.
 
     Sums are of unit vectors, and the words of a query are not answered. A query with an unknown
-    word is reported on stderr and the others are answered; the exit code then is 3.
+    word is reported on stderr and the others are answered; the exit code then is 3. A word that is
+    not in the vocabulary is answered by its subwords, another spelling of its case or <unk>, which
+    is said on stderr and, in JSON, in answered_by; --no-subwords and so on leave that out.
 
     With several models: the neighbours most of them have come first, with the mean cosine in those
     and, as a fifth column, their number: 4/5.
+
+    With --index, for a million words and many questions: cosines stay exact, but a neighbour may be
+    missing; how many are found is measured when the index is made, and said. Without a WORD it
+    only makes the index.
     """
     import embedcli
+    from embedcli.lookup import neighbors
 
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
-    spaces = [embedcli.load(path) for path in model_paths(models, runs)]
+    paths = model_paths(models, runs)
+    if kind is not None:
+        _check_index(kind, paths, restrict)
+    spaces = [embedcli.load(path) for path in paths]
     embeddings = spaces[0]
     added, taken = (_split(values, embeddings.vocabulary) for values in (positive, negative))
-    if not (words or added or taken):
+    if not (words or added or taken or kind):
         raise UsageError("nothing to look up: give a WORD, or - to read words from stdin")
     if len(spaces) > 1:
         queries = _queries(words, added, taken)
-        show_agreement(spaces, queries, k, restrict, as_json=as_json)
+        show_agreement(spaces, queries, k, restrict, ways, as_json=as_json)
         return
+    index = None if kind is None else _open_index(paths[0], embeddings, kind)
+    if not (words or added or taken):
+        return
+    search = partial(neighbors, embeddings, k=k, restrict=restrict, index=index, ways=ways)
     failed: list[Answer] = []
-    answers = _reported(_answers(embeddings, _queries(words, added, taken), k, restrict), failed)
+    queries = _queries(words, added, taken)
+    otherwise: dict[str, str] = {}
+    answers = _reported(_answers(embeddings, queries, search, ways), failed, otherwise)
     if as_json:
-        echo_json([_as_json(answer) for answer in answers])
+        recall = {} if index is None else {"recall": index.recall}
+        echo_json([_as_json(answer) | recall for answer in answers])
     else:
         header = ("query", "rank", "neighbour", "cosine") if sys.stdout.isatty() else None
         echo_rows(_rows(answers), header)
+    say_ways(otherwise)
     if failed:
         click.get_current_context().exit(UnknownWordError.exit_code)
+
+
+def _check_index(kind: str, paths: Sequence[str], restrict: int | None) -> None:
+    if restrict is not None:
+        raise UsageError(f"--index {kind} holds all words: --restrict {restrict} cannot apply")
+    if len(paths) > 1:
+        raise UsageError(f"--index {kind} is for one model, not {len(paths)}")
+
+
+def _open_index(model: str, embeddings: Embeddings, kind: str) -> Index:
+    """The index, made if need be; how far it can be trusted is said."""
+    from embedcli.index.files import index_path, open_index
+
+    with show_progress() as on_progress:
+        index = open_index(
+            model,
+            embeddings,
+            kind,
+            on_build=lambda target: talk(f"{target}: indexing {len(embeddings):,} words"),
+            on_progress=on_progress,
+        )
+    talk(f"{index_path(model, kind)}: finds {index.recall:.1%} of the 10 nearest neighbours")
+    return index
 
 
 def _split(values: Sequence[str], vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -147,22 +207,25 @@ def _lines() -> Iterator[str]:
 
 
 def _answers(
-    embeddings: Embeddings, queries: Iterator[Query], k: int, restrict: int | None
+    embeddings: Embeddings,
+    queries: Iterator[Query],
+    search: Callable[[Sequence[Query]], list[list[Neighbor]]],
+    ways: Ways,
 ) -> Iterator[Answer]:
     """Answer batch by batch, in order."""
-    from embedcli.lookup import neighbors
+    from embedcli.resolution import resolve
     from embedcli.suggest import Suggester
 
     suggester = Suggester(embeddings.vocabulary)
     n_hints = _MAX_HINTS
     while batch := list(islice(queries, _BATCH)):
-        unknown = {word for query in batch for word in query.words}
-        asked = sorted(unknown)
-        for word, index in zip(asked, embeddings.vocabulary.find(asked), strict=True):
-            if index is not None:
-                unknown.remove(word)
+        resolved = resolve(
+            embeddings, sorted({word for query in batch for word in query.words}), ways
+        )
+        pairs = zip(resolved.words, resolved.ways, strict=True)
+        unknown, otherwise = {word for word, way in pairs if way is None}, resolved.answered()
         good = [query for query in batch if unknown.isdisjoint(query.words)]
-        found = iter(neighbors(embeddings, good, k, restrict=restrict) if good else ())
+        found = iter(search(good) if good else ())
         for query in batch:
             errors = []
             for word in query.words:
@@ -170,12 +233,22 @@ def _answers(
                     hints = suggester.suggest(word) if n_hints > 0 else ()
                     n_hints -= 1
                     errors.append(UnknownWordError(word, hints))
-            yield Answer(query, (), errors) if errors else Answer(query, next(found))
+            if errors:
+                yield Answer(query, (), errors)
+            else:
+                made = {word: otherwise[word] for word in query.words if word in otherwise}
+                yield Answer(query, next(found), (), made)
 
 
-def _reported(answers: Iterable[Answer], failed: list[Answer]) -> Iterator[Answer]:
-    """Pass answers on; report unknown words on stderr, and collect those answers in `failed`."""
+def _reported(
+    answers: Iterable[Answer], failed: list[Answer], otherwise: dict[str, str]
+) -> Iterator[Answer]:
+    """Pass answers on; report unknown words on stderr, and collect those answers in `failed`.
+
+    `otherwise` collects the words that were answered without being in the vocabulary.
+    """
     for answer in answers:
+        otherwise |= answer.ways
         for error in answer.unknown:
             report_error(str(error))
         if answer.unknown:
@@ -197,6 +270,8 @@ def _as_json(answer: Answer) -> dict[str, Any]:
         "negative": query.negative,
         "neighbors": [{"word": word, "cosine": cosine} for word, cosine in answer.found],
     }
+    if answer.ways:
+        result["answered_by"] = answer.ways
     if answer.unknown:
         unknown = [{"word": e.word, "suggestions": e.suggestions} for e in answer.unknown]
         result |= {"neighbors": None, "unknown": unknown}

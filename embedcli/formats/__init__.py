@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
 from embedcli.formats import (
+    fasttext,
     glove,
     model2vec,
     native,
@@ -41,6 +42,7 @@ __all__ = [
     "check_target",
     "detect",
     "format_for_path",
+    "keeps_subwords",
     "load",
     "load_from",
     "save",
@@ -62,6 +64,7 @@ class Format:
         write: writes embeddings to what `publish` yields.
         file_size: how many bytes `write` will write, where that is cheap to know.
         lossless: whether counts, output vectors and metadata survive.
+        subwords: whether the rows of subwords survive.
         plain: whether it is read only from a plain file: not packed, not a pipe.
         dtypes: what ``--dtype`` may be.
         write_narrow: writes with another dtype than float32, which comes as the third argument.
@@ -73,6 +76,7 @@ class Format:
     write: Callable[[Embeddings, Sink], None]
     file_size: Callable[[Embeddings], int] | None = None
     lossless: bool = False
+    subwords: bool = False
     plain: bool = False
     dtypes: tuple[str, ...] = ("float32",)
     write_narrow: Callable[[Embeddings, Sink, str], None] | None = None
@@ -116,8 +120,9 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             native.write,
             native.file_size,
             lossless=True,
+            subwords=True,
             plain=True,
-            dtypes=DTYPES,
+            dtypes=(*DTYPES, "pq"),
             write_narrow=native.write_narrow,
         ),
         Format("word2vec", (".vec", ".txt"), word2vec_text.read, word2vec_text.write),
@@ -127,6 +132,14 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             word2vec_binary.read,
             word2vec_binary.write,
             word2vec_binary.file_size,
+        ),
+        Format(
+            "fasttext",
+            (".fasttext.bin", ".fasttext"),
+            fasttext.read,
+            fasttext.write,
+            fasttext.file_size,
+            subwords=True,
         ),
         Format("glove", (".glove.txt", ".glove"), glove.read, glove.write),
         Format(
@@ -204,7 +217,8 @@ def save(
         embeddings: what to write; vectors may be memory-mapped or have padded rows.
         path: the file or directory; its suffix decides the format. ``-`` is standard output.
         format: a name in `FORMATS`; None leaves it to the suffix.
-        dtype: ``float32``, ``float16`` or ``int8``, where the format has it; the narrow ones round.
+        dtype: ``float32``, ``float16``, ``int8`` or ``pq-M`` (product quantisation to M bytes),
+            where the format has it; the narrow ones round.
 
     Raises:
         FormatError: the format could not hold this so that it reads back the same.
@@ -226,6 +240,12 @@ def save(
             entry.write_narrow(embeddings, sink, dtype)
 
 
+def keeps_subwords(name: str, dtype: str = "float32") -> bool:
+    """Whether a file of the format `name` holds the rows of subwords."""
+    entry = _named(name)
+    return isinstance(entry, Format) and entry.subwords and dtype == "float32"
+
+
 def check_target(
     path: str | os.PathLike[str],
     format: str | None = None,  # noqa: A002 - the name of the public option
@@ -238,8 +258,9 @@ def check_target(
     """
     name = format or format_for_path(path)
     entry = _named(name)
-    if dtype not in entry.dtypes:
-        able = ", ".join(n for n, e in FORMATS.items() if dtype in e.dtypes) or "none"
+    kind = dtype.partition("-")[0]
+    if kind not in entry.dtypes:
+        able = ", ".join(n for n, e in FORMATS.items() if kind in e.dtypes) or "none"
         raise UsageError(
             f"{name} holds {' or '.join(entry.dtypes)}, not {dtype}; formats that do: {able}"
         )

@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.cbow import cbow
-from embedcli.kernels.sampling import Staged, at_pool, fill_pool, stage
+from embedcli.kernels.sampling import Noise, fill_pool, make_staged, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.skipgram import skipgram
 from embedcli.kernels.weights import Weights, aligned, make_scratch, row_stride
@@ -72,18 +72,6 @@ class Epoch:
     loss: float
 
 
-class Place(NamedTuple):
-    """Where a chunk was left unfinished, between two slices.
-
-    Attributes:
-        position: how many of the words that survived subsampling are trained.
-        cursor: `Noise.cursor` there.
-    """
-
-    position: int
-    cursor: tuple[int, int, int]
-
-
 @dataclass(frozen=True)
 class State:
     """Where a run stands between two slices, apart from its two matrices.
@@ -95,8 +83,8 @@ class State:
             is left.
         epochs: the epochs that are finished.
         arrays: ``tallies``, float64 (T, 4), and ``subsampled``, int64 (T,): what each thread has
-            summed up in this epoch; ``unfinished``, int64 (U, 5): each chunk that was begun and is
-            not finished, and its `Place`.
+            summed up in this epoch; ``unfinished``, int64 (U, 2): each chunk that was begun and is
+            not finished, and how many of its words that survived subsampling are trained.
     """
 
     epoch: int
@@ -127,7 +115,7 @@ class Run:
         self.corpus = corpus
         self.epochs: list[Epoch] = []
         self._chunk = 0  # the first of this epoch that is not begun
-        self._unfinished: dict[int, Place] = {}  # those before it that are not finished
+        self._unfinished: dict[int, int] = {}  # those before it that are not: words trained
         size = chunk_size(len(corpus.ids))
         self._bounds = chunk_bounds(corpus.offsets, size)
         self._keep = keep_thresholds(counts, config.sample)
@@ -201,8 +189,7 @@ class Run:
         """Where the run stands; to be asked while it does not train."""
         tallies = np.array([worker.scratch.tally for worker in self._workers])
         subsampled = np.array([worker.subsampled for worker in self._workers], np.int64)
-        places = [(chunk, at.position, *at.cursor) for chunk, at in self._unfinished.items()]
-        unfinished = np.array(sorted(places), np.int64).reshape(-1, 5)
+        unfinished = np.array(sorted(self._unfinished.items()), np.int64).reshape(-1, 2)
         arrays = {"tallies": tallies, "subsampled": subsampled, "unfinished": unfinished}
         return State(len(self.epochs), self._chunk, tuple(self.epochs), arrays)
 
@@ -214,8 +201,7 @@ class Run:
             mine[:] = saved
         self.epochs = list(state.epochs)
         self._chunk = state.chunk
-        for chunk, position, *cursor in state.arrays["unfinished"].tolist():
-            self._unfinished[chunk] = Place(position, tuple(cursor))
+        self._unfinished = dict(state.arrays["unfinished"].tolist())
         for thread, tally in enumerate(state.arrays["tallies"]):
             worker = self._workers[thread % len(self._workers)]
             worker.scratch.tally[:] += tally
@@ -278,12 +264,12 @@ class Run:
             progress = (number * len(ids) + begin) / total
             lr = linear_decay(progress, self.config.starting_lr, self.config.min_lr)
             sentences = sentences_within(offsets, begin, end)
-            at = self._unfinished.get(chunk)
+            position = self._unfinished.get(chunk, 0)
             chosen = ids[begin:end], sentences, self._keep, (number, chunk), lr
-            left = worker.train(*chosen, at=at, wants_stop=stop.is_set)
+            left = worker.train(*chosen, position=position, wants_stop=stop.is_set)
             if left is not None:
                 self._unfinished[chunk] = left
-            elif at is not None:
+            elif position:
                 del self._unfinished[chunk]
 
         return train_chunk
@@ -339,7 +325,7 @@ class Worker:
         self._config = config
         self._weights = weights
         self._pool = pool
-        self._staged = Staged(*(np.empty(chunk, np.int32) for _ in range(3)))
+        self._staged = make_staged(chunk)
         self._n_outputs = 1 + negative
         is_cbow = config.arch == "cbow"
         self.scratch = make_scratch(self._n_outputs, config.window, weights.stride)
@@ -363,22 +349,20 @@ class Worker:
         place: tuple[int, int],
         lr: float,
         *,
-        at: Place | None = None,
+        position: int = 0,
         wants_stop: Callable[[], bool] = lambda: False,
-    ) -> Place | None:
+    ) -> int | None:
         """Train on one chunk; `place` is its (epoch, chunk), which its random numbers depend on.
 
-        It goes on `at` the place where it was left. Where `wants_stop` says so after a slice that
-        is not the last, the chunk is left there, and the place returned; None when it is done.
+        It goes on at `position`, where it was left. Where `wants_stop` says so after a slice that
+        is not the last, the chunk is left there, and the position returned; None when it is done.
         """
         seed = self._config.seed
         n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
-        noise = at_pool(self._pool, int(random_key(seed, "negatives", *place)) % len(self._pool))
-        position = 0
-        if at is None:
+        key = random_key(seed, "negatives", *place)
+        noise = Noise(self._pool, np.int64(int(key) % len(self._pool)), key)
+        if position == 0:
             self.subsampled += len(tokens) - n_kept
-        else:
-            position, noise.cursor[:] = at
         extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
         while position < n_kept:
             end = min(position + self._slice, n_kept)
@@ -397,8 +381,7 @@ class Worker:
             )
             position = end
             if position < n_kept and wants_stop():
-                a, b, c = noise.cursor.tolist()
-                return Place(position, (a, b, c))
+                return position
         return None
 
 
