@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli import resuming
+from embedcli.cli.given import read_given, say_given, say_movement
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
 from embedcli.cli.plan import show_needs, show_plan
@@ -97,14 +98,16 @@ def command(
     from embedcli.storage.locks import locked
 
     outputs = outputs or ("model.safetensors",)
-    _check_outputs(outputs, [*corpus, *([vocab_file] if vocab_file else [])])
-    job = Job(
-        corpus, outputs, _targets(outputs, to), to, vocab_file, every, config.resolve(), chosen
-    )
+    inputs = [*corpus, *filter(None, (vocab_file, config.valid, config.evaluate))]
+    _check_outputs([*outputs, *filter(None, (config.metrics,))], inputs)
+    config, given = read_given(config.resolve(), chosen)
+    job = Job(corpus, outputs, _targets(outputs, to), to, vocab_file, every, config, chosen, given)
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
     if dry_run:
-        show_plan(job.corpus, job.vocabulary(), job.config, job.plain_targets, as_json=as_json)
+        base = given.vocabulary if given is not None and config.continue_from else None
+        vocabulary, targets = job.vocabulary(), job.plain_targets
+        show_plan(corpus, vocabulary, job.config, targets, base=base, as_json=as_json)
         return
     with locked(outputs):
         embeddings = job.run(resume=resume)
@@ -124,6 +127,7 @@ class Job:
     every: float
     config: TrainConfig
     chosen: Mapping[str, Value]
+    given: Embeddings | None = None
     signals: Deferred = field(default_factory=Deferred)
     has_begun: bool = False  # to train
     trained: Embeddings | None = None
@@ -201,7 +205,9 @@ class Job:
             self.trained = resumed.embeddings
             return resumed.embeddings
 
-        def before_training(corpus: Corpus) -> None:
+        def before_training(corpus: Corpus, given: Mapping[str, Any] | None) -> None:
+            if given is not None:
+                say_given(given, len(corpus.vocabulary))
             n_tokens = len(corpus.ids)
             plain = self.plain_targets
             show_needs(corpus.vocabulary, n_tokens, config, plain, checkpoints is not None)
@@ -214,6 +220,7 @@ class Job:
                     self.corpus,
                     config,
                     vocabulary=vocabulary,
+                    given=self.given,
                     scratch=scratch,
                     on_progress=on_progress,
                     guard=guard,
@@ -323,10 +330,23 @@ def _summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -
         alone = f" + {epoch['alone']:,} alone in their line" if epoch["alone"] else ""
         talk(
             f"epoch {number}: {epoch['tokens']:,} = {epoch['trained']:,} trained + "
-            f"{epoch['subsampled']:,} subsampled{alone}; loss {epoch['loss']:.4f}"
+            f"{epoch['subsampled']:,} subsampled{alone}; loss {epoch['loss']:.4f}{_measured(epoch)}"
         )
+    if "given" in meta:
+        say_movement(meta["given"])
+    if "held_out" in meta:
+        talk(f"held out: {meta['held_out']['kept']:,} tokens")
+    if reason := meta.get("stopped"):
+        best = f"; the best was epoch {meta['best_epoch']}" if reason == "patience" else ""
+        talk(f"stopped by --{reason.replace('_', '-')} in epoch {len(epochs)}{best}")
     talk(
         f"{', '.join(outputs)}: {len(embeddings):,} words x {embeddings.dim} in {seconds:.1f} s "
         f"({timings['reading']:.1f} s reading, {timings['training']:.1f} s training at "
         f"{rate:,.0f} words/s)"
     )
+
+
+def _measured(epoch: Mapping[str, Any]) -> str:
+    """What was measured after an epoch."""
+    parts = {"held-out": (epoch["held_out"], ".4f"), "score": (epoch["score"], ".2f")}
+    return "".join(f", {name} {x:{form}}" for name, (x, form) in parts.items() if x is not None)

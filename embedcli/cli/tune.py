@@ -10,16 +10,28 @@ from typing import Any
 
 import click
 
-from embedcli.cli.options import json_option, train_options, verbosity_options
+from embedcli.cli.options import json_option, train_options_without, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
 from embedcli.config import TrainConfig
 from embedcli.errors import UsageError
-from embedcli.settings import Value
+from embedcli.settings import Value, seconds
 
 __all__ = ["command"]
 
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+# They follow one run, or stop it early; here several are compared.
+_OF_ONE_RUN = (
+    "init",
+    "continue_from",
+    "freeze",
+    "valid",
+    "valid_fraction",
+    "evaluate",
+    "evaluate_every",
+    "patience",
+    "time_budget",
+    "metrics",
+)
 
 
 def _parse_dims(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
@@ -33,10 +45,10 @@ def _parse_budget(
 ) -> float | None:
     if value is None:
         return None
-    match = re.fullmatch(r"([0-9]{1,6})([smh])", value)
-    if match is None:
+    length = seconds(value)
+    if length is None:
         raise UsageError(f"--budget is {value!r}, but must be a duration: 90s, 20m or 2h")
-    return int(match[1]) * _SECONDS[match[2]]
+    return length
 
 
 @click.command(short_help="Find out how many dimensions to train.")
@@ -64,7 +76,7 @@ def _parse_budget(
     help="Begin nothing that would probably end later: 90s, 20m, 2h.",
 )
 @click.option("-o", "--output", metavar="FILE.yaml", help="Write the recommended settings.")
-@train_options
+@train_options_without(*_OF_ONE_RUN)
 @json_option
 @verbosity_options
 def command(
