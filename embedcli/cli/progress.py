@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["show_progress"]
 
-_UNITS = {"reading": "B", "training": " words", "writing": " rows"}
+_UNITS = {"reading": "B", "training": " words", "writing": " rows", "indexing": " rows"}
 _SECONDS_BETWEEN_LINES = 10.0
 
 
