@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from embedcli.errors import ConfigError
-from embedcli.settings import Setting, Value, shorten
+from embedcli.settings import Setting, Value, seconds, shorten
 
 if TYPE_CHECKING:
     import yaml
 
 __all__ = [
+    "ADAGRAD_LR",
     "DEFAULT_LR",
     "TrainConfig",
     "dump_config",
@@ -36,6 +37,10 @@ __all__ = [
 
 # The learning rate for each architecture where none is given.
 DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075}
+
+ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.05}
+
+SCHEDULES = ("linear", "constant", "cosine")
 
 _MAX_FILE_BYTES = 1 << 20
 
@@ -55,6 +60,17 @@ def _switch(default: bool, help: str) -> Any:  # noqa: A002
 
 def _choice(default: str, choices: tuple[str, ...], help: str) -> Any:  # noqa: A002
     return field(default=default, metadata={"setting": Setting("choice", help, choices=choices)})
+
+
+def _file(help: str, metavar: str = "FILE", alias: str = "") -> Any:  # noqa: A002
+    rule = Setting("text", help, automatic="none", metavar=metavar, alias=alias)
+    return field(default=None, metadata={"setting": rule})
+
+
+def _duration(help: str) -> Any:  # noqa: A002
+    return field(
+        default=None, metadata={"setting": Setting("duration", help, automatic="no limit")}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +94,30 @@ class TrainConfig:
         None,
         0,
         10,
-        "Learning rate at the start; it falls linearly to --min-lr.",
+        "The highest learning rate; --schedule lowers it to --min-lr.",
         open_low=True,
-        automatic=", ".join(f"{rate} for {arch}" for arch, rate in DEFAULT_LR.items()),
+        automatic="; ".join(
+            ", ".join(f"{rate} for {arch}" for arch, rate in rates.items()) + place
+            for rates, place in ((DEFAULT_LR, ""), (ADAGRAD_LR, " with adagrad"))
+        ),
     )
     min_lr: float = _number(1e-4, 0, 10, "Learning rate at the end, not above --lr.")
+    schedule: Literal["linear", "constant", "cosine"] = _choice(
+        "linear", SCHEDULES, "How the learning rate falls: in a line, not at all, or as a cosine."
+    )
+    warmup: float = _number(
+        0, 0, 1, "Let the learning rate rise from --min-lr during this share of the run."
+    )
+    optimizer: Literal["sgd", "adagrad"] = _choice(
+        "sgd", ("sgd", "adagrad"), "One learning rate for all, or row-wise AdaGrad."
+    )
+    dropout: float = _number(
+        0, 0, 0.9, "Set components of the input vectors to 0 at random, this share of them."
+    )
+    l2: float = _number(0, 0, 1, "Pull every vector towards 0 whenever it is trained, so strongly.")
+    max_norm: float | None = _number(
+        None, 0, 1000, "Keep vectors from getting longer.", open_low=True, automatic="no limit"
+    )
     min_count: int = _integer(5, 1, 2**31 - 1, "Leave out words that occur less often.")
     max_vocab: int | None = _integer(
         None, 1, 2**31 - 1, "Keep only the N most frequent words.", automatic="all"
@@ -106,6 +141,28 @@ class TrainConfig:
     lowercase: bool = _switch(False, "Lower-case the text.")
     recursive: bool = _switch(False, "Read directories with all that is below them.")
     output_vectors: bool = _switch(True, "Keep the output vectors too (syn1neg).")
+    init: str | None = _file("Begin with the vectors of this file, in any format embed reads.")
+    continue_from: str | None = _file(
+        "Go on with this model on another text: its words stay, new ones are added.",
+        alias="--continue",
+    )
+    freeze: str | None = _file(
+        "Keep the given vectors as they are: all of them, or those of the words in FILE.",
+        metavar="all|FILE",
+    )
+    valid: str | None = _file("Measure the loss on this held-out text after every epoch.")
+    valid_fraction: float = _number(
+        0, 0, 0.5, "Hold this share of the text out of training, and measure the loss on it."
+    )
+    evaluate: str | None = _file("Score on this analogy or similarity file as training goes on.")
+    evaluate_every: int = _integer(1, 1, 1000, "Score with --evaluate after every so many epochs.")
+    patience: int | None = _integer(
+        None, 1, 1000, "Stop after so many measurements without a new best.", automatic="never"
+    )
+    time_budget: str | None = _duration(
+        "Lower the learning rate so that training ends in this time, if --epochs takes longer."
+    )
+    metrics: str | None = _file("Write loss, rate and scores to this file as JSON, line by line.")
     shards: int | None = _integer(
         None, 1, 100_000, "--cluster: parts of the text.", automatic="a part for each worker"
     )
@@ -123,11 +180,39 @@ class TrainConfig:
             raise ConfigError(
                 f"min_lr is {self.min_lr}, but must not be above lr, which is {self.starting_lr}"
             )
+        if self.init and self.continue_from:
+            raise ConfigError(
+                f"init is {self.init} and continue_from is {self.continue_from}, but a run begins "
+                "with one of them only: leave one out"
+            )
+        if self.freeze and not (self.init or self.continue_from):
+            raise ConfigError(
+                f"freeze is {self.freeze}, but no vectors are given that could be kept: add init "
+                "or continue_from"
+            )
+        if self.metrics == "-":
+            raise ConfigError("metrics is -, but must be a file; standard output is /dev/stdout")
+        if self.valid and self.valid_fraction:
+            raise ConfigError(
+                f"valid is {self.valid} and valid_fraction is {self.valid_fraction}, but the "
+                "held-out text can come from one of them only: leave one out"
+            )
+        if self.patience and not (self.valid or self.valid_fraction or self.evaluate):
+            raise ConfigError(
+                f"patience is {self.patience}, but nothing is measured that could stop improving: "
+                "add valid, valid_fraction or evaluate"
+            )
 
     @property
     def starting_lr(self) -> float:
-        """The learning rate at the start: `lr`, or the default of the architecture."""
-        return DEFAULT_LR[self.arch] if self.lr is None else self.lr
+        """The highest learning rate: `lr`, or the default of the architecture and optimiser."""
+        rates = ADAGRAD_LR if self.optimizer == "adagrad" else DEFAULT_LR
+        return rates[self.arch] if self.lr is None else self.lr
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """`time_budget` in seconds."""
+        return seconds(self.time_budget) if self.time_budget else None
 
     def resolve(self) -> TrainConfig:
         """The same settings with nothing left to the machine: `lr` and `threads` are numbers."""
@@ -261,7 +346,7 @@ def _pairs(
 
 
 def _value(place: str, name: str, rule: Setting, scalar: yaml.ScalarEvent) -> Value:
-    if scalar.style in ("'", '"') and rule.kind != "choice":
+    if scalar.style in ("'", '"') and rule.kind in ("integer", "number", "switch"):
         raise ConfigError(
             f"{place}{name} is the text {shorten(scalar.value)}, but must be {rule.range}; "
             "write it without quotes"

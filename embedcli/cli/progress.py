@@ -122,6 +122,8 @@ def _details(progress: Progress) -> str:
         parts.append(f"epoch {progress.epoch}")
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4f}")
+    if progress.held_out is not None:
+        parts.append(f"held-out {progress.held_out:.4f}")
     if progress.lr is not None:
         parts.append(f"lr {progress.lr:.4f}")
     return ", ".join(parts)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embedcli.cluster.training import Change, Round
 from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, TrainingError
-from embedcli.training.run import Epoch, State
+from embedcli.training.state import Epoch, State
 
 __all__ = ["advance", "at_beginning", "loss", "next_round", "sums"]
 

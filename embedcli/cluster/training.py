@@ -16,7 +16,7 @@ from embedcli.errors import TrainingError
 from embedcli.kernels.weights import Weights, aligned, row_stride
 from embedcli.training.run import Run, find_fault, initial_weights
 from embedcli.training.sampling import keep_probabilities, noise_distribution
-from embedcli.training.schedule import linear_decay
+from embedcli.training.schedule import learning_rate
 
 __all__ = [
     "Change",
@@ -138,7 +138,7 @@ class ShardTrainer:
         sums, subsampled = self._run.train_chunks(at.epoch, chunks, self._release)
         _check(trained, config, at, f" in shard {self._shard}")
         progress = (at.epoch + (begin + end) / 2 / max(1, len(self._corpus.ids))) / config.epochs
-        lr = linear_decay(progress, config.starting_lr, config.min_lr)
+        lr = learning_rate(progress, config)
         deltas = [
             difference(before, after, np.float32(lr) * n, config.deltas)
             for before, after, n in zip(model, trained, self._steps(begin, end), strict=True)

@@ -34,13 +34,13 @@ from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop, prefetch
 from embedcli.kernels.windows import context_rows
 
-__all__ = ["cbow"]
+__all__ = ["cbow", "gather_mean"]
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
 
 @intrinsic(prefer_literal=True)
-def _gather_mean(
+def gather_mean(
     typing_context: Any,
     lanes: Any,
     syn0: Any,
@@ -210,7 +210,7 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
             if n == 0:
                 n_alone += 1
             else:
-                _gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
+                gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
                 for b in range(n_full):
                     o, d, has_centre = now + full * b, DOTS_STRIDE * b, np.int64(b == 0)
                     block_dots(

@@ -116,6 +116,10 @@ class Lanes:
             self._transposing_sum(padded[i : i + self.n]) for i in range(0, len(padded), self.n)
         ]
 
+    def sum(self, vector: ir.Value) -> ir.Value:
+        """The float that is the sum of the lanes of one vector."""
+        return self.builder.extract_element(self.sums([vector])[0], I32(0))
+
     def _transposing_sum(self, vectors: list[ir.Value]) -> ir.Value:
         n, groups = self.n, range(0, self.n, 4)
         # As unpacking does it, which two ports can; LLVM makes slow horizontal additions of

@@ -24,7 +24,7 @@ from embedcli.progress import ignore_progress
 from embedcli.storage.publish import free_space, readable_size
 from embedcli.text.glimpse import Glimpse
 from embedcli.text.memory import available_memory
-from embedcli.training.run import Run, compile_kernels
+from embedcli.training.run import Run, compile_kernels, features_of
 from embedcli.training.sampling import pool_size
 from embedcli.vocabulary import Vocabulary
 
@@ -88,7 +88,7 @@ def forecast(
     files = [(path, _file_bytes(name, vocabulary, config)) for path, name in outputs]
     if checkpoints and outputs:
         each = _file_bytes("safetensors", vocabulary, _with_output_vectors(config))
-        files.append((outputs[0][0], _CHECKPOINTS * each))
+        files.append((outputs[0][0], _CHECKPOINTS * (each + len(vocabulary) * _row_bytes(config))))
     disk, disk_free = _tightest_disk(files)
     return Forecast(
         memory=_BASE_BYTES + _trainer_bytes(len(vocabulary), n_tokens, config),
@@ -185,7 +185,21 @@ def _fitting(share: float, vocabulary: Vocabulary, config: TrainConfig) -> str:
 def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig) -> int:
     matrices = 2 * n_words * row_stride(config.dim) * _NUMBER_BYTES
     pool = pool_size(n_tokens, config.negative) * _NUMBER_BYTES
-    return matrices + pool + n_words * _WORD_BYTES + (config.threads or 1) * _THREAD_BYTES
+    words = n_words * (_WORD_BYTES + _row_bytes(config))
+    return matrices + pool + words + (config.threads or 1) * (_THREAD_BYTES + _rule_bytes(config))
+
+
+def _row_bytes(config: TrainConfig) -> int:
+    """What is kept for each word beside its rows: AdaGrad's two sums, the mark of a frozen one."""
+    return 2 * _NUMBER_BYTES * (config.optimizer == "adagrad") + (config.freeze is not None)
+
+
+def _rule_bytes(config: TrainConfig) -> int:
+    """The copies of a window's rows in each thread, where rows are updated by a rule."""
+    if features_of(config) is None:
+        return 0
+    n_rows = 3 * (2 * config.window + 1) + 1 + config.negative
+    return n_rows * row_stride(config.dim) * _NUMBER_BYTES
 
 
 def _file_bytes(name: str, vocabulary: Vocabulary, config: TrainConfig) -> int:
