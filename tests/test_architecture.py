@@ -23,6 +23,7 @@ LEVELS = [
     {"formats", "evaluation", "spaces"},
     {"lookup"},
     {"neighbors", "suggest"},
+    {"cooccurrence"},
     {"corpus", "embeddings"},
     {"text", "storage", "vocabulary"},
     {"kernels"},
