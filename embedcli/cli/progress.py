@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["show_progress"]
 
-_UNITS = {"reading": "B", "training": " words", "writing": " rows"}
+_UNITS = {
+    "reading": "B",
+    "counting": " words",
+    "merging": " pairs",
+    "training": " words",
+    "writing": " rows",
+}
 _SECONDS_BETWEEN_LINES = 10.0
 
 

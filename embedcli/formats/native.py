@@ -1,8 +1,9 @@
 """``safetensors``: embed's own format, one memory-mappable file that any safetensors reader opens.
 
     tensor         type          what
-    syn0           F32 [V, D]    input vectors: the embeddings
-    syn1neg        F32 [V, D]    output vectors; left out by --no-output-vectors
+    syn0           F32 [V, D]    input vectors: the embeddings; of GloVe W + W~
+    syn1neg        F32 [V, D]    output vectors; left out by --no-output-vectors; of GloVe W~, of
+                                 hierarchical softmax those of the V - 1 inner nodes, and a row of 0
     norms          F32 [V]       Euclidean norms of the rows of syn0
     word_offsets   I64 [V + 1]   word i is words[word_offsets[i]:word_offsets[i + 1]], as UTF-8
     counts         I64 [V]       how often each word occurred; left out where unknown

@@ -41,11 +41,11 @@ class Place(NamedTuple):
 
     Attributes:
         position: how many of the words that survived subsampling are trained.
-        cursor: `Noise.cursor` there.
+        cursor: `Noise.cursor` there; zeros where there are no negatives.
     """
 
     position: int
-    cursor: tuple[int, int, int]
+    cursor: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True)
