@@ -21,7 +21,7 @@ NAME = "glove"
 
 _DIM, _WINDOW, _X_MAX, _MIN_COUNT = 100, 10, 10, 5
 _WANTED = 15  # iterations, as in GloVe's demo
-_MEASURED = 3  # of the peer's
+_MEASURED = 2  # of the peer's
 _TARGET = "3 or more"
 
 
