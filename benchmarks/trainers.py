@@ -33,7 +33,7 @@ _WARM_UP_TOKENS = 20_000
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of training, under the names embed has for them; `lr` None is embed's default."""
+    """Settings of training, under the names embed has for them; None is embed's default."""
 
     arch: str = "skipgram"
     loss: str = "ns"
@@ -47,6 +47,8 @@ class Settings:
     sample: float = 1e-4
     min_count: int = 5
     min_lr: float = 1e-4
+    subword: str | None = None
+    ns_exponent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def middle(runs: Sequence[Run], figure: str) -> float | None:
 
 def readable(session: Session, made: Run) -> Path:
     """A file of the vectors that ``embed evaluate`` reads, made after the clock has stopped."""
-    if made.trainer == EMBED:
+    if made.trainer in (EMBED, FASTTEXT):
         return made.model
     target = made.model.with_suffix(".bin")
     run([*_script(made.trainer), "export", made.model, target], session.environment)

@@ -24,7 +24,15 @@ from embedcli.settings import Setting, Value, n_bytes, seconds, shorten
 if TYPE_CHECKING:
     import yaml
 
-__all__ = ["ADAGRAD_LR", "DEFAULT_LR", "TrainConfig", "dump_config", "load_config", "settings"]
+__all__ = [
+    "ADAGRAD_LR",
+    "DEFAULT_LR",
+    "TrainConfig",
+    "dump_config",
+    "load_config",
+    "settings",
+    "usable_cores",
+]
 
 # The learning rate for each architecture where none is given.
 DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075, "glove": 0.05}
@@ -195,6 +203,15 @@ class TrainConfig:
         "Lower the learning rate so that training ends in this time, if --epochs takes longer."
     )
     metrics: str | None = _file("Write loss, rate and scores to this file as JSON, line by line.")
+    shards: int | None = _integer(
+        None, 1, 100_000, "--cluster: parts of the text.", automatic="a part for each worker"
+    )
+    rounds: int | None = _integer(
+        None, 1, 1_000_000, "--cluster: rounds in an epoch.", automatic="as --sync-every says"
+    )
+    deltas: Literal["float32", "float16"] = _choice(
+        "float32", ("float32", "float16"), "--cluster: numbers that workers send each other."
+    )
 
     def __post_init__(self) -> None:
         for name, setting in settings().items():
@@ -266,7 +283,7 @@ class TrainConfig:
 
     def resolve(self) -> TrainConfig:
         """The same settings with nothing left open: `lr`, `schedule` and `threads` are values."""
-        threads = self.threads or min(1024, _usable_cores())
+        threads = self.threads or min(1024, usable_cores())
         schedule = self.schedule or ("constant" if self.arch == "glove" else "linear")
         return replace(self, lr=self.starting_lr, schedule=schedule, threads=threads)
 
@@ -280,7 +297,7 @@ def settings() -> dict[str, Setting]:
     return {item.name: item.metadata["setting"] for item in fields(TrainConfig)}
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """The cores this process may run on, which in a container or under taskset are not all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,13 @@ from embedcli.text.memory import memory_size
 from embedcli.text.merging import Limits, Merged
 from embedcli.text.scratch import ScratchFile
 from embedcli.text.sources import Library, find_sources
+from embedcli.text.spans import Span
 from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Corpus", "Tally", "count_corpus", "digest_corpus", "encode_corpus"]
 
 BLOCK_BYTES = 1 << 20
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 _MOST_MALFORMED = 0.01  # of the tokens: more, and the text is not UTF-8
 _TABLES_SHARE, _TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
 _VOCABULARY_SHARE = 4  # the vocabulary is useless unless the matrices fit too
@@ -70,7 +70,7 @@ class Corpus:
 
     Attributes:
         vocabulary: V words with their counts.
-        ids: int32 (N,), the text without what is not in the vocabulary; mapped from disk.
+        ids: int32 (N,), the text without what is not in the vocabulary; as a rule mapped from disk.
         offsets: int64 (S + 1,), sentence s is ``ids[offsets[s]:offsets[s + 1]]``; none is empty.
         tally: what was read, and what became of it.
         digest: sha256 of the text's bytes, decompressed, in order; hexadecimal.
@@ -79,18 +79,18 @@ class Corpus:
     def __init__(
         self,
         vocabulary: Vocabulary,
-        ids: ScratchFile,
-        offsets: ScratchFile,
-        n_sentences: int,
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int64],
         tally: Tally,
         digest: str,
+        mappings: Sequence[mmap.mmap] = (),
     ) -> None:
         self.vocabulary = vocabulary
+        self.ids = ids
+        self.offsets = offsets
         self.tally = tally
         self.digest = digest
-        self._mappings: list[mmap.mmap] = []
-        self.ids = self._map(ids, np.int32, tally.kept)
-        self.offsets = self._map(offsets, np.int64, n_sentences + 1)
+        self._mappings = list(mappings)
 
     def release(self) -> None:
         """Let the pages that were touched go from this process's memory; they stay on disk."""
@@ -114,15 +114,9 @@ class Corpus:
     ) -> None:
         self.close()
 
-    def _map(self, file: ScratchFile, dtype: type[_Scalar], n: int) -> NDArray[_Scalar]:
-        array, mapping = file.map(dtype, n)
-        if mapping is not None:
-            self._mappings.append(mapping)
-        return array
-
 
 def encode_corpus(
-    paths: Sequence[str],
+    paths: Sequence[str | Span],
     *,
     recursive: bool = False,
     lowercase: bool = False,
@@ -138,7 +132,8 @@ def encode_corpus(
     """Read text once: count its words, choose the vocabulary, and write the text as ids.
 
     Args:
-        paths: files, globs, directories (with `recursive`), URLs, or ``-`` for standard input.
+        paths: files, globs, directories (with `recursive`), URLs, ``-`` for standard input; or
+            stretches of files.
         recursive: whether directories are read, with all that is below them.
         lowercase: whether words are put in lower case, as `str.lower` does.
         min_count: how often a word must occur to get an id.
@@ -170,11 +165,12 @@ def encode_corpus(
         n_sentences = encoder.translate(ids, offsets)
         tally = _tally(encoder, merged)
         digest = encoder.library.digest.hexdigest()
-        return Corpus(_vocabulary(merged, vocabulary), ids, offsets, n_sentences, tally, digest)
+        arrays, mappings = _mapped(ids, tally.kept, offsets, n_sentences + 1)
+        return Corpus(_vocabulary(merged, vocabulary), *arrays, tally, digest, mappings)
 
 
 def count_corpus(
-    paths: Sequence[str],
+    paths: Sequence[str | Span],
     *,
     recursive: bool = False,
     lowercase: bool = False,
@@ -195,7 +191,7 @@ def count_corpus(
         return _vocabulary(merged, vocabulary), _tally(encoder, merged)
 
 
-def digest_corpus(paths: Sequence[str], *, recursive: bool = False) -> str:
+def digest_corpus(paths: Sequence[str | Span], *, recursive: bool = False) -> str:
     """The `Corpus.digest` of text, without counting or keeping anything.
 
     Raises:
@@ -214,7 +210,7 @@ def digest_corpus(paths: Sequence[str], *, recursive: bool = False) -> str:
 
 @contextmanager
 def _encoder(
-    paths: Sequence[str],
+    paths: Sequence[str | Span],
     recursive: bool,
     lowercase: bool,
     threads: int,
@@ -256,6 +252,15 @@ def _counted(
     for remark in _remarks(encoder, merged):
         warnings.warn(remark, stacklevel=3)
     return merged
+
+
+def _mapped(
+    ids: ScratchFile, n_ids: int, offsets: ScratchFile, n_offsets: int
+) -> tuple[tuple[NDArray[np.int32], NDArray[np.int64]], list[mmap.mmap]]:
+    ids_array, ids_mapping = ids.map(np.int32, n_ids)
+    offsets_array, offsets_mapping = offsets.map(np.int64, n_offsets)
+    mappings = [mapping for mapping in (ids_mapping, offsets_mapping) if mapping is not None]
+    return (ids_array, offsets_array), mappings
 
 
 def _words(vocabulary: Vocabulary) -> Words:

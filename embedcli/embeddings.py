@@ -5,7 +5,7 @@ Nothing here reads or writes files (`formats/`) or searches (`neighbors.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import UnknownWordError
+from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Embeddings"]
+__all__ = ["UNKNOWN", "Embeddings"]
+
+UNKNOWN = "<unk>"  # the word whose vector stands for those that were too rare to have their own
 
 _BLOCK_BYTES = 1 << 22  # a block of rows that stays in the second-level cache while it is squared
 
@@ -32,16 +35,23 @@ class Embeddings:
         output_vectors: float32 (V, D) or None, the output vectors (``syn1neg``), where kept.
         metadata: what the model file says of how it was made: ``settings``, ``seed``, ``versions``,
             ``corpus``, ``timings``, ``loss``. Empty for files that carry no such thing.
+        subwords: what makes vectors for words never seen, or None; then `vectors` are what it
+            makes for the V words.
     """
 
     vocabulary: Vocabulary
     vectors: NDArray[np.float32]
     output_vectors: NDArray[np.float32] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    subwords: Subwords | None = None
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.vocabulary):
             raise ValueError(f"{len(self.vocabulary)} words but vectors {self.vectors.shape}")
+        if self.subwords is not None and self.subwords.word_rows.shape != self.vectors.shape:
+            raise ValueError(
+                f"vectors {self.vectors.shape} but rows of words {self.subwords.word_rows.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.vocabulary)
@@ -55,16 +65,33 @@ class Embeddings:
         return word in self.vocabulary
 
     def __getitem__(self, word: str) -> NDArray[np.float32]:
-        """The vector of `word`, float32 (D,).
+        """The vector of `word`, float32 (D,): its own, or one made of its subwords.
 
         Raises:
-            UnknownWordError: the vocabulary does not hold `word`.
+            UnknownWordError: the vocabulary does not hold `word`, and there are no subwords of it.
         """
         index = self.vocabulary.get(word)
-        if index is None:
+        if index is not None:
+            vector: NDArray[np.float32] = self.vectors[index]
+            return vector
+        vectors, known = self.from_subwords([word])
+        if not known[0]:
             raise UnknownWordError(word)
-        vector: NDArray[np.float32] = self.vectors[index]
-        return vector
+        made: NDArray[np.float32] = vectors[0]
+        return made
+
+    def from_subwords(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Vectors of words the vocabulary does not hold, where the model has subwords.
+
+        Returns:
+            float32 (n, D), zeros where there is none; and bool (n,), whether there is one.
+        """
+        vectors = np.zeros((len(words), self.dim), np.float32)
+        known = np.zeros(len(words), np.bool_)
+        if self.subwords is not None and words:
+            sound = [i for i, word in enumerate(words) if word and _is_text(word)]
+            vectors[sound], known[sound] = self.subwords.of_unseen([words[i] for i in sound])
+        return vectors, known
 
     def __repr__(self) -> str:
         return f"Embeddings({len(self)} words x {self.dim})"
@@ -88,4 +115,15 @@ class Embeddings:
         """The first (most frequent) `n` words; shares memory with these embeddings."""
         n = min(n, len(self))
         output = None if self.output_vectors is None else self.output_vectors[:n]
-        return Embeddings(self.vocabulary.head(n), self.vectors[:n], output, self.metadata)
+        subwords = None if self.subwords is None else self.subwords.head(n)
+        vocabulary = self.vocabulary.head(n)
+        return Embeddings(vocabulary, self.vectors[:n], output, self.metadata, subwords)
+
+
+def _is_text(word: str) -> bool:
+    """Not so for what a shell hands over that is not UTF-8."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -14,7 +14,8 @@ The tree::
     ├── ResourceError         4  not enough memory or disk
     ├── OutputError           5  an output that cannot be written
     ├── TrainingError         6  training produced nothing usable
-    └── BusyError             7  somebody else is writing the same output
+    ├── BusyError             7  somebody else is writing the same output
+    └── ClusterError          8  the cluster cannot be reached, or was lost
 
 A message is one line that says what is wrong, where (file, line or byte), the two values that
 disagree, and what to do. This module imports nothing.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 __all__ = [
     "BusyError",
+    "ClusterError",
     "ConfigError",
     "CorpusError",
     "EmbedError",
@@ -118,3 +120,9 @@ class BusyError(EmbedError):
     """Another process is writing the same output."""
 
     exit_code = 7
+
+
+class ClusterError(EmbedError):
+    """The cluster cannot be reached, or was lost with what it held."""
+
+    exit_code = 8

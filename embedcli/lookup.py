@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.neighbors import cosines, nearest, unit_rows
+from embedcli.resolution import Ways, resolve
 from embedcli.suggest import Suggester
 
 __all__ = [
@@ -60,7 +61,12 @@ class Query:
 
 
 def neighbors(
-    embeddings: Embeddings, queries: Sequence[Query], k: int = 10, *, restrict: int | None = None
+    embeddings: Embeddings,
+    queries: Sequence[Query],
+    k: int = 10,
+    *,
+    restrict: int | None = None,
+    ways: Ways | None = None,
 ) -> list[list[Neighbor]]:
     """Find the `k` words with the highest cosine to each query, best first.
 
@@ -69,20 +75,22 @@ def neighbors(
         queries: what to look for; a query's own words are not answered.
         k: neighbours a query, at most.
         restrict: answer only from the first (most frequent) `restrict` words.
+        ways: how words that are not in the vocabulary may get a vector; all by default.
 
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
         InputError: a vector is not finite.
     """
-    ids = _ids(embeddings, [word for query in queries for word in query.words])
-    units = unit_rows(embeddings.vectors[ids])
+    ids, vectors = _found(embeddings, [word for query in queries for word in query.words], ways)
+    units = unit_rows(vectors)
     sums = np.zeros((len(queries), embeddings.dim))
     own: list[NDArray[np.int64]] = []
     start = 0
     for row, query in enumerate(queries):
         middle, stop = start + len(query.positive), start + len(query.words)
         sums[row] = units[start:middle].sum(axis=0) - units[middle:stop].sum(axis=0)
-        own.append(np.unique(ids[start:stop]))
+        asked = np.unique(ids[start:stop])
+        own.append(asked[asked >= 0])
         start = stop
     found, scores = nearest(
         embeddings.vectors, embeddings.norms, sums, k, excluded=own, restrict=restrict
@@ -97,6 +105,7 @@ def analogy(
     *,
     method: str = "cosadd",
     restrict: int | None = None,
+    ways: Ways | None = None,
 ) -> list[Neighbor]:
     """Answer "a is to b as c is to what?" for `words` (a, b, c), none of which is answered.
 
@@ -107,6 +116,7 @@ def analogy(
         method: ``cosadd``, by the cosine to b - a + c of unit vectors; ``cosmul``, by
             cos(b) cos(c) / (cos(a) + 0.001), cosines mapped to [0, 1] (Levy & Goldberg 2014).
         restrict: answer only from the first (most frequent) `restrict` words.
+        ways: how words that are not in the vocabulary may get a vector; all by default.
 
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
@@ -115,47 +125,54 @@ def analogy(
     """
     a, b, c = words
     if method == "cosadd":
-        return neighbors(embeddings, [Query((b, c), (a,))], k, restrict=restrict)[0]
+        return neighbors(embeddings, [Query((b, c), (a,))], k, restrict=restrict, ways=ways)[0]
     if method != "cosmul":
         raise UsageError(f"no method {method!r}; there are cosadd, cosmul")
-    ids = _ids(embeddings, words)
+    ids, vectors = _found(embeddings, words, ways)
     n = len(embeddings) if restrict is None else min(restrict, len(embeddings))
-    to_each = cosines(embeddings.vectors[:n], embeddings.norms[:n], embeddings.vectors[ids])
+    to_each = cosines(embeddings.vectors[:n], embeddings.norms[:n], vectors)
     to_a, to_b, to_c = (1 + to_each.astype(np.float64)) / 2
     scores = to_b * to_c / (to_a + COSMUL_EPSILON)
-    scores[ids[ids < n]] = -np.inf
+    scores[ids[(ids >= 0) & (ids < n)]] = -np.inf
     best = np.argsort(-scores, kind="stable")[: min(k, n)]
     return _named(embeddings, best[scores[best] > -np.inf], scores[best])
 
 
-def odd_one_out(embeddings: Embeddings, words: Sequence[str]) -> list[Neighbor]:
+def odd_one_out(
+    embeddings: Embeddings, words: Sequence[str], *, ways: Ways | None = None
+) -> list[Neighbor]:
     """The mean cosine of each of `words` to the others, least first: the first does not belong.
 
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
     """
-    table = cosine_table(embeddings, words)
+    table = cosine_table(embeddings, words, ways=ways)
     means = (table.sum(axis=1) - table.diagonal()) / max(1, len(words) - 1)
     order = np.argsort(means, kind="stable").tolist()
     return [Neighbor(words[i], float(means[i])) for i in order]
 
 
-def cosine_table(embeddings: Embeddings, words: Sequence[str]) -> NDArray[np.float64]:
+def cosine_table(
+    embeddings: Embeddings, words: Sequence[str], *, ways: Ways | None = None
+) -> NDArray[np.float64]:
     """Cosines of `words` with each other, float64 (n, n).
 
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
     """
-    units = unit_rows(embeddings.vectors[_ids(embeddings, words)])
+    units = unit_rows(_found(embeddings, words, ways)[1])
     return units @ units.T
 
 
-def _ids(embeddings: Embeddings, words: Sequence[str]) -> NDArray[np.int64]:
-    ids = embeddings.vocabulary.find(words)
-    for word, index in zip(words, ids, strict=True):
-        if index is None:
+def _found(
+    embeddings: Embeddings, words: Sequence[str], ways: Ways | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The ids of `words`, -1 for those of no word of the vocabulary, and their vectors."""
+    resolved = resolve(embeddings, words, ways)
+    for word, way in zip(words, resolved.ways, strict=True):
+        if way is None:
             raise UnknownWordError(word, Suggester(embeddings.vocabulary).suggest(word))
-    return np.array(ids, np.int64)
+    return resolved.ids, resolved.vectors
 
 
 def _named(

@@ -69,12 +69,12 @@ def test_words_from_stdin_one_a_line(run_embed, model):
 
 
 def test_unknown_words_are_reported_and_the_others_answered(run_embed, model):
-    done = run_embed("neighbors", "Queen", "king", "zebra", "-k", "1")
+    done = run_embed("neighbors", "Queem", "king", "zebra", "-k", "1")
 
     assert 3 == done.returncode
     assert "king\t1\tqueen\t0.8165\n" == done.stdout
     assert (
-        "embed: error: unknown word 'Queen'; did you mean queen?\n"
+        "embed: error: unknown word 'Queem'; did you mean queen?\n"
         "embed: error: unknown word 'zebra'\n"
     ) == done.stderr
 

@@ -70,6 +70,9 @@ def test_the_defaults_are_those_of_the_contract():
         "patience": None,
         "time_budget": None,
         "metrics": None,
+        "shards": None,
+        "rounds": None,
+        "deltas": "float32",
     }
 
     assert expected == TrainConfig().as_dict()

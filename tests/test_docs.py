@@ -20,7 +20,9 @@ PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs"
 def test_every_option_of_every_command_is_documented(name):
     introduction, *_ = (text := (ROOT / "docs" / "cli.md").read_text()).split("\n## ")
     section = text.split(f"\n## embed {name}\n")[1].split("\n## ")[0]
-    parameters = import_module(f"embedcli.cli.{name}").command.params
+    command = import_module(f"embedcli.cli.{name}").command
+    steps = getattr(command, "commands", {}).values()
+    parameters = [*command.params, *(param for step in steps for param in step.params)]
     options = {max(p.opts, key=len) for p in parameters if p.opts[0].startswith("-")}
 
     assert set() == {option for option in options if option not in introduction + section}

@@ -96,6 +96,7 @@ def test_info_of_a_model(model, run_embed):
         "first_words": WORDS,
         "dim": 2,
         "output_vectors": True,
+        "subwords": None,
         "metadata": METADATA,
     } == facts
 

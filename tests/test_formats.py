@@ -28,7 +28,7 @@ GOLDEN = np.array(
 WORDS = [
     "the", "</s>", "<unk>", "NaN", "inf", "-1", "0.5", "1e5", '"', "\\", "#", "//", "'", "=1+1",
     "__label__x", "naïve", "東京", "e\u0301", "\u00e9", "\u200b", "\u200d", "\ufeff", "\U0001f600",
-    "a\u00a0b", "\u3000", "\u2028", "\x85", "\x1b[31m", "\x00", "\x1c", "x" * 4096, "{", "3", "_",
+    "a\u00a0b", "\u3000", "\u2028", "\x85", "\x1b[31m", "\x1c", "x" * 4096, "{", "3", "_",
 ]  # fmt: skip
 
 
@@ -88,7 +88,8 @@ class TestEveryFormat:
             if not any(map(str.split, words)) or len(words) > len(set(words)) or "" in words:
                 return
             assert "safetensors" != name
-            assert any(c.isspace() or c == "\ufeff" for word in words for c in word)
+            refused = "\0" if name == "fasttext" else "\ufeff"
+            assert any(c.isspace() or c == refused for word in words for c in word)
             return
         assert_same(expected, formats.load(path, name))
         assert name == formats.detect(path)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
+from embedcli.cli.unknown import say_ways, ways_options
+
+if TYPE_CHECKING:
+    from embedcli.resolution import Ways
 
 __all__ = ["command"]
 
@@ -34,25 +39,41 @@ _SCORES = {"cosadd": "cosine", "cosmul": "quotient"}
     metavar="N",
     help="Answer only from the N most frequent words.",
 )
+@ways_options
 @json_option
 @verbosity_options
 def command(
-    a: str, b: str, c: str, model: str, k: int, method: str, restrict: int | None, as_json: bool
+    a: str,
+    b: str,
+    c: str,
+    model: str,
+    k: int,
+    method: str,
+    restrict: int | None,
+    ways: Ways,
+    as_json: bool,
 ) -> None:
     """Answer "A is to B as C is to what?" from unit vectors: man king woman gives queen.
 
     A, B and C themselves are not answered. Columns: rank, word, and cosine (cosadd) or quotient
     (cosmul); aligned under a header on a terminal, tab-separated without one elsewhere. With
-    --json, one object: a, b, c, method, and answers, a list of word and cosine or quotient.
+    --json, one object: a, b, c, method, and answers, a list of word and cosine or quotient. A word
+    that is not in the vocabulary is answered by its subwords, another spelling of its case or
+    <unk>, which is said on stderr and, in JSON, in answered_by.
     """
     import embedcli
     from embedcli.lookup import analogy
+    from embedcli.resolution import resolve
 
-    answers = analogy(embedcli.load(model), (a, b, c), k, method=method, restrict=restrict)
+    embeddings = embedcli.load(model)
+    answers = analogy(embeddings, (a, b, c), k, method=method, restrict=restrict, ways=ways)
+    otherwise = resolve(embeddings, (a, b, c), ways).answered()
     score = _SCORES[method]
     if as_json:
         listed = [{"word": word, score: value} for word, value in answers]
-        echo_json({"a": a, "b": b, "c": c, "method": method, "answers": listed})
+        made = {"answered_by": otherwise} if otherwise else {}
+        echo_json({"a": a, "b": b, "c": c, "method": method, "answers": listed} | made)
     else:
         rows = ((rank, word, value) for rank, (word, value) in enumerate(answers, 1))
         echo_rows(rows, ("rank", "word", score) if sys.stdout.isatty() else None)
+    say_ways(otherwise)

@@ -81,6 +81,15 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
     "or with them as wrong and as cosine 0.",
 )
 @click.option(
+    "--subwords/--no-subwords",
+    default=True,
+    help="In similarity files, words that the model does not hold get vectors made of their "
+    "subwords, if it has any.  [yes]",
+)
+@click.option(
+    "--unk/--no-unk", default=False, help="Those still unknown get the vector of <unk>.  [no]"
+)
+@click.option(
     "--bootstrap",
     type=click.IntRange(min=0),
     default=1000,
@@ -243,6 +252,7 @@ def _as_json(model: str, report: Report, gains: Gains) -> dict[str, Any]:
             "oov": rules.oov,
             "line": report.protocol_line,
         },
+        "answered_by": dict(report.answered),
     }
 
 

@@ -68,11 +68,12 @@ def command(
         embed export model.safetensors model.bin
         embed export model.safetensors small.model2vec --top 50000 --dim 64 --dtype int8
 
-    Files: safetensors (embed's own; it alone keeps output vectors and settings), word2vec,
-    word2vec-bin, glove, parquet, sqlite, and vocab (words and counts only). Directories: model2vec
-    (also for sentence-transformers), npy and projector. The suffix of OUT decides (.safetensors,
-    .vec or .txt, .bin, .glove.txt, .parquet, .sqlite, .vocab; .model2vec, .npydir, .projector),
-    or --format. OUT may be - for standard output, with --format.
+    Files: safetensors (embed's own; it alone keeps settings), word2vec, word2vec-bin, glove,
+    fasttext (as safetensors, it keeps output vectors and subwords), parquet, sqlite, and vocab
+    (words and counts only). Directories: model2vec (also for sentence-transformers), npy and
+    projector. The suffix of OUT decides (.safetensors, .vec or .txt, .bin, .glove.txt,
+    .fasttext.bin, .parquet, .sqlite, .vocab; .model2vec, .npydir, .projector), or --format. OUT may
+    be - for standard output, with --format.
 
     What --dim and --dtype cost is measured and said: how many of the 10 nearest neighbours of 1,000
     words stay the same, and with --evaluate the scores. --json prints that as one object.
@@ -103,6 +104,8 @@ def command(
         "dtype": dtype,
     }
     talk(f"{out}: {len(embeddings)} words x {embeddings.dim}, {target}{_narrow(dtype)}")
+    if embeddings.subwords is not None and not formats.keeps_subwords(target, dtype):
+        talk(f"{out}: without the rows of subwords, so words never seen have no vectors there")
     if dim is not None or dtype != "float32" or files:
         facts |= _losses(original, widened(embeddings, dtype), kept, files)
     if as_json:

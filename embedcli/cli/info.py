@@ -87,6 +87,7 @@ def _vector_facts(embeddings: Embeddings) -> dict[str, Any]:
     return _vocabulary_facts(embeddings.vocabulary) | {
         "dim": embeddings.dim,
         "output_vectors": embeddings.output_vectors is not None,
+        "subwords": _subword_facts(embeddings),
         "norms": {
             "min": float(norms.min()),
             "mean": float(norms.mean(dtype="f8")),
@@ -94,6 +95,12 @@ def _vector_facts(embeddings: Embeddings) -> dict[str, Any]:
         },
         "metadata": dict(embeddings.metadata),
     }
+
+
+def _subword_facts(embeddings: Embeddings) -> dict[str, Any] | None:
+    if embeddings.subwords is None:
+        return None
+    return embeddings.subwords.units.described() | {"rows": len(embeddings.subwords.rows)}
 
 
 def _rows(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

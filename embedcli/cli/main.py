@@ -50,6 +50,8 @@ COMMANDS = {
     "export": "Convert embeddings between file formats.",
     "info": "Say what a model is and how it was made.",
     "vocab": "Count the words of a text.",
+    "shard": "Count, encode and train parts of a text, as files.",
+    "combine": "Combine counts or changes of shards.",
     "verify": "Check a file of vectors from its first byte to its last.",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,13 @@ import click
 from embedcli.cli.neighbors_runs import model_paths, show_agreement
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error
+from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import UnknownWordError, UsageError
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.lookup import Neighbor, Query
+    from embedcli.resolution import Ways
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command"]
@@ -29,11 +31,15 @@ _MAX_HINTS = 10  # unknown words that get suggestions: the wrong model makes all
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query gave: neighbours, or the words in it that the model does not hold."""
+    """What a query gave: neighbours, or the words in it that nothing is known of.
+
+    `ways` says of the words that are not in the vocabulary how they were answered.
+    """
 
     query: Query
     found: Sequence[Neighbor] = ()
     unknown: Sequence[UnknownWordError] = field(default=())
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 @click.command()
@@ -67,6 +73,7 @@ class Answer:
     metavar="N",
     help="Answer only from the N most frequent words.",
 )
+@ways_options
 @json_option
 @verbosity_options
 def command(
@@ -77,6 +84,7 @@ def command(
     positive: tuple[str, ...],
     negative: tuple[str, ...],
     restrict: int | None,
+    ways: Ways,
     as_json: bool,
 ) -> None:
     r"""Show the words nearest to each WORD by cosine; - reads words from stdin, one a line.
@@ -92,7 +100,9 @@ def command(
     word, neighbors is null, and unknown lists word and suggestions.
 
     Sums are of unit vectors, and the words of a query are not answered. A query with an unknown
-    word is reported on stderr and the others are answered; the exit code then is 3.
+    word is reported on stderr and the others are answered; the exit code then is 3. A word that is
+    not in the vocabulary is answered by its subwords, another spelling of its case or <unk>, which
+    is said on stderr and, in JSON, in answered_by; --no-subwords and so on leave that out.
 
     With several models: the neighbours most of them have come first, with the mean cosine in those
     and, as a fifth column, their number: 4/5.
@@ -107,15 +117,18 @@ def command(
         raise UsageError("nothing to look up: give a WORD, or - to read words from stdin")
     if len(spaces) > 1:
         queries = _queries(words, added, taken)
-        show_agreement(spaces, queries, k, restrict, as_json=as_json)
+        show_agreement(spaces, queries, k, restrict, ways, as_json=as_json)
         return
     failed: list[Answer] = []
-    answers = _reported(_answers(embeddings, _queries(words, added, taken), k, restrict), failed)
+    queries = _queries(words, added, taken)
+    otherwise: dict[str, str] = {}
+    answers = _reported(_answers(embeddings, queries, k, restrict, ways), failed, otherwise)
     if as_json:
         echo_json([_as_json(answer) for answer in answers])
     else:
         header = ("query", "rank", "neighbour", "cosine") if sys.stdout.isatty() else None
         echo_rows(_rows(answers), header)
+    say_ways(otherwise)
     if failed:
         click.get_current_context().exit(UnknownWordError.exit_code)
 
@@ -147,22 +160,23 @@ def _lines() -> Iterator[str]:
 
 
 def _answers(
-    embeddings: Embeddings, queries: Iterator[Query], k: int, restrict: int | None
+    embeddings: Embeddings, queries: Iterator[Query], k: int, restrict: int | None, ways: Ways
 ) -> Iterator[Answer]:
     """Answer batch by batch, in order."""
     from embedcli.lookup import neighbors
+    from embedcli.resolution import resolve
     from embedcli.suggest import Suggester
 
     suggester = Suggester(embeddings.vocabulary)
     n_hints = _MAX_HINTS
     while batch := list(islice(queries, _BATCH)):
-        unknown = {word for query in batch for word in query.words}
-        asked = sorted(unknown)
-        for word, index in zip(asked, embeddings.vocabulary.find(asked), strict=True):
-            if index is not None:
-                unknown.remove(word)
+        resolved = resolve(
+            embeddings, sorted({word for query in batch for word in query.words}), ways
+        )
+        pairs = zip(resolved.words, resolved.ways, strict=True)
+        unknown, otherwise = {word for word, way in pairs if way is None}, resolved.answered()
         good = [query for query in batch if unknown.isdisjoint(query.words)]
-        found = iter(neighbors(embeddings, good, k, restrict=restrict) if good else ())
+        found = iter(neighbors(embeddings, good, k, restrict=restrict, ways=ways) if good else ())
         for query in batch:
             errors = []
             for word in query.words:
@@ -170,12 +184,22 @@ def _answers(
                     hints = suggester.suggest(word) if n_hints > 0 else ()
                     n_hints -= 1
                     errors.append(UnknownWordError(word, hints))
-            yield Answer(query, (), errors) if errors else Answer(query, next(found))
+            if errors:
+                yield Answer(query, (), errors)
+            else:
+                made = {word: otherwise[word] for word in query.words if word in otherwise}
+                yield Answer(query, next(found), (), made)
 
 
-def _reported(answers: Iterable[Answer], failed: list[Answer]) -> Iterator[Answer]:
-    """Pass answers on; report unknown words on stderr, and collect those answers in `failed`."""
+def _reported(
+    answers: Iterable[Answer], failed: list[Answer], otherwise: dict[str, str]
+) -> Iterator[Answer]:
+    """Pass answers on; report unknown words on stderr, and collect those answers in `failed`.
+
+    `otherwise` collects the words that were answered without being in the vocabulary.
+    """
     for answer in answers:
+        otherwise |= answer.ways
         for error in answer.unknown:
             report_error(str(error))
         if answer.unknown:
@@ -197,6 +221,8 @@ def _as_json(answer: Answer) -> dict[str, Any]:
         "negative": query.negative,
         "neighbors": [{"word": word, "cosine": cosine} for word, cosine in answer.found],
     }
+    if answer.ways:
+        result["answered_by"] = answer.ways
     if answer.unknown:
         unknown = [{"word": e.word, "suggestions": e.suggestions} for e in answer.unknown]
         result |= {"neighbors": None, "unknown": unknown}

@@ -14,6 +14,7 @@ from embedcli.errors import UnknownWordError, UsageError
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.lookup import Query
+    from embedcli.resolution import Ways
 
 __all__ = ["model_paths", "show_agreement"]
 
@@ -38,13 +39,16 @@ def show_agreement(
     queries: Iterable[Query],
     k: int,
     restrict: int | None,
+    ways: Ways,
     *,
     as_json: bool,
 ) -> None:
     """Print the neighbours of each query and how many models have them."""
     from embedcli.spaces.agreement import agreement
 
-    answers = [(query, *agreement(models, query, k, restrict=restrict)) for query in queries]
+    answers = [
+        (query, *agreement(models, query, k, restrict=restrict, ways=ways)) for query in queries
+    ]
     if as_json:
         echo_json(
             [

@@ -18,6 +18,7 @@ from embedcli.errors import ConfigError
 from embedcli.settings import Setting, Value, seconds
 
 __all__ = [
+    "OF_ONE_RUN",
     "Duration",
     "json_option",
     "model_option",
@@ -25,6 +26,20 @@ __all__ = [
     "train_options_without",
     "verbosity_options",
 ]
+
+# Settings that follow one run on one machine, or stop it early.
+OF_ONE_RUN = (
+    "init",
+    "continue_from",
+    "freeze",
+    "valid",
+    "valid_fraction",
+    "evaluate",
+    "evaluate_every",
+    "patience",
+    "time_budget",
+    "metrics",
+)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

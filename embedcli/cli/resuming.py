@@ -104,12 +104,15 @@ def _merged(made: str, saved: Mapping[str, Value], chosen: Mapping[str, Value]) 
     return merged
 
 
-def resume_line(sources: Sequence[str], outputs: Sequence[str], to: str | None) -> str:
-    """The command that goes on with a run."""
+def resume_line(
+    sources: Sequence[str], outputs: Sequence[str], to: str | None, more: Sequence[str] = ()
+) -> str:
+    """The command that goes on with a run; `more` are further arguments."""
     parts = ["embed", "train", "--resume", *sources]
     parts += [part for output in outputs for part in ("-o", output)]
     if to:
         parts += ["--format", to]
+    parts += more
     return shlex.join(parts)
 
 

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli import resuming
+from embedcli.cli import clusters, resuming
+from embedcli.cli.clusters import Cluster, cluster_options
 from embedcli.cli.given import read_given, say_given, say_movement
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
@@ -61,6 +63,7 @@ __all__ = ["command"]
     help="Save the state of training beside the output this often; or `never`.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what training would take, and do not train.")
+@cluster_options
 @train_options
 @json_option
 @verbosity_options
@@ -72,6 +75,8 @@ def command(
     resume: bool,
     every: float,
     dry_run: bool,
+    cluster: str | None,
+    sync_every: float,
     config: TrainConfig,
     chosen: dict[str, Value],
     as_json: bool,
@@ -93,15 +98,19 @@ def command(
 
     CBOW gives each context word the whole gradient, as word2vec and gensim do, unless
     --cbow-gradient divided; the default and its learning rate are the ones that scored best
-    (docs/training.md). --json prints what the model file says of the run.
+    (docs/training.md). --cluster trains on a Dask cluster (docs/cluster.md). --json prints what the
+    model file says of the run.
     """
     from embedcli.storage.locks import locked
 
     outputs = outputs or ("model.safetensors",)
     inputs = [*corpus, *filter(None, (vocab_file, config.valid, config.evaluate))]
     _check_outputs([*outputs, *filter(None, (config.metrics,))], inputs)
-    config, given = read_given(config.resolve(), chosen)
-    job = Job(corpus, outputs, _targets(outputs, to), to, vocab_file, every, config, chosen, given)
+    where = Cluster(cluster, sync_every) if cluster else None
+    clusters.check_options(where, chosen, dry_run=dry_run)
+    config, given = read_given(clusters.resolve(where, config, chosen), chosen)
+    targets = _targets(outputs, to)
+    job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
     _warn_of_unused(chosen, config)
@@ -128,6 +137,7 @@ class Job:
     every: float
     config: TrainConfig
     chosen: Mapping[str, Value]
+    cluster: Cluster | None = None
     given: Embeddings | None = None
     signals: Deferred = field(default_factory=Deferred)
     has_begun: bool = False  # to train
@@ -156,7 +166,10 @@ class Job:
         elif resume:
             raise UsageError("--resume needs an output that is a file: give one with -o")
         if resumed is not None and checkpoints is not None:
+            clusters.check_resumed(self.cluster, resumed)
             config = resuming.settings_of(resumed, self.chosen, vocabulary)
+            before = {**resumed.given["settings"], **self.chosen}
+            config = clusters.resolve(self.cluster, config, before)
             vocabulary = resumed.embeddings.vocabulary if resumed.embeddings else vocabulary
             self.corpus = self.corpus or tuple(resumed.given["sources"])
             checkpoints.given = resuming.given(config, self.corpus, self.vocab_file)
@@ -202,6 +215,7 @@ class Job:
     ) -> Embeddings:
         from embedcli.training.trainer import Guard, Stopped, train
 
+        run = partial(train, given=self.given) if self.cluster is None else self.cluster.train
         if resumed is not None and resumed.is_complete and resumed.embeddings is not None:
             self.trained = resumed.embeddings
             return resumed.embeddings
@@ -217,11 +231,10 @@ class Job:
         scratch = _scratch_directory(self.outputs[0])
         with show_progress() as on_progress:
             try:
-                self.trained = train(
+                self.trained = run(
                     self.corpus,
                     config,
                     vocabulary=vocabulary,
-                    given=self.given,
                     scratch=scratch,
                     on_progress=on_progress,
                     guard=guard,
@@ -273,7 +286,8 @@ class Job:
         if isinstance(error, TrainingError):
             error.add_note(f"checkpoints from before are in {checkpoints.directory}")
         else:
-            line = resuming.resume_line(self.corpus, self.outputs, self.to)
+            more = self.cluster.arguments if self.cluster else ()
+            line = resuming.resume_line(self.corpus, self.outputs, self.to, more)
             error.add_note(f"go on with: {line}")
 
 

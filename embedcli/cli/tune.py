@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from embedcli.cli.options import json_option, train_options_without, verbosity_options
+from embedcli.cli.clusters import check_options
+from embedcli.cli.options import OF_ONE_RUN, json_option, train_options_without, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
 from embedcli.config import TrainConfig
@@ -18,20 +19,6 @@ from embedcli.errors import UsageError
 from embedcli.settings import Value, seconds
 
 __all__ = ["command"]
-
-# They follow one run, or stop it early; here several are compared.
-_OF_ONE_RUN = (
-    "init",
-    "continue_from",
-    "freeze",
-    "valid",
-    "valid_fraction",
-    "evaluate",
-    "evaluate_every",
-    "patience",
-    "time_budget",
-    "metrics",
-)
 
 
 def _parse_dims(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
@@ -76,7 +63,7 @@ def _parse_budget(
     help="Begin nothing that would probably end later: 90s, 20m, 2h.",
 )
 @click.option("-o", "--output", metavar="FILE.yaml", help="Write the recommended settings.")
-@train_options_without(*_OF_ONE_RUN)
+@train_options_without(*OF_ONE_RUN)
 @json_option
 @verbosity_options
 def command(
@@ -104,6 +91,7 @@ def command(
     from embedcli.storage.publish import check_writable, publish
     from embedcli.tuning.dimensions import recommended, try_dimensions
 
+    check_options(None, chosen, dry_run=False)
     if "-" in corpus:
         raise UsageError("the text is read several times: standard input cannot be tuned on")
     for file in files:  # before the work, not after it

@@ -10,6 +10,7 @@ import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, report_error, talk
+from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import UnknownWordError, UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedcli.embeddings import Embeddings
+    from embedcli.resolution import Ways
 
     Floats = NDArray[np.float32]
 
@@ -40,6 +42,7 @@ __all__ = ["command"]
 @click.option(
     "-o", "--output", metavar="FILE.npy", help="Write a NumPy array instead of printing numbers."
 )
+@ways_options
 @json_option
 @verbosity_options
 def command(
@@ -49,6 +52,7 @@ def command(
     weighting: str,
     unit: bool,
     output: str | None,
+    ways: Ways,
     as_json: bool,
 ) -> None:
     r"""Print the vector of each WORD, or with --sentences of each line of stdin.
@@ -59,7 +63,9 @@ def command(
         embed vectors --sentences --weighting sif -o reviews.npy < reviews.txt
 
     Words: a line each, the word and its D numbers, tab-separated; - reads words from stdin, one a
-    line. An unknown word is reported on stderr, the others are printed; the exit code then is 3.
+    line. A word that is not in the vocabulary is answered by its subwords, another spelling of its
+    case or <unk>, which is said on stderr. One that is unknown all the same is reported there, the
+    others are printed; the exit code then is 3.
 
     Sentences: D numbers a line, tab-separated, in the order of stdin; words are what white space
     separates, lower-cased if the model was trained so. A line without a known word is zeros. sif
@@ -78,10 +84,10 @@ def command(
     embeddings = embedcli.load(model)
     if sentences:
         names: Sequence[str] = ()
-        blocks = _sentence_blocks(embeddings, weighting, unit)
+        blocks = _sentence_blocks(embeddings, weighting, unit, ways)
         missing: list[str] = []
     else:
-        names, vectors, missing = _word_rows(embeddings, words)
+        names, vectors, missing = _word_rows(embeddings, words, ways)
         blocks = iter([_scaled(vectors, unit)])
     if output is not None:
         _write(output, blocks, embeddings.dim)
@@ -95,25 +101,29 @@ def command(
         click.get_current_context().exit(UnknownWordError.exit_code)
 
 
-def _word_rows(embeddings: Embeddings, words: Sequence[str]) -> tuple[list[str], Floats, list[str]]:
+def _word_rows(
+    embeddings: Embeddings, words: Sequence[str], ways: Ways
+) -> tuple[list[str], Floats, list[str]]:
     """The words that are known, their vectors, and the words that are not."""
-    import numpy as np
+    from embedcli.resolution import resolve
 
     asked = [w for word in words for w in (_lines() if word == "-" else [word]) if w]
-    ids = embeddings.vocabulary.find(asked)
-    known = [(word, i) for word, i in zip(asked, ids, strict=True) if i is not None]
-    missing = [word for word, i in zip(asked, ids, strict=True) if i is None]
-    rows = np.array(embeddings.vectors[[i for _, i in known]], np.float32)
-    return [word for word, _ in known], rows.reshape(len(known), embeddings.dim), missing
+    resolved = resolve(embeddings, asked, ways)
+    say_ways(resolved.answered())
+    known = [i for i, way in enumerate(resolved.ways) if way is not None]
+    missing = [word for word, way in zip(asked, resolved.ways, strict=True) if way is None]
+    return [asked[i] for i in known], resolved.vectors[known], missing
 
 
-def _sentence_blocks(embeddings: Embeddings, weighting: str, unit: bool) -> Iterator[Floats]:
+def _sentence_blocks(
+    embeddings: Embeddings, weighting: str, unit: bool, ways: Ways
+) -> Iterator[Floats]:
     import numpy as np
 
     from embedcli.spaces.sentences import Averager, remove_common
 
     lowercase = bool(embeddings.metadata.get("settings", {}).get("lowercase", False))
-    averager = Averager(embeddings, weighting, lowercase=lowercase)
+    averager = Averager(embeddings, weighting, lowercase=lowercase, ways=ways)
     blocks = averager.batches(_lines())
     if weighting == "sif":
         whole = [np.empty((0, embeddings.dim), np.float32), *blocks]
@@ -123,6 +133,7 @@ def _sentence_blocks(embeddings: Embeddings, weighting: str, unit: bool) -> Iter
     talk(
         f"{averager.texts:,} texts, {averager.empty:,} of them without a known word; "
         f"{averager.tokens:,} words, {averager.unknown:,} of them unknown"
+        + "".join(f", {n:,} answered by {way}" for way, n in averager.otherwise.items())
     )
 
 

@@ -28,6 +28,8 @@ def evaluate(
     method: str | None = None,
     restrict: int | None = None,
     oov: str | None = None,
+    subwords: bool = True,
+    unk: bool = False,
     bootstrap: int = 1000,
     seed: int = 1,
 ) -> list[Report]:
@@ -40,6 +42,8 @@ def evaluate(
         method: ``"cosadd"`` or ``"cosmul"`` instead of the protocol's.
         restrict: see only the first `restrict` words (0: all) instead of the protocol's number.
         oov: ``"skip"`` or ``"wrong"`` instead of the protocol's.
+        subwords: give unknown words of similarity files vectors made of their subwords.
+        unk: give those that are unknown after that the vector of ``<unk>``.
         bootstrap: resamples for the interval of a rank correlation; 0 for none.
         seed: of the resampling.
 
@@ -51,7 +55,9 @@ def evaluate(
         FormatError: a file that is neither kind, with the line.
         InputError: a vector is not finite.
     """
-    rules = resolve(protocol, method=method, restrict=restrict, oov=oov)
+    rules = resolve(
+        protocol, method=method, restrict=restrict, oov=oov, subwords=subwords, token=unk
+    )
     seen: dict[int | None, FoldedWords] = {}
 
     def first(n: int | None) -> FoldedWords:

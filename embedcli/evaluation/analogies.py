@@ -9,7 +9,7 @@ cosines and not 19,544.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar
@@ -93,6 +93,7 @@ class AnalogyReport:
     answers: NDArray[np.int8] = field(
         default_factory=lambda: np.empty(0, np.int8), compare=False, repr=False
     )
+    answered: ClassVar[Mapping[str, str]] = {}  # a question with an unknown word is never answered
     kind: ClassVar[str] = "analogies"
 
     @property

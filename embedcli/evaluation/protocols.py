@@ -33,6 +33,11 @@ class Protocol:
         folding: what `fold` does, in a word.
         oov: questions with an unknown word are left out (``skip``) or count as ``wrong``; pairs
             with an unknown word are left out or get a cosine of 0.
+        subwords: whether a word of a similarity file that the model does not hold gets a vector
+            made of its subwords, lower-cased, as fastText's ``eval.py`` does. Analogies are
+            questions about the vocabulary and never do.
+        token: whether it gets that of ``<unk>`` after that. Not by default: models with and
+            without one would answer different pairs.
         changed: the rules that were chosen otherwise than the protocol's name says.
     """
 
@@ -43,6 +48,8 @@ class Protocol:
     fold: Callable[[str], str]
     folding: str
     oov: str = "skip"
+    subwords: bool = True
+    token: bool = False
     changed: tuple[str, ...] = ()
 
     @property
@@ -61,7 +68,13 @@ PROTOCOLS = {
 
 
 def resolve(
-    name: str, *, method: str | None = None, restrict: int | None = None, oov: str | None = None
+    name: str,
+    *,
+    method: str | None = None,
+    restrict: int | None = None,
+    oov: str | None = None,
+    subwords: bool = True,
+    token: bool = False,
 ) -> Protocol:
     """The protocol called `name`, with what the other arguments say instead of its own rule.
 
@@ -71,7 +84,7 @@ def resolve(
         UsageError: there is no such protocol, method or rule.
     """
     base = PROTOCOLS[_known("protocol", name, tuple(PROTOCOLS))]
-    protocol = base
+    protocol = replace(base, subwords=subwords, token=token)
     if method is not None:
         protocol = replace(protocol, method=_known("method", method, METHODS))
     if oov is not None:
@@ -82,6 +95,7 @@ def resolve(
         words = restrict or None
         protocol = replace(protocol, analogy_words=words, similarity_words=words)
     names = {"method": "method", "oov": "oov", "analogy_words": "restrict"}
+    names |= {"subwords": "subwords", "token": "unk"}
     changed = [
         option for rule, option in names.items() if getattr(protocol, rule) != getattr(base, rule)
     ]

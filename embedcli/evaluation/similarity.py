@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.parts import Part
 from embedcli.evaluation.protocols import Protocol
+from embedcli.neighbors import unit_rows
+from embedcli.resolution import OWN, Ways, resolve
 
 __all__ = [
     "Pair",
@@ -53,6 +56,7 @@ class SimilarityReport:
         human: float64 (total,), what people judged, in the order of the file.
         cosines: float64 (total,), the model's; 0 where a word is unknown.
         known: bool (total,), whether both words are known.
+        answered: the words that the vocabulary does not hold, and how they were answered.
     """
 
     path: str
@@ -73,6 +77,7 @@ class SimilarityReport:
     known: NDArray[np.bool_] = field(
         default_factory=lambda: np.empty(0, np.bool_), compare=False, repr=False
     )
+    answered: Mapping[str, str] = field(default_factory=dict, compare=False)
     kind: ClassVar[str] = "similarity"
 
     @property
@@ -100,9 +105,15 @@ class SimilarityReport:
         )
         return (
             f"{rules.title}: Spearman's rho of cosines, ties averaged, first {self.searched:,} of "
-            f"{self.n_model:,} words, {rules.folding}, pairs with an unknown word {unknown}"
-            f"{interval}"
+            f"{self.n_model:,} words, {rules.folding}{self._otherwise}, pairs with an unknown word "
+            f"{unknown}{interval}"
         )
+
+    @property
+    def _otherwise(self) -> str:
+        """How many words were answered without being in the vocabulary."""
+        tally = Counter(self.answered.values())
+        return "".join(f", {n:,} words by {way}" for way, n in sorted(tally.items()))
 
 
 def _hundredfold(number: float | None) -> float | None:
@@ -129,11 +140,14 @@ def score_similarity(
         seed: of the resampling; the same seed gives the same interval.
     """
     human = np.array([score for _, _, score in pairs])
-    found = [(words.get(first), words.get(second)) for first, second, _ in pairs]
-    known = np.array([None not in ids for ids in found], np.bool_)
-    ids = np.array([pair for pair in found if None not in pair], np.int64).reshape(-1, 2)
-    cosine = np.zeros(len(pairs))
-    cosine[known] = (words.units(ids[:, 0]) * words.units(ids[:, 1])).sum(axis=1)
+    asked = [word for pair in pairs for word in pair[:2]]
+    units, ways = _unit_vectors(words, asked, protocol)
+    known = np.array(
+        [None not in pair for pair in zip(ways[::2], ways[1::2], strict=True)], np.bool_
+    )
+    cosine = (units[::2] * units[1::2]).sum(axis=1) * known
+    pairs_of = zip(asked, ways, strict=True)
+    answered = {word: way for word, way in pairs_of if way is not None and way != OWN}
     seen = (human[known], cosine[known])
     everything = (human, cosine) if known.any() else seen
     scored = seen if protocol.oov == "skip" else everything
@@ -141,7 +155,7 @@ def score_similarity(
         path,
         protocol,
         total=len(pairs),
-        covered=len(ids),
+        covered=int(known.sum()),
         spearman=spearman(*seen),
         pearson=pearson(*seen),
         spearman_of_all=spearman(*everything),
@@ -154,7 +168,26 @@ def score_similarity(
         human=human,
         cosines=cosine,
         known=known,
+        answered=answered,
     )
+
+
+def _unit_vectors(
+    words: FoldedWords, asked: Sequence[str], protocol: Protocol
+) -> tuple[Doubles, list[str | None]]:
+    """The unit vector of each word, float64 (n, D), zeros if unknown; and the way it was found."""
+    found = [words.get(word) for word in asked]
+    ids = np.array([-1 if index is None else index for index in found], np.int64)
+    ways: list[str | None] = [None if index is None else OWN for index in found]
+    vectors = np.zeros((len(asked), words.embeddings.dim))
+    vectors[ids >= 0] = words.units(ids[ids >= 0])
+    left = [i for i, way in enumerate(ways) if way is None]
+    allowed = Ways(subwords=protocol.subwords, case=False, token=protocol.token)
+    others = resolve(words.embeddings, [asked[i].lower() for i in left], allowed)
+    vectors[left] = unit_rows(others.vectors)
+    for i, way in zip(left, others.ways, strict=True):
+        ways[i] = way
+    return vectors, ways
 
 
 def pearson(x: Doubles, y: Doubles) -> float | None:

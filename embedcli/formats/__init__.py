@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
 from embedcli.formats import (
+    fasttext,
     glove,
     model2vec,
     native,
@@ -41,6 +42,7 @@ __all__ = [
     "check_target",
     "detect",
     "format_for_path",
+    "keeps_subwords",
     "load",
     "load_from",
     "save",
@@ -62,6 +64,7 @@ class Format:
         write: writes embeddings to what `publish` yields.
         file_size: how many bytes `write` will write, where that is cheap to know.
         lossless: whether counts, output vectors and metadata survive.
+        subwords: whether the rows of subwords survive.
         plain: whether it is read only from a plain file: not packed, not a pipe.
         dtypes: what ``--dtype`` may be.
         write_narrow: writes with another dtype than float32, which comes as the third argument.
@@ -73,6 +76,7 @@ class Format:
     write: Callable[[Embeddings, Sink], None]
     file_size: Callable[[Embeddings], int] | None = None
     lossless: bool = False
+    subwords: bool = False
     plain: bool = False
     dtypes: tuple[str, ...] = ("float32",)
     write_narrow: Callable[[Embeddings, Sink, str], None] | None = None
@@ -116,6 +120,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             native.write,
             native.file_size,
             lossless=True,
+            subwords=True,
             plain=True,
             dtypes=DTYPES,
             write_narrow=native.write_narrow,
@@ -127,6 +132,14 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             word2vec_binary.read,
             word2vec_binary.write,
             word2vec_binary.file_size,
+        ),
+        Format(
+            "fasttext",
+            (".fasttext.bin", ".fasttext"),
+            fasttext.read,
+            fasttext.write,
+            fasttext.file_size,
+            subwords=True,
         ),
         Format("glove", (".glove.txt", ".glove"), glove.read, glove.write),
         Format(
@@ -224,6 +237,12 @@ def save(
             entry.write(embeddings, sink)
         elif entry.write_narrow is not None:
             entry.write_narrow(embeddings, sink, dtype)
+
+
+def keeps_subwords(name: str, dtype: str = "float32") -> bool:
+    """Whether a file of the format `name` holds the rows of subwords."""
+    entry = _named(name)
+    return isinstance(entry, Format) and entry.subwords and dtype == "float32"
 
 
 def check_target(

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.formats.narrow import row_blocks
 from embedcli.formats.rows import LONGEST_WORD
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["check_finite", "check_savable", "check_spaceless", "check_words"]
+__all__ = ["check_finite", "check_savable", "check_spaceless", "check_subwords", "check_words"]
 
-_BLOCK_BYTES: Final = 1 << 22
 _WHITE_SPACE: Final = re.compile(r"[ \t\n\v\f\r]")
 
 
@@ -33,6 +33,23 @@ def check_savable(embeddings: Embeddings) -> None:
     check_finite(embeddings, embeddings.vectors)
     if embeddings.output_vectors is not None:
         check_finite(embeddings, embeddings.output_vectors)
+
+
+def check_subwords(embeddings: Embeddings) -> None:
+    """Refuse rows of subwords that are not finite, in the formats that keep them.
+
+    Raises:
+        FormatError: names the word, or the part of words by its id.
+    """
+    subwords = embeddings.subwords
+    if subwords is None:
+        return
+    check_finite(embeddings, subwords.word_rows)
+    for rows in row_blocks(subwords.rows):
+        finite = np.isfinite(subwords.rows[rows]).all(axis=1)
+        if not finite.all():
+            part = int(subwords.ids[rows.start + int(np.argmin(finite))])
+            raise FormatError(f"cannot save the row of subword {part}: it is not finite")
 
 
 def check_words(vocabulary: Vocabulary) -> None:
@@ -69,10 +86,9 @@ def check_spaceless(vocabulary: Vocabulary, format_name: str) -> None:
 
 def check_finite(embeddings: Embeddings, vectors: NDArray[np.float32]) -> None:
     """Refuse NaN and infinity, block by block."""
-    rows = max(1, _BLOCK_BYTES // (4 * max(1, vectors.shape[1])))
-    for start in range(0, len(vectors), rows):
-        finite = np.isfinite(vectors[start : start + rows])
+    for rows in row_blocks(vectors):
+        finite = np.isfinite(vectors[rows])
         if not finite.all():
-            row = start + int(np.argmin(finite.all(axis=1)))
+            row = rows.start + int(np.argmin(finite.all(axis=1)))
             word = embeddings.vocabulary[row]
             raise FormatError(f"cannot save {word!r} (row {row + 1}): its vector is not finite")

@@ -5,15 +5,20 @@
     syn1neg        F32 [V, D]    output vectors; left out by --no-output-vectors; of GloVe W~, of
                                  hierarchical softmax those of the V - 1 inner nodes, and a row of 0
     norms          F32 [V]       Euclidean norms of the rows of syn0
+    word_rows      F32 [V, D]    only with subwords: the words' own rows, of which and of those of
+    subwords       F32 [U, D]    their parts syn0 is the mean; and the rows of all parts
+    subword_ids    I32 [U]       that have one, with their ids, ascending
     word_offsets   I64 [V + 1]   word i is words[word_offsets[i]:word_offsets[i + 1]], as UTF-8
     counts         I64 [V]       how often each word occurred; left out where unknown
+    subword_model  U8  [bytes]   only with pieces of words: the sentencepiece model
     words          U8  [bytes]   the words one after the other; behind all that must be aligned
     sha256         U8  [32]      digest of every byte before it; left out by older versions
 
 ``__metadata__`` holds ``format`` = "embed", ``version`` = "1" and ``meta``, the JSON of
 `Embeddings.metadata`, less its ``timings``: two runs that compute the same write the same bytes. A
-checkpoint (`training/checkpoint.py`) is such a file with more arrays in it. Byte layout of the file
-itself: `storage/safetensors.py`.
+checkpoint (`training/checkpoint.py`) is such a file with more arrays in it. With subwords there is
+also ``subword``, JSON that says how words are cut (`subwords/rules.py`); readers that do not know
+of it still find the words' vectors. Byte layout of the file itself: `storage/safetensors.py`.
 
 A file written with another dtype has ``version`` = "2", no ``syn1neg``, and
 
@@ -38,28 +43,43 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.checks import check_savable
+from embedcli.formats.checks import check_savable, check_subwords
 from embedcli.formats.narrow import from_int8, to_float16, to_int8, widened
 from embedcli.formats.source import Source
 from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
+from embedcli.subwords.rules import model_of, units_from
+from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["file_size", "metadata", "read", "tensors", "verify", "write", "write_narrow"]
 
 _VERSION: Final = "1"
 _NARROW_VERSION: Final = "2"
-_LETTERS: Final = {"scales": "V", "syn0": "VD", "syn1neg": "VD", "norms": "V", "counts": "V"}
+_LETTERS: Final = {
+    "scales": "V",
+    "syn0": "VD",
+    "syn1neg": "VD",
+    "norms": "V",
+    "word_rows": "VD",
+    "subwords": "UD",
+    "subword_ids": "U",
+    "counts": "V",
+}
 _DTYPES: Final = {
     "scales": "F32",
     "syn0": "F32",
     "syn1neg": "F32",
     "norms": "F32",
+    "word_rows": "F32",
+    "subwords": "F32",
+    "subword_ids": "I32",
     "word_offsets": "I64",
     "counts": "I64",
     "words": "U8",
 }
-_OPTIONAL: Final = {"scales", "syn1neg", "counts"}
+_SUBWORDS: Final = ("word_rows", "subwords", "subword_ids")
+_OPTIONAL: Final = {"scales", "syn1neg", "counts", *_SUBWORDS}
 _NARROW: Final = ("F16", "I8")
 
 
@@ -70,6 +90,7 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
         FormatError: a component is not finite, or a word is empty or occurs twice.
     """
     check_savable(embeddings)
+    check_subwords(embeddings)
     safetensors.write(sink, tensors(embeddings), metadata(embeddings))
 
 
@@ -117,7 +138,11 @@ def read(source: Source, *, decode_errors: str = "strict") -> Embeddings:
     )
     _check_words(where, vocabulary)
     embeddings = Embeddings(
-        vocabulary, _vectors(where, arrays), arrays.get("syn1neg"), _meta(where, header.metadata)
+        vocabulary,
+        _vectors(where, arrays),
+        arrays.get("syn1neg"),
+        _meta(where, header.metadata),
+        _subwords(where, arrays, header.metadata),
     )
     embeddings.__dict__["norms"] = arrays["norms"]  # where cached_property would put it
     return embeddings
@@ -132,10 +157,18 @@ def tensors(
     if embeddings.output_vectors is not None:
         arrays["syn1neg"] = embeddings.output_vectors
     arrays["norms"] = embeddings.norms
+    if embeddings.subwords is not None:
+        arrays["word_rows"] = embeddings.subwords.word_rows
+        arrays["subwords"] = embeddings.subwords.rows
+        arrays["subword_ids"] = embeddings.subwords.ids
     arrays["word_offsets"] = vocabulary.offsets
     if vocabulary.counts is not None:
         arrays["counts"] = vocabulary.counts
-    return {**arrays, **(more or {}), "words": vocabulary.blob}
+    arrays |= more or {}
+    model = None if embeddings.subwords is None else model_of(embeddings.subwords.units)
+    if model is not None:
+        arrays["subword_model"] = np.frombuffer(model, np.uint8)
+    return {**arrays, "words": vocabulary.blob}
 
 
 def metadata(embeddings: Embeddings) -> dict[str, str]:
@@ -145,7 +178,10 @@ def metadata(embeddings: Embeddings) -> dict[str, str]:
         meta = json.dumps(kept, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise FormatError(f"cannot save the metadata as JSON: {error}") from error
-    return {"format": "embed", "version": _VERSION, "meta": meta}
+    found = {"format": "embed", "version": _VERSION, "meta": meta}
+    if embeddings.subwords is not None:
+        found["subword"] = json.dumps(embeddings.subwords.units.described())
+    return found
 
 
 def verify(source: Source) -> bool:
@@ -157,6 +193,7 @@ def verify(source: Source) -> bool:
     embeddings = read(source)
     has_digest = safetensors.check_digest(source.path, safetensors.read_header(source.path))
     check_savable(embeddings)
+    check_subwords(embeddings)
     stored = embeddings.__dict__.pop("norms")
     if not np.allclose(stored, embeddings.norms, rtol=1e-4, atol=1e-12):
         row = int(np.argmax(~np.isclose(stored, embeddings.norms, rtol=1e-4, atol=1e-12)))
@@ -178,6 +215,22 @@ def _vectors(where: str, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.floa
     return vectors
 
 
+def _subwords(
+    where: str, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
+) -> Subwords | None:
+    if "subword" not in metadata:
+        return None
+    model = arrays["subword_model"].tobytes() if "subword_model" in arrays else None
+    units = units_from(where, metadata["subword"], model)
+    ids = arrays["subword_ids"]
+    ascends = bool((ids[1:] > ids[:-1]).all())
+    if len(ids) and not (ascends and ids[0] >= 0 and ids[-1] < units.count):
+        raise FormatError(
+            f"{where}: tensor 'subword_ids' is no rising list of ids below {units.count}"
+        )
+    return Subwords(units, arrays["word_rows"], ids, arrays["subwords"])
+
+
 def _check_kind(where: str, header: safetensors.Header) -> None:
     if header.metadata.get("format") != "embed":
         names = ", ".join(sorted(header.tensors)[:5]) or "none"
@@ -192,6 +245,8 @@ def _check_kind(where: str, header: safetensors.Header) -> None:
     needed = set(_DTYPES) - _OPTIONAL
     if "syn0" in header.tensors and header.tensors["syn0"].dtype == np.int8:
         needed.add("scales")
+    if "subword" in header.metadata:
+        needed.update(_SUBWORDS)
     missing = sorted(needed - set(header.tensors))
     if missing:
         raise FormatError(f"{where} lacks the tensor {missing[0]!r}: it is damaged")
@@ -202,7 +257,9 @@ def _check_shapes(where: str, header: safetensors.Header) -> None:
     shape = header.tensors["syn0"].shape
     if len(shape) != 2:
         raise FormatError(f"{where}: tensor 'syn0' has shape {shape}, not [V, D]")
-    sizes = {"V": shape[0], "D": shape[1]}
+    sizes = {"V": shape[0], "D": shape[1], "U": 0}
+    if "subword_ids" in header.tensors:
+        sizes["U"] = int(np.prod(header.tensors["subword_ids"].shape))
     expected = {name: tuple(sizes[letter] for letter in _LETTERS[name]) for name in _LETTERS}
     expected["word_offsets"] = (shape[0] + 1,)
     expected["words"] = (int(np.prod(header.tensors["words"].shape)),)

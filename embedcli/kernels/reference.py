@@ -32,6 +32,7 @@ __all__ = [
     "draw_radius",
     "loss",
     "mix",
+    "next_stretch",
     "sigmoid",
     "skipgram_slice",
     "skipgram_slice_by_rule",
@@ -96,7 +97,7 @@ def draw_outputs(centre: int, noise: Noise, n_outputs: int, n_words: int) -> lis
     in_vain = 0
     while len(outputs) < n_outputs:
         if noise.cursor[0] == noise.cursor[1]:
-            _next_stretch(noise, n_outputs - 1)
+            next_stretch(noise, n_outputs - 1)
         word = int(noise.pool[noise.cursor[0]])
         noise.cursor[0] += 1
         if word in outputs:
@@ -109,7 +110,7 @@ def draw_outputs(centre: int, noise: Noise, n_outputs: int, n_words: int) -> lis
     return outputs
 
 
-def _next_stretch(noise: Noise, n_negatives: int) -> None:
+def next_stretch(noise: Noise, n_negatives: int) -> None:
     """Go to the beginning of this stretch again, or of the next one."""
     length = min(STRETCH_WINDOWS * n_negatives + 1, len(noise.pool))
     if noise.cursor[2]:

@@ -24,6 +24,7 @@ __all__ = [
     "at_pool",
     "draw_outputs",
     "draw_radius",
+    "draw_shared",
     "fill_pool",
     "mix",
     "stage",
@@ -147,6 +148,22 @@ def draw_outputs(
         if not taken:
             rows[first + k] = row
             k += 1
+    noise.cursor[0] = cursor
+
+
+@numba.njit(inline="always")
+def draw_shared(noise: Any, n_negatives: Any, stride: Any, rows: Any, first: Any) -> None:
+    """Write the offsets of the next `n_negatives` output rows of the pool to `rows`, as they come.
+
+    Repeats and the words to predict are kept: who uses these updates one output after the other,
+    and with n words to predict, each negative may be any of the others.
+    """
+    cursor = noise.cursor[0]
+    for k in range(n_negatives):
+        if cursor == noise.cursor[1]:
+            cursor = _next_stretch(noise, n_negatives)
+        rows[first + k] = np.int64(noise.pool[cursor]) * stride
+        cursor += 1
     noise.cursor[0] = cursor
 
 

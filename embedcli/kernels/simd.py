@@ -192,7 +192,8 @@ class Lanes:
     def _ints(self, value: int) -> ir.Constant:
         return ir.Constant(self.ints, [value] * self.n)
 
-    def _polynomial(self, coefficients: Sequence[float], x: ir.Value) -> ir.Value:
+    def polynomial(self, coefficients: Sequence[float], x: ir.Value) -> ir.Value:
+        """The polynomial in `x`, its highest coefficient first."""
         value: ir.Value = self.splat(coefficients[0])
         for coefficient in coefficients[1:]:
             value = self.fma(value, x, self.splat(coefficient))
@@ -202,7 +203,7 @@ class Lanes:
         """2 ** x for x in [-126, 127]: a polynomial of the fraction, the rest as exponent bits."""
         b = self.builder
         whole = b.call(self._function(f"llvm.rint.v{self.n}f32", 1), [x])
-        mantissa = self._polynomial(_EXP2, b.fsub(x, whole))
+        mantissa = self.polynomial(_EXP2, b.fsub(x, whole))
         exponent = b.shl(b.fptosi(whole, self.ints), self._ints(23))
         return b.bitcast(b.add(b.bitcast(mantissa, self.ints), exponent), self.type)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from embedcli.embeddings import Embeddings
 from embedcli.lookup import Query, neighbors
+from embedcli.resolution import Ways, resolve
 
 __all__ = ["Agreed", "agreement"]
 
@@ -32,7 +33,12 @@ class Agreed:
 
 
 def agreement(
-    models: Sequence[Embeddings], query: Query, k: int = 10, *, restrict: int | None = None
+    models: Sequence[Embeddings],
+    query: Query,
+    k: int = 10,
+    *,
+    restrict: int | None = None,
+    ways: Ways | None = None,
 ) -> tuple[list[Agreed], int]:
     """The neighbours of a query in all `models`: most agreed first, then the highest mean cosine.
 
@@ -41,14 +47,15 @@ def agreement(
         query: what to look for.
         k: neighbours in each model; so many are returned, at most.
         restrict: answer only from the first (most frequent) `restrict` words of each.
+        ways: how words that are not in a vocabulary may get a vector; all by default.
 
     Returns:
         The neighbours, and how many of the models know all words of the query.
     """
     found: dict[str, list[float]] = {}
-    able = [model for model in models if all(word in model for word in query.words)]
+    able = [model for model in models if None not in resolve(model, query.words, ways).ways]
     for model in able:
-        for word, cosine in neighbors(model, [query], k, restrict=restrict)[0]:
+        for word, cosine in neighbors(model, [query], k, restrict=restrict, ways=ways)[0]:
             found.setdefault(word, []).append(cosine)
     agreed = [Agreed(word, len(c), sum(c) / len(c)) for word, c in found.items()]
     agreed.sort(key=lambda each: (-each.runs, -each.cosine, each.word))

@@ -77,7 +77,9 @@ def turned(source: Embeddings, rotation: Doubles) -> Embeddings:
     for start in range(0, len(vectors), 1 << 14):
         block = source.vectors[start : start + (1 << 14)].astype(np.float64)
         vectors[start : start + (1 << 14)] = block @ rotation
-    return Embeddings(source.vocabulary, vectors, None, dict(source.metadata) | {"aligned": True})
+    subwords = None if source.subwords is None else source.subwords.turned(rotation)
+    metadata = dict(source.metadata) | {"aligned": True}
+    return Embeddings(source.vocabulary, vectors, None, metadata, subwords)
 
 
 def identical_pairs(source: Embeddings, target: Embeddings) -> Ids:

@@ -43,7 +43,8 @@ def reduce_dim(embeddings: Embeddings, dim: int) -> tuple[Embeddings, float]:
     kept = float(strengths[:dim].sum() / strengths.sum()) if strengths.any() else 1.0
     note = {"reduced": {"from": embeddings.dim, "to": dim, "sum_of_squares_kept": round(kept, 6)}}
     metadata = dict(embeddings.metadata) | note
-    return Embeddings(embeddings.vocabulary, vectors, None, metadata), kept
+    subwords = embeddings.subwords and embeddings.subwords.turned(axes[:, :dim])
+    return Embeddings(embeddings.vocabulary, vectors, None, metadata, subwords), kept
 
 
 def principal_axes(

@@ -2,12 +2,13 @@
 
 SIF (Arora, Liang & Ma 2017) weighs a word by a / (a + p), p being its share of the training text,
 so that frequent words count less, and then takes away from every text what all texts have in
-common: their first principal component. Words the model does not hold count for nothing; a text
+common: their first principal component. Words that nothing is known of count for nothing; a text
 without a known word is zeros.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
+from embedcli.resolution import Ways, resolve
 from embedcli.spaces.reduction import principal_axes
 
 __all__ = ["SIF_A", "Averager", "remove_common"]
@@ -31,21 +33,30 @@ class Averager:
         embeddings: the model.
         weighting: ``mean`` or ``sif``.
         lowercase: lower-case texts first, as the model's training text was.
+        ways: how words that are not in the vocabulary may get a vector; all by default.
 
     Attributes:
         texts: how many texts were averaged so far.
         empty: how many of them had no known word.
         tokens: how many tokens they had.
-        unknown: how many of these the model does not hold.
+        unknown: of how many of these nothing is known.
+        otherwise: how many of them were not in the vocabulary and answered all the same, by way.
 
     Raises:
         UsageError: there is no such weighting, or SIF is asked of a model without counts.
     """
 
     def __init__(
-        self, embeddings: Embeddings, weighting: str = "mean", *, lowercase: bool = False
+        self,
+        embeddings: Embeddings,
+        weighting: str = "mean",
+        *,
+        lowercase: bool = False,
+        ways: Ways | None = None,
     ) -> None:
         self.texts = self.empty = self.tokens = self.unknown = 0
+        self.otherwise: Counter[str] = Counter()
+        self._ways = ways
         self._embeddings = embeddings
         self._weights = _weights(embeddings, weighting)
         self._lowercase = lowercase
@@ -55,9 +66,11 @@ class Averager:
         """The vectors of a batch of texts, words separated by white space: float32 (n, D)."""
         ids: list[int] = []
         lengths = np.zeros(len(texts), np.int64)
-        for i, text in enumerate(texts):
-            words = (text.lower() if self._lowercase else text).split()
-            known = [self._ids[word] for word in words if word in self._ids]
+        split = [(text.lower() if self._lowercase else text).split() for text in texts]
+        more, rows = self._other_words(split)
+        for i, words in enumerate(split):
+            found = [self._ids.get(word, more.get(word)) for word in words]
+            known = [index for index in found if index is not None]
             ids += known
             lengths[i] = len(known)
             self.tokens += len(words)
@@ -67,11 +80,30 @@ class Averager:
         vectors = np.zeros((len(texts), self._embeddings.dim), np.float32)
         there = lengths > 0
         if ids:
-            rows = self._embeddings.vectors[ids] * self._weights[ids, None]
+            rows = self._rows(np.array(ids), rows)
             starts = (np.cumsum(lengths) - lengths)[there]
             sums = np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
             vectors[there] = sums / lengths[there, None]
         return vectors
+
+    def _other_words(self, texts: Sequence[Sequence[str]]) -> tuple[dict[str, int], Floats]:
+        """Those words of a batch that are not in the vocabulary: numbers from V on, and vectors."""
+        tally = Counter(word for words in texts for word in words if word not in self._ids)
+        resolved = resolve(self._embeddings, list(tally), self._ways)
+        for word, way in resolved.answered().items():
+            self.otherwise[way] += tally[word]
+        numbers = range(len(self._embeddings), len(self._embeddings) + len(tally))
+        known = zip(resolved.words, numbers, resolved.ways, strict=True)
+        return {word: number for word, number, way in known if way}, resolved.vectors
+
+    def _rows(self, ids: NDArray[np.int64], others: Floats) -> Floats:
+        """The weighed vectors of words by number; a word without a count has the weight 1."""
+        n = len(self._embeddings)
+        rows = np.empty((len(ids), self._embeddings.dim), np.float32)
+        own = ids < n
+        rows[own] = self._embeddings.vectors[ids[own]] * self._weights[ids[own], None]
+        rows[~own] = others[ids[~own] - n]
+        return rows
 
     def batches(self, texts: Iterable[str], size: int = 4096) -> Iterator[Floats]:
         """The vectors of many texts, `size` at a time."""

@@ -20,7 +20,7 @@ from embedcli.text.ranking import rank
 from embedcli.text.scratch import Shelf
 from embedcli.text.words import BATCH_WORDS, NO_WORDS, Words, WordTable, concatenate
 
-__all__ = ["Generation", "Limits", "Merged", "merge"]
+__all__ = ["Generation", "Limits", "Merged", "merge", "parts_of"]
 
 _PARTS = 64
 _BINS = 1 << 12  # of the histogram of counts; the last one holds all that are higher
@@ -90,7 +90,7 @@ class Generation:
 
     def deal(self) -> None:
         """Lay the words by parts."""
-        parts = _part_of(self._words)
+        parts = parts_of(self._words)
         self._order = np.argsort(parts, kind="stable")
         self._words = self._words.take(self._order)
         self._bounds = np.searchsorted(parts[self._order], np.arange(_PARTS + 1))
@@ -282,7 +282,7 @@ class _Census:
         return fitting, fitting - 1
 
 
-def _part_of(words: Words) -> NDArray[np.uint8]:
+def parts_of(words: Words) -> NDArray[np.uint8]:
     """Deal words into parts by a multilinear hash of their bytes, uint8 (n,)."""
     factors = np.random.default_rng(0).integers(1, 2**63, 257, np.uint64) | np.uint64(1)
     parts = np.empty(len(words), np.uint8)

@@ -1,6 +1,6 @@
 # ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH123, PTH202, PTH207, PTH208
 # (a path is a name here: it is shown as it was given, and a glob may be absolute)
-"""Where text comes from: files, globs, directories, standard input, pipes, URLs."""
+"""Where text comes from: files, stretches of them, globs, directories, standard input, URLs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from embedcli.text.blocks import Readable
 from embedcli.text.compression import DamagedError, decompressed
 from embedcli.text.decoding import decoded
 from embedcli.text.recognition import check_is_text, suspicion
+from embedcli.text.spans import Span, open_span
 
-__all__ = ["Library", "find_sources"]
+__all__ = ["STDIN", "Library", "find_sources", "open_source"]
 
 STDIN = "-"
 _HEAD = 4096  # bytes that tell what a file is
 
 
-def find_sources(paths: Sequence[str], *, recursive: bool = False) -> list[str]:
+def find_sources(paths: Sequence[str | Span], *, recursive: bool = False) -> list[str | Span]:
     """The files that `paths` mean, in the order they are read.
 
     A path that does not exist is tried as a glob; a directory gives, with `recursive`, all files
     below it by name, each once however many links lead to it, but none that is hidden. ``-`` is
-    standard input, ``scheme://...`` whatever fsspec opens.
+    standard input, ``scheme://...`` whatever fsspec opens. A `Span` stands for itself.
 
     Raises:
         UsageError: standard input is a terminal, or named twice.
@@ -39,9 +40,9 @@ def find_sources(paths: Sequence[str], *, recursive: bool = False) -> list[str]:
     if paths.count(STDIN) > 1:
         raise UsageError("standard input (-) can be read once only, but is named twice")
     seen: set[tuple[int, int]] = set()
-    sources: list[str] = []
+    sources: list[str | Span] = []
     for path in paths:
-        if path == STDIN or "://" in path:
+        if isinstance(path, Span) or path == STDIN or "://" in path:
             sources.append(path)
         elif os.path.isdir(path):
             if not recursive:
@@ -52,7 +53,7 @@ def find_sources(paths: Sequence[str], *, recursive: bool = False) -> list[str]:
         else:
             sources += _matching(path, seen, recursive=recursive)
     if not sources:
-        raise CorpusError(f"no files below {', '.join(paths)}")
+        raise CorpusError(f"no files below {', '.join(map(str, paths))}")
     return sources
 
 
@@ -109,7 +110,7 @@ class Library(Iterator[Readable]):
         suspicions: remarks on files that seem not to be what they were taken for.
     """
 
-    def __init__(self, sources: Sequence[str]) -> None:
+    def __init__(self, sources: Sequence[str | Span]) -> None:
         self.digest = hashlib.sha256()
         self.n_bytes = 0
         self.n_consumed = 0
@@ -147,31 +148,40 @@ class Library(Iterator[Readable]):
         if self._current is not None:
             self._current.close()
 
-    def _survey(self, source: str) -> None:
+    def _survey(self, source: str | Span) -> None:
         """Find out before the work begins what would end it."""
-        is_file = source != STDIN and "://" not in source and os.path.isfile(source)
-        if is_file and not os.access(source, os.R_OK):
-            raise CorpusError(f"{source} cannot be read: Permission denied")
-        if is_file and self.n_total is not None:
-            self.n_total += os.path.getsize(source)
+        name = source.source if isinstance(source, Span) else source
+        is_file = name != STDIN and "://" not in name and os.path.isfile(name)
+        if is_file and not os.access(name, os.R_OK):
+            raise CorpusError(f"{name} cannot be read: Permission denied")
+        if isinstance(source, Span) and source.n_bytes is not None and self.n_total is not None:
+            self.n_total += source.n_bytes
+        elif is_file and self.n_total is not None:
+            self.n_total += os.path.getsize(name)
         else:
             self.n_total = None
 
 
 class _TextFile:
-    """One file: opened, decompressed, digested, decoded; every failure names it."""
+    """One file: opened, decompressed, digested, decoded; every failure names it.
 
-    def __init__(self, name: str, library: Library) -> None:
-        self._name = _shown(name)
+    A stretch of a file is UTF-8 that was looked at when it was cut: nothing is told from its first
+    bytes, which are some line's.
+    """
+
+    def __init__(self, source: str | Span, library: Library) -> None:
+        self._name = _shown(source)
+        is_part = isinstance(source, Span) and not source.is_whole
         try:
-            self._file = _open(name)
+            self._file = _open(source)
         except OSError as error:
             raise self._failure(error) from error
         try:
             self._before = _identity(self._file)
             packed = _Tapped(self._file, library.consume)
-            text = _Tapped(decompressed(packed, packed.peek()), library.digest_text)
-            head = text.peek()
+            plain = packed if is_part else decompressed(packed, packed.peek())
+            text = _Tapped(plain, library.digest_text)
+            head = b"" if isinstance(source, Span) and source.begin else text.peek()
             check_is_text(self._name, head)
             self._text = decoded(text, head)
         except (OSError, EOFError, DamagedError) as error:
@@ -255,12 +265,24 @@ class _Tapped(io.RawIOBase):
         return n
 
 
-def _shown(name: str) -> str:
-    return "standard input" if name == STDIN else name
+def _shown(source: str | Span) -> str:
+    return "standard input" if source == STDIN else str(source)
 
 
-def _open(name: str) -> Any:
+def _open(source: str | Span) -> Any:
     """A binary stream with ``readinto`` and ``close``; unbuffered where it can be."""
+    if isinstance(source, Span):
+        return open_span(open_source(source.source), source)
+    return open_source(source)
+
+
+def open_source(name: str) -> Any:
+    """Open a file, a URL or standard input as a binary stream.
+
+    Raises:
+        OSError: it cannot be opened.
+        UsageError: standard input is a terminal; or nothing can open such a URL.
+    """
     if name == STDIN:
         return _open_stdin()
     if "://" in name:

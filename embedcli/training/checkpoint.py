@@ -84,7 +84,9 @@ class Checkpoint:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to train."""
-        return self.state is not None and self.state.is_complete
+        if self.state is None:
+            return False
+        return self.state.is_complete or self.state.epoch == self.given["settings"]["epochs"]
 
     @property
     def place(self) -> str:
@@ -208,7 +210,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         saved,
         facts.get("n_chunks"),
         None if clock is None else (clock[0], clock[1]),
-        facts.get("is_complete", facts["epoch"] == facts["given"]["settings"]["epochs"]),
+        facts.get("is_complete", False),
     )
     return Checkpoint(path, facts["sequence"], facts["given"], load(path, "safetensors"), state)
 

@@ -93,6 +93,10 @@ class Chunks:
         offsets: int64 (S + 1,), its sentences.
         stretches: int64 (R, 2), what of it is held out (`held_out_stretches`).
         held_out: whether this is the part held out; else it is the rest.
+
+    Attributes:
+        size: tokens in a chunk at most.
+        bounds: int64 (C + 1,), chunk c is among tokens ``bounds[c]`` to ``bounds[c + 1]``.
     """
 
     def __init__(
@@ -106,14 +110,14 @@ class Chunks:
         self._ids, self._offsets = ids, offsets
         self._stretches, self._held_out = stretches, held_out
         self.size = chunk_size(len(ids))
-        self._bounds = chunk_bounds(offsets, self.size)
+        self.bounds = chunk_bounds(offsets, self.size)
 
     def __len__(self) -> int:
-        return len(self._bounds) - 1
+        return len(self.bounds) - 1
 
     def begin(self, chunk: int) -> int:
         """The position in the text where a chunk begins; of the one behind the last, N."""
-        return int(self._bounds[chunk])
+        return int(self.bounds[chunk])
 
     def n_tokens(self, n_chunks: int) -> int:
         """How many tokens of this part the first `n_chunks` chunks hold."""

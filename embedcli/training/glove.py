@@ -26,7 +26,7 @@ from embedcli.corpus import Corpus
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
 from embedcli.kernels.simd import host_lanes
-from embedcli.kernels.weights import TALLY, aligned, row_stride
+from embedcli.kernels.weights import TALLY, Weights, aligned, row_stride
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.training.given import Given
 from embedcli.training.run import Run, Score
@@ -87,7 +87,11 @@ class GloveRun(Run):
         super().__init__(corpus, config, deadline=deadline, score=score)
 
     def _prepare(
-        self, counts: NDArray[np.int64], valid: Corpus | None, given: Given | None
+        self,
+        counts: NDArray[np.int64],
+        weights: Weights | None,
+        valid: Corpus | None,
+        given: Given | None,
     ) -> None:
         config, cells = self.config, self.cooccurrences
         if not len(cells):
@@ -140,12 +144,17 @@ class GloveRun(Run):
         width, stride = self.config.dim + 2, self._matrices.stride
         return [matrix.reshape(-1, stride)[:, :width] for matrix in self._matrices[:4]]
 
-    def _train_chunk(self, worker: Any, chunk: int, wants_stop: Callable[[], bool]) -> Place | None:
-        number = len(self.epochs)
-        lr = learning_rate(self._progress(chunk), self.config)
-        stretch = self._chunks.place(number, chunk, self.config.seed)
+    def _train_chunk(
+        self,
+        worker: Any,
+        epoch: int,
+        chunk: int,
+        wants_stop: Callable[[], bool] = lambda: False,
+    ) -> Place | None:
+        lr = learning_rate(self._progress(epoch, chunk), self.config)
+        stretch = self._chunks.place(epoch, chunk, self.config.seed)
         cells = self._chunks.read(stretch)
-        worker.train(*cells, random_key(self.config.seed, "cells", number, stretch), lr)
+        worker.train(*cells, random_key(self.config.seed, "cells", epoch, stretch), lr)
         return None
 
     @property

@@ -44,7 +44,14 @@ from embedcli.training.state import Epoch, Place, State
 from embedcli.training.stopping import Deadline, is_stalled
 from embedcli.training.workers import run_workers
 
-__all__ = ["Run", "Score", "compile_kernels", "features_of"]
+__all__ = [
+    "Run",
+    "Score",
+    "compile_kernels",
+    "features_of",
+    "find_fault",
+    "initial_weights",
+]
 
 Score = Callable[[NDArray[np.float32]], float | None]
 
@@ -88,8 +95,9 @@ class Run:
     """Two matrices, the probabilities of a corpus, and a worker for each thread.
 
     Args:
-        corpus: the text.
+        corpus: what to train on; its vocabulary may be that of a larger text it is a part of.
         config: resolved settings.
+        weights: the matrices to train; fresh ones by default.
         valid: another text, in the same vocabulary, that is measured and not trained.
         given: vectors to begin with.
         deadline: when to be ready.
@@ -100,6 +108,7 @@ class Run:
         self,
         corpus: Corpus,
         config: TrainConfig,
+        weights: Weights | None = None,
         *,
         valid: Corpus | None = None,
         given: Given | None = None,
@@ -123,13 +132,17 @@ class Run:
         self._held_out: Parts | None
         self._workers: Sequence[Member]
         self._measurers: Sequence[Member]
-        self._prepare(counts, valid, given)
+        self._prepare(counts, weights, valid, given)
         self._n_chunks = len(self._training)  # to be trained in this epoch
         self._chunk = 0  # the first of this epoch that is not begun; the held-out ones come behind
         self._unfinished: dict[int, Place] = {}  # those before it that are not finished
 
     def _prepare(
-        self, counts: NDArray[np.int64], valid: Corpus | None, given: Given | None
+        self,
+        counts: NDArray[np.int64],
+        weights: Weights | None,
+        valid: Corpus | None,
+        given: Given | None,
     ) -> None:
         """Make what an architecture has of its own: chunks, matrices, workers."""
         corpus, config = self.corpus, self.config
@@ -137,7 +150,7 @@ class Run:
         self._training, self._held_out = self._text, self._held_out_text
         self._keep = keep_thresholds(counts, config.sample)
         self._outputs = _outputs(counts, len(corpus.ids), config)
-        self._weights = initial_weights(len(counts), config.dim, config.seed)
+        self._weights = weights or initial_weights(len(counts), config.dim, config.seed)
         if given is not None:
             syn0, syn1neg = self.matrices()
             given.copy_to(syn0, None if config.loss == "hs" else syn1neg)
@@ -173,6 +186,38 @@ class Run:
                 return False
             paused = self._pass(on_progress, wants_pause)
         return True
+
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """Where chunks begin, int64 (C + 1,): chunk c is tokens ``bounds[c]`` to ``[c + 1]``."""
+        return self._text.bounds
+
+    def train_chunks(
+        self, epoch: int, chunks: range, on_wake: Callable[[int], bool] = lambda chunk: False
+    ) -> tuple[NDArray[np.float64], int]:
+        """Train a stretch of one epoch, for a run that several machines share (`cluster/`).
+
+        Args:
+            epoch: counted from 0; decides the learning rate and the random numbers.
+            chunks: consecutive ones.
+            on_wake: called about ten times a second with the first chunk that is not begun.
+
+        Returns:
+            The sums of `Epoch` over the stretch, float64 (4,), and how many words were subsampled.
+        """
+
+        def job_of(worker: Member) -> Callable[[int], None]:
+            def job(chunk: int) -> None:
+                self._train_chunk(worker, epoch, chunk)
+
+            return job
+
+        jobs = [job_of(worker) for worker in self._workers]
+        run_workers(jobs, chunks.start, chunks.stop, on_wake)
+        sums = self._tally(), sum(worker.subsampled for worker in self._workers)
+        for worker in self._workers:
+            worker.forget()
+        return sums
 
     @property
     def is_done(self) -> bool:
@@ -264,14 +309,9 @@ class Run:
             TrainingError: a component is not finite, or so large that training diverges.
         """
         for name, matrix in zip(("syn0", "syn1neg"), self.matrices(), strict=True):
-            rows = max(1, _CHECKED_BYTES // (4 * matrix.shape[1]))
-            for start in range(0, len(matrix), rows):
-                block = matrix[start : start + rows]
-                low, high = float(block.min()), float(block.max())  # NaN goes through both
-                if not (low >= -_LARGEST_WEIGHT and high <= _LARGEST_WEIGHT):
-                    size = np.abs(block).max(axis=1)
-                    row = start + int(np.argmax(~(size <= _LARGEST_WEIGHT)))
-                    raise self._divergence(f"row {row} of {name} holds {size[row - start]:g}")
+            fault = find_fault(name, matrix)
+            if fault is not None:
+                raise self._divergence(fault)
 
     def _pass(self, on_progress: OnProgress, wants_pause: Callable[[], bool]) -> bool:
         """Train on in this epoch, and measure when it is over; whether a pause is wanted."""
@@ -281,7 +321,7 @@ class Run:
 
         def report(n_begun: int) -> bool:
             self.corpus.release()
-            lr = learning_rate(self._progress(n_begun), self.config)
+            lr = learning_rate(self._progress(number, n_begun), self.config)
             loss = _mean_loss(self._workers)
             if loss is not None and not math.isfinite(loss):
                 raise self._divergence(f"the loss is {loss}")
@@ -318,7 +358,7 @@ class Run:
         self,
         end: int,
         workers: Sequence[Member],
-        work: Callable[[Any, int, Callable[[], bool]], Place | None],
+        work: Callable[[Any, int, int, Callable[[], bool]], Place | None],
         on_wake: Callable[[int], bool],
     ) -> None:
         """Let `workers` share the chunks from where the run stands to below `end`.
@@ -326,7 +366,8 @@ class Run:
         Args:
             end: one more than the last.
             workers: one for each thread.
-            work: does one chunk, or leaves it when what it is given says so, and returns where.
+            work: does one chunk of an epoch, or leaves it when what it is given says so, and
+                returns where.
             on_wake: called about ten times a second with the first chunk that is not begun; returns
                 whether to pause.
         """
@@ -340,7 +381,7 @@ class Run:
         def job_of(worker: Member) -> Callable[[int], None]:
             def job(item: int) -> None:
                 chunk = item if item >= first else left[item - begin]
-                place = work(worker, chunk, wants_stop)
+                place = work(worker, len(self.epochs), chunk, wants_stop)
                 if place is not None:
                     self._unfinished[chunk] = place
                 else:
@@ -352,17 +393,23 @@ class Run:
         n_begun = run_workers(jobs, begin, end, lambda n: on_wake(max(n, first)), stop)
         self._chunk = max(n_begun, first)
 
-    def _train_chunk(self, worker: Any, chunk: int, wants_stop: Callable[[], bool]) -> Place | None:
+    def _train_chunk(
+        self,
+        worker: Any,
+        epoch: int,
+        chunk: int,
+        wants_stop: Callable[[], bool] = lambda: False,
+    ) -> Place | None:
         tokens, sentences = self._text.read(chunk)
-        lr = learning_rate(self._progress(chunk), self.config)
-        place, at = (len(self.epochs), chunk), self._unfinished.get(chunk)
+        lr = learning_rate(self._progress(epoch, chunk), self.config)
+        place, at = (epoch, chunk), self._unfinished.get(chunk)
         left: Place | None = worker.train(
             tokens, sentences, self._keep, place, lr, at=at, wants_stop=wants_stop
         )
         return left
 
     def _measure_chunk(
-        self, worker: Worker, chunk: int, wants_stop: Callable[[], bool]
+        self, worker: Worker, epoch: int, chunk: int, wants_stop: Callable[[], bool]
     ) -> Place | None:
         """Add up the loss of a held-out chunk: a training step whose learning rate is 0.
 
@@ -374,13 +421,13 @@ class Run:
         place, at = (_HELD_OUT, chunk - self._n_chunks), self._unfinished.get(chunk)
         return worker.train(tokens, sentences, self._keep, place, 0.0, at=at, wants_stop=wants_stop)
 
-    def _progress(self, chunk: int) -> float:
-        """The share of the run that is over when `chunk` of this epoch begins.
+    def _progress(self, epoch: int, chunk: int) -> float:
+        """The share of the run that is over when a chunk begins.
 
         Of its tokens or of its time, whichever is more.
         """
         n_tokens = len(self.corpus.ids)
-        done = len(self.epochs) * n_tokens + self._training.begin(chunk)
+        done = epoch * n_tokens + self._training.begin(chunk)
         share = done / (self.config.epochs * n_tokens)
         return max(share, self._deadline.share) if self._deadline else share
 
@@ -400,6 +447,9 @@ class Run:
             f"nothing was written; try --lr {lr / 4:g}"
         )
 
+    def _tally(self) -> NDArray[np.float64]:
+        return np.asarray(sum(worker.scratch.tally for worker in self._workers))
+
     def _finish(self, number: int) -> None:
         """Measure what is due after an epoch, and begin the next."""
         epoch = self._account(number)
@@ -416,8 +466,7 @@ class Run:
         Raises:
             TrainingError: nothing could be trained.
         """
-        tally = sum(worker.scratch.tally for worker in self._workers)
-        pairs, trained, alone = (int(value) for value in np.asarray(tally)[1:4])
+        pairs, trained, alone = (int(value) for value in self._tally()[1:4])
         n_tokens = self._training.n_tokens(self._n_chunks)
         subsampled = sum(worker.subsampled for worker in self._workers)
         if trained + subsampled + alone != n_tokens:
@@ -618,6 +667,19 @@ def _rule(config: TrainConfig, n_words: int, frozen: NDArray[np.bool_] | None) -
         max_norm=config.max_norm or 0.0,
         frozen=frozen,
     )
+
+
+def find_fault(name: str, matrix: NDArray[np.float32]) -> str | None:
+    """The first row, in words, of a matrix (V, D) that nobody should go on with or keep."""
+    rows = max(1, _CHECKED_BYTES // (4 * matrix.shape[1]))
+    for start in range(0, len(matrix), rows):
+        block = matrix[start : start + rows]
+        low, high = float(block.min()), float(block.max())  # NaN goes through both
+        if not (low >= -_LARGEST_WEIGHT and high <= _LARGEST_WEIGHT):
+            size = np.abs(block).max(axis=1)
+            row = start + int(np.argmax(~(size <= _LARGEST_WEIGHT)))
+            return f"row {row} of {name} holds {size[row - start]:g}"
+    return None
 
 
 def initial_weights(n_words: int, dim: int, seed: int) -> Weights:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from embedcli.errors import TrainingError
 
-__all__ = ["keep_thresholds", "kept_share", "noise_distribution", "pool_size", "random_key"]
+__all__ = [
+    "keep_probabilities",
+    "keep_thresholds",
+    "kept_share",
+    "noise_distribution",
+    "pool_size",
+    "random_key",
+]
 
 _MASK = (1 << 64) - 1
 _SMALLEST_POOL = 1 << 16
@@ -34,15 +41,16 @@ def keep_thresholds(counts: NDArray[np.int64], sample: float) -> NDArray[np.uint
     al. 2013, *Distributed Representations of Words and Phrases*, has a simpler formula that none of
     them uses). `sample` 0 keeps everything.
     """
-    return np.floor(_keep_probabilities(counts, sample) * 0xFFFFFFFF).astype(np.uint32)
+    return np.floor(keep_probabilities(counts, sample) * 0xFFFFFFFF).astype(np.uint32)
 
 
 def kept_share(counts: NDArray[np.int64], sample: float) -> float:
     """The share of the tokens that survives subsampling, on average."""
-    return float((_keep_probabilities(counts, sample) * counts).sum() / counts.sum())
+    return float((keep_probabilities(counts, sample) * counts).sum() / counts.sum())
 
 
-def _keep_probabilities(counts: NDArray[np.int64], sample: float) -> NDArray[np.float64]:
+def keep_probabilities(counts: NDArray[np.int64], sample: float) -> NDArray[np.float64]:
+    """How likely each word survives subsampling (float64, (V,))."""
     if sample == 0:
         return np.ones(len(counts))
     ratio = sample * counts.sum() / np.maximum(counts, 1)  # a word that goes on may not occur here

@@ -66,7 +66,7 @@ class State:
             for all.
         clock: seconds of the time budget that are gone, and the share of the training time that is
             over; None without a budget.
-        is_complete: whether nothing is left to train.
+        is_complete: whether nothing is left to train, however many epochs are finished.
     """
 
     epoch: int

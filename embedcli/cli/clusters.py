@@ -1,0 +1,131 @@
+"""The part of `embed train` that is about a Dask cluster: its options, and what they go with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from embedcli.cli.options import Duration
+from embedcli.config import TrainConfig
+from embedcli.errors import UsageError
+from embedcli.progress import OnProgress, ignore_progress
+from embedcli.settings import Value
+
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
+    from embedcli.training.checkpoint import Checkpoint
+    from embedcli.training.trainer import Guard
+    from embedcli.vocabulary import Vocabulary
+
+__all__ = ["Cluster", "check_options", "check_resumed", "cluster_options", "resolve"]
+
+_ONLY_HERE = ("shards", "rounds", "deltas")  # settings that mean nothing on one machine
+
+
+def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--cluster` and `--sync-every`."""
+    where = click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        envvar="EMBED_TRAIN_CLUSTER",
+        help="Train on this Dask cluster: tcp://HOST:PORT, a scheduler file, local:N processes "
+        "here, or config for what Dask's configuration says.",
+    )
+    often = click.option(
+        "--sync-every",
+        type=Duration(),
+        default="30s",
+        show_default=True,
+        envvar="EMBED_TRAIN_SYNC_EVERY",
+        help="--cluster: how long a round takes, about; --rounds says it exactly.",
+    )
+    decorated: Callable[..., Any] = where(often(function))
+    return decorated
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where to train.
+
+    Attributes:
+        address: as `--cluster` has it.
+        sync_every: seconds in a round.
+    """
+
+    address: str
+    sync_every: float
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """What `--resume` needs to go on here."""
+        return ("--cluster", self.address)
+
+    def train(
+        self,
+        paths: Sequence[str | Path],
+        config: TrainConfig,
+        *,
+        vocabulary: Vocabulary | None = None,
+        scratch: str | Path | None = None,
+        on_progress: OnProgress = ignore_progress,
+        guard: Guard | None = None,
+    ) -> Embeddings:
+        """Do what `training.trainer.train` does, on the cluster; `scratch` is each worker's own."""
+        from embedcli.cluster.connect import connect
+        from embedcli.cluster.plan import check_settings
+
+        check_settings(config)
+        with connect(self.address) as client:
+            from embedcli.cluster.driver import train_on_cluster  # needs what `connect` checks for
+
+            return train_on_cluster(
+                client,
+                [str(path) for path in paths],
+                config,
+                sync_every=self.sync_every,
+                vocabulary=vocabulary,
+                on_progress=on_progress,
+                guard=guard,
+            )
+
+
+def check_options(cluster: Cluster | None, chosen: Mapping[str, Value], *, dry_run: bool) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UsageError: names one.
+    """
+    if cluster is None:
+        for name in _ONLY_HERE:
+            if chosen.get(name) not in (None, getattr(TrainConfig, name)):
+                raise UsageError(f"--{name} is for a cluster: give --cluster too")
+    elif dry_run:
+        raise UsageError("--dry-run measures this machine: leave it or --cluster out")
+
+
+def check_resumed(cluster: Cluster | None, resumed: Checkpoint) -> None:
+    """Refuse to go on elsewhere than a run was begun: its chunks or rounds would mean nothing.
+
+    Raises:
+        UsageError: it was begun on a cluster and is to go on here, or the other way round.
+    """
+    began_there = "shards" in resumed.given
+    if began_there and cluster is None:
+        raise UsageError(f"{resumed.path} is of a run on a cluster: give --cluster too")
+    if cluster is not None and not began_there and resumed.state is not None:
+        raise UsageError(f"{resumed.path} is of a run on one machine: leave out --cluster")
+
+
+def resolve(
+    cluster: Cluster | None, config: TrainConfig, chosen: Mapping[str, Value]
+) -> TrainConfig:
+    """The settings with nothing left open that is not for the workers to say."""
+    resolved = config.resolve()
+    if cluster is None:
+        return resolved
+    threads = chosen.get("threads")
+    return replace(resolved, threads=threads if isinstance(threads, int) else None)

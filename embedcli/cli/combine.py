@@ -1,0 +1,67 @@
+"""`embed combine`: what several shards gave, made one."""
+
+from __future__ import annotations
+
+import click
+
+from embedcli.cli.options import verbosity_options
+from embedcli.cli.output import talk
+from embedcli.errors import UsageError
+
+__all__ = ["command"]
+
+
+@click.command(short_help="Combine counts or changes of shards.")
+@click.argument("files", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, metavar="FILE", help="Where to write.")
+@verbosity_options
+def command(files: tuple[str, ...], output: str) -> None:
+    r"""Combine what `embed shard` wrote of several shards.
+
+    \b
+        PLAN COUNTS...    the model before the first round
+        MODEL CHANGES...  the model after its next round
+        COUNTS...         their sum, to be combined further
+        CHANGES...        the same: with many shards, in a tree
+
+    A model is due for a round of its plan; the changes must be of that round and of every shard,
+    each once, whatever the order.
+    """
+    from embedcli.cluster.files import kind_of
+    from embedcli.storage.publish import check_writable
+
+    check_writable(output)
+    first, *others = files
+    if not others:
+        raise UsageError(f"nothing to combine with {first}: give files of embed shard too")
+    _COMBINERS.get(kind_of(first), _add)(first, others, output)
+
+
+def _begin(plan: str, counts: list[str], output: str) -> None:
+    from embedcli.cluster.plan import read_plan
+    from embedcli.cluster.steps import first_model
+    from embedcli.formats import save
+
+    embeddings = first_model(read_plan(plan), counts)
+    save(embeddings, output, "safetensors")
+    talk(f"{output}: {len(embeddings):,} words x {embeddings.dim}")
+
+
+def _advance(model: str, changes: list[str], output: str) -> None:
+    from embedcli.cli.shard import load_model
+    from embedcli.cluster.steps import next_model
+    from embedcli.formats import save
+
+    embeddings = next_model(load_model(model), changes)
+    save(embeddings, output, "safetensors")
+    for number, epoch in enumerate(embeddings.metadata["epochs"], 1):
+        talk(f"epoch {number}: loss {epoch['loss']:.4f}")
+
+
+def _add(first: str, others: list[str], output: str) -> None:
+    from embedcli.cluster.steps import add_files
+
+    add_files([first, *others], output)
+
+
+_COMBINERS = {"": _begin, "embed": _advance}  # by the kind of the first file; "": no safetensors

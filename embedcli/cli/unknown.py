@@ -1,0 +1,53 @@
+"""Words the vocabulary does not hold: how they may be answered, and saying how they were."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from embedcli.cli.output import talk
+
+__all__ = ["say_ways", "ways_options"]
+
+_SHOWN = 5
+
+
+def ways_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--subwords`, `--case-variants` and `--unk`; the function gets `ways`, a `Ways`."""
+
+    @functools.wraps(function)
+    def with_ways(
+        *args: Any, subwords: bool, case_variants: bool, unk: bool, **options: Any
+    ) -> Any:
+        from embedcli.resolution import Ways
+
+        return function(*args, ways=Ways(subwords, case_variants, unk), **options)
+
+    decorated: Callable[..., Any] = with_ways
+    for name, text in (
+        ("unk", "A word that is unknown all the same gets the vector of <unk>, if there is one."),
+        ("case-variants", "An unknown word gets the vector of another spelling of its case."),
+        ("subwords", "An unknown word gets a vector made of its subwords, if the model has any."),
+    ):
+        decorated = click.option(
+            f"--{name}/--no-{name}", name.replace("-", "_"), default=True, help=f"{text}  [yes]"
+        )(decorated)
+    return decorated
+
+
+def say_ways(answered: Mapping[str, str]) -> None:
+    """Say on stderr which words were not in the vocabulary and how each was answered."""
+    by_way: dict[str, list[str]] = {}
+    for word, way in answered.items():
+        by_way.setdefault(way, []).append(word)
+    for way, words in by_way.items():
+        shown = ", ".join(map(repr, words[:_SHOWN]))
+        more = f" and {len(words) - _SHOWN:,} more" if len(words) > _SHOWN else ""
+        talk(f"not in the vocabulary, answered by {_named(way)}: {shown}{more}")
+
+
+def _named(way: str) -> str:
+    return {"subwords": "subwords", "case variant": "another case"}.get(way, f"the {way}")

@@ -1,0 +1,125 @@
+"""Reaching a Dask cluster: a scheduler's address, its file, Dask's configuration, or this machine.
+
+Nothing about machines is decided here. Who has a cluster (Kubernetes, Slurm, SSH, a batch of plain
+`dask worker`s) starts it by Dask's own means and hands over its address.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedcli import __version__
+from embedcli.config import usable_cores
+from embedcli.errors import ClusterError, MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["connect"]
+
+_LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
+_CONFIGURED = "config"
+_TIMEOUT = 30  # seconds to reach the scheduler, and for the first worker to come
+
+
+@contextmanager
+def connect(cluster: str) -> Iterator[Client]:
+    """A client of `cluster`, which has at least one worker that runs this embed.
+
+    Args:
+        cluster: ``tcp://host:8786`` or any other address of Dask's; ``local:4`` for four processes
+            on this machine; the path of a scheduler file; ``config`` for the address that Dask's
+            configuration names (``DASK_SCHEDULER_ADDRESS``).
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+        UsageError: `cluster` is none of these; or a worker has another embed.
+        ClusterError: the scheduler cannot be reached, or has no worker.
+    """
+    distributed = _library()
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    local = _LOCAL.fullmatch(cluster)
+    if local:
+        workers = int(local[1])
+        threads = max(1, usable_cores() // workers)
+        with (
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            ) as machines,
+            distributed.Client(machines, set_as_default=False) as client,
+        ):
+            yield _checked(client, cluster)
+        return
+    options = _options(cluster)
+    try:
+        client = distributed.Client(**options, timeout=_TIMEOUT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(f"no scheduler answers at {cluster}: {error}") from error
+    with client:
+        yield _checked(client, cluster)
+
+
+def _library() -> Any:
+    try:
+        return import_module("distributed")
+    except ImportError:
+        raise MissingExtraError("--cluster", "distributed", "cluster") from None
+
+
+def _options(cluster: str) -> dict[str, str]:
+    """How to construct the client."""
+    if cluster == _CONFIGURED:
+        address = import_module("dask").config.get("scheduler-address", None)
+        if not address:
+            raise UsageError(
+                "--cluster config: Dask's configuration names no scheduler-address; set "
+                "DASK_SCHEDULER_ADDRESS, or give the address"
+            )
+        return {"address": address}
+    if "://" in cluster:
+        return {"address": cluster}
+    if Path(cluster).is_file():
+        return {"scheduler_file": os.fspath(cluster)}
+    raise UsageError(
+        f"--cluster {cluster} is no cluster: give tcp://HOST:PORT, local:N for N processes here, "
+        "the path of a scheduler file, or config"
+    )
+
+
+def _checked(client: Client, cluster: str) -> Client:
+    """The client, once it has a worker and all its workers run what this process runs."""
+    try:
+        client.wait_for_workers(1, timeout=_TIMEOUT)
+    except TimeoutError as error:
+        raise ClusterError(
+            f"{cluster} has no worker, not even after {_TIMEOUT} s: start some with "
+            "dask worker ADDRESS"
+        ) from error
+    try:
+        found = client.run(_version)
+    except ImportError as error:
+        raise UsageError(
+            f"a worker of {cluster} cannot import {error.name}: install embedcli[cluster] "
+            f"{__version__} where the workers run"
+        ) from error
+    for worker, version in sorted(found.items()):
+        if version != __version__:
+            raise UsageError(
+                f"the worker {worker} runs embed {version}, this is {__version__}: install the "
+                "same version everywhere"
+            )
+    return client
+
+
+def _version() -> str:
+    return __version__

@@ -1,0 +1,152 @@
+"""What workers do: the functions of this room as tasks of Dask, and the encoded shards they keep.
+
+Every task is a function of its arguments. A worker keeps the shards it has encoded, on its own disk
+and out of Dask's sight; a task that comes to a worker without its shard encodes it anew, and finds
+out by the digest whether the text is still the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from distributed import Worker, WorkerPlugin, get_worker
+
+from embedcli.cluster.shards import Shard
+from embedcli.cluster.tables import Table, count
+from embedcli.cluster.training import Change, Matrices, Round, train_shard
+from embedcli.config import TrainConfig
+from embedcli.corpus import Corpus, Tally, encode_corpus
+from embedcli.errors import CorpusError, EmbedError, UsageError
+from embedcli.training.forecast import measure_seconds
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["Desk", "Encoded", "Job", "count_task", "encode_task", "measure_task", "train_task"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a run share.
+
+    Attributes:
+        name: of the run, and of its desks.
+        config: settings; `threads` is None for as many as the worker has.
+    """
+
+    name: str
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What is known of an encoded shard."""
+
+    tally: Tally
+    digest: str
+
+
+class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there to look at
+    """One worker's place for one run: a lock, so that it trains one shard at a time, and shards."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def setup(self, worker: Worker) -> None:
+        """Begin; called by Dask on each worker, also on one that joins later."""
+        self.lock = threading.Lock()
+        self._directory = Path(worker.local_directory)
+        self._corpora: dict[int, Corpus] = {}
+
+    def teardown(self, worker: Worker) -> None:
+        """Give the disk space back."""
+        for corpus in self._corpora.values():
+            corpus.close()
+        self._corpora.clear()
+
+    def corpus(
+        self, shard: Shard, vocabulary: Vocabulary, config: TrainConfig, digest: str | None
+    ) -> Corpus:
+        """An encoded shard, kept or made.
+
+        Raises:
+            CorpusError: it cannot be read, or is not what it was.
+        """
+        if shard.number not in self._corpora:
+            self._corpora[shard.number] = encode_corpus(
+                shard.spans,
+                lowercase=config.lowercase,
+                vocabulary=vocabulary,
+                threads=config.threads or 1,
+                scratch=self._directory,
+            )
+        corpus = self._corpora[shard.number]
+        if digest is not None and corpus.digest != digest:
+            raise CorpusError(
+                f"the text is not what it was: it had sha256 {digest[:12]}, now "
+                f"{corpus.digest[:12]}; give that text, or train anew without --resume"
+            )
+        return corpus
+
+
+def count_task(job: Job, shard: Shard, n_parts: int) -> list[Table]:
+    """A shard's counts, dealt into parts by the words."""
+    with _named(shard):
+        table = count(shard, _config(job))
+        return [table] if n_parts == 1 else [table.part(k, n_parts) for k in range(n_parts)]
+
+
+def encode_task(job: Job, shard: Shard, vocabulary: Vocabulary, digest: str | None) -> Encoded:
+    """Encode a shard and keep it."""
+    with _named(shard), _desk(job) as desk:
+        corpus = desk.corpus(shard, vocabulary, _config(job), digest)
+        return Encoded(corpus.tally, corpus.digest)
+
+
+def measure_task(job: Job, shard: Shard, vocabulary: Vocabulary) -> float:
+    """How many seconds an epoch of the shard takes this worker."""
+    with _named(shard), _desk(job) as desk:
+        config = _config(job)
+        seconds = measure_seconds(desk.corpus(shard, vocabulary, config, None), config)
+        return seconds / config.epochs
+
+
+def train_task(
+    job: Job, shard: Shard, at: Round, digest: str, model: Matrices, vocabulary: Vocabulary
+) -> Change:
+    """Train a shard's stretch of a round."""
+    with _named(shard), _desk(job) as desk:
+        config = _config(job)
+        corpus = desk.corpus(shard, vocabulary, config, digest)
+        return train_shard(model, corpus, config, shard.number, at)
+
+
+def _config(job: Job) -> TrainConfig:
+    """The settings with the threads of the worker that asks."""
+    return replace(job.config, threads=job.config.threads or get_worker().state.nthreads)
+
+
+@contextmanager
+def _desk(job: Job) -> Iterator[Desk]:
+    desk: Desk = get_worker().plugins[job.name]
+    with desk.lock:
+        yield desk
+
+
+@contextmanager
+def _named(shard: Shard) -> Iterator[None]:
+    """Name the shard in every error that is ours, in a form that travels."""
+    try:
+        yield
+    except UsageError as error:  # MissingExtraError would not survive the way back
+        raise UsageError(f"{error} ({shard})") from None
+    except EmbedError as error:
+        raise type(error)(f"{error} ({shard})") from None
+
+
+def identity(value: Any) -> Any:
+    """The same: a copy on the worker that is asked for it."""
+    return value

@@ -1,0 +1,142 @@
+"""The plan of a run in shards: which parts of the text, which settings; one JSON file.
+
+    {"format": "embed-shards", "version": 1,
+     "settings": {...},                                  as in `TrainConfig`
+     "shards": [[{"source": "a.txt", "begin": 0, "end": 4096}], ...]}
+
+Everything that is computed from a plan names its digest, so that files of two runs are never mixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from embedcli.cluster.shards import Shard
+from embedcli.config import TrainConfig
+from embedcli.errors import EmbedError, FormatError, UsageError
+from embedcli.storage.publish import publish
+from embedcli.text.spans import Span
+
+__all__ = ["Plan", "check_settings", "config_of", "read_plan", "shards_of", "write_plan"]
+
+_FORMAT, _VERSION = "embed-shards", 1
+_LARGEST_FILE = 1 << 26
+# Settings that rounds of shards follow. Any other must have its default.
+_FOLLOWED = {
+    *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "schedule", "warmup"),
+    *("min_count", "max_vocab", "sample", "ns_exponent", "shrink_window", "cbow_gradient"),
+    *("threads", "seed", "lowercase", "recursive", "output_vectors"),
+    *("shards", "rounds", "deltas"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run in shards computes.
+
+    Attributes:
+        shards: all of them, in the order of the text.
+        config: resolved settings; `rounds` is a number.
+    """
+
+    shards: tuple[Shard, ...]
+    config: TrainConfig
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that decides the result."""
+        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        """What the file holds."""
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "settings": self.config.as_dict(),
+            "shards": [[asdict(span) for span in shard.spans] for shard in self.shards],
+        }
+
+    def shard(self, number: int) -> Shard:
+        """One shard by its number.
+
+        Raises:
+            FormatError: there is none.
+        """
+        if not 0 <= number < len(self.shards):
+            raise FormatError(f"there is no shard {number}: they are 0 to {len(self.shards) - 1}")
+        return self.shards[number]
+
+
+def check_settings(config: TrainConfig) -> None:
+    """Refuse what a run in shards does not follow.
+
+    Raises:
+        UsageError: names the setting.
+    """
+    if config.arch == "glove":
+        raise UsageError(
+            "--arch is glove, which a run in shards cannot do yet: train on one machine"
+        )
+    for item in fields(TrainConfig):
+        value = getattr(config, item.name)
+        if item.name not in _FOLLOWED and value != item.default:
+            flag = item.name.replace("_", "-")
+            raise UsageError(
+                f"--{flag} is {value}, which a run in shards cannot do yet: leave it out, or train "
+                "on one machine"
+            )
+
+
+def write_plan(plan: Plan, path: str) -> None:
+    """Publish a plan; ``-`` is standard output.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with publish(path, stdout=True) as sink:
+        sink.write((json.dumps(plan.as_json(), ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def read_plan(path: str) -> Plan:
+    """Read a plan.
+
+    Raises:
+        FormatError: it is none, or a damaged one.
+    """
+    if Path(path).stat().st_size > _LARGEST_FILE:
+        raise FormatError(f"{path} is no plan: it is too large")
+    try:
+        found = json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise FormatError(f"{path} is no plan: {error}") from error
+    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        raise FormatError(f"{path} is no plan: make one with embed shard plan")
+    if found.get("version") != _VERSION:
+        raise FormatError(
+            f"{path} is a plan of version {found.get('version')}, this embed reads {_VERSION}"
+        )
+    try:
+        return Plan(shards_of(found["shards"]), config_of(found["settings"]))
+    except (KeyError, TypeError, ValueError, EmbedError) as error:
+        raise FormatError(f"{path} is a damaged plan: {error}") from error
+
+
+def shards_of(found: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Shard, ...]:
+    """Shards from what JSON holds of them."""
+    parts = [tuple(Span(**span) for span in spans) for spans in found]
+    return tuple(Shard(number, spans) for number, spans in enumerate(parts))
+
+
+def config_of(found: Mapping[str, Any]) -> TrainConfig:
+    """Settings from what JSON holds of them."""
+    known = {item.name for item in fields(TrainConfig)}
+    unknown = sorted(set(found) - known)
+    if unknown:
+        raise ValueError(f"the setting {unknown[0]!r} is not known to this embed")
+    return TrainConfig(**found).resolve()

@@ -1,0 +1,132 @@
+"""Counting on several machines: each shard's words, then sums of them, then one vocabulary.
+
+Counts are exact, as on one machine, and ranked by the same code: a word that is rare in every shard
+may be frequent in all of them, so nothing is left out before all is added up. What can become too
+large for one machine are all distinct words of a very large text. So a table can be dealt into
+parts by a hash of the word, and each part added up on another machine (`Table.part`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+
+from embedcli.cluster.shards import Shard
+from embedcli.config import TrainConfig
+from embedcli.corpus import Tally, count_corpus
+from embedcli.errors import CorpusError, ResourceError
+from embedcli.text.memory import memory_size
+from embedcli.text.merging import Generation, Limits, Merged, merge, parts_of
+from embedcli.text.words import SPARE, Words
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["N_PARTS", "Table", "add_tables", "choose", "count", "sum_tallies", "vocabulary_of"]
+
+N_PARTS = 64
+
+
+@dataclass(frozen=True)
+class Table:
+    """Distinct words, their counts, and what was read to count them.
+
+    Attributes:
+        words: with counts; in the order of a vocabulary.
+        tally: of the text; a part of a table has all of its table's.
+    """
+
+    words: Vocabulary
+    tally: Tally
+
+    def part(self, number: int, n_parts: int) -> Table:
+        """Those words that a hash puts in part `number` of `n_parts`, which divides `N_PARTS`."""
+        words = _as_words(self.words)
+        chosen = np.flatnonzero(parts_of(words) % n_parts == number)
+        return Table(_as_vocabulary(words.take(chosen)), self.tally)
+
+
+def count(shard: Shard, config: TrainConfig) -> Table:
+    """Count the words of a shard, every one of them.
+
+    Raises:
+        CorpusError: it cannot be read, or holds no words; names the file.
+        ResourceError: its distinct words do not fit in the memory of this machine.
+    """
+    words, tally = count_corpus(
+        shard.spans, lowercase=config.lowercase, min_count=1, threads=config.threads or 1
+    )
+    if tally.pruned_bound:
+        raise ResourceError(
+            f"the distinct words of {shard} do not fit in the memory of the machine that counts "
+            "them: cut the text into more shards (--shards)"
+        )
+    return Table(words, tally)
+
+
+def add_tables(tables: Sequence[Table]) -> Table:
+    """The sum of tables of different shards."""
+    return _chosen(tables, Limits(1, None, memory_size()))
+
+
+def choose(tables: Sequence[Table], config: TrainConfig) -> Table:
+    """Of the sum of tables, or of one part of it, what can be in the vocabulary at all.
+
+    Where nothing can, the two most frequent words, from which `vocabulary_of` tells what could.
+    """
+    found = _chosen(tables, Limits(config.min_count, config.max_vocab, memory_size()))
+    return found if len(found.words) else _chosen(tables, Limits(1, 2, memory_size()))
+
+
+def vocabulary_of(tables: Sequence[Table], config: TrainConfig) -> Vocabulary:
+    """The vocabulary, from the sum of all shards' tables or from all parts of it.
+
+    Raises:
+        CorpusError: no word occurs often enough.
+        ResourceError: it does not fit in memory.
+    """
+    limits = Limits(config.min_count, config.max_vocab, memory_size() // 4)
+    merged = _merged(tables, limits)
+    if merged.pruned_bound:
+        raise ResourceError(
+            f"the vocabulary does not fit in memory: give a --min-count above "
+            f"{merged.pruned_bound}, or --max-vocab"
+        )
+    if not len(merged.words):
+        first, second = merged.counts
+        raise CorpusError(
+            f"no word of the text occurs {config.min_count} times: highest count {first}; "
+            f"try --min-count {second or first or 1}"
+        )
+    return _as_vocabulary(merged.words)
+
+
+def sum_tallies(tallies: Sequence[Tally]) -> Tally:
+    """What became of everything in several texts."""
+    sums = [sum(values) for values in zip(*map(astuple, tallies), strict=True)]
+    return Tally(**dict(zip([field.name for field in fields(Tally)], sums, strict=True)))
+
+
+def _chosen(tables: Sequence[Table], limits: Limits) -> Table:
+    merged = _merged(tables, limits)
+    if merged.pruned_bound:
+        raise ResourceError(
+            f"{merged.n_types:,} distinct words do not fit in the memory of the machine that adds "
+            "their counts: add fewer tables at a time"
+        )
+    return Table(_as_vocabulary(merged.words), sum_tallies([table.tally for table in tables]))
+
+
+def _merged(tables: Sequence[Table], limits: Limits) -> Merged:
+    return merge([Generation(_as_words(table.words)) for table in tables], limits)
+
+
+def _as_words(vocabulary: Vocabulary) -> Words:
+    if vocabulary.counts is None:
+        raise ValueError("a table has counts")
+    blob = np.concatenate([vocabulary.blob, np.zeros(SPARE, np.uint8)])
+    return Words(blob, vocabulary.offsets, vocabulary.counts)
+
+
+def _as_vocabulary(words: Words) -> Vocabulary:
+    return Vocabulary(words.blob[: words.offsets[-1]], words.offsets, words.counts)

@@ -1,0 +1,182 @@
+"""One shard's part of a round: the same kernels as on one machine, from the same two matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.cluster.deltas import Delta, add, apply, difference
+from embedcli.config import TrainConfig
+from embedcli.corpus import Corpus
+from embedcli.errors import TrainingError
+from embedcli.kernels.weights import Weights, aligned, row_stride
+from embedcli.training.run import Run, find_fault, initial_weights
+from embedcli.training.sampling import keep_probabilities, noise_distribution
+from embedcli.training.schedule import learning_rate
+
+__all__ = ["Change", "Matrices", "Round", "add_changes", "apply_change", "beginning", "train_shard"]
+
+_SHARD_SEEDS = 1 << 32  # the seeds of shards lie so far apart
+
+
+class Matrices(NamedTuple):
+    """A model between two rounds: syn0 and syn1neg, float32 (V, D)."""
+
+    syn0: NDArray[np.float32]
+    syn1neg: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Which stretch of every shard is trained next.
+
+    Attributes:
+        epoch: from 0.
+        number: of the round in its epoch, from 0.
+        n_rounds: rounds in an epoch.
+    """
+
+    epoch: int
+    number: int
+    n_rounds: int
+
+    def chunks(self, n_chunks: int) -> range:
+        """Those of `n_chunks` that belong to this round."""
+        first, last = (n_chunks * k // self.n_rounds for k in (self.number, self.number + 1))
+        return range(first, last)
+
+
+class Change(NamedTuple):
+    """What a round did, in one shard or in several.
+
+    Attributes:
+        deltas: of syn0 and of syn1neg; none where only the sums matter.
+        sums: float64 (4,), the sums of `Epoch`: loss, pairs, trained, alone.
+        subsampled: words that were.
+        tokens: words that were read.
+    """
+
+    deltas: tuple[Delta, ...]
+    sums: NDArray[np.float64]
+    subsampled: int
+    tokens: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are sent."""
+        return sum(delta.nbytes for delta in self.deltas)
+
+
+def beginning(n_words: int, config: TrainConfig) -> Matrices:
+    """The matrices that a run begins with: those of a run on one machine."""
+    return _matrices(initial_weights(n_words, config.dim, config.seed), config.dim)
+
+
+def train_shard(
+    model: Matrices, corpus: Corpus, config: TrainConfig, shard: int, at: Round
+) -> Change:
+    """Train one shard's stretch of a round.
+
+    With one thread the same arguments give the same bytes, whichever machine computes them.
+
+    Args:
+        model: what all shards begin the round with; left as it is.
+        corpus: the shard, encoded with the vocabulary of all; its counts are those of all.
+        config: resolved settings.
+        shard: its number.
+        at: the round.
+
+    Raises:
+        TrainingError: the numbers diverge.
+    """
+    seed = (config.seed + shard * _SHARD_SEEDS) % (1 << 63)
+    weights = _weights(model)
+    run = Run(corpus, replace(config, seed=seed), weights)
+    chunks = at.chunks(len(run.bounds) - 1)
+    begin, end = int(run.bounds[chunks.start]), int(run.bounds[chunks.stop])
+
+    def release(chunk: int) -> bool:
+        corpus.release()
+        return False
+
+    sums, subsampled = run.train_chunks(at.epoch, chunks, release)
+    trained = _matrices(weights, config.dim)
+    _check(trained, config, at, f" in shard {shard}")
+    progress = (at.epoch + (begin + end) / 2 / max(1, len(corpus.ids))) / config.epochs
+    lr = learning_rate(progress, config)
+    steps = _steps(corpus, begin, end, config)
+    deltas = [
+        difference(before, after, np.float32(lr) * n, config.deltas)
+        for before, after, n in zip(model, trained, steps, strict=True)
+    ]
+    return Change(tuple(deltas), sums, subsampled, end - begin)
+
+
+def add_changes(one: Change, other: Change) -> Change:
+    """What both together did."""
+    return Change(
+        tuple(map(add, one.deltas, other.deltas)),
+        one.sums + other.sums,
+        one.subsampled + other.subsampled,
+        one.tokens + other.tokens,
+    )
+
+
+def apply_change(model: Matrices, change: Change, config: TrainConfig, at: Round) -> Matrices:
+    """The model after round `at`, in which `change` is what all shards did.
+
+    Raises:
+        TrainingError: the numbers diverge.
+    """
+    after = Matrices(*map(apply, model, change.deltas))
+    _check(after, config, at)
+    return after
+
+
+def _check(model: Matrices, config: TrainConfig, at: Round, where: str = "") -> None:
+    """Refuse numbers that grow without bound."""
+    faults = map(find_fault, Matrices._fields, model)
+    fault = next(filter(None, faults), None)
+    if fault is None:
+        return
+    lr = config.starting_lr
+    raise TrainingError(
+        f"training diverged in epoch {at.epoch + 1}, round {at.number + 1}: {fault}{where} at lr "
+        f"{lr:g}; nothing was written; try --lr {lr / 4:g}"
+    )
+
+
+def _steps(
+    corpus: Corpus, begin: int, end: int, config: TrainConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How many pairs each row of syn0 and of syn1neg is probably in: float32 (V,) each."""
+    counts = corpus.vocabulary.counts
+    assert counts is not None  # noqa: S101 (an encoded corpus has counts)
+    seen = np.bincount(corpus.ids[begin:end], minlength=len(counts))
+    kept = seen * keep_probabilities(counts, config.sample)
+    contexts = (config.window + 1.0) if config.shrink_window else 2.0 * config.window
+    noise = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0.0)
+    as_input = kept * contexts * (1 + config.negative)
+    as_output = kept + kept.sum() * config.negative * noise
+    if config.arch == "skipgram":
+        as_output = as_output * contexts
+    return as_input.astype(np.float32), as_output.astype(np.float32)
+
+
+def _weights(model: Matrices) -> Weights:
+    """A copy that kernels can train."""
+    n_words, dim = model.syn0.shape
+    stride = row_stride(dim)
+    weights = Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
+    for mine, given in zip(_matrices(weights, dim), model, strict=True):
+        mine[:] = given
+    return weights
+
+
+def _matrices(weights: Weights, dim: int) -> Matrices:
+    """The matrices of `weights`: views with padded rows."""
+    rows = [array.reshape(-1, weights.stride)[:, :dim] for array in weights[:2]]
+    return Matrices(rows[0], rows[1])

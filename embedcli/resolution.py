@@ -1,0 +1,104 @@
+"""How a word that was asked for gets its vector.
+
+Its own, if the vocabulary holds it. Otherwise, in this order and as far as `Ways` allows: one made
+of its subwords, the vector of another spelling of its case, that of the unknown token. Whoever
+shows an answer also says which of these it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.embeddings import UNKNOWN, Embeddings
+
+__all__ = ["CASE", "OWN", "SUBWORDS", "TOKEN", "Resolved", "Ways", "case_variants", "resolve"]
+
+OWN, SUBWORDS, CASE, TOKEN = "word", "subwords", "case variant", "unknown token"
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How words that the vocabulary does not hold may be answered.
+
+    Attributes:
+        subwords: by the rows of their parts, where the model has any.
+        case: by another spelling of the same letters: ``paris`` for ``Paris``.
+        token: by the vector of ``<unk>``, where the vocabulary holds it.
+    """
+
+    subwords: bool = True
+    case: bool = True
+    token: bool = True
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Words and their vectors.
+
+    Attributes:
+        words: as asked, n of them.
+        ids: int64 (n,), the word of the vocabulary whose vector it is; -1: none.
+        vectors: float32 (n, D); zeros for those that are unknown.
+        ways: for each word `OWN`, `SUBWORDS`, `CASE` or `TOKEN`; None: unknown.
+    """
+
+    words: Sequence[str]
+    ids: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    ways: Sequence[str | None]
+
+    def answered(self) -> dict[str, str]:
+        """The words that have no row of their own, and how each was answered."""
+        pairs = zip(self.words, self.ways, strict=True)
+        return {word: way for word, way in pairs if way not in (OWN, None)}
+
+
+def resolve(embeddings: Embeddings, words: Sequence[str], allowed: Ways | None = None) -> Resolved:
+    """Find the vectors of `words`, repeats allowed; one that is unknown is marked, not an error."""
+    allowed = allowed or Ways()
+    found = embeddings.vocabulary.find(words)
+    ids = np.array([-1 if index is None else index for index in found], np.int64)
+    ways: list[str | None] = [None if index is None else OWN for index in found]
+    made = np.empty((0, embeddings.dim), np.float32)
+    by_parts: list[int] = []
+    if allowed.subwords and embeddings.subwords is not None:
+        left = [i for i, way in enumerate(ways) if way is None]
+        made, known = embeddings.from_subwords([words[i] for i in left])
+        by_parts = [i for i, is_known in zip(left, known.tolist(), strict=True) if is_known]
+        made = made[known]
+        for i in by_parts:
+            ways[i] = SUBWORDS
+    if allowed.case:
+        _by_case(embeddings, words, ids, ways)
+    if allowed.token and None in ways:
+        token = embeddings.vocabulary.get(UNKNOWN)
+        for i, way in enumerate(ways):
+            if way is None and token is not None:
+                ids[i], ways[i] = token, TOKEN
+    vectors = np.zeros((len(words), embeddings.dim), np.float32)
+    rows = ids >= 0
+    vectors[rows] = embeddings.vectors[ids[rows]]
+    vectors[by_parts] = made
+    return Resolved(words, ids, vectors, ways)
+
+
+def case_variants(word: str) -> list[str]:
+    """Other spellings of a word that differ in its case, the likeliest first."""
+    lower, upper = word.lower(), word.upper()
+    variants = dict.fromkeys((lower, lower[:1].upper() + lower[1:], upper))
+    return [variant for variant in variants if variant and variant != word]
+
+
+def _by_case(
+    embeddings: Embeddings, words: Sequence[str], ids: NDArray[np.int64], ways: list[str | None]
+) -> None:
+    left = [i for i, way in enumerate(ways) if way is None]
+    pairs = [(i, variant) for i in left for variant in case_variants(words[i])]
+    found = embeddings.vocabulary.find([variant for _, variant in pairs])
+    for (i, _), index in zip(pairs, found, strict=True):
+        if index is not None and ways[i] is None:
+            ids[i], ways[i] = index, CASE

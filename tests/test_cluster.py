@@ -1,0 +1,197 @@
+"""Training on a Dask cluster: the same functions, wherever they run and whoever dies meanwhile."""
+
+import itertools
+import os
+import signal
+import warnings
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedcli import TrainConfig, load
+from embedcli.errors import ClusterError, CorpusError, UsageError
+from embedcli.formats import save
+from embedcli.training.checkpoint import Checkpoints
+from embedcli.training.trainer import Guard, Stopped
+
+distributed = pytest.importorskip("distributed")
+
+from embedcli.cluster import driver  # noqa: E402
+from embedcli.cluster.connect import connect  # noqa: E402
+
+CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=3, rounds=2, lr=0.05)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    path = tmp_path_factory.mktemp("corpus") / "text"
+    words = np.random.default_rng(0).zipf(1.3, 30_000) % 300
+    path.write_text("\n".join(" ".join(f"w{w}" for w in line) for line in np.split(words, 1500)))
+    return str(path)
+
+
+@contextmanager
+def quietly():
+    """Dask's own warnings are not ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two workers that are threads of this process."""
+    with (
+        quietly(),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=None,
+        ) as machines,
+        distributed.Client(machines, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def run(client, corpus, config=CONFIG, **more):
+    with quietly():
+        return driver.train_on_cluster(client, [corpus], config, sync_every=60.0, **more)
+
+
+@pytest.fixture(scope="module")
+def expected(client, corpus):
+    return run(client, corpus)
+
+
+def test_a_cluster_trains_and_says_how(expected, corpus):
+    meta = expected.metadata
+
+    assert (3, 2) == (meta["settings"]["shards"], meta["settings"]["rounds"])
+    assert [30_000] * 2 == [epoch["tokens"] for epoch in meta["epochs"]]
+    assert all(0.1 < value < 1 for value in meta["loss"])
+    assert 30_000 == meta["corpus"]["read"] == meta["corpus"]["kept"]
+    assert 3 == len(meta["shards"]["digests"])
+
+
+def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
+    from embedcli.cluster import steps
+    from embedcli.cluster.plan import Plan
+    from embedcli.cluster.shards import cut
+
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(tuple(cut([corpus], 3)), CONFIG)
+    for number in range(3):
+        steps.count_shard(plan, number, f"{number}.counts", 1)
+    save(steps.first_model(plan, [f"{number}.counts" for number in range(3)]), "m.safetensors")
+    model = load("m.safetensors")
+    for number in range(3):
+        steps.encode_shard(plan, number, model, f"{number}.ids", 1)
+    for _ in range(4):
+        for number in range(3):
+            steps.train_ids(model, f"{number}.ids", f"{number}.change", 1)
+        model = steps.next_model(model, [f"{number}.change" for number in range(3)])
+
+    assert expected.vectors.tobytes() == model.vectors.tobytes()
+    assert expected.metadata["corpus"] == model.metadata["corpus"]
+    assert expected.metadata["epochs"] == model.metadata["epochs"]
+
+
+def test_the_number_of_rounds_is_measured_where_none_is_given(client, corpus):
+    config = TrainConfig(**CONFIG.as_dict() | {"rounds": None, "shards": None, "epochs": 1})
+    meta = run(client, corpus, config).metadata
+
+    assert (2, 1) == (meta["settings"]["shards"], meta["settings"]["rounds"])
+
+
+def stop_after(n_asked):
+    asked = itertools.count()
+    return lambda: nullcontext(lambda: next(asked) >= n_asked)
+
+
+def test_stopped_and_resumed_it_ends_with_the_same_bytes(client, corpus, expected, tmp_path):
+    places = []
+    for n_asked in (0, 3, 6, 10**9):
+        checkpoints = Checkpoints(tmp_path / "c", None, {"settings": CONFIG.as_dict()})
+        resumed = checkpoints.newest()
+        guard = Guard(checkpoints, resumed, stop_after(n_asked))
+        try:
+            found = run(client, corpus, guard=guard)
+        except Stopped:
+            state = checkpoints.newest().state
+            places.append((state.epoch, state.chunk))
+    assert (0, 0) == places[0]
+    assert expected.vectors.tobytes() == found.vectors.tobytes()
+    assert expected.metadata["epochs"] == found.metadata["epochs"]
+
+
+def test_each_checkpoint_is_handed_out_anew(client, corpus, expected, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c", 0.0, {"settings": CONFIG.as_dict()})
+    found = run(client, corpus, guard=Guard(checkpoints))
+
+    assert expected.vectors.tobytes() == found.vectors.tobytes()
+    assert checkpoints.newest().is_complete
+
+
+def test_another_text_is_not_gone_on_with(client, corpus, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c", None, {"settings": CONFIG.as_dict()})
+    text = tmp_path / "text"
+    text.write_text(Path(corpus).read_text())
+    with pytest.raises(Stopped):
+        run(client, str(text), guard=Guard(checkpoints, None, stop_after(0)))
+    text.write_text(text.read_text().replace("w7 ", "w8 "))
+
+    with pytest.raises(CorpusError, match="not what it was: it had sha256"):
+        run(client, str(text), guard=Guard(checkpoints, checkpoints.newest()))
+
+
+def test_an_unreadable_shard_stops_the_run_with_its_name(client, corpus, tmp_path):
+    damaged = tmp_path / "damaged.gz"
+    damaged.write_bytes(b"\x1f\x8b\x08" + b"\0" * 100)
+
+    config = TrainConfig(**CONFIG.as_dict() | {"shards": None})
+    paths = [corpus, str(damaged)]
+    with quietly(), pytest.raises(CorpusError, match=r"damaged\.gz is .*\(shard 1: "):
+        driver.train_on_cluster(client, paths, config, sync_every=60.0)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "error", "message"),
+    [
+        ("nowhere", UsageError, "is no cluster: give tcp://HOST:PORT"),
+        ("config", UsageError, "names no scheduler-address"),
+        ("tcp://127.0.0.1:1", ClusterError, "no scheduler answers at tcp://127.0.0.1:1"),
+    ],
+)
+def test_what_is_no_cluster_is_refused(cluster, error, message, monkeypatch):
+    monkeypatch.setattr("embedcli.cluster.connect._TIMEOUT", 0.5)
+
+    with quietly(), pytest.raises(error, match=message), connect(cluster):
+        pass
+
+
+def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypatch):
+    with (
+        quietly(),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as machines,
+        distributed.Client(machines, set_as_default=False) as client,
+    ):
+        victim = next(iter(client.run(os.getpid).values()))
+        original, calls = driver._Cluster.wait, itertools.count()
+
+        def wait(self, futures, on_wake):
+            if any("summary-0-1" in future.key for future in futures):
+                next(calls)
+                os.kill(victim, signal.SIGKILL)
+            return original(self, futures, on_wake)
+
+        monkeypatch.setattr(driver._Cluster, "wait", wait)
+        found = run(client, corpus)
+
+    assert 1 == next(calls)
+    assert expected.vectors.tobytes() == found.vectors.tobytes()
+    assert expected.metadata["epochs"] == found.metadata["epochs"]

@@ -1,0 +1,170 @@
+"""A text cut into shards, counted and encoded apart, is the text."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedcli import TrainConfig
+from embedcli.cluster.plan import Plan, read_plan, write_plan
+from embedcli.cluster.shards import cut
+from embedcli.cluster.tables import (
+    N_PARTS,
+    add_tables,
+    choose,
+    count,
+    sum_tallies,
+    vocabulary_of,
+)
+from embedcli.corpus import encode_corpus
+from embedcli.errors import CorpusError, FormatError, UsageError
+from embedcli.text.spans import Span
+
+CONFIG = TrainConfig(min_count=1, threads=1, shards=3, rounds=1)
+LINES = [f"word{i % 7} und noch{i % 3} wörter {'x' * (i % 11)}" for i in range(60)]
+TEXT = "\n".join(LINES).encode()
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(text, name="text.txt"):
+        (tmp_path / name).write_bytes(text)
+        return str(tmp_path / name)
+
+    return write_file
+
+
+def read(shard):
+    parts = []
+    for span in shard.spans:
+        with Path(span.source).open("rb") as file:
+            file.seek(span.begin)
+            parts.append(file.read() if span.end is None else file.read(span.end - span.begin))
+    return b"".join(parts)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("shards")
+
+
+@given(st.lists(st.sampled_from([b"a b", b"", b"cdef g", b"\xc3\xa9"])), st.integers(1, 9))
+def test_every_line_is_in_one_shard(directory, lines, n_shards):
+    (directory / "text").write_bytes(text := b"\n".join([b"begin", *lines]))
+    parts = [read(shard) for shard in cut([str(directory / "text")], n_shards)]
+
+    assert text == b"".join(parts)
+    assert all(part.endswith(b"\n") for part in parts[:-1])
+    assert 1 <= len(parts) <= n_shards
+
+
+def test_shards_are_about_equal_and_go_over_files(write):
+    paths = [write(TEXT + b"\n", f"{number}.txt") for number in range(5)]
+    shards = cut(paths, 3)
+
+    sizes = [len(read(shard)) for shard in shards]
+    assert (TEXT + b"\n") * 5 == b"".join(map(read, shards))
+    assert max(sizes) - min(sizes) <= 2 * max(map(len, LINES))
+    assert [2, 3, 2] == [len(shard.spans) for shard in shards]
+
+
+def test_a_text_without_lines_is_cut_between_words(write, monkeypatch):
+    monkeypatch.setattr("embedcli.cluster.shards._LONGEST_LINE", 16)
+    monkeypatch.setattr("embedcli.cluster.shards._BLOCK", 8)
+    text = b"eins zwei drei " * 40
+    parts = [read(shard) for shard in cut([write(text)], 4)]
+
+    assert text == b"".join(parts)
+    assert text.split() == [word for part in parts for word in part.split()]
+    assert 4 == len(parts)
+
+
+def test_packed_files_stay_whole(write):
+    packed = [write(gzip.compress(TEXT), f"{number}.gz") for number in range(3)]
+    shards = cut(packed, 8)
+
+    assert [(Span(name),) for name in packed] == [shard.spans for shard in shards]
+    assert count(shards[0], CONFIG).tally.n_bytes == len(TEXT)
+
+
+def test_what_cannot_be_cut_is_refused(write, tmp_path):
+    with pytest.raises(UsageError, match="standard input"):
+        cut(["-"], 2)
+    with pytest.raises(CorpusError, match="no such file"):
+        cut([str(tmp_path / "none")], 2)
+    with pytest.raises(CorpusError, match="no text to cut"):
+        cut([write(b"")], 2)
+
+
+def test_counts_of_shards_add_up_to_those_of_the_text(write):
+    path = write(TEXT)
+    tables = [count(shard, CONFIG) for shard in cut([path], 3)]
+    with encode_corpus([path], min_count=1) as whole:
+        assert whole.vocabulary == vocabulary_of([add_tables(tables)], CONFIG)
+        assert replace(whole.tally) == sum_tallies([table.tally for table in tables])
+        dealt = [
+            choose([table.part(part, N_PARTS) for table in tables], CONFIG)
+            for part in range(N_PARTS)
+        ]
+        vocabulary = vocabulary_of(dealt, CONFIG)
+        assert whole.vocabulary == vocabulary
+        assert whole.vocabulary.counts.tolist() == vocabulary.counts.tolist()
+
+
+def test_shards_encode_to_the_text(write):
+    path = write(TEXT)
+    with encode_corpus([path], min_count=1) as whole:
+        parts = [
+            encode_corpus(shard.spans, vocabulary=whole.vocabulary) for shard in cut([path], 3)
+        ]
+        assert whole.ids.tolist() == np.concatenate([part.ids for part in parts]).tolist()
+        sentences = [length for part in parts for length in np.diff(part.offsets).tolist()]
+        assert np.diff(whole.offsets).tolist() == sentences
+
+
+def test_too_rare_words_are_an_error_that_names_what_would_do(write):
+    config = replace(CONFIG, min_count=1000, max_vocab=5)
+    tables = [count(shard, config) for shard in cut([write(b"a b a\n" * 20)], 2)]
+
+    with pytest.raises(CorpusError, match="highest count 40; try --min-count 20"):
+        vocabulary_of([choose(tables, config)], config)
+
+
+def test_a_stretch_that_was_cut_short_is_named(write):
+    path = write(TEXT)
+    shards = cut([path], 2)
+    write(TEXT[: len(TEXT) // 2 + 90])
+
+    with pytest.raises(CorpusError, match=r"text\.txt \(bytes \d+ to \d+\) cannot be read"):
+        count(shards[1], CONFIG)
+
+
+def test_a_plan_is_read_back(write, tmp_path):
+    plan = Plan(tuple(cut([write(TEXT)], 3)), CONFIG.resolve())
+    write_plan(plan, str(tmp_path / "plan.json"))
+    again = read_plan(str(tmp_path / "plan.json"))
+
+    assert (plan, plan.digest) == (again, again.digest)
+    with pytest.raises(FormatError, match="there is no shard 3: they are 0 to 2"):
+        again.shard(3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is no plan"),
+        ("[]", "is no plan: make one with embed shard plan"),
+        ('{"format": "embed-shards", "version": 9}', "of version 9, this embed reads 1"),
+        ('{"format": "embed-shards", "version": 1}', "is a damaged plan"),
+        ('{"format": "embed-shards", "version": 1, "shards": [], "settings": {"x": 1}}', "'x'"),
+    ],
+)
+def test_what_is_no_plan_is_refused(tmp_path, text, message):
+    (tmp_path / "plan.json").write_text(text)
+
+    with pytest.raises(FormatError, match=message):
+        read_plan(str(tmp_path / "plan.json"))
