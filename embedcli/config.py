@@ -30,6 +30,7 @@ __all__ = [
     "TrainConfig",
     "dump_config",
     "load_config",
+    "load_space",
     "settings",
     "usable_cores",
 ]
@@ -287,6 +288,14 @@ class TrainConfig:
         schedule = self.schedule or ("constant" if self.arch == "glove" else "linear")
         return replace(self, lr=self.starting_lr, schedule=schedule, threads=threads)
 
+    def with_settings(self, chosen: Mapping[str, Value]) -> TrainConfig:
+        """The same settings but for those `chosen`, by name.
+
+        Raises:
+            ConfigError: a value out of range.
+        """
+        return replace(self, **chosen)  # type: ignore[arg-type]  # checked when it is made
+
     def as_dict(self) -> dict[str, Value]:
         """The settings by name, in the order of the class; plain Python values."""
         return asdict(self)
@@ -324,6 +333,28 @@ def load_config(path: str | os.PathLike[str]) -> dict[str, Value]:
             if name in found:
                 raise ConfigError(f"{place}{name} is given twice; keep one of the lines")
             found[name] = _value(place, name, rules[name], value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{os.fspath(path)}: not YAML: {_one_line(error)}") from error
+    return found
+
+
+def load_space(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The values that the YAML file `path` asks to search, as written, by the name of the setting.
+
+    What they mean is `tuning/space.py`'s business.
+
+    Raises:
+        ConfigError: the file cannot be read or is not one flat YAML mapping.
+    """
+    import yaml
+
+    found: dict[str, str] = {}
+    try:
+        for key, value in _pairs(yaml.parse(_read(path), Loader=yaml.SafeLoader), path):
+            name = key.value.replace("-", "_")
+            if name in found:
+                raise ConfigError(f"{_place(path, key)}{name} is given twice; keep one line")
+            found[name] = value.value
     except yaml.YAMLError as error:
         raise ConfigError(f"{os.fspath(path)}: not YAML: {_one_line(error)}") from error
     return found

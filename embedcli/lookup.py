@@ -1,13 +1,13 @@
 """Words in, words out: nearest words, sums of words, and analogies.
 
-The search is in `neighbors.py`; suggestions for unknown words are in `suggest.py`.
+The search is in `neighbors.py`, or in an index; suggestions for unknown words are in `suggest.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from embedcli.errors import UnknownWordError, UsageError
 from embedcli.neighbors import cosines, nearest, unit_rows
 from embedcli.resolution import Ways, resolve
 from embedcli.suggest import Suggester
+
+if TYPE_CHECKING:
+    from embedcli.index.ann import Index
 
 __all__ = [
     "COSMUL_EPSILON",
@@ -66,6 +69,7 @@ def neighbors(
     k: int = 10,
     *,
     restrict: int | None = None,
+    index: Index | None = None,
     ways: Ways | None = None,
 ) -> list[list[Neighbor]]:
     """Find the `k` words with the highest cosine to each query, best first.
@@ -75,12 +79,16 @@ def neighbors(
         queries: what to look for; a query's own words are not answered.
         k: neighbours a query, at most.
         restrict: answer only from the first (most frequent) `restrict` words.
+        index: of these embeddings, to search in place of all vectors; neighbours may be missing.
         ways: how words that are not in the vocabulary may get a vector; all by default.
 
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
+        UsageError: `restrict` with an index, which holds all words.
         InputError: a vector is not finite.
     """
+    if index is not None and restrict is not None:
+        raise UsageError(f"an index holds all words, not the first {restrict}: leave one out")
     ids, vectors = _found(embeddings, [word for query in queries for word in query.words], ways)
     units = unit_rows(vectors)
     sums = np.zeros((len(queries), embeddings.dim))
@@ -92,9 +100,12 @@ def neighbors(
         asked = np.unique(ids[start:stop])
         own.append(asked[asked >= 0])
         start = stop
-    found, scores = nearest(
-        embeddings.vectors, embeddings.norms, sums, k, excluded=own, restrict=restrict
-    )
+    if index is None:
+        found, scores = nearest(
+            embeddings.vectors, embeddings.norms, sums, k, excluded=own, restrict=restrict
+        )
+    else:
+        found, scores = index.nearest(sums, k, excluded=own)
     return [_named(embeddings, *answer) for answer in zip(found, scores, strict=True)]
 
 

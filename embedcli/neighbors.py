@@ -5,7 +5,8 @@ score lies within the rounding error of the k-th best; the few that remain are s
 float64. So the answer is the exact one, ties and all, and is the same whether a query is asked
 alone or among a thousand others.
 
-Words are not known here (`lookup.py`), and nothing is approximate: no index is built.
+Words are not known here (`lookup.py`), and nothing is approximate; an index, where one is wanted,
+gives candidates (`index/ann.py`), which `best_of` scores in the same way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from embedcli.errors import InputError
 
-__all__ = ["cosines", "nearest", "unit_rows"]
+__all__ = ["best_of", "cosines", "nearest", "unit_rows"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -70,6 +71,40 @@ def nearest(
             banned.strike(scores, first, start)
             search.offer(scores, first, start)
     return search.result()
+
+
+def best_of(
+    vectors: Floats,
+    norms: Floats,
+    queries: NDArray[np.floating],
+    candidates: Ids,
+    k: int,
+    *,
+    excluded: Sequence[Iterable[int]],
+) -> tuple[Ids, Doubles]:
+    """The `k` best of each query among its candidates, scored as `nearest` does.
+
+    Args:
+        vectors: float32 (V, D).
+        norms: float32 (V,), their Euclidean norms.
+        queries: (Q, D).
+        candidates: int64 (Q, C), ids in any order; -1 is none.
+        k: how many neighbours a query gets, at most.
+        excluded: for each query the ids that must not be answered.
+
+    Returns:
+        ids, int64 (Q, k), and cosines, float64 (Q, k), as `nearest`.
+    """
+    all_ids = np.full((len(queries), k), -1, np.int64)
+    all_cosines = np.zeros((len(queries), k))
+    for row, unit in enumerate(unit_rows(queries)):
+        ids = np.setdiff1d(candidates[row], [-1, *excluded[row]])
+        exact = (unit_rows(vectors[ids]) * unit).sum(axis=1)
+        exact[norms[ids] < _TINY] = 0.0
+        order = np.argsort(-exact, kind="stable")[:k]
+        all_ids[row, : len(order)] = ids[order]
+        all_cosines[row, : len(order)] = np.clip(exact[order], -1.0, 1.0)
+    return all_ids, all_cosines
 
 
 def cosines(vectors: Floats, norms: Floats, queries: NDArray[np.floating]) -> Floats:

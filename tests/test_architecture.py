@@ -22,6 +22,7 @@ LEVELS = [
     {"training"},
     {"formats", "evaluation", "spaces"},
     {"lookup"},
+    {"index"},
     {"resolution"},
     {"neighbors", "suggest"},
     {"cooccurrence"},

@@ -120,6 +120,8 @@ def test_every_command_has_help_that_compiles_nothing(run_embed, name):
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert 0 == done.returncode
     assert done.stdout.startswith(f"Usage: embed {name} ")
+    assert f"\n      embed {name}" in done.stdout  # an example
+    assert ("--json" in done.stdout) == (name not in ("shard", "combine"))  # which only write files
     assert set() == imported & {"numpy", "numba", "yaml", "tqdm", "fsspec"}
 
 

@@ -278,7 +278,7 @@ def test_metadata_that_is_not_json_is_refused(tmp_path):
     ("change", "message"),
     [
         ({"metadata": {"format": "pt"}}, "not one of embed's (tensors: norms, sha256, syn0"),
-        ({"metadata": {"format": "embed", "version": "3"}}, "'3', this embed reads '1' and '2'"),
+        ({"metadata": {"format": "embed", "version": "3"}}, "'3', this embed reads '1', '2' and"),
         (
             {"metadata": {"format": "embed", "version": "2"}},
             "'syn0' is float32 (2, 2), expected F16",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -152,6 +153,28 @@ def test_spacy_makes_a_pipeline_of_the_text_format(model, tmp_path):
     vocabulary = spacy.load(tmp_path / "made").vocab
     assert VECTORS[1].tolist() == pytest.approx(vocabulary["cat"].vector.tolist())
     assert VECTORS[4].tolist() == pytest.approx(vocabulary["東京"].vector.tolist())
+
+
+@pytest.mark.parametrize("library", ["torch", "keras"])
+def test_the_recipes_of_the_docs_run(library, tmp_path, root, command_environment):
+    pytest.importorskip(library)
+    text = (root / "docs" / "formats.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (recipe,) = [block for block in blocks if f"\nimport {library}\n" in block]
+    words = Vocabulary.from_words(["king", "queen", "cat"])
+    formats.save(Embeddings(words, VECTORS[:3]), tmp_path / "model.safetensors")
+    shown = "import numpy\nprint(numpy.asarray(layer(ids)[1]).tolist())"
+    done = subprocess.run(
+        [sys.executable, "-c", recipe + shown],
+        cwd=tmp_path,
+        env=command_environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    shape, row = done.stdout.splitlines()
+    assert "2, 4" in shape
+    assert VECTORS[1].tolist() == json.loads(row)
 
 
 def test_the_projector_of_tensorboard_reads_the_vectors(model, tmp_path):

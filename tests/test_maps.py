@@ -116,8 +116,11 @@ def page_data(page):
 
 
 def test_the_page_holds_everything_and_fetches_nothing(model, tmp_path, run_embed):
-    done = run_embed("plot", "-o", "map.html", "--clusters", "3", "--top", "90", "-k", "4")
-    assert (0, "") == (done.returncode, done.stdout)
+    arguments = ("plot", "-o", "map.html", "--clusters", "3", "--top", "90", "-k", "4")
+    done = run_embed(*arguments, "--json")
+    size = (tmp_path / "map.html").stat().st_size
+    facts = {"file": "map.html", "shows": "map", "of": ["model.safetensors"], "bytes": size}
+    assert (0, facts) == (done.returncode, json.loads(done.stdout))
     page = (tmp_path / "map.html").read_text()
     data = page_data(page)
     assert (WORDS[:90], 4, 3) == (data["words"], data["k"], len(data["groups"]))

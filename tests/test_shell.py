@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -48,6 +49,14 @@ def test_the_odd_one_and_the_number_of_answers(model, run_embed):
     code, lines, _ = ask(run_embed, "odd king queen apple", "k 2", "king", "quit", "queen")
     assert (0, 5) == (code, len(lines))
     assert "apple" == lines[0].split("\t")[0]
+
+
+def test_answers_as_json(model, run_embed):
+    done = run_embed("shell", "-k", "1", "--json", input="king\nman  ~ woman\nodd man king apple\n")
+    near, cosine, odd = map(json.loads, done.stdout.splitlines())
+    assert ("king", ["queen"]) == (near["question"], [a["word"] for a in near["answers"]])
+    assert ("man ~ woman", pytest.approx(0.7071, abs=1e-4)) == tuple(cosine.values())
+    assert "apple" == odd["answers"][0]["word"]
 
 
 def test_a_line_that_fails_does_not_end_it(model, run_embed):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from embedcli import Embeddings, Vocabulary, evaluate, save
+from embedcli.cli.gains import is_below, shown_gain
 from embedcli.evaluation.comparison import compare
 from embedcli.lookup import Query
 from embedcli.spaces.agreement import Agreed, agreement
@@ -125,3 +126,29 @@ def test_gains_on_the_command_line(files, run_embed):
     assert (None, "good.vec", 89) == (
         first["gain"], second["gain"]["over"], second["gain"]["items"]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("threshold", "more", "code"),
+    [("-200", (), 0), ("0", (), 1), ("0", ("--bootstrap=0",), 1), ("-200", ("--bootstrap=0",), 0)],
+)
+def test_a_threshold_for_gains(files, run_embed, threshold, more, code):
+    models = ("-m", "good.vec", "-m", "near.vec")
+    arguments = ("evaluate", "pairs.tsv", *models, "--fail-under-gain", threshold, *more)
+    done = run_embed(*arguments)
+    assert (code, 2) == (done.returncode, done.stdout.count("\tpairs\t"))
+    assert bool(code) == ("below --fail-under-gain 0: -" in done.stderr)
+    wrong = run_embed("evaluate", "pairs.tsv", "-m", "good.vec", "--fail-under-gain", "1")
+    assert (2, True) == (wrong.returncode, "give a second -m" in wrong.stderr)
+
+
+def test_a_gain_must_be_beyond_chance():
+    assert is_below(0, 1.0, -0.5)
+    assert not is_below(0, 1.0, 0.5)
+    assert not is_below(0, 1.0, None)
+    assert is_below(0, None, None)
+    assert ["n/a", "+1.00", "-1.00 (-2.00 to 0.50)"] == [
+        shown_gain(None, None, None),
+        shown_gain(1.0, None, None),
+        shown_gain(-1.0, -2.0, 0.5),
+    ]

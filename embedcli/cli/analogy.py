@@ -53,7 +53,11 @@ def command(
     ways: Ways,
     as_json: bool,
 ) -> None:
-    """Answer "A is to B as C is to what?" from unit vectors: man king woman gives queen.
+    r"""Answer "A is to B as C is to what?" from unit vectors.
+
+    \b
+        embed analogy man king woman
+        embed analogy paris france rome --method cosmul -k 3 --json
 
     A, B and C themselves are not answered. Columns: rank, word, and cosine (cosadd) or quotient
     (cosmul); aligned under a header on a terminal, tab-separated without one elsewhere. With

@@ -19,6 +19,10 @@ def command(files: tuple[str, ...], output: str) -> None:
     r"""Combine what `embed shard` wrote of several shards.
 
     \b
+        embed combine plan.json 0.counts 1.counts -o 0.safetensors
+        embed combine 0.safetensors 0-0.change 1-0.change -o 1.safetensors
+
+    \b
         PLAN COUNTS...    the model before the first round
         MODEL CHANGES...  the model after its next round
         COUNTS...         their sum, to be combined further

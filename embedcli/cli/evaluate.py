@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.gains import is_below, shown_gain
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal
 from embedcli.errors import ThresholdError, UsageError
@@ -104,6 +105,13 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
     help="Exit with 1 unless every model scores X or more on every file: percent of analogies, "
     "100 x Spearman's rho.",
 )
+@click.option(
+    "--fail-under-gain",
+    type=float,
+    metavar="X",
+    help="Exit with 1 unless the interval of every gain, over the first model or with --task over "
+    "one-hot features, begins at X or above; the gain itself with --bootstrap 0.",
+)
 @json_option
 @verbosity_options
 def command(
@@ -111,6 +119,7 @@ def command(
     tasks: tuple[tuple[str, str], ...],
     models: tuple[str, ...],
     fail_under: float | None,
+    fail_under_gain: float | None,
     as_json: bool,
     **rules: Any,
 ) -> None:
@@ -141,9 +150,12 @@ def command(
             tasks,
             bootstrap=rules["bootstrap"],
             fail_under=fail_under,
+            fail_under_gain=fail_under_gain,
             as_json=as_json,
         )
         return
+    if fail_under_gain is not None and len(set(models)) < 2:
+        raise UsageError("--fail-under-gain compares models: give a second -m")
     scored: list[Scored] = []
     for model in models:
         scored += [(model, report) for report in evaluate(load(model), files, **rules)]
@@ -154,8 +166,8 @@ def command(
         _print_tables(scored, gains)
     else:
         echo_rows((row for one in scored for row in _rows(*one, gains)), _COLUMNS)
-    if fail_under is not None:
-        _check(scored, fail_under)
+    _check(scored, fail_under)
+    _check_gains(gains, fail_under_gain)
 
 
 def _gains(scored: Sequence[Scored], resamples: int) -> Gains:
@@ -256,7 +268,9 @@ def _as_json(model: str, report: Report, gains: Gains) -> dict[str, Any]:
     }
 
 
-def _check(scored: Sequence[Scored], threshold: float) -> None:
+def _check(scored: Sequence[Scored], threshold: float | None) -> None:
+    if threshold is None:
+        return
     missed = [
         f"{_score(report.parts[-1])} by {model} on {report.path}"
         for model, report in scored
@@ -264,6 +278,18 @@ def _check(scored: Sequence[Scored], threshold: float) -> None:
     ]
     if missed:
         raise ThresholdError(f"below --fail-under {threshold:g}: {', '.join(missed)}")
+
+
+def _check_gains(gains: Gains, threshold: float | None) -> None:
+    if threshold is None:
+        return
+    missed = [
+        f"{shown_gain(gain.gain, gain.low, gain.high)} by {model} on {file}"
+        for (model, file), gain in gains.items()
+        if is_below(threshold, gain.gain, gain.low)
+    ]
+    if missed:
+        raise ThresholdError(f"below --fail-under-gain {threshold:g}: {', '.join(missed)}")
 
 
 def _score(part: Part) -> str:

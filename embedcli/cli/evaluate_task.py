@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from embedcli.cli.gains import is_below, shown_gain
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal
 from embedcli.errors import ThresholdError
 
@@ -37,12 +38,14 @@ def evaluate_tasks(
     *,
     bootstrap: int,
     fail_under: float | None,
+    fail_under_gain: float | None,
     as_json: bool,
 ) -> None:
     """Train and score the probes of every (training, test) pair, and print them.
 
     Raises:
-        ThresholdError: a model's features score below `fail_under` on a task.
+        ThresholdError: a model's features score below `fail_under` on a task, or the interval of
+            what they gain over one-hot features begins below `fail_under_gain`.
     """
     from embedcli.evaluation.probes import probe
 
@@ -56,8 +59,8 @@ def evaluate_tasks(
             _print_table(*result)
     else:
         echo_rows(_all_rows(results), ("task", "metric", *_COLUMNS, "protocol"))
-    if fail_under is not None:
-        _check(results, set(models), fail_under)
+    _check(results, set(models), fail_under)
+    _check_gains(results, set(models), fail_under_gain)
 
 
 def _print_table(test: str, protocol: str, reports: Sequence[TaskReport]) -> None:
@@ -85,12 +88,35 @@ def _as_json(test: str, protocol: str, reports: Sequence[TaskReport]) -> dict[st
     return {"task": test, "protocol": protocol, "features": [asdict(r) for r in reports]}
 
 
-def _check(results: Sequence[Result], models: set[str], threshold: float) -> None:
+def _check(results: Sequence[Result], models: set[str], threshold: float | None) -> None:
+    if threshold is None:
+        return
     missed = [
-        f"{report.scores[0].score:.2f} by {report.features} on {test}"
-        for test, _, reports in results
-        for report in reports
-        if report.features in models and report.scores[0].score < threshold
+        f"{score.score:.2f} by {features} on {test}"
+        for test, features, score in _first_scores(results, models)
+        if score.score < threshold
     ]
     if missed:
         raise ThresholdError(f"below --fail-under {threshold:g}: {', '.join(missed)}")
+
+
+def _check_gains(results: Sequence[Result], models: set[str], threshold: float | None) -> None:
+    if threshold is None:
+        return
+    missed = [
+        f"{shown_gain(score.gain, score.gain_low, score.gain_high)} by {features} on {test}"
+        for test, features, score in _first_scores(results, models)
+        if is_below(threshold, score.gain, score.gain_low)
+    ]
+    if missed:
+        raise ThresholdError(f"below --fail-under-gain {threshold:g}: {', '.join(missed)}")
+
+
+def _first_scores(
+    results: Sequence[Result], models: set[str]
+) -> Iterator[tuple[str, str, TaskScore]]:
+    """Task, features and first score of what the models' own vectors did."""
+    for test, _, reports in results:
+        for report in reports:
+            if report.features in models:
+                yield test, report.features, report.scores[0]

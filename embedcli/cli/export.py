@@ -35,6 +35,12 @@ __all__ = ["command"]
     help="What a number is stored as, in safetensors, model2vec, and (float16) npy and parquet.",
 )
 @click.option(
+    "--pq",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="N bytes a word by product quantisation, in safetensors (pip install 'embedcli[ann]').",
+)
+@click.option(
     "--evaluate",
     "files",
     multiple=True,
@@ -58,6 +64,7 @@ def command(
     top: int | None,
     dim: int | None,
     dtype: str,
+    pq: int | None,
     files: tuple[str, ...],
     decode_errors: str,
     as_json: bool,
@@ -67,6 +74,7 @@ def command(
     \b
         embed export model.safetensors model.bin
         embed export model.safetensors small.model2vec --top 50000 --dim 64 --dtype int8
+        embed export model.safetensors smallest.safetensors --pq 25
 
     Files: safetensors (embed's own; it alone keeps settings), word2vec, word2vec-bin, glove,
     fasttext (as safetensors, it keeps output vectors and subwords), parquet, sqlite, and vocab
@@ -75,11 +83,12 @@ def command(
     .fasttext.bin, .parquet, .sqlite, .vocab; .model2vec, .npydir, .projector), or --format. OUT may
     be - for standard output, with --format.
 
-    What --dim and --dtype cost is measured and said: how many of the 10 nearest neighbours of 1,000
-    words stay the same, and with --evaluate the scores. --json prints that as one object.
+    What --dim, --dtype and --pq cost is measured and said: how many of the 10 nearest neighbours of
+    1,000 words stay the same, and with --evaluate the scores. --json prints that as one object.
     """
     from embedcli import formats
     from embedcli.formats.narrow import widened
+    from embedcli.index.library import load_faiss
     from embedcli.spaces.reduction import reduce_dim
 
     target = to or _format_of(out)
@@ -87,6 +96,11 @@ def command(
         raise UsageError(f"there is no format {target!r}; there are {', '.join(formats.FORMATS)}")
     if _same_file(model, out):
         raise UsageError(f"{out} is the input itself: name another file")
+    if pq is not None:
+        if dtype != "float32":
+            raise UsageError(f"--dtype {dtype} and --pq {pq} both say what to store: give one")
+        load_faiss("product quantisation")
+        dtype = f"pq-{pq}"
     formats.check_target(out, target, dtype)
     if as_json and out == "-":
         raise UsageError("--json and OUT cannot both be standard output")
@@ -107,7 +121,9 @@ def command(
     if embeddings.subwords is not None and not formats.keeps_subwords(target, dtype):
         talk(f"{out}: without the rows of subwords, so words never seen have no vectors there")
     if dim is not None or dtype != "float32" or files:
-        facts |= _losses(original, widened(embeddings, dtype), kept, files)
+        stored = dtype != "float32" and out != "-"
+        smaller = formats.load(out, target) if stored else widened(embeddings, dtype)
+        facts |= _losses(original, smaller, kept, files)
     if as_json:
         echo_json(facts)
 

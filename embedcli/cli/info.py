@@ -27,7 +27,11 @@ _SHOWN_WORDS = 10
 @json_option
 @verbosity_options
 def command(model: str, origin: str | None, as_json: bool) -> None:
-    """Say what MODEL is: its format and size, and how it was trained, where the file tells.
+    r"""Say what MODEL is: its format and size, and how it was trained, where the file tells.
+
+    \b
+        embed info model.safetensors
+        embed info GoogleNews-vectors-negative300.bin.gz --json
 
     MODEL is a file or directory in any format embed reads, vocabulary files included.
     """

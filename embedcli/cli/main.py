@@ -70,6 +70,9 @@ class LazyGroup(click.Group):
         command = import_module(f"embedcli.cli.{cmd_name}").command
         if not isinstance(command, click.Command):
             raise TypeError(f"embedcli.cli.{cmd_name}.command is no click command")
+        # click leaves the lines of a paragraph alone that begins with a backspace, which a raw
+        # docstring spells \b
+        command.help = (command.help or "").replace("\\b\n", "\b\n")
         return command
 
     def resolve_command(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.options import verbosity_options
-from embedcli.cli.output import talk
+from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.output import echo_json, talk
 from embedcli.errors import FormatError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ _NAMED_BY = 3
 @click.option("--loss", is_flag=True, help="Instead: the loss of each epoch of the MODELs.")
 @click.option("--tune", metavar="FILE.json", help="Instead: what `embed tune --json` printed.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
+@json_option
 @verbosity_options
 def command(
     models: tuple[str, ...],
@@ -70,6 +71,7 @@ def command(
     loss: bool,
     tune: str | None,
     seed: int,
+    as_json: bool,
 ) -> None:
     r"""Draw the words of MODEL as a map.
 
@@ -80,7 +82,7 @@ def command(
 
     .html is one self-contained page: search, zoom, click on a word to see its neighbours, click on
     a group to hide it; map.html#king opens at a word. .png, .svg and .pdf are still
-    (pip install 'embedcli[viz]').
+    (pip install 'embedcli[viz]'). --json prints what was written as one object.
     """
     import embedcli
     from embedcli.storage.publish import check_writable, publish
@@ -89,7 +91,7 @@ def command(
     check_writable(output)
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
     if tune is not None:
-        data = _tune_curve(tune, kind)
+        data = _tune_curves(tune, kind)
     elif loss:
         data = _loss_curves(models, kind)
     elif len(models) > 1:
@@ -102,6 +104,10 @@ def command(
     with publish(output) as sink:
         sink.write(data)
     talk(f"{output}: {len(data):,} bytes")
+    if as_json:
+        shown = "tune" if tune is not None else "loss" if loss else "map"
+        drawn = [tune] if tune is not None else models
+        echo_json({"file": output, "shows": shown, "of": drawn, "bytes": len(data)})
 
 
 def _kind(output: str, loss: bool) -> str:
@@ -178,17 +184,29 @@ def _read_column(path: str) -> dict[str, str]:
     return given
 
 
-def _tune_curve(path: str, kind: str) -> bytes:
-    from embedcli.maps.figures import draw_curves
+def _tune_curves(path: str, kind: str) -> bytes:
+    """Scores by dimension as a curve, or by each of several settings in a panel."""
+    from embedcli.maps.figures import draw_curves, draw_panels
 
     try:
         trials = json.loads(Path(path).read_bytes())["trials"]
-        points = [(t["dim"], t["score"]) for t in trials if t["score"] is not None]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        scored = [(t["settings"], float(t["score"])) for t in trials if t["score"] is not None]
+        names = list(trials[0]["settings"])
+        panels = {name: [(_place(s[name]), score) for s, score in scored] for name in names}
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise FormatError(f"{path} is not what `embed tune --json` prints: {error!r}") from error
-    if not points:
+    if not scored:
         raise InputError(f"{path}: no score in it is defined")
-    return draw_curves({"score": points}, "dimensions", "mean score", kind)
+    if names == ["dim"]:
+        points = sorted((settings["dim"], score) for settings, score in scored)
+        return draw_curves({"score": points}, "dimensions", "mean score", kind)
+    return draw_panels(panels, "mean score", kind)
+
+
+def _place(value: object) -> float | str:
+    """Where a setting's value lies on an axis: numbers by size, anything else by name."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number else str(value)  # type: ignore[arg-type]
 
 
 def _loss_curves(models: Sequence[str], kind: str) -> bytes:

@@ -28,6 +28,7 @@ _UNITS = {
     "merging": " pairs",
     "training": " words",
     "writing": " rows",
+    "indexing": " rows",
 }
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.options import model_option, verbosity_options
-from embedcli.cli.output import echo, echo_rows, report_error, talk
+from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
 from embedcli.errors import EmbedError, UsageError
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ _HISTORY_LINES = 1000
 @click.option(
     "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers to a question."
 )
+@json_option
 @verbosity_options
-def command(model: str, k: int) -> None:
+def command(model: str, k: int, as_json: bool) -> None:
     r"""Ask one question after the other: neighbours, sums, analogies, similarity, the odd one out.
 
     \b
@@ -55,11 +56,13 @@ def command(model: str, k: int) -> None:
         > odd breakfast cereal dinner lunch
 
     Tab completes words, the arrow keys bring back earlier lines. From a pipe it answers line by
-    line; a line that cannot be answered is reported on stderr, and the exit code then is 3.
+    line; a line that cannot be answered is reported on stderr, and the exit code then is 3. With
+    --json an answer is an object a line: the question, and answers, a list of word and score, or
+    cosine.
     """
     import embedcli
 
-    shell = _Shell(embedcli.load(model), k)
+    shell = _Shell(embedcli.load(model), k, as_json)
     if sys.stdin.isatty():
         talk(f"{model}: {len(shell.embeddings):,} words x {shell.embeddings.dim}; help, quit")
         with _editing(shell.embeddings.vocabulary.words):
@@ -71,9 +74,10 @@ def command(model: str, k: int) -> None:
 class _Shell:
     """The questions, and how many answers they get."""
 
-    def __init__(self, embeddings: Embeddings, k: int) -> None:
+    def __init__(self, embeddings: Embeddings, k: int, as_json: bool) -> None:
         self.embeddings = embeddings
         self.k = k
+        self.as_json = as_json
 
     def run(self, lines: Iterator[str]) -> int:
         """Answer line by line; returns how many could not be answered."""
@@ -105,7 +109,7 @@ class _Shell:
         elif words[0] == "odd" and len(words) > 3:
             from embedcli.lookup import odd_one_out
 
-            _show(odd_one_out(self.embeddings, list(dict.fromkeys(words[1:]))))
+            self._show(words, odd_one_out(self.embeddings, list(dict.fromkeys(words[1:]))))
         elif "~" in words:
             self._similarity(words)
         elif "::" in words:
@@ -118,14 +122,18 @@ class _Shell:
 
         if len(words) != 3 or words[1] != "~":
             raise UsageError("two words with ~ between them: cat ~ dog")
-        echo(f"{cosine_table(self.embeddings, (words[0], words[2]))[0, 1]:.4f}")
+        cosine = float(cosine_table(self.embeddings, (words[0], words[2]))[0, 1])
+        if self.as_json:
+            echo_json({"question": " ".join(words), "cosine": cosine})
+        else:
+            echo(f"{cosine:.4f}")
 
     def _analogy(self, words: Sequence[str]) -> None:
         from embedcli.lookup import analogy
 
         if len(words) != 5 or (words[1], words[3]) != (":", "::"):
             raise UsageError("an analogy is written man : king :: woman")
-        _show(analogy(self.embeddings, (words[0], words[2], words[4]), self.k))
+        self._show(words, analogy(self.embeddings, (words[0], words[2], words[4]), self.k))
 
     def _sum(self, words: Sequence[str]) -> None:
         """Words with + and - before or between them; two words without a sign are a sum."""
@@ -142,11 +150,15 @@ class _Shell:
             sign = "+"
         if not added and not taken:
             raise UsageError("no word in it; help shows what can be asked")
-        _show(neighbors(self.embeddings, [Query(tuple(added), tuple(taken))], self.k)[0])
+        query = Query(tuple(added), tuple(taken))
+        self._show(words, neighbors(self.embeddings, [query], self.k)[0])
 
-
-def _show(answers: Sequence[tuple[str, float]]) -> None:
-    echo_rows([(word, score) for word, score in answers])
+    def _show(self, question: Sequence[str], answers: Sequence[tuple[str, float]]) -> None:
+        if self.as_json:
+            listed = [{"word": word, "score": score} for word, score in answers]
+            echo_json({"question": " ".join(question), "answers": listed})
+        else:
+            echo_rows([(word, score) for word, score in answers])
 
 
 def _typed() -> Iterator[str]:

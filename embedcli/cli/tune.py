@@ -1,52 +1,57 @@
-"""`embed tune`: how many dimensions does this text deserve?"""
+"""`embed tune`: which settings does this text deserve, above all how many dimensions?"""
 
 from __future__ import annotations
 
-import re
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from embedcli.cli.clusters import check_options
-from embedcli.cli.options import OF_ONE_RUN, json_option, train_options_without, verbosity_options
+from embedcli.cli.options import (
+    OF_ONE_RUN,
+    Duration,
+    json_option,
+    train_options_without,
+    verbosity_options,
+)
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
-from embedcli.config import TrainConfig
+from embedcli.config import TrainConfig, load_space
 from embedcli.errors import UsageError
-from embedcli.settings import Value, seconds
+from embedcli.settings import Value
+
+if TYPE_CHECKING:
+    from embedcli.tuning.space import Space
+    from embedcli.tuning.trial import Bench, Trial
 
 __all__ = ["command"]
 
-
-def _parse_dims(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
-    if not re.fullmatch(r"[1-9][0-9]{0,3}(,[1-9][0-9]{0,3})*", value):
-        raise UsageError(f"--dims is {value!r}, but must be whole numbers by commas: 25,50,100")
-    return [int(number) for number in value.split(",")]
+_DIMS = "25,50,100,200"
+_TRIALS = 20
+_MEASURES = ("score", "loss", "seconds", "MB", "memory_MB", "pip_loss")
 
 
-def _parse_budget(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> float | None:
-    if value is None:
-        return None
-    length = seconds(value)
-    if length is None:
-        raise UsageError(f"--budget is {value!r}, but must be a duration: 90s, 20m or 2h")
-    return length
-
-
-@click.command(short_help="Find out how many dimensions to train.")
+@click.command(short_help="Find out how many dimensions to train, and with which settings.")
 @click.argument("corpus", nargs=-1, required=True)
 @click.option(
     "--dims",
-    default="25,50,100,200",
-    show_default=True,
     metavar="N,N",
-    callback=_parse_dims,
-    help="The numbers of dimensions to try.",
+    help=f"The numbers of dimensions to try.  [default: {_DIMS}, unless --try or --space is given]",
+)
+@click.option(
+    "--try",
+    "tried",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="Try these values of a setting: lr=0.025,0.05 or, with optuna, a range: lr=0.01:0.1; "
+    "may be repeated.",
+)
+@click.option(
+    "--space", "space_file", metavar="FILE.yaml", help="The same from a file: lr: 0.01:0.1."
 )
 @click.option(
     "--evaluate",
@@ -57,10 +62,30 @@ def _parse_budget(
     help="Score on this analogy or similarity file; may be repeated.",
 )
 @click.option(
+    "--runs",
+    type=click.IntRange(1, 100),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Runs of each trial, with seeds that differ; two say how stable it is.",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"How many trials.  [default: all combinations, or {_TRIALS} where a range is searched]",
+)
+@click.option(
     "--budget",
-    metavar="TIME",
-    callback=_parse_budget,
+    type=Duration(),
+    default="never",
     help="Begin nothing that would probably end later: 90s, 20m, 2h.",
+)
+@click.option(
+    "--journal",
+    metavar="FILE",
+    help="Share the trials with all who name this file, now and later "
+    "(pip install 'embedcli[tune]').",
 )
 @click.option("-o", "--output", metavar="FILE.yaml", help="Write the recommended settings.")
 @train_options_without(*OF_ONE_RUN)
@@ -68,69 +93,143 @@ def _parse_budget(
 @verbosity_options
 def command(
     corpus: tuple[str, ...],
-    dims: list[int],
+    dims: str | None,
+    tried: tuple[str, ...],
+    space_file: str | None,
     files: tuple[str, ...],
-    budget: float | None,
+    runs: int,
+    trials: int | None,
+    budget: float,
+    journal: str | None,
     output: str | None,
     config: TrainConfig,
     chosen: Mapping[str, Value],
     as_json: bool,
 ) -> None:
-    r"""Train on CORPUS at several --dims, twice each, and say what each is worth.
+    r"""Train on CORPUS with several settings, twice each, and say what each is worth.
 
     \b
         embed tune corpus.txt --dims 25,50,100 --evaluate pairs.tsv --budget 20m -o best.yaml
+        embed tune corpus.txt --try lr=0.01:0.1 --try window=2:10 --evaluate pairs.tsv --trials 30
         embed train corpus.txt --config best.yaml
 
-    Columns: dim, the mean score, training loss of the last epoch, seconds of a run, megabytes of
-    the vectors, and PIP loss between two runs with different seeds (0: the same space; 1.41:
-    unrelated). Recommended is the smallest dim that scores 99 % of the best. All training options
-    apply but --dim, which --dims takes the place of.
+    Lists of values are all tried, those of the least work first. Ranges are searched by optuna's
+    TPE. With --journal several processes, at once or one after the other, share the trials: each
+    takes the next until there are --trials, and all report all. The text is read once.
+
+    Columns: the settings searched, the mean score, training loss of the last epoch, seconds of
+    training a run, megabytes of the vectors, megabytes of memory to train, and PIP loss between two
+    runs with different seeds (0: the same space; 1.41: unrelated). Recommended is the best of those
+    with the fewest dimensions that score 99 % of the best. All training options apply; what is
+    searched takes the place of an option.
     """
+    from embedcli.corpus import encode_corpus
     from embedcli.evaluation.files import read_evaluation_file
-    from embedcli.storage.publish import check_writable, publish
-    from embedcli.tuning.dimensions import recommended, try_dimensions
+    from embedcli.storage.publish import check_writable
+    from embedcli.tuning.journal import import_optuna
+    from embedcli.tuning.trial import Bench, recommended
 
     check_options(None, chosen, dry_run=False)
     if "-" in corpus:
-        raise UsageError("the text is read several times: standard input cannot be tuned on")
+        raise UsageError("give files: what is tuned on standard input could not be trained again")
+    space = _space(dims, tried, space_file)
+    space.check(config)
+    if not space.is_grid or journal is not None or trials is not None:
+        import_optuna()
     for file in files:  # before the work, not after it
         read_evaluation_file(file)
-    if output:
-        check_writable(output)
-    with show_progress() as on_progress:
-        trials, skipped = try_dimensions(
+    for target in filter(None, (output, journal)):
+        check_writable(target)
+    with (
+        show_progress() as on_progress,
+        encode_corpus(
             corpus,
-            config,
-            dims,
-            files,
-            budget=float("inf") if budget is None else budget,
-            on_trial=lambda trial: talk(f"dim {trial.dim}: {_number(trial.score)}", at=1),
+            recursive=config.recursive,
+            lowercase=config.lowercase,
+            min_count=config.min_count,
+            max_vocab=config.max_vocab,
+            threads=config.resolve().threads or 1,
             on_progress=on_progress,
-        )
-    best = recommended(trials)
+        ) as encoded,
+    ):
+        bench = Bench(encoded, config, files, runs, on_progress)
+        found, missing = _search(bench, space, trials, budget, journal)
+    best = recommended(found)
     if as_json:
-        listed = [asdict(trial) for trial in trials]
-        dim = None if best is None else best.dim
-        echo_json({"files": files, "trials": listed, "skipped": skipped, "recommended": dim})
+        listed = [asdict(trial) for trial in found]
+        settings = None if best is None else best.settings
+        echo_json({"files": files, "trials": listed, "missing": missing, "recommended": settings})
     else:
-        rows = (
-            (t.dim, *map(_number, (t.score, t.loss, t.seconds, t.n_bytes / 1e6, t.pip_loss)))
-            for t in trials
-        )
-        header = ("dim", "score", "loss", "seconds", "MB", "pip_loss")
-        echo_rows(rows, header if sys.stdout.isatty() else None)
-    if skipped:
-        talk(f"left out for want of time: {', '.join(map(str, skipped))}")
+        _print(found, [axis.name for axis in space.axes])
+    if missing:
+        talk(f"{missing} of {missing + len(found)} trials are left out for want of time")
     if best is None:
         talk("no score is defined: nothing is recommended")
-        return
-    settings = {"dim": best.dim} | {n: v for n, v in chosen.items() if n != "dim"}
+    else:
+        fixed = {name: value for name, value in chosen.items() if name not in best.settings}
+        _recommend(corpus, {**best.settings, **fixed}, output)
+
+
+def _space(dims: str | None, tried: Sequence[str], file: str | None) -> Space:
+    """What is searched; a flag wins over the file."""
+    from embedcli.tuning.space import parse_space
+
+    if dims is None and not tried and file is None:
+        dims = _DIMS
+    flags = {} if dims is None else {"dim": dims}
+    for text in tried:
+        name, _, values = text.partition("=")
+        name = name.replace("-", "_")
+        if not name or not values:
+            raise UsageError(f"--try {text} is not NAME=VALUES, such as lr=0.01:0.1")
+        if name in flags:
+            raise UsageError(f"{name} is searched twice: keep one of {flags[name]} and {values}")
+        flags[name] = values
+    return parse_space((load_space(file) if file else {}) | flags)
+
+
+def _search(
+    bench: Bench, space: Space, trials: int | None, seconds: float, journal: str | None
+) -> tuple[list[Trial], int]:
+    """The trials, and how many there was no time for."""
+    from embedcli.tuning.search import Budget, try_all
+
+    budget = Budget(seconds)
+    if trials is None and journal is None and space.is_grid:
+        found, skipped = try_all(bench, space.grid(bench.config), budget, on_trial=_tell)
+        return found, len(skipped)
+    from embedcli.tuning.journal import try_some
+
+    n_trials = trials or (len(space.grid(bench.config)) if space.is_grid else _TRIALS)
+    return try_some(bench, space, n_trials, budget, journal=journal, on_trial=_tell)
+
+
+def _tell(trial: Trial) -> None:
+    shown = ", ".join(f"{name} {value}" for name, value in trial.settings.items())
+    talk(f"{shown}: {_number(trial.score)}", at=1)
+
+
+def _print(trials: Sequence[Trial], names: Sequence[str]) -> None:
+    rows = (
+        (
+            *(_value(trial.settings[name]) for name in names),
+            *map(_number, (trial.score, trial.loss, trial.seconds)),
+            *map(_number, (trial.n_bytes / 1e6, trial.memory / 1e6, trial.pip_loss)),
+        )
+        for trial in trials
+    )
+    echo_rows(rows, (*names, *_MEASURES) if sys.stdout.isatty() else None)
+
+
+def _recommend(corpus: Sequence[str], settings: Mapping[str, Value], output: str | None) -> None:
+    """Say the settings as a command, and write them as a configuration."""
+    from embedcli.storage.publish import publish
+
     flags = " ".join(_flag(name, value) for name, value in settings.items())
-    talk(f"recommended: embed train {' '.join(corpus)} {flags}")
+    talk(f"recommended: embed train {shlex.join(corpus)} {flags}")
     if output:
         with publish(output) as sink:
-            sink.write("".join(f"{n}: {_yaml(v)}\n" for n, v in settings.items()).encode())
+            sink.write("".join(f"{n}: {_value(v)}\n" for n, v in settings.items()).encode())
         talk(f"{output}: the same as a configuration (embed train --config {output})")
 
 
@@ -138,10 +237,13 @@ def _flag(name: str, value: Value) -> str:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"
-    return f"--{option} {value}"
+    return f"--{option} {_value(value)}"
 
 
-def _yaml(value: Any) -> str:
+def _value(value: Value) -> str:
+    """A setting as a flag and a configuration write it."""
+    if value is None:
+        return "auto"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

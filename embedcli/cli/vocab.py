@@ -53,7 +53,11 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Count the words of CORPUS and print `word count`, the most frequent first.
+    r"""Count the words of CORPUS and print `word count`, the most frequent first.
+
+    \b
+        embed vocab corpus.txt.gz --min-count 10 -o vocab.txt
+        embed vocab 'corpus/*.txt' --lowercase | head
 
     CORPUS is what `embed train` takes, and words are what they are there: files, globs,
     directories, or - for standard input; plain, gzip, bzip2, xz or zstd.

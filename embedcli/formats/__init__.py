@@ -122,7 +122,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             lossless=True,
             subwords=True,
             plain=True,
-            dtypes=DTYPES,
+            dtypes=(*DTYPES, "pq"),
             write_narrow=native.write_narrow,
         ),
         Format("word2vec", (".vec", ".txt"), word2vec_text.read, word2vec_text.write),
@@ -217,7 +217,8 @@ def save(
         embeddings: what to write; vectors may be memory-mapped or have padded rows.
         path: the file or directory; its suffix decides the format. ``-`` is standard output.
         format: a name in `FORMATS`; None leaves it to the suffix.
-        dtype: ``float32``, ``float16`` or ``int8``, where the format has it; the narrow ones round.
+        dtype: ``float32``, ``float16``, ``int8`` or ``pq-M`` (product quantisation to M bytes),
+            where the format has it; the narrow ones round.
 
     Raises:
         FormatError: the format could not hold this so that it reads back the same.
@@ -257,8 +258,9 @@ def check_target(
     """
     name = format or format_for_path(path)
     entry = _named(name)
-    if dtype not in entry.dtypes:
-        able = ", ".join(n for n, e in FORMATS.items() if dtype in e.dtypes) or "none"
+    kind = dtype.partition("-")[0]
+    if kind not in entry.dtypes:
+        able = ", ".join(n for n, e in FORMATS.items() if kind in e.dtypes) or "none"
         raise UsageError(
             f"{name} holds {' or '.join(entry.dtypes)}, not {dtype}; formats that do: {able}"
         )

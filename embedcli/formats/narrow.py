@@ -1,9 +1,9 @@
-"""Vectors in fewer bytes: float16, int8, and back to float32.
+"""Vectors in fewer bytes: float16, int8 (and, in `product.py`, fewer still), and back to float32.
 
 float16 keeps 11 significant bits of each number. int8 keeps, for each row, 255 steps between plus
 and minus its largest component, and that component / 127 as the row's scale: the step is small for
 a short vector, and direction and length both survive. What either costs is measured by
-`spaces/loss.py`, not promised here.
+`spaces/overlap.py`, not promised here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.formats.product import product_bytes, quantized
 
 __all__ = ["FLOAT16_LIMIT", "from_int8", "row_blocks", "to_float16", "to_int8", "widened"]
 
@@ -80,6 +81,8 @@ def widened(embeddings: Embeddings, dtype: str) -> Embeddings:
         vectors = to_float16(embeddings).astype(np.float32)
     elif dtype == "int8":
         vectors = from_int8(*to_int8(embeddings.vectors))
+    elif (n_bytes := product_bytes(dtype)) is not None:
+        vectors = quantized(embeddings, n_bytes).vectors()
     else:
         return embeddings
     return Embeddings(embeddings.vocabulary, vectors, None, embeddings.metadata)

@@ -26,7 +26,12 @@ A file written with another dtype has ``version`` = "2", no ``syn1neg``, and
     syn0           I8 [V, D]     with
     scales         F32 [V]       row i is syn0[i] * scales[i]
 
-and its vectors are made float32 when it is read (`narrow.py`).
+and its vectors are made float32 when it is read (`narrow.py`). One that holds quantised vectors has
+``version`` = "pq", neither ``syn0`` nor ``syn1neg``, and
+
+    codes          U8 [V, M]          row i is the centres that its codes name, part by part,
+    centres        F32 [M, 256, D/M]
+    scales         F32 [V]            times its scale (`product.py`)
 
 Reading maps the file and looks at the structure and the words, not at the vectors: 1,000,000 x 300
 opens in milliseconds.
@@ -36,6 +41,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -45,6 +51,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable, check_subwords
 from embedcli.formats.narrow import from_int8, to_float16, to_int8, widened
+from embedcli.formats.product import CENTRES, Product, product_bytes, quantized
 from embedcli.formats.source import Source
 from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
@@ -56,7 +63,10 @@ __all__ = ["file_size", "metadata", "read", "tensors", "verify", "write", "write
 
 _VERSION: Final = "1"
 _NARROW_VERSION: Final = "2"
+_PRODUCT_VERSION: Final = "pq"
 _LETTERS: Final = {
+    "codes": "VM",
+    "centres": "MCP",
     "scales": "V",
     "syn0": "VD",
     "syn1neg": "VD",
@@ -67,6 +77,8 @@ _LETTERS: Final = {
     "counts": "V",
 }
 _DTYPES: Final = {
+    "codes": "U8",
+    "centres": "F32",
     "scales": "F32",
     "syn0": "F32",
     "syn1neg": "F32",
@@ -79,7 +91,7 @@ _DTYPES: Final = {
     "words": "U8",
 }
 _SUBWORDS: Final = ("word_rows", "subwords", "subword_ids")
-_OPTIONAL: Final = {"scales", "syn1neg", "counts", *_SUBWORDS}
+_OPTIONAL: Final = {"codes", "centres", "scales", "syn1neg", "counts", *_SUBWORDS}
 _NARROW: Final = ("F16", "I8")
 
 
@@ -95,12 +107,17 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
 
 
 def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
-    """Write `embeddings` as ``float16`` or ``int8``, without output vectors.
+    """Write `embeddings` as ``float16``, ``int8`` or ``pq-M``, without output vectors.
 
     Raises:
         FormatError: as `write`; or a component is too large for float16.
+        MissingExtraError, UsageError: as `product.quantized`.
     """
     check_savable(embeddings)
+    n_bytes = product_bytes(dtype)
+    if n_bytes is not None:
+        _write_product(embeddings, sink, n_bytes)
+        return
     arrays = tensors(widened(embeddings, dtype))  # the norms are those of what will be read
     words = arrays.pop("words")
     del arrays["syn0"]
@@ -111,6 +128,17 @@ def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
         arrays = {"scales": scales} | arrays
     arrays["words"] = words  # narrow numbers and words last, so that the rest stays aligned
     safetensors.write(sink, arrays, metadata(embeddings) | {"version": _NARROW_VERSION})
+
+
+def _write_product(embeddings: Embeddings, sink: Sink, n_bytes: int) -> None:
+    product = quantized(embeddings, n_bytes)
+    bare = replace(embeddings, output_vectors=None, subwords=None)
+    arrays = tensors(bare)  # the scales see to it that the norms stay what they are
+    words = arrays.pop("words")
+    del arrays["syn0"]
+    arrays |= {"centres": product.centres, "scales": product.scales}
+    arrays |= {"codes": product.codes, "words": words}
+    safetensors.write(sink, arrays, metadata(bare) | {"version": _PRODUCT_VERSION})
 
 
 def file_size(embeddings: Embeddings) -> int:
@@ -206,12 +234,17 @@ def verify(source: Source) -> bool:
 
 def _vectors(where: str, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """The vectors as float32: as they lie in the file, or made from a narrow type."""
-    syn0 = tensors["syn0"]
-    if syn0.dtype == np.float32:
-        return syn0
-    vectors = from_int8(syn0, tensors["scales"]) if syn0.dtype == np.int8 else syn0.astype("f4")
+    if "codes" in tensors:
+        name = "centres"
+        vectors = Product(tensors["codes"], tensors[name], tensors["scales"]).vectors()
+    else:
+        name = "syn0"
+        syn0 = tensors[name]
+        if syn0.dtype == np.float32:
+            return syn0
+        vectors = from_int8(syn0, tensors["scales"]) if syn0.dtype == np.int8 else syn0.astype("f4")
     if not np.isfinite(vectors).all():
-        raise FormatError(f"{where}: tensor 'syn0' holds a number that is not finite")
+        raise FormatError(f"{where}: tensor {name!r} holds a number that is not finite")
     return vectors
 
 
@@ -237,13 +270,17 @@ def _check_kind(where: str, header: safetensors.Header) -> None:
         raise FormatError(
             f"{where} is a safetensors file, but not one of embed's (tensors: {names})"
         )
-    if header.metadata.get("version") not in (_VERSION, _NARROW_VERSION):
+    version = header.metadata.get("version")
+    if version not in (_VERSION, _NARROW_VERSION, _PRODUCT_VERSION):
         raise FormatError(
-            f"{where} has model version {header.metadata.get('version')!r}, this embed reads "
-            f"{_VERSION!r} and {_NARROW_VERSION!r}: use the embed that wrote it, or a newer one"
+            f"{where} has model version {version!r}, this embed reads {_VERSION!r}, "
+            f"{_NARROW_VERSION!r} and {_PRODUCT_VERSION!r}: use the embed that wrote it, or a "
+            "newer one"
         )
     needed = set(_DTYPES) - _OPTIONAL
-    if "syn0" in header.tensors and header.tensors["syn0"].dtype == np.int8:
+    if version == _PRODUCT_VERSION:
+        needed = (needed - {"syn0"}) | {"codes", "centres", "scales"}
+    elif "syn0" in header.tensors and header.tensors["syn0"].dtype == np.int8:
         needed.add("scales")
     if "subword" in header.metadata:
         needed.update(_SUBWORDS)
@@ -254,10 +291,15 @@ def _check_kind(where: str, header: safetensors.Header) -> None:
 
 
 def _check_shapes(where: str, header: safetensors.Header) -> None:
-    shape = header.tensors["syn0"].shape
+    rows, letters = "syn0", "VD"
+    if header.metadata.get("version") == _PRODUCT_VERSION:
+        rows, letters = "codes", "VM"
+    shape = header.tensors[rows].shape
     if len(shape) != 2:
-        raise FormatError(f"{where}: tensor 'syn0' has shape {shape}, not [V, D]")
-    sizes = {"V": shape[0], "D": shape[1], "U": 0}
+        raise FormatError(f"{where}: tensor {rows!r} has shape {shape}, not [{', '.join(letters)}]")
+    sizes = dict.fromkeys("VDMCPU", 0) | dict(zip(letters, shape, strict=True))
+    if rows == "codes":
+        sizes |= {"C": CENTRES, "P": header.tensors["centres"].shape[-1]}
     if "subword_ids" in header.tensors:
         sizes["U"] = int(np.prod(header.tensors["subword_ids"].shape))
     expected = {name: tuple(sizes[letter] for letter in _LETTERS[name]) for name in _LETTERS}
@@ -265,7 +307,7 @@ def _check_shapes(where: str, header: safetensors.Header) -> None:
     expected["words"] = (int(np.prod(header.tensors["words"].shape)),)
     dtypes = dict(_DTYPES)
     if header.metadata.get("version") == _NARROW_VERSION:
-        narrow = [n for n in _NARROW if header.tensors["syn0"].dtype == safetensors.DTYPES[n]]
+        narrow = [n for n in _NARROW if header.tensors[rows].dtype == safetensors.DTYPES[n]]
         dtypes["syn0"] = narrow[0] if narrow else " or ".join(_NARROW)
     for name, dtype in dtypes.items():
         entry = header.tensors.get(name)

@@ -39,6 +39,7 @@ from embedcli.kernels.jit import kernel
 from embedcli.kernels.sampling import draw_radius
 from embedcli.kernels.simd import I64, Lanes, data_pointer, loop, prefetch
 from embedcli.kernels.weights import TALLY, Losses, aligned, dots_of_block, make_losses
+from embedcli.kernels.windows import context_rows, room_for_context
 
 __all__ = ["PathScratch", "cbow_hs", "make_path_scratch", "path_gradients", "skipgram_hs"]
 
@@ -72,7 +73,7 @@ def make_path_scratch(longest: int, window: int, stride: int) -> PathScratch:
     return PathScratch(
         rows=np.zeros(2 * n_blocks * BLOCK_OUTPUTS, np.int64),
         signs=aligned(2 * n_blocks * DOTS_STRIDE),
-        inputs=np.zeros(2 * window + 1, np.int64),
+        inputs=np.zeros(room_for_context(window), np.int64),
         dots=aligned(n_blocks * dots_of_block(window)),
         hidden=aligned(2 * stride),
         losses=make_losses(),
@@ -219,15 +220,10 @@ def skipgram_hs(lanes: int, n_vectors: int) -> Callable[..., None]:
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = 0
-            for j in range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1)):
-                if j != i:
-                    inputs[n] = np.int64(kept[j]) * stride
-                    n += 1
+            n = context_rows(staged, i, radius, stride, inputs, 0)
             if n == 0:
                 n_alone += 1
             else:
-                inputs[n] = inputs[n - 1]
                 n_full = (n_nodes + n_nodes % _STEP) // full
                 rest = n_nodes + n_nodes % _STEP - n_full * full
                 for b in range(n_full):
@@ -304,11 +300,7 @@ def cbow_hs(lanes: int, n_vectors: int) -> Callable[..., None]:
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = 0
-            for j in range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1)):
-                if j != i:
-                    inputs[n] = np.int64(kept[j]) * stride
-                    n += 1
+            n = context_rows(staged, i, radius, stride, inputs, 0)
             if n == 0:
                 n_alone += 1
             else:

@@ -30,9 +30,9 @@ __all__ = [
     "draw_mask",
     "draw_outputs",
     "draw_radius",
+    "draw_shared",
     "loss",
     "mix",
-    "next_stretch",
     "sigmoid",
     "skipgram_slice",
     "skipgram_slice_by_rule",
@@ -91,34 +91,34 @@ def draw_radius(key: int, position: int, window: int) -> int:
     return window - ((bits * window) >> 32)
 
 
-def draw_outputs(centre: int, noise: Noise, n_outputs: int, n_words: int) -> list[int]:
+def draw_shared(position: int, noise: Noise, n_negatives: int) -> list[int]:
+    """The ids that the pool holds for the word at `position`."""
+    size = len(noise.pool)
+    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
+    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    begin = (int(noise.begin) + stretch * length) % (size - length + 1)
+    items = range(within * n_negatives, (within + 1) * n_negatives)
+    return [int(noise.pool[begin + item % length]) for item in items]
+
+
+def draw_outputs(
+    centre: int, position: int, noise: Noise, n_outputs: int, n_words: int
+) -> list[int]:
     """The ids of the centre word and of K distinct negatives, read from the pool."""
     outputs = [centre]
-    in_vain = 0
-    while len(outputs) < n_outputs:
-        if noise.cursor[0] == noise.cursor[1]:
-            next_stretch(noise, n_outputs - 1)
-        word = int(noise.pool[noise.cursor[0]])
-        noise.cursor[0] += 1
-        if word in outputs:
+    size = len(noise.pool)
+    for k, drawn in enumerate(draw_shared(position, noise, n_outputs - 1), 1):
+        word = drawn
+        in_vain = 0
+        while word in outputs:
             in_vain += 1
             if in_vain <= 64:
-                continue
-            while word in outputs:
+                place = position * n_outputs + k + (in_vain << 32)
+                word = int(noise.pool[mix((int(noise.key) + place * int(GOLDEN)) & _MASK) % size])
+            else:
                 word = (word + 1) % n_words
         outputs.append(word)
     return outputs
-
-
-def next_stretch(noise: Noise, n_negatives: int) -> None:
-    """Go to the beginning of this stretch again, or of the next one."""
-    length = min(STRETCH_WINDOWS * n_negatives + 1, len(noise.pool))
-    if noise.cursor[2]:
-        noise.cursor[2] -= 1
-    else:
-        begin = noise.cursor[1] if noise.cursor[1] + length <= len(noise.pool) else 0
-        noise.cursor[1:] = begin + length, STRETCH_READINGS - 1
-    noise.cursor[0] = noise.cursor[1] - length
 
 
 def _windows(
@@ -136,7 +136,7 @@ def _windows(
     n_words = len(weights.syn1neg) // weights.stride
     found = []
     for i in range(start, stop):
-        outputs = draw_outputs(int(staged.kept[i]), noise, n_outputs, n_words)
+        outputs = draw_outputs(int(staged.kept[i]), i, noise, n_outputs, n_words)
         radius = draw_radius(key, i, window) if shrink else window
         near = range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1))
         found.append(([int(staged.kept[j]) for j in near if j != i], outputs))

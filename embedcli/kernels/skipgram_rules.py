@@ -31,6 +31,7 @@ from embedcli.kernels.rules import (
 )
 from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import prefetch
+from embedcli.kernels.windows import context_rows
 
 __all__ = ["skipgram_by_rule"]
 
@@ -77,29 +78,26 @@ def skipgram_by_rule(
         one = np.float32(1.0)
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_outputs
-        draw_outputs(np.int64(kept[start]), noise, n_outputs, stride, n_words, rows, now)
+        draw_outputs(np.int64(kept[start]), start, noise, n_outputs, stride, n_words, rows, now)
         for i in range(start, stop):
             if i + 1 < stop:
                 centre = np.int64(kept[i + 1])
-                draw_outputs(centre, noise, n_outputs, stride, n_words, rows, ahead)
+                draw_outputs(centre, i + 1, noise, n_outputs, stride, n_words, rows, ahead)
                 for k in range(n_outputs):
                     prefetch(syn1neg, rows[ahead + k], width)
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = 0
-            for j in range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1)):
-                if j != i:
-                    inputs[n] = np.int64(kept[j])
-                    copy_row(lanes, syn0, inputs[n] * stride, n_vectors, hidden, n * stride)
-                    if dropout:
-                        number = np.int64(i) * 2 * window + n
-                        draw_mask(key, number, dim, rule.dropout, masks, n * stride)
-                        multiply_row(lanes, hidden, masks, n * stride, n_vectors)
-                    n += 1
+            n = context_rows(staged, i, radius, stride, inputs, 0)
             if n == 0:
                 n_alone += 1
             else:
+                for j in range(n):
+                    copy_row(lanes, syn0, inputs[j], n_vectors, hidden, j * stride)
+                    if dropout:
+                        number = np.int64(i) * 2 * window + j
+                        draw_mask(key, number, dim, rule.dropout, masks, j * stride)
+                        multiply_row(lanes, hidden, masks, j * stride, n_vectors)
                 places[n] = places[n - 1]  # an odd number is filled up to pairs
                 for b in range(n_full):
                     o, d = now + full * b, b * per_block
@@ -129,13 +127,13 @@ def skipgram_by_rule(
                         full * n_full * stride, n_full == 0,
                     )  # fmt: skip
                 for j in range(n):
-                    word, at = inputs[j], j * stride
+                    word, at = inputs[j] // stride, j * stride
                     if frozen and rule.frozen[word]:
                         continue
                     if dropout:
                         multiply_row(lanes, errors, masks, at, n_vectors)
                     update_row(
-                        lanes, adagrad, max_norm, syn0, word * stride, n_vectors, dim, errors, at,
+                        lanes, adagrad, max_norm, syn0, inputs[j], n_vectors, dim, errors, at,
                         one, lr, rule.l2, rule.squares0, word, rule.max_norm,
                     )  # fmt: skip
                 for k in range(n_outputs):

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from embedcli.errors import MissingExtraError
 
-__all__ = ["KINDS", "draw_curves", "draw_map"]
+__all__ = ["KINDS", "draw_curves", "draw_map", "draw_panels"]
 
 KINDS: Final = ("png", "svg", "pdf")
 _LABELS: Final = 150
 _ROOM: Final = (0.045, 0.014)  # of the picture that a label keeps free around its start
 
 Curve = Sequence[tuple[float, float]]
+Points = Sequence[tuple[float | str, float]]
 
 
 def draw_map(
@@ -52,6 +53,25 @@ def draw_curves(curves: Mapping[str, Curve], x: str, y: str, kind: str) -> bytes
     return _saved(figure, kind)
 
 
+def draw_panels(panels: Mapping[str, Points], y: str, kind: str) -> bytes:
+    """A panel of points for each of `panels`, beside each other, with one scale of `y`.
+
+    Numbers that span a factor of ten or more lie on a log scale; text makes a place for each.
+    """
+    figure, axes = _figure((3.5 * len(panels) + 1, 4), len(panels))
+    for panel, (name, points) in zip(axes, panels.items(), strict=True):
+        across, up = zip(*points, strict=True)
+        panel.plot(across, up, "o")
+        if all(isinstance(x, int | float) and x > 0 for x in across) and (
+            max(across) >= 10 * min(across)
+        ):
+            panel.set_xscale("log")
+        panel.set_xlabel(name)
+        panel.grid(alpha=0.3)
+    axes[0].set_ylabel(y)
+    return _saved(figure, kind)
+
+
 def _with_room(places: NDArray[np.float32]) -> list[int]:
     """The first words whose labels do not lie on each other."""
     taken: set[tuple[int, int]] = set()
@@ -67,13 +87,16 @@ def _with_room(places: NDArray[np.float32]) -> list[int]:
     return chosen
 
 
-def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
+def _figure(size: tuple[float, float], panels: int = 0) -> tuple[Any, Any]:
+    """A figure, and its axes; with `panels`, as many of them beside each other."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("a picture", "matplotlib", "viz") from error
     figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.add_subplot()
+    if not panels:
+        return figure, figure.add_subplot()
+    return figure, figure.subplots(1, panels, sharey=True, squeeze=False)[0]
 
 
 def _saved(figure: Any, kind: str) -> bytes:

@@ -8,7 +8,7 @@ scored and exported like any other, with more arrays and one more piece of metad
     measured     F64 [T, 4]   what it has summed up of the held-out text, where there is one
     squares0     F32 [V]      sums of squares of row-wise AdaGrad, of the rows of syn0
     squares1     F32 [V]      and of syn1neg; with --optimizer adagrad only
-    unfinished   I64 [U, 5]   chunks that were begun: number, words trained, cursor of the negatives
+    unfinished   I64 [U, 2]   chunks that were begun: number, words trained
     glove_...    F32 [V, D+2] of GloVe, its four matrices (`glove.py`): biases, sums of squares
     checkpoint                JSON: sequence, epoch, chunk, clock, what the command was given
 
@@ -45,7 +45,7 @@ from embedcli.training.state import Epoch, State
 
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]
 
-_VERSION = 2  # 1 had no `unfinished`
+_VERSION = 3  # 1 had no `unfinished`, 2 had another one
 _ARRAYS = (
     "tallies",
     "subsampled",
@@ -219,7 +219,7 @@ def completed(embeddings: Embeddings) -> State:
     """The state of a run that has nothing left to train."""
     finished = tuple(Epoch(**epoch) for epoch in embeddings.metadata["epochs"])
     nothing = {"tallies": np.zeros((1, 4)), "subsampled": np.zeros(1, "i8")}
-    nothing |= {"unfinished": np.zeros((0, 5), "i8")}
+    nothing |= {"unfinished": np.zeros((0, 2), "i8")}
     return State(len(finished), 0, finished, nothing, is_complete=True)
 
 

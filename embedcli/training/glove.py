@@ -32,7 +32,7 @@ from embedcli.training.given import Given
 from embedcli.training.run import Run, Score
 from embedcli.training.sampling import random_key
 from embedcli.training.schedule import learning_rate
-from embedcli.training.state import Epoch, Place, State
+from embedcli.training.state import Epoch, State
 from embedcli.training.stopping import Deadline
 
 __all__ = ["GLOVE_ARRAYS", "GloveRun", "compile_glove", "count_cells"]
@@ -150,7 +150,7 @@ class GloveRun(Run):
         epoch: int,
         chunk: int,
         wants_stop: Callable[[], bool] = lambda: False,
-    ) -> Place | None:
+    ) -> int | None:
         lr = learning_rate(self._progress(epoch, chunk), self.config)
         stretch = self._chunks.place(epoch, chunk, self.config.seed)
         cells = self._chunks.read(stretch)

@@ -24,7 +24,7 @@ from embedcli.kernels.cbow_rules import cbow_by_rule
 from embedcli.kernels.hierarchical import PathScratch, cbow_hs, make_path_scratch, skipgram_hs
 from embedcli.kernels.huffman import Tree
 from embedcli.kernels.rules import Features, Rule, make_rule, make_rule_scratch
-from embedcli.kernels.sampling import Noise, Staged, at_pool, fill_pool, stage
+from embedcli.kernels.sampling import Noise, fill_pool, make_staged, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.skipgram import skipgram
 from embedcli.kernels.skipgram_rules import skipgram_by_rule
@@ -40,7 +40,7 @@ from embedcli.training.sampling import (
     random_key,
 )
 from embedcli.training.schedule import learning_rate
-from embedcli.training.state import Epoch, Place, State
+from embedcli.training.state import Epoch, State
 from embedcli.training.stopping import Deadline, is_stalled
 from embedcli.training.workers import run_workers
 
@@ -135,7 +135,7 @@ class Run:
         self._prepare(counts, weights, valid, given)
         self._n_chunks = len(self._training)  # to be trained in this epoch
         self._chunk = 0  # the first of this epoch that is not begun; the held-out ones come behind
-        self._unfinished: dict[int, Place] = {}  # those before it that are not finished
+        self._unfinished: dict[int, int] = {}  # those before it that are not: words trained
 
     def _prepare(
         self,
@@ -257,11 +257,10 @@ class Run:
 
     def state(self) -> State:
         """Where the run stands; to be asked while it does not train."""
-        places = [(chunk, at.position, *at.cursor) for chunk, at in self._unfinished.items()]
         arrays = {
             "tallies": np.array([worker.scratch.tally for worker in self._workers]),
             "subsampled": np.array([worker.subsampled for worker in self._workers], np.int64),
-            "unfinished": np.array(sorted(places), np.int64).reshape(-1, 5),
+            "unfinished": np.array(sorted(self._unfinished.items()), np.int64).reshape(-1, 2),
         }
         if self._measurers:
             arrays["measured"] = np.array([worker.scratch.tally for worker in self._measurers])
@@ -290,8 +289,7 @@ class Run:
         self._chunk = state.chunk
         if state.n_chunks is not None:
             self._n_chunks = state.n_chunks
-        for chunk, position, *cursor in state.arrays["unfinished"].tolist():
-            self._unfinished[chunk] = Place(position, tuple(cursor))
+        self._unfinished = dict(state.arrays["unfinished"].tolist())
         for thread, tally in enumerate(state.arrays["tallies"]):
             worker = self._workers[thread % len(self._workers)]
             worker.scratch.tally[:] += tally
@@ -358,7 +356,7 @@ class Run:
         self,
         end: int,
         workers: Sequence[Member],
-        work: Callable[[Any, int, int, Callable[[], bool]], Place | None],
+        work: Callable[[Any, int, int, Callable[[], bool]], int | None],
         on_wake: Callable[[int], bool],
     ) -> None:
         """Let `workers` share the chunks from where the run stands to below `end`.
@@ -367,23 +365,23 @@ class Run:
             end: one more than the last.
             workers: one for each thread.
             work: does one chunk of an epoch, or leaves it when what it is given says so, and
-                returns where.
+                returns how many of its words it has done.
             on_wake: called about ten times a second with the first chunk that is not begun; returns
                 whether to pause.
         """
         stop = threading.Event()
-        first, left = self._chunk, sorted(self._unfinished)
-        begin = first - len(left)  # the unfinished ones come before all others
+        first, again = self._chunk, sorted(self._unfinished)
+        begin = first - len(again)  # the unfinished ones come before all others
 
         def wants_stop() -> bool:
             return stop.is_set() and not self._is_late()  # what is late is finished, to be counted
 
         def job_of(worker: Member) -> Callable[[int], None]:
             def job(item: int) -> None:
-                chunk = item if item >= first else left[item - begin]
-                place = work(worker, len(self.epochs), chunk, wants_stop)
-                if place is not None:
-                    self._unfinished[chunk] = place
+                chunk = item if item >= first else again[item - begin]
+                left = work(worker, len(self.epochs), chunk, wants_stop)
+                if left is not None:
+                    self._unfinished[chunk] = left
                 else:
                     self._unfinished.pop(chunk, None)
 
@@ -399,27 +397,28 @@ class Run:
         epoch: int,
         chunk: int,
         wants_stop: Callable[[], bool] = lambda: False,
-    ) -> Place | None:
+    ) -> int | None:
         tokens, sentences = self._text.read(chunk)
         lr = learning_rate(self._progress(epoch, chunk), self.config)
-        place, at = (epoch, chunk), self._unfinished.get(chunk)
-        left: Place | None = worker.train(
-            tokens, sentences, self._keep, place, lr, at=at, wants_stop=wants_stop
-        )
+        chosen = tokens, sentences, self._keep, (epoch, chunk), lr
+        position = self._unfinished.get(chunk, 0)
+        left: int | None = worker.train(*chosen, position=position, wants_stop=wants_stop)
         return left
 
     def _measure_chunk(
         self, worker: Worker, epoch: int, chunk: int, wants_stop: Callable[[], bool]
-    ) -> Place | None:
+    ) -> int | None:
         """Add up the loss of a held-out chunk: a training step whose learning rate is 0.
 
         Subsampling, windows and negatives are those of training, and the same after every epoch.
         """
         if self._held_out_text is None:
             raise ValueError("nothing is held out")
-        tokens, sentences = self._held_out_text.read(chunk - self._n_chunks)
-        place, at = (_HELD_OUT, chunk - self._n_chunks), self._unfinished.get(chunk)
-        return worker.train(tokens, sentences, self._keep, place, 0.0, at=at, wants_stop=wants_stop)
+        number = chunk - self._n_chunks
+        tokens, sentences = self._held_out_text.read(number)
+        chosen = tokens, sentences, self._keep, (_HELD_OUT, number), 0.0
+        position = self._unfinished.get(chunk, 0)
+        return worker.train(*chosen, position=position, wants_stop=wants_stop)
 
     def _progress(self, epoch: int, chunk: int) -> float:
         """The share of the run that is over when a chunk begins.
@@ -553,7 +552,7 @@ class Worker:
         self._config = config
         self._weights = weights
         self._outputs = outputs
-        self._staged = Staged(*(np.empty(chunk, np.int32) for _ in range(3)))
+        self._staged = make_staged(chunk)
         is_cbow = config.arch == "cbow"
         lanes = host_lanes()
         n_vectors = -(-config.dim // lanes)
@@ -591,24 +590,19 @@ class Worker:
         place: tuple[int, int],
         lr: float,
         *,
-        at: Place | None = None,
+        position: int = 0,
         wants_stop: Callable[[], bool] = lambda: False,
-    ) -> Place | None:
+    ) -> int | None:
         """Train on one chunk; `place` is its (epoch, chunk), which its random numbers depend on.
 
-        It goes on `at` the place where it was left. Where `wants_stop` says so after a slice that
-        is not the last, the chunk is left there, and the place returned; None when it is done.
+        It goes on at `position`, where it was left. Where `wants_stop` says so after a slice that
+        is not the last, the chunk is left there, and the position returned; None when it is done.
         """
         seed = self._config.seed
         n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
         outputs = self._outputs_at(place)
-        position = 0
-        if at is None:
+        if position == 0:
             self.subsampled += len(tokens) - n_kept
-        else:
-            position = at.position
-            if isinstance(outputs, Noise):
-                outputs.cursor[:] = at.cursor
         extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
         while position < n_kept:
             end = min(position + self._slice, n_kept)
@@ -628,19 +622,16 @@ class Worker:
             )
             position = end
             if position < n_kept and wants_stop():
-                if isinstance(outputs, Noise):
-                    a, b, c = outputs.cursor.tolist()
-                    return Place(position, (a, b, c))
-                return Place(position)
+                return position
         return None
 
     def _outputs_at(self, place: tuple[int, int]) -> Noise | Tree:
         """The outputs as the kernel takes them, for a chunk."""
         if isinstance(self._outputs, Tree):
             return self._outputs
+        key = random_key(self._config.seed, "negatives", *place)
         pool = self._outputs.words
-        start = random_key(self._config.seed, "negatives", *place)
-        return at_pool(pool, int(start) % len(pool))
+        return Noise(pool, np.int64(int(key) % len(pool)), key)
 
 
 def features_of(config: TrainConfig) -> Features | None:

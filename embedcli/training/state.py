@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["Epoch", "Place", "State"]
+__all__ = ["Epoch", "State"]
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,6 @@ class Epoch:
     score: float | None = None
 
 
-class Place(NamedTuple):
-    """Where a chunk was left unfinished, between two slices.
-
-    Attributes:
-        position: how many of the words that survived subsampling are trained.
-        cursor: `Noise.cursor` there; zeros where there are no negatives.
-    """
-
-    position: int
-    cursor: tuple[int, int, int] = (0, 0, 0)
-
-
 @dataclass(frozen=True)
 class State:
     """Where a run stands between two slices, apart from its two matrices.
@@ -59,9 +47,10 @@ class State:
             are trained in an epoch come those that are measured.
         epochs: the epochs that are finished.
         arrays: ``tallies``, float64 (T, 4), and ``subsampled``, int64 (T,): what each thread has
-            summed up in this epoch; ``measured``, float64 (T, 4), the same of the held-out text,
-            where there is one; ``unfinished``, int64 (U, 5): each chunk that was begun and is not
-            finished, and its `Place`; ``squares0`` and ``squares1``, float32 (V,), with AdaGrad.
+            summed up in this epoch; ``measured``, float64 (T, 4): the same of the held-out text,
+            where there is one; ``unfinished``, int64 (U, 2): each chunk that was begun and is not
+            finished, and how many of its words that survived subsampling are done; ``squares0``
+            and ``squares1``, float32 (V,), with AdaGrad.
         n_chunks: how many chunks are trained in this epoch: fewer than all when time is over; None
             for all.
         clock: seconds of the time budget that are gone, and the share of the training time that is

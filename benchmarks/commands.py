@@ -1,0 +1,155 @@
+"""How long each command takes with a million words of 300 components, from start to exit."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.processes import run
+from benchmarks.scores import ANALOGIES, SIMILARITY
+from benchmarks.session import Session, main, median
+from benchmarks.tables import Table
+
+NAME = "commands"
+
+_MODEL = "million.safetensors"
+_QUERIES = 1000
+_MB = 1e6
+
+
+class Command(NamedTuple):
+    """What is run: as the table tells it, as the shell sees it, with what on stdin, how often."""
+
+    told: str
+    arguments: tuple[str | Path, ...]
+    stdin: str | Path = os.devnull
+    times: int = 1
+
+
+def measure(session: Session) -> list[Table]:
+    """Train the large model, then run each command on it."""
+    n_words, dim = (5_000, 20) if session.quick else (1_000_000, 300)
+    model = _train(session, n_words, dim)
+    words = _some_words(session, model, n_words)
+    pinned = "both cores, file in the page cache"
+    table = Table(
+        f"Commands on {n_words:,} words and pairs of words x {dim}, {pinned}",
+        {"command": "", "s": ".2f", "peak MB": ",.0f"},
+    )
+    for command in _commands(session, model, words):
+        session.say(command.told)
+        runs = [
+            session.embed(*command.arguments, stdin=command.stdin)
+            for _ in session.times(command.times)
+        ]
+        seconds, peak = (median(getattr(r, name) for r in runs) for name in ("seconds", "peak"))
+        table.add(command.told, seconds, peak / _MB)
+    table.notes.append(
+        "Memory counts the pages of the model that are mapped, all of them where a command reads "
+        "every vector."
+    )
+    return [_searches(session, model, words), table]
+
+
+def _searches(session: Session, model: Path, words: Path) -> Table:
+    """Exact look-ups beside approximate ones."""
+    many = f"{_QUERIES:,} words, s"
+    columns = {"index, s": ".1f", "index, MB": ",.0f", "1 word, s": ".2f", many: ".2f"}
+    table = Table(
+        "embed neighbors on the same model, exact and by an index",
+        {"search": "", **columns, "recall %": ".1f"},
+    )
+    for kind in (None, "ivf", "hnsw"):
+        session.say(f"search: {kind or 'exact'}")
+        here = ("-m", model, *(("--index", kind) if kind else ()))
+        made = session.embed("neighbors", *here).seconds if kind else None
+        size = Path(f"{model}.{kind}.faiss").stat().st_size / _MB if kind else None
+        asked = [session.embed("neighbors", "the", *here, "--json") for _ in session.times(3)]
+        times = [
+            session.embed("neighbors", "-", *here, stdin=words).seconds for _ in session.times(3)
+        ]
+        recall = 100 * json.loads(asked[0].stdout)[0].get("recall", 1.0)
+        one = median(done.seconds for done in asked)
+        table.add(kind or "exact", made, size, one, median(times), recall)
+    table.notes.append("Recall: of the ten nearest neighbours of 1,000 words drawn at random.")
+    return table
+
+
+def _train(session: Session, n_words: int, dim: int) -> Path:
+    text, model = session.folder / "pairs.txt", session.folder / _MODEL
+    script = Path(__file__).with_name("pair_corpus.py")
+    run([sys.executable, "-P", script, session.corpus, text], session.environment)
+    settings = ("--dim", str(dim), "--max-vocab", str(n_words), "--min-count", "2")
+    session.embed(
+        *("train", text, "-o", model, "--epochs", "2", "--no-output-vectors", *settings),
+        *("--checkpoint-every", "never"),
+    )
+    text.unlink()
+    return model
+
+
+def _some_words(session: Session, model: Path, n_words: int) -> Path:
+    """A file of words from all over the vocabulary, one a line."""
+    listed, chosen = session.folder / "vocab.txt", session.folder / "queries.txt"
+    session.embed("export", model, listed, "--format", "vocab")
+    step = max(1, n_words // _QUERIES)
+    with listed.open(encoding="utf-8") as lines, chosen.open("w", encoding="utf-8") as out:
+        for line in islice(lines, 0, step * _QUERIES, step):
+            out.write(line.rsplit(" ", 1)[0] + "\n")
+    return chosen
+
+
+def _commands(session: Session, model: Path, words: Path) -> Iterator[Command]:
+    """What is run, in this order: later ones read what earlier ones wrote."""
+    here = ("-m", model)
+    yield Command("embed info", ("info", model), times=3)
+    yield Command("embed verify", ("verify", model))
+    yield Command("embed neighbors, 1 word", ("neighbors", "the", *here), times=3)
+    yield Command("embed analogy", ("analogy", "the", "of", "and", *here), times=3)
+    yield Command("embed odd", ("odd", "the", "of", "and", *here), times=3)
+    yield Command(f"embed vectors, {_QUERIES:,} words", ("vectors", "-", *here), words, 3)
+    lines = f"embed vectors --sentences, {_QUERIES:,} lines"
+    yield Command(lines, ("vectors", "--sentences", *here), words, 3)
+    yield Command(f"embed shell, {_QUERIES:,} questions", ("shell", *here), words)
+    tests = [session.tests / name for name in (ANALOGIES, *SIMILARITY)]
+    yield Command("embed evaluate, all files", ("evaluate", *tests, *here))
+    yield Command("embed plot, 20,000 words", ("plot", model, "-o", session.folder / "map.html"))
+    yield Command("embed cluster -k 100", ("cluster", "-k", "100", *here))
+    yield from _exports(session, model)
+    other = session.folder / "int8.safetensors"  # the same space: the work is what is measured
+    yield Command("embed diff", ("diff", model, other))
+    yield Command("embed align --test", ("align", other, model, "--test", _pairs(words)))
+
+
+def _exports(session: Session, model: Path) -> Iterator[Command]:
+    smaller = "10" if session.quick else "100"
+    for name, *options in (
+        ("million.bin",),
+        ("million.vec",),
+        ("million.parquet",),
+        ("million.sqlite",),
+        ("million.model2vec",),
+        ("million.npydir",),
+        ("int8.safetensors", "--dtype", "int8"),
+        ("pq.safetensors", "--pq", smaller),
+        ("dim.safetensors", "--dim", smaller),
+    ):
+        told = " ".join(["embed export", *options, f"to .{name.rsplit('.', 1)[1]}"])
+        yield Command(told, ("export", model, session.folder / name, *options))
+
+
+def _pairs(words: Path) -> Path:
+    """A dictionary of each word and itself."""
+    target = words.with_name("pairs.dict")
+    lines = words.read_text().split("\n")
+    target.write_text("".join(f"{word}\t{word}\n" for word in lines if word))
+    return target
+
+
+if __name__ == "__main__":
+    sys.exit(main({NAME: measure}))

@@ -1,0 +1,163 @@
+"""Approximate nearest neighbours by faiss: candidates from an index, scores from the model itself.
+
+An index holds the unit vectors of a model as bytes (8 bits a component) in one of two orders:
+
+    ivf     in lists around about 2 sqrt(V) centres; a search looks into the lists nearest to it
+            (Jégou, Douze & Schmid 2011). Quick to build, and a search reads little of the file.
+    hnsw    as a graph of neighbours of neighbours (Malkov & Yashunin 2018). Slow to build, quicker
+            to search.
+
+What it finds are candidates. They are scored again in float64 by the model's own vectors, so that
+every cosine is exact and only a neighbour may be missing. How many are is measured when an index is
+built, by asking 1,000 of its words both ways; it is searched harder until `TARGET` of the ten
+nearest are found.
+
+Needs faiss (``pip install 'embedcli[ann]'``). Files of indexes are `index/files.py`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.embeddings import Embeddings
+from embedcli.index.library import load_faiss
+from embedcli.neighbors import best_of, nearest, unit_rows
+from embedcli.progress import OnProgress, Progress, ignore_progress
+
+__all__ = ["KINDS", "TARGET", "Index", "build_index"]
+
+KINDS: Final = ("ivf", "hnsw")
+TARGET: Final = 0.99
+ASKED: Final = 1000  # words whose neighbours are compared
+FREQUENT: Final = 30_000  # half of them are among so many: they are asked most, and found least
+NEAREST: Final = 10  # of each
+
+_SPARE: Final = 2  # candidates for each neighbour asked for: bytes mistake the order of near ones
+_LEAST_CANDIDATES: Final = 32
+_ROWS: Final = 1 << 14
+_TRAINED: Final = 50  # vectors for each centre that k-means sees; faiss warns below 39
+_LINKS: Final = 32  # of a word in the graph
+
+Ids = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index of a model, and how hard it is searched.
+
+    Attributes:
+        embeddings: the model, whose vectors score the candidates.
+        kind: one of `KINDS`.
+        searcher: faiss's own object.
+        effort: lists looked into (ivf), or words kept in view (hnsw).
+        recall: the share, 0 to 1, of the ten nearest neighbours that are found.
+    """
+
+    embeddings: Embeddings
+    kind: str
+    searcher: Any
+    effort: int = 1
+    recall: float = 0.0
+
+    def nearest(
+        self,
+        queries: NDArray[np.floating],
+        k: int,
+        *,
+        excluded: Sequence[Iterable[int]] | None = None,
+    ) -> tuple[Ids, Doubles]:
+        """As `neighbors.nearest`, but a neighbour may be missing.
+
+        Args:
+            queries: (Q, D).
+            k: how many neighbours a query gets, at most.
+            excluded: for each query the ids that must not be answered.
+
+        Returns:
+            ids, int64 (Q, k), best first, and exact cosines, float64 (Q, k).
+        """
+        banned = [list(each) for each in excluded or [()] * len(queries)]
+        wanted = k + max(map(len, banned), default=0)
+        candidates = min(len(self.embeddings), max(_LEAST_CANDIDATES, _SPARE * wanted))
+        units = np.ascontiguousarray(unit_rows(queries), np.float32)
+        _, found = self.searcher.search(units, candidates, params=self._parameters(candidates))
+        model = self.embeddings
+        return best_of(model.vectors, model.norms, queries, found, k, excluded=banned)
+
+    def _parameters(self, candidates: int) -> Any:
+        faiss = load_faiss("--index")
+        if self.kind == "ivf":
+            return faiss.SearchParametersIVF(nprobe=self.effort)
+        return faiss.SearchParametersHNSW(efSearch=max(self.effort, candidates))
+
+
+def build_index(
+    embeddings: Embeddings, kind: str, *, on_progress: OnProgress = ignore_progress
+) -> Index:
+    """Index all words, and find out how hard the index must be searched.
+
+    Args:
+        embeddings: V words x D.
+        kind: one of `KINDS`.
+        on_progress: called with `Progress` reports of rows.
+
+    Raises:
+        MissingExtraError: faiss is not installed.
+        InputError: a vector is not finite.
+    """
+    faiss = load_faiss("--index")
+    n_words, dim = embeddings.vectors.shape
+    lists = max(1, min(int(2 * math.sqrt(n_words)), n_words // _TRAINED))
+    recipe = f"IVF{lists},SQ8" if kind == "ivf" else f"HNSW{_LINKS},SQ8"
+    searcher = faiss.index_factory(dim, recipe, faiss.METRIC_INNER_PRODUCT)
+    searcher.train(_units(embeddings, _sample(n_words, _TRAINED * lists)))
+    for rows in _blocks(n_words):
+        on_progress(Progress("indexing", rows.start, n_words))
+        searcher.add(_units(embeddings, rows))
+    return _tuned(Index(embeddings, kind, searcher), most=lists if kind == "ivf" else n_words)
+
+
+def _tuned(index: Index, most: int) -> Index:
+    """The index, searched just so hard that it finds `TARGET` of what there is, if it can."""
+    model, n_words = index.embeddings, len(index.embeddings)
+    pools = n_words, min(n_words, FREQUENT)
+    asked = np.unique(np.concatenate([_sample(pool, ASKED // 2) for pool in pools]))
+    queries, itself = model.vectors[asked], asked[:, None].tolist()
+    true, _ = nearest(model.vectors, model.norms, queries, NEAREST, excluded=itself)
+    effort = 1 if index.kind == "ivf" else NEAREST
+    while True:
+        effort = min(effort, most)
+        index = replace(index, effort=effort)
+        found, _ = index.nearest(queries, NEAREST, excluded=itself)
+        index = replace(index, recall=_shared(true, found))
+        if index.recall >= TARGET or effort == most:
+            return index
+        effort *= 2
+
+
+def _shared(true: Ids, found: Ids) -> float:
+    """The share of the ids in the rows of `true`, -1 left out, that the rows of `found` hold."""
+    there = (true[:, :, None] == found[:, None, :]).any(axis=2) & (true >= 0)
+    return float(there.sum() / max(1, (true >= 0).sum()))
+
+
+def _sample(n_words: int, n: int) -> Ids:
+    """At most `n` ids drawn from all, in rising order; the same ones every time."""
+    drawn = np.random.default_rng(1).choice(n_words, min(n, n_words), replace=False)
+    return np.sort(drawn).astype(np.int64)
+
+
+def _blocks(n_words: int) -> Iterator[slice]:
+    for start in range(0, n_words, _ROWS):
+        yield slice(start, min(start + _ROWS, n_words))
+
+
+def _units(embeddings: Embeddings, rows: slice | Ids) -> NDArray[np.float32]:
+    return np.ascontiguousarray(unit_rows(embeddings.vectors[rows]), np.float32)

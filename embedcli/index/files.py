@@ -1,0 +1,148 @@
+"""The file of an index: beside its model, made when it is first needed and again when that changes.
+
+    faiss's own bytes      as `faiss.read_index` reads them; it does not mind what follows
+    JSON                   what it is an index of, and how it is searched: `_About`
+    u64, little-endian     the length of the JSON
+    8 bytes                ``embedidx``
+
+The end tells a whole file from a part of one before faiss sees it. A digest tells which model it
+belongs to: the one in embed's own files, or that of the words and vectors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import FormatError
+from embedcli.index.ann import Index, build_index
+from embedcli.index.library import load_faiss
+from embedcli.progress import OnProgress, ignore_progress
+from embedcli.storage import safetensors
+from embedcli.storage.publish import check_writable, publish
+
+__all__ = ["index_path", "model_digest", "open_index"]
+
+_MAGIC: Final = b"embedidx"
+_VERSION: Final = 1
+_ROWS: Final = 1 << 14
+_LARGEST_JSON: Final = 1 << 16
+
+
+@dataclass(frozen=True)
+class _About:
+    """What the end of the file says.
+
+    Attributes:
+        version: of this layout.
+        model: digest of the model, hexadecimal.
+        kind: of the index.
+        effort: how hard it is searched.
+        recall: what it then finds.
+        n_bytes: of faiss's part.
+    """
+
+    version: int
+    model: str
+    kind: str
+    effort: int
+    recall: float
+    n_bytes: int
+
+
+def open_index(
+    path: str | os.PathLike[str],
+    embeddings: Embeddings,
+    kind: str,
+    *,
+    on_build: Callable[[str], None] = lambda target: None,
+    on_progress: OnProgress = ignore_progress,
+) -> Index:
+    """The index of the model at `path`: as its file has it, or built and published there.
+
+    Args:
+        path: the file or directory that `embeddings` were read from.
+        embeddings: the model.
+        kind: one of `index.ann.KINDS`.
+        on_build: called with the path of the index before it is built.
+        on_progress: called with `Progress` reports while it is.
+
+    Raises:
+        MissingExtraError: faiss is not installed.
+        OutputError: the index cannot be written beside the model.
+    """
+    faiss = load_faiss("--index")
+    target = index_path(path, kind)
+    digest = model_digest(path, embeddings)
+    about = _read_end(target)
+    if about is not None and (about.version, about.model, about.kind) == (_VERSION, digest, kind):
+        searcher = faiss.read_index(target, faiss.IO_FLAG_MMAP_IFC)
+        return Index(embeddings, kind, searcher, about.effort, about.recall)
+    check_writable(target)
+    on_build(target)
+    index = build_index(embeddings, kind, on_progress=on_progress)
+    with publish(target) as sink:
+        writer = faiss.PyCallbackIOWriter(sink.write, _ROWS)
+        faiss.write_index(index.searcher, writer)
+        del writer  # it keeps the last bytes until then
+        known = _About(_VERSION, digest, kind, index.effort, index.recall, sink.tell())
+        end = json.dumps(asdict(known)).encode()
+        sink.write(end + len(end).to_bytes(8, "little") + _MAGIC)
+    return index
+
+
+def index_path(path: str | os.PathLike[str], kind: str) -> str:
+    """Where the index of the model at `path` lies: ``model.safetensors.ivf.faiss``."""
+    return f"{os.path.normpath(path)}.{kind}.faiss"
+
+
+def model_digest(path: str | os.PathLike[str], embeddings: Embeddings) -> str:
+    """What tells this model from any other: sha256, hexadecimal."""
+    stored = _stored_digest(path)
+    if stored is not None:
+        return stored
+    digest = hashlib.sha256(embeddings.vocabulary.blob.tobytes())
+    digest.update(embeddings.vocabulary.offsets.tobytes())
+    for start in range(0, len(embeddings), _ROWS):
+        digest.update(embeddings.vectors[start : start + _ROWS].tobytes())
+    return digest.hexdigest()
+
+
+def _stored_digest(path: str | os.PathLike[str]) -> str | None:
+    """The digest at the end of a file of embed's own, which was made of all its bytes."""
+    if not Path(path).is_file():
+        return None
+    try:
+        header = safetensors.read_header(path)
+    except FormatError:
+        return None
+    entry = header.tensors.get(safetensors.DIGEST)
+    if entry is None:
+        return None
+    with Path(path).open("rb") as file:
+        file.seek(entry.start)
+        return file.read(entry.stop - entry.start).hex()
+
+
+def _read_end(target: str) -> _About | None:
+    """What the end of an index says; None where there is none, or none that is whole."""
+    try:
+        with Path(target).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 16))
+            end = file.read(16)
+            length = int.from_bytes(end[:8], "little")
+            if end[8:] != _MAGIC or length > min(_LARGEST_JSON, size - 16):
+                return None
+            file.seek(size - 16 - length)
+            fields: Any = json.loads(file.read(length))
+        about = _About(**fields)
+    except (OSError, ValueError, TypeError):
+        return None
+    return about if about.n_bytes == size - 16 - length else None

@@ -1,0 +1,127 @@
+"""One trial: a run or several on an encoded corpus, scored, timed and held against each other.
+
+The text is read and encoded once, whatever the number of trials. Runs of a trial differ in the seed
+alone; how far two of them are apart is what stability means (`stability.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from embedcli.config import TrainConfig
+from embedcli.corpus import Corpus
+from embedcli.embeddings import Embeddings
+from embedcli.evaluation import evaluate
+from embedcli.progress import OnProgress, ignore_progress
+from embedcli.settings import Value
+from embedcli.training.forecast import forecast
+from embedcli.training.run import Run, compile_kernels
+from embedcli.tuning.stability import pip_loss
+
+__all__ = ["NEARLY", "Bench", "Trial", "recommended"]
+
+NEARLY: Final = 0.99  # a score of this share of the best is as good
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What some settings are worth.
+
+    Attributes:
+        settings: those searched, by name.
+        score: the mean of `scores`; None where one of them is undefined.
+        scores: the score on each file (percent, or 100 x rho), the mean of all runs.
+        loss: the mean loss of a pair in the last epoch of the first run.
+        seconds: of training one run; the mean of all.
+        n_bytes: of the input vectors, float32.
+        memory: bytes that training takes in all.
+        pip_loss: between the first two runs, 0 to about 1.41; None with a single one.
+    """
+
+    settings: Mapping[str, Value]
+    score: float | None
+    scores: Sequence[float | None]
+    loss: float
+    seconds: float
+    n_bytes: int
+    memory: int
+    pip_loss: float | None
+
+    @property
+    def dim(self) -> int:
+        """D, where dimensions are searched; otherwise 0, as all have the same."""
+        return int(self.settings.get("dim") or 0)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trials share.
+
+    Attributes:
+        corpus: the text, encoded.
+        config: the settings that are not searched.
+        files: analogy and similarity files.
+        runs: of each trial, with `config.seed` and the seeds after it.
+        on_progress: as `train`'s.
+    """
+
+    corpus: Corpus
+    config: TrainConfig
+    files: Sequence[str]
+    runs: int = 2
+    on_progress: OnProgress = ignore_progress
+
+    def measure(self, settings: Mapping[str, Value]) -> Trial:
+        """Train with `settings`, score, and compare the runs.
+
+        Raises:
+            TrainingError: nothing could be trained, or the numbers diverged.
+        """
+        config = self.config.with_settings(settings).resolve()
+        compile_kernels(config)
+        began = time.perf_counter()
+        runs = [self._train(replace(config, seed=config.seed + more)) for more in range(self.runs)]
+        seconds = (time.perf_counter() - began) / self.runs
+        reports = [evaluate(run, self.files, bootstrap=0) for run in runs]
+        scores = [mean([each[i].score for each in reports]) for i in range(len(self.files))]
+        words = self.corpus.vocabulary
+        needed = forecast(words, len(self.corpus.ids), config, (), checkpoints=False)
+        return Trial(
+            settings=dict(settings),
+            score=mean(scores),
+            scores=scores,
+            loss=runs[0].metadata["loss"],
+            seconds=seconds,
+            n_bytes=4 * config.dim * len(words),
+            memory=needed.memory,
+            pip_loss=pip_loss(runs[0].vectors, runs[1].vectors) if self.runs > 1 else None,
+        )
+
+    def _train(self, config: TrainConfig) -> Embeddings:
+        run = Run(self.corpus, config)
+        run.train(self.on_progress)
+        vectors, _ = run.matrices()
+        facts: dict[str, Any] = {"loss": run.epochs[-1].loss}
+        return Embeddings(self.corpus.vocabulary, vectors, None, facts)
+
+
+def recommended(trials: Sequence[Trial]) -> Trial | None:
+    """The best of those with the fewest dimensions that still score `NEARLY` the best.
+
+    None where no score is defined.
+    """
+    defined = [(trial, trial.score) for trial in trials if trial.score is not None]
+    if not defined:
+        return None
+    best = max(score for _, score in defined)
+    good = [(trial, score) for trial, score in defined if score >= min(best, NEARLY * best)]
+    return min(good, key=lambda pair: (pair[0].dim, -pair[1]))[0]
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where a value is, or where there are none."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
