@@ -13,7 +13,7 @@ from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.training import run, workers
 from embedcli.training.huffman import huffman_tree, longest_path
 from tests.test_checkpoint import stop_and_go
-from tests.test_kernels import V, copy, make_staged, make_weights, numeric_gradient, one_window
+from tests.test_kernels import V, copy, make_weights, numeric_gradient, one_window, staged_sentences
 
 SHAPES = [(host_lanes(), 1, 1), *((lanes, 33, 3) for lanes in LANES)]  # lanes, dim, window
 
@@ -25,7 +25,7 @@ def make_tree(n_words=V - 1, seed=4):
 
 
 def staged_words():
-    staged = make_staged()
+    staged = staged_sentences()
     staged.kept[:] %= V - 1
     return staged
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedcli.cli.output import talk, warn
 from embedcli.config import TrainConfig
-from embedcli.errors import ConfigError, CorpusError, UsageError
+from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
@@ -24,8 +24,17 @@ _MAY_DIFFER = ("threads", "output_vectors", "metrics", "count_memory")
 
 
 def find(checkpoints: Checkpoints, *, resume: bool) -> Checkpoint | None:
-    """The checkpoint to go on from, if that is asked for and there is one."""
+    """The checkpoint to go on from, if that is asked for and there is one.
+
+    Raises:
+        FormatError: there are some, but none verifies.
+    """
     newest = checkpoints.newest()
+    if newest is None and resume and checkpoints.are_there():
+        raise FormatError(
+            f"none of the checkpoints in {checkpoints.directory} is sound; remove the directory to "
+            "train anew"
+        )
     if newest is None:
         if resume:
             talk(f"no checkpoint in {checkpoints.directory}: beginning")

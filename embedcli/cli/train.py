@@ -19,7 +19,7 @@ from embedcli.cli.clusters import Cluster, cluster_options
 from embedcli.cli.given import read_given, say_given, say_movement
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
-from embedcli.cli.plan import show_needs, show_plan
+from embedcli.cli.plan import show_estimate, show_needs, show_plan
 from embedcli.cli.progress import show_progress
 from embedcli.cli.signals import Deferred, Terminated, deferred
 from embedcli.config import TrainConfig
@@ -192,7 +192,7 @@ class Job:
         names = [output for output, name in self.plain_targets if name == "safetensors"]
         if not names or not all(Path(output).exists() for output, _ in self.targets):
             return None
-        if checkpoint_directory(self.plain_targets[0][0]).exists():
+        if any(checkpoint_directory(self.plain_targets[0][0]).glob("*.safetensors")):
             return None
         return resuming.complete(names[0], self.chosen, self.corpus)
 
@@ -229,6 +229,15 @@ class Job:
 
         guard = Guard(checkpoints, resumed, self._deferred, before_training)
         scratch = _scratch_directory(self.outputs[0])
+        if self.cluster is None:
+            show_estimate(
+                self.corpus,
+                vocabulary,
+                config,
+                self.plain_targets,
+                checkpoints=checkpoints is not None,
+                scratch=None if scratch is None else Path(scratch),
+            )
         with show_progress() as on_progress:
             try:
                 self.trained = run(

@@ -46,6 +46,7 @@ from embedcli.training.state import Epoch, State
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]
 
 _VERSION = 3  # 1 had no `unfinished`, 2 had another one
+_TEMPORARY = ".[12].safetensors.*.tmp"  # `publish`'s, of a process that was killed
 _ARRAYS = (
     "tallies",
     "subsampled",
@@ -120,6 +121,10 @@ class Checkpoints:
         """Whether it is time for the next one."""
         return self._every is not None and time.monotonic() - self._saved_at >= self._every
 
+    def are_there(self) -> bool:
+        """Whether there are files, sound or not."""
+        return any(path.exists() for path in self._files)
+
     def has_any(self) -> bool:
         """Whether there is one to go on from."""
         if self._sequences is None:
@@ -173,11 +178,25 @@ class Checkpoints:
             warnings.warn(f"no checkpoint this time: {error}", stacklevel=2)
 
     def remove(self) -> None:
-        """Remove both and their directory, unless there is something else in it."""
-        for path in self._files:
-            path.unlink(missing_ok=True)
-        if self.directory.is_dir() and not any(self.directory.iterdir()):
-            self.directory.rmdir()
+        """Remove both, what killed runs left of them, and the directory if it is then empty.
+
+        The older one goes first: whenever this ends, what is left is the newest. To be called by
+        whoever holds the lock of the output. What cannot be removed is warned of.
+        """
+        sequences = self._sequences or {}
+        try:
+            for path in sorted(self._files, key=lambda path: sequences.get(path, 0)):
+                path.unlink(missing_ok=True)
+            for path in self.directory.glob(_TEMPORARY):
+                path.unlink(missing_ok=True)
+            if self.directory.is_dir() and not any(self.directory.iterdir()):
+                self.directory.rmdir()
+        except OSError as error:
+            warnings.warn(
+                f"the checkpoints in {self.directory} are no longer needed, but cannot be removed: "
+                f"{error.strerror}",
+                stacklevel=2,
+            )
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

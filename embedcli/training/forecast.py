@@ -1,8 +1,10 @@
 """What a run will need, before it trains: memory, disk and time.
 
-Memory and disk are sums of what is known to be made, from the size of the vocabulary that was
-counted and the settings; time is measured by training a second of the run and throwing it away.
-Nothing here refuses a run for being long.
+Memory and disk are sums of what is known to be made, from the settings and the size of the
+vocabulary: the one that was counted, or before that the words that the first megabyte of the text
+already makes certain, so that a run that cannot fit is refused before the text is read. Time is
+measured by training a second of the run and throwing it away. Nothing here refuses a run for being
+long.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from embedcli.config import TrainConfig
 from embedcli.cooccurrence.cells import CELL_BYTES
@@ -21,13 +25,21 @@ from embedcli.errors import ResourceError
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.storage.publish import free_space, readable_size
+from embedcli.text.glimpse import Glimpse
 from embedcli.text.memory import available_memory
 from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.run import features_of
 from embedcli.training.sampling import pool_size
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Forecast", "check_resources", "forecast", "measure_seconds"]
+__all__ = [
+    "Forecast",
+    "check_resources",
+    "check_scratch",
+    "forecast",
+    "measure_seconds",
+    "sure_vocabulary",
+]
 
 _BASE_BYTES = 160 << 20  # Python, NumPy, Numba and the kernels, whatever the text
 _THREAD_BYTES = 1 << 20  # staged chunks and scratch of one thread
@@ -40,6 +52,7 @@ _NUMBER_BYTES = 4
 _DECIMAL_BYTES = 12  # of a number in a text format, with its space
 _CHECKPOINTS = 3  # two kept, one being written
 _SAMPLE_SECONDS = 1.0
+_SCRATCH_SURE = 0.5  # of the estimate: a text may be unlike its first megabyte
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Forecast:
     Attributes:
         memory: the most the process will take, in all.
         memory_left: what it may still take.
-        disk: files that the outputs' directory must have room for: models, checkpoints.
+        disk: what models and checkpoints will take of the disk that has the least to spare.
         disk_free: what is free there.
         seconds: of training.
     """
@@ -78,22 +91,38 @@ def forecast(
         outputs: each plain file to be written and its format.
         checkpoints: whether any are kept.
     """
-    directory = str(Path(outputs[0][0]).resolve().parent) if outputs else "."
     n_words = len(vocabulary)
-    disk = sum(_file_bytes(name, vocabulary, config) for _, name in outputs)
-    if checkpoints:
-        one = _file_bytes("safetensors", vocabulary, _with_output_vectors(config))
-        disk += _CHECKPOINTS * (one + n_words * _row_bytes(config))
-    if config.arch == "glove" and vocabulary.counts is not None:
-        disk += (RUN_BYTES + CELL_BYTES) * expected_cells(
+    files = [(path, _file_bytes(name, vocabulary, config)) for path, name in outputs]
+    if checkpoints and outputs:
+        each = _file_bytes("safetensors", vocabulary, _with_output_vectors(config))
+        files.append((outputs[0][0], _CHECKPOINTS * (each + n_words * _row_bytes(config))))
+    if config.arch == "glove" and outputs and vocabulary.counts is not None:
+        n_cells = expected_cells(
             vocabulary.counts, config.window * n_tokens, symmetric=config.symmetric
         )
+        files.append((outputs[0][0], (RUN_BYTES + CELL_BYTES) * n_cells))
+    disk, disk_free = _tightest_disk(files)
     return Forecast(
         memory=_BASE_BYTES + _trainer_bytes(n_words, n_tokens, config),
         memory_left=available_memory(),
         disk=disk,
-        disk_free=free_space(directory),
+        disk_free=disk_free,
     )
+
+
+def _tightest_disk(files: Sequence[tuple[str, int]]) -> tuple[int, int]:
+    """Bytes needed and bytes free, of the disk that has the least to spare for these files."""
+    needs: dict[int, int] = {}
+    free: dict[int, int] = {}
+    for path, n_bytes in files:
+        directory = Path(path).resolve().parent
+        disk = directory.stat().st_dev
+        needs[disk] = needs.get(disk, 0) + n_bytes
+        free[disk] = free_space(str(directory))
+    if not needs:
+        return 0, free_space(".")
+    tightest = min(needs, key=lambda disk: free[disk] - needs[disk])
+    return needs[tightest], free[tightest]
 
 
 def _with_output_vectors(config: TrainConfig) -> TrainConfig:
@@ -120,6 +149,31 @@ def check_resources(found: Forecast, vocabulary: Vocabulary, config: TrainConfig
             f"the outputs and checkpoints of {len(vocabulary):,} words x {config.dim} need "
             f"{readable_size(found.disk)} of disk, but {readable_size(found.disk_free)} are free; "
             f"make room, or {fitting}"
+        )
+
+
+def sure_vocabulary(seen: Glimpse, config: TrainConfig) -> Vocabulary:
+    """The words that will be trained for sure, after what was seen of the text."""
+    words = seen.words[: config.max_vocab]
+    offsets = np.zeros(len(words) + 1, np.int64)
+    np.cumsum([len(word) for word in words], out=offsets[1:])
+    return Vocabulary(np.frombuffer(b"".join(words), np.uint8), offsets)
+
+
+def check_scratch(seen: Glimpse, directory: Path) -> None:
+    """Refuse a text that does not fit, encoded, on the disk for temporary files.
+
+    The text is not read yet: only what is missing by far is refused.
+
+    Raises:
+        ResourceError: with both numbers.
+    """
+    free = free_space(str(directory))
+    if seen.scratch_bytes * _SCRATCH_SURE > free:
+        raise ResourceError(
+            f"encoding about {seen.n_tokens:,} tokens takes about "
+            f"{readable_size(seen.scratch_bytes)} of disk, but {readable_size(free)} are free in "
+            f"{directory}; make room, or name another directory in TMPDIR"
         )
 
 
