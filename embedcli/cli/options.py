@@ -18,6 +18,7 @@ from embedcli.errors import ConfigError
 from embedcli.settings import Setting, Value, seconds
 
 __all__ = [
+    "OF_GLOVE",
     "OF_ONE_RUN",
     "Duration",
     "json_option",
@@ -27,6 +28,7 @@ __all__ = [
     "verbosity_options",
 ]
 
+OF_GLOVE = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
 # Settings that follow one run on one machine, or stop it early.
 OF_ONE_RUN = (
     "init",
