@@ -33,11 +33,12 @@ def test_the_defaults_are_those_of_the_contract():
         "arch": "skipgram",
         "dim": 100,
         "window": 5,
+        "loss": "ns",
         "negative": 5,
         "epochs": 5,
         "lr": None,
         "min_lr": 1e-4,
-        "schedule": "linear",
+        "schedule": None,
         "warmup": 0,
         "optimizer": "sgd",
         "dropout": 0,
@@ -49,6 +50,11 @@ def test_the_defaults_are_those_of_the_contract():
         "ns_exponent": 0.75,
         "shrink_window": True,
         "cbow_gradient": "whole",
+        "x_max": 10,
+        "alpha": 0.75,
+        "symmetric": True,
+        "distance_weighting": True,
+        "count_memory": None,
         "threads": None,
         "seed": 1,
         "lowercase": False,
@@ -76,6 +82,8 @@ def test_resolve_leaves_nothing_to_the_machine():
     resolved = TrainConfig(arch="cbow").resolve()
 
     assert DEFAULT_LR["cbow"] == resolved.lr
+    assert "linear" == resolved.schedule
+    assert "constant" == TrainConfig(arch="glove").resolve().schedule
     assert len(os.sched_getaffinity(0)) == resolved.threads
     assert resolved == resolved.resolve()
 
@@ -112,7 +120,10 @@ def test_resolve_keeps_what_was_chosen():
         ("seed", -1),
         ("seed", 2**63),
         ("lowercase", 1),
-        ("arch", "glove"),
+        ("arch", "lsa"),
+        ("count_memory", "2"),
+        ("count_memory", "0G"),
+        ("x_max", 0),
         ("cbow_gradient", None),
         ("max_vocab", 0),
     ],
@@ -222,7 +233,8 @@ def test_yaml_is_read_as_meant(written, text, expected):
         ("lr: -0.5", "lr is -0.5, but must be a number"),
         ("lr: 1_0.5", "but must be a number"),
         ("lowercase: 1", "lowercase is '1', but must be true or false"),
-        ("arch: no", "arch is 'no', but must be skipgram or cbow"),
+        ("arch: no", "arch is 'no', but must be skipgram or cbow or glove"),
+        ("count_memory: 2", "count_memory is '2', but must be a size in bytes: 500M or 2G"),
         ("time_budget: 10", "time_budget is '10', but must be a time above 0: 90s, 10m or 2h"),
         ("time_budget: 0s", "time_budget is '0s', but must be a time above 0"),
         ("dim: 5\n\tseed: 1", "not YAML"),
@@ -248,7 +260,7 @@ def test_bad_yaml_is_refused_on_one_line(written, text, fragment):
     assert fragment in message
     assert "c.yaml: " in message
     assert "\n" not in message
-    assert len(message) < 1000
+    assert len(message) < 2000
 
 
 def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path):
@@ -256,6 +268,15 @@ def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path):
         load_config(tmp_path / "absent.yaml")
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load_config(tmp_path)
+
+
+NO_TREE = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from")
+
+
+def test_sizes_are_powers_of_two():
+    assert 3 << 29 == TrainConfig(count_memory="1536M").count_bytes
+    assert 2 << 30 == TrainConfig(count_memory="2G").count_bytes
+    assert TrainConfig().count_bytes is None
 
 
 def _values(setting):
@@ -268,6 +289,8 @@ def _values(setting):
         values = st.sampled_from(["a.txt", "b c: d # e", "12", "1e-3", "yes", "it's", "\u00e9\n"])
     elif setting.kind == "duration":
         values = st.sampled_from(["90s", "10m", "1.5h"])
+    elif setting.kind == "size":
+        values = st.sampled_from(["500M", "2G"])
     elif setting.kind == "integer":
         values = st.integers(int(low), int(setting.high))
     else:
@@ -282,6 +305,11 @@ def test_what_is_dumped_is_read_back(tmp_path_factory, options):
         options["valid_fraction"], options["patience"] = 0, None
     if options["init"] or not options["continue_from"]:
         options["continue_from"], options["freeze"] = None, None
+    if options["arch"] == "glove":
+        cannot = ("init", "valid", "valid_fraction", "patience", *NO_TREE)
+        options |= {name: getattr(TrainConfig, name) for name in cannot}
+    elif options["loss"] == "hs":
+        options |= {name: getattr(TrainConfig, name) for name in NO_TREE}
     config = TrainConfig(**options)
     path = tmp_path_factory.mktemp("dump") / "c.yaml"
     path.write_text(dump_config(config))

@@ -18,6 +18,7 @@ from embedcli.errors import ConfigError
 from embedcli.settings import Setting, Value, seconds
 
 __all__ = [
+    "OF_GLOVE",
     "OF_ONE_RUN",
     "Duration",
     "json_option",
@@ -27,6 +28,7 @@ __all__ = [
     "verbosity_options",
 ]
 
+OF_GLOVE = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
 # Settings that follow one run on one machine, or stop it early.
 OF_ONE_RUN = (
     "init",
@@ -156,7 +158,13 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic from cl
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """What `--help` shows for the value."""
-        names = {"integer": "N", "number": "X", "text": self.setting.metavar, "duration": "TIME"}
+        names = {
+            "integer": "N",
+            "number": "X",
+            "text": self.setting.metavar,
+            "duration": "TIME",
+            "size": "SIZE",
+        }
         return names.get(self.setting.kind) or f"[{'|'.join(self.setting.choices)}]"
 
     def convert(
@@ -183,7 +191,7 @@ def _option(name: str, setting: Setting) -> Callable[[_Function], _Function]:
     variable = f"EMBED_TRAIN_{name.upper()}"
     text = f"{setting.help}  [{_default_and_range(name, setting)}]"
     if setting.kind == "switch":
-        both = f"{flag}/--no-{flag[2:]}"
+        both = f"{flag}/--{setting.opposite or 'no-' + flag[2:]}"
         return click.option(both, name, default=None, envvar=variable, help=text)
     flags = [setting.alias, flag] if setting.alias else [flag]
     return click.option(*flags, name, type=SettingType(setting), envvar=variable, help=text)
@@ -194,7 +202,7 @@ def _default_and_range(name: str, setting: Setting) -> str:
     if isinstance(default, bool):
         return f"default: {'yes' if default else 'no'}"
     shown = setting.automatic if default is None else str(default)
-    if setting.kind in ("choice", "text", "duration"):
+    if setting.kind in ("choice", "text", "duration", "size"):
         return f"default: {shown}"
     low = f"{'above ' if setting.open_low else ''}{setting.low}"
     limits = f"{low} to {setting.high}" if setting.high < 2**31 - 1 else f"{low} or more"

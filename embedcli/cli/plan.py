@@ -115,7 +115,8 @@ def show_plan(
         n_tokens = len(corpus.ids)
         found = forecast(corpus.vocabulary, n_tokens, config, targets, checkpoints=kept)
         check_resources(found, corpus.vocabulary, config)
-        seconds = min(measure_seconds(corpus, config), config.budget_seconds or math.inf)
+        seconds = measure_seconds(corpus, config, scratch)
+        seconds = min(seconds, config.budget_seconds or math.inf)
         facts: dict[str, Any] = {
             "tokens": corpus.tally.read,
             "tokens_in_vocabulary": n_tokens,

@@ -84,7 +84,7 @@ def command(
     r"""Train a vector for each word of CORPUS: files, globs, directories, or - for standard input.
 
     One sentence or document a line, words separated by white space; plain, gzip, bzip2, xz or zstd.
-    Skip-gram or CBOW with negative sampling, on all cores:
+    Skip-gram or CBOW with negative sampling, or GloVe, on all cores:
 
     \b
         embed train corpus.txt
@@ -113,6 +113,7 @@ def command(
     job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
+    _warn_of_unused(chosen, config)
     if dry_run:
         base = given.vocabulary if given is not None and config.continue_from else None
         vocabulary, targets = job.vocabulary(), job.plain_targets
@@ -331,7 +332,18 @@ def _is_plain(output: str) -> bool:
     return output != "-" and (not Path(output).exists() or Path(output).is_file())
 
 
+def _warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:
+    """Say what was chosen and has no effect."""
+    loss = " --loss hs" if config.loss == "hs" and config.arch != "glove" else ""
+    for name in chosen:
+        if name in config.unused:
+            flag = f"--{name.replace('_', '-')}"
+            warn(f"{flag} decides nothing with --arch {config.arch}{loss}")
+
+
 def _warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:
+    if "negative" in config.unused:
+        return
     if config.negative >= len(vocabulary):
         warn(
             f"--negative {config.negative} needs more than {config.negative} words, but the "
@@ -349,6 +361,12 @@ def _summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -
         f"read {corpus['read']:,} tokens = {corpus['kept']:,} in the vocabulary + "
         f"{corpus['oov']:,} out of it + {corpus['too_long']:,} too long"
     )
+    if "cooccurrences" in meta:
+        pairs, cells = meta["cooccurrences"]["pairs"], meta["cooccurrences"]["cells"]
+        talk(
+            f"counted {pairs:,} pairs of tokens: {cells:,} co-occurrences, all of them trained in "
+            f"every epoch ({timings.get('counting', 0.0):.1f} s counting)"
+        )
     for number, epoch in enumerate(epochs, 1):
         alone = f" + {epoch['alone']:,} alone in their line" if epoch["alone"] else ""
         talk(

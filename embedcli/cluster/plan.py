@@ -79,6 +79,10 @@ def check_settings(config: TrainConfig) -> None:
     Raises:
         UsageError: names the setting.
     """
+    if config.arch == "glove":
+        raise UsageError(
+            "--arch is glove, which a run in shards cannot do yet: train on one machine"
+        )
     for item in fields(TrainConfig):
         value = getattr(config, item.name)
         if item.name not in _FOLLOWED and value != item.default:

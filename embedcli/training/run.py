@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,18 @@ from embedcli.corpus import Corpus
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.cbow import cbow
 from embedcli.kernels.cbow_rules import cbow_by_rule
+from embedcli.kernels.hierarchical import PathScratch, cbow_hs, make_path_scratch, skipgram_hs
+from embedcli.kernels.huffman import Tree
 from embedcli.kernels.rules import Features, Rule, make_rule, make_rule_scratch
 from embedcli.kernels.sampling import Noise, fill_pool, make_staged, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.skipgram import skipgram
 from embedcli.kernels.skipgram_rules import skipgram_by_rule
-from embedcli.kernels.weights import Weights, aligned, make_scratch, row_stride
+from embedcli.kernels.weights import Scratch, Weights, aligned, make_scratch, row_stride
 from embedcli.progress import OnProgress, Progress
 from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.given import Given
+from embedcli.training.huffman import huffman_tree, longest_path
 from embedcli.training.sampling import (
     keep_thresholds,
     noise_distribution,
@@ -51,6 +54,32 @@ __all__ = [
 ]
 
 Score = Callable[[NDArray[np.float32]], float | None]
+
+
+class Parts(Protocol):
+    """What an epoch passes over, in chunks; measured in tokens of the text (`chunks.Chunks`)."""
+
+    def __len__(self) -> int: ...
+    def begin(self, chunk: int) -> int: ...
+    def n_tokens(self, n_chunks: int) -> int: ...
+
+
+class Tallied(Protocol):
+    """Private arrays of a thread that hold its sums."""
+
+    @property
+    def tally(self) -> NDArray[np.float64]: ...
+
+
+class Member(Protocol):
+    """One thread's kernel, private arrays and sums."""
+
+    subsampled: int
+
+    @property
+    def scratch(self) -> Tallied: ...
+    def forget(self) -> None: ...
+
 
 # Multiply-adds in one call of a kernel, about 0.1 s: between calls a chunk can be left unfinished,
 # so that a run stops soon whatever its settings.
@@ -99,27 +128,40 @@ class Run:
         self.epochs: list[Epoch] = []
         self._deadline = deadline
         self._score = score
-        self._training, self._held_out = _parts(corpus, valid, config)
+        self._training: Parts
+        self._held_out: Parts | None
+        self._workers: Sequence[Member]
+        self._measurers: Sequence[Member]
+        self._prepare(counts, weights, valid, given)
         self._n_chunks = len(self._training)  # to be trained in this epoch
         self._chunk = 0  # the first of this epoch that is not begun; the held-out ones come behind
         self._unfinished: dict[int, int] = {}  # those before it that are not: words trained
+
+    def _prepare(
+        self,
+        counts: NDArray[np.int64],
+        weights: Weights | None,
+        valid: Corpus | None,
+        given: Given | None,
+    ) -> None:
+        """Make what an architecture has of its own: chunks, matrices, workers."""
+        corpus, config = self.corpus, self.config
+        self._text, self._held_out_text = _parts(corpus, valid, config)
+        self._training, self._held_out = self._text, self._held_out_text
         self._keep = keep_thresholds(counts, config.sample)
-        # A window has at most V - 1 distinct negatives.
-        self._negative = min(config.negative, len(counts) - 1)
-        self._pool = np.empty(pool_size(len(corpus.ids), self._negative), np.int32)
-        # Once for all epochs: where a chunk begins to read depends on its epoch.
-        noise = noise_distribution(counts, config.ns_exponent)
-        fill_pool(noise, 0.5, random_key(config.seed, "pool"), self._pool)
+        self._outputs = _outputs(counts, len(corpus.ids), config)
         self._weights = weights or initial_weights(len(counts), config.dim, config.seed)
         if given is not None:
-            given.copy_to(*self.matrices())
+            syn0, syn1neg = self.matrices()
+            given.copy_to(syn0, None if config.loss == "hs" else syn1neg)
         self._rule = _rule(config, len(counts), None if given is None else given.frozen)
-        self._workers = self._team(self._training, self._rule)
-        self._measurers = [] if self._held_out is None else self._team(self._held_out, None)
+        self._workers = self._team(self._text, self._rule)
+        held_out = self._held_out_text
+        self._measurers = [] if held_out is None else self._team(held_out, None)
 
     def _team(self, chunks: Chunks, rule: Rule | None) -> list[Worker]:
         return [
-            Worker(self._weights, self._pool, self._negative, self.config, chunks.size, rule)
+            Worker(self._weights, self._outputs, self.config, chunks.size, rule)
             for _ in range(self.config.threads or 1)
         ]
 
@@ -148,7 +190,7 @@ class Run:
     @property
     def bounds(self) -> NDArray[np.int64]:
         """Where chunks begin, int64 (C + 1,): chunk c is tokens ``bounds[c]`` to ``[c + 1]``."""
-        return self._training.bounds
+        return self._text.bounds
 
     def train_chunks(
         self, epoch: int, chunks: range, on_wake: Callable[[int], bool] = lambda chunk: False
@@ -164,7 +206,7 @@ class Run:
             The sums of `Epoch` over the stretch, float64 (4,), and how many words were subsampled.
         """
 
-        def job_of(worker: Worker) -> Callable[[int], None]:
+        def job_of(worker: Member) -> Callable[[int], None]:
             def job(chunk: int) -> None:
                 self._train_chunk(worker, epoch, chunk)
 
@@ -240,6 +282,9 @@ class Run:
         """Go to where another run stood; the matrices, float32 (V, D), are copied."""
         for mine, saved in zip(self.matrices(), (syn0, syn1neg), strict=True):
             mine[:] = saved
+        self._restore_progress(state)
+
+    def _restore_progress(self, state: State) -> None:
         self.epochs = list(state.epochs)
         self._chunk = state.chunk
         if state.n_chunks is not None:
@@ -310,8 +355,8 @@ class Run:
     def _share(
         self,
         end: int,
-        workers: Sequence[Worker],
-        work: Callable[[Worker, int, int, Callable[[], bool]], int | None],
+        workers: Sequence[Member],
+        work: Callable[[Any, int, int, Callable[[], bool]], int | None],
         on_wake: Callable[[int], bool],
     ) -> None:
         """Let `workers` share the chunks from where the run stands to below `end`.
@@ -331,7 +376,7 @@ class Run:
         def wants_stop() -> bool:
             return stop.is_set() and not self._is_late()  # what is late is finished, to be counted
 
-        def job_of(worker: Worker) -> Callable[[int], None]:
+        def job_of(worker: Member) -> Callable[[int], None]:
             def job(item: int) -> None:
                 chunk = item if item >= first else again[item - begin]
                 left = work(worker, len(self.epochs), chunk, wants_stop)
@@ -348,16 +393,17 @@ class Run:
 
     def _train_chunk(
         self,
-        worker: Worker,
+        worker: Any,
         epoch: int,
         chunk: int,
         wants_stop: Callable[[], bool] = lambda: False,
     ) -> int | None:
-        tokens, sentences = self._training.read(chunk)
+        tokens, sentences = self._text.read(chunk)
         lr = learning_rate(self._progress(epoch, chunk), self.config)
         chosen = tokens, sentences, self._keep, (epoch, chunk), lr
         position = self._unfinished.get(chunk, 0)
-        return worker.train(*chosen, position=position, wants_stop=wants_stop)
+        left: int | None = worker.train(*chosen, position=position, wants_stop=wants_stop)
+        return left
 
     def _measure_chunk(
         self, worker: Worker, epoch: int, chunk: int, wants_stop: Callable[[], bool]
@@ -366,10 +412,10 @@ class Run:
 
         Subsampling, windows and negatives are those of training, and the same after every epoch.
         """
-        if self._held_out is None:
+        if self._held_out_text is None:
             raise ValueError("nothing is held out")
         number = chunk - self._n_chunks
-        tokens, sentences = self._held_out.read(number)
+        tokens, sentences = self._held_out_text.read(number)
         chosen = tokens, sentences, self._keep, (_HELD_OUT, number), 0.0
         position = self._unfinished.get(chunk, 0)
         return worker.train(*chosen, position=position, wants_stop=wants_stop)
@@ -404,7 +450,21 @@ class Run:
         return np.asarray(sum(worker.scratch.tally for worker in self._workers))
 
     def _finish(self, number: int) -> None:
-        """Account for the tokens of an epoch, and begin the next."""
+        """Measure what is due after an epoch, and begin the next."""
+        epoch = self._account(number)
+        self.check()
+        epoch = replace(epoch, held_out=_mean_loss(self._measurers), score=self._scored(number))
+        self.epochs.append(epoch)
+        self._chunk, self._n_chunks = 0, len(self._training)
+        for worker in [*self._workers, *self._measurers]:
+            worker.forget()
+
+    def _account(self, number: int) -> Epoch:
+        """What became of the tokens of an epoch.
+
+        Raises:
+            TrainingError: nothing could be trained.
+        """
         pairs, trained, alone = (int(value) for value in self._tally()[1:4])
         n_tokens = self._training.n_tokens(self._n_chunks)
         subsampled = sum(worker.subsampled for worker in self._workers)
@@ -418,13 +478,7 @@ class Run:
                 f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} "
                 "have no other word in their line; raise --sample or put sentences on a line"
             )
-        self.check()
-        epoch = Epoch(n_tokens, trained, subsampled, alone, pairs, _mean_loss(self._workers) or 0.0)
-        epoch = replace(epoch, held_out=_mean_loss(self._measurers), score=self._scored(number))
-        self.epochs.append(epoch)
-        self._chunk, self._n_chunks = 0, len(self._training)
-        for worker in self._workers + self._measurers:
-            worker.forget()
+        return Epoch(n_tokens, trained, subsampled, alone, pairs, _mean_loss(self._workers) or 0.0)
 
     def _scored(self, number: int) -> float | None:
         is_due = (number + 1) % self.config.evaluate_every == 0
@@ -453,11 +507,35 @@ def _parts(
     return training, Chunks(corpus.ids, corpus.offsets, stretches, held_out=True)
 
 
-def _mean_loss(workers: list[Worker]) -> float | None:
+def _mean_loss(workers: Sequence[Member]) -> float | None:
     """The mean loss of a pair that the workers have seen; None before the first."""
     loss = sum(float(worker.scratch.tally[0]) for worker in workers)
     pairs = sum(float(worker.scratch.tally[1]) for worker in workers)
     return loss / pairs if pairs else None
+
+
+class Pool(NamedTuple):
+    """Negatives.
+
+    Attributes:
+        words: int32 (P,), in the proportions of the noise distribution (`fill_pool`).
+        negative: K, how many each centre word gets.
+    """
+
+    words: NDArray[np.int32]
+    negative: int
+
+
+def _outputs(counts: NDArray[np.int64], n_tokens: int, config: TrainConfig) -> Pool | Tree:
+    """Where the outputs of a centre word come from, once for all epochs."""
+    if config.loss == "hs":
+        return huffman_tree(counts)
+    # A window has at most V - 1 distinct negatives.
+    negative = min(config.negative, len(counts) - 1)
+    words = np.empty(pool_size(n_tokens, negative), np.int32)
+    noise = noise_distribution(counts, config.ns_exponent)
+    fill_pool(noise, 0.5, random_key(config.seed, "pool"), words)
+    return Pool(words, negative)
 
 
 class Worker:
@@ -466,31 +544,37 @@ class Worker:
     def __init__(
         self,
         weights: Weights,
-        pool: NDArray[np.int32],
-        negative: int,
+        outputs: Pool | Tree,
         config: TrainConfig,
         chunk: int,
         rule: Rule | None = None,
     ) -> None:
         self._config = config
         self._weights = weights
-        self._pool = pool
+        self._outputs = outputs
         self._staged = make_staged(chunk)
-        self._n_outputs = 1 + negative
         is_cbow = config.arch == "cbow"
-        self.scratch = make_scratch(self._n_outputs, config.window, weights.stride)
         lanes = host_lanes()
-        sizes = lanes, self._n_outputs, -(-config.dim // lanes)
+        n_vectors = -(-config.dim // lanes)
         features = features_of(config)
         self._more: tuple[Any, ...] = ()  # what a kernel by a rule takes behind all others
-        if rule is None or features is None:
-            self._kernel = (cbow if is_cbow else skipgram)(*sizes)
+        self.scratch: Scratch | PathScratch
+        if isinstance(outputs, Tree):
+            n_outputs = longest_path(outputs)
+            self.scratch = make_path_scratch(n_outputs, config.window, weights.stride)
+            self._kernel = (cbow_hs if is_cbow else skipgram_hs)(lanes, n_vectors)
         else:
-            self._kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
-            rows = make_rule_scratch(self._n_outputs, config.window, weights.stride)
-            self._more = config.dim, rule, rows
+            n_outputs = 1 + outputs.negative
+            self.scratch = make_scratch(n_outputs, config.window, weights.stride)
+            sizes = lanes, n_outputs, n_vectors
+            if rule is None or features is None:
+                self._kernel = (cbow if is_cbow else skipgram)(*sizes)
+            else:
+                self._kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
+                rows = make_rule_scratch(n_outputs, config.window, weights.stride)
+                self._more = config.dim, rule, rows
         inputs = 1 if is_cbow else 2 * config.window
-        self._slice = max(1, _SLICE_WORK // (3 * inputs * self._n_outputs * weights.stride))
+        self._slice = max(1, _SLICE_WORK // (3 * inputs * n_outputs * weights.stride))
         self.subsampled = 0
 
     def forget(self) -> None:
@@ -516,8 +600,7 @@ class Worker:
         """
         seed = self._config.seed
         n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
-        key = random_key(seed, "negatives", *place)
-        noise = Noise(self._pool, np.int64(int(key) % len(self._pool)), key)
+        outputs = self._outputs_at(place)
         if position == 0:
             self.subsampled += len(tokens) - n_kept
         extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
@@ -528,7 +611,7 @@ class Worker:
                 position,
                 end,
                 self._weights,
-                noise,
+                outputs,
                 self._config.window,
                 self._config.shrink_window,
                 random_key(seed, "window", *place),
@@ -541,6 +624,14 @@ class Worker:
             if position < n_kept and wants_stop():
                 return position
         return None
+
+    def _outputs_at(self, place: tuple[int, int]) -> Noise | Tree:
+        """The outputs as the kernel takes them, for a chunk."""
+        if isinstance(self._outputs, Tree):
+            return self._outputs
+        key = random_key(self._config.seed, "negatives", *place)
+        pool = self._outputs.words
+        return Noise(pool, np.int64(int(key) % len(pool)), key)
 
 
 def features_of(config: TrainConfig) -> Features | None:
@@ -597,14 +688,13 @@ def initial_weights(n_words: int, dim: int, seed: int) -> Weights:
 def compile_kernels(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs, by training on two words."""
     n_words = 1 + config.negative
-    pool = np.zeros(1 << 8, np.int32)
-    fill_pool(np.arange(1, n_words + 1) / n_words, 0.0, np.uint64(0), pool)
+    outputs = _outputs(np.ones(n_words, np.int64), 2, config)
     weights = initial_weights(n_words, config.dim, 0)
     rule = _rule(config, n_words, np.zeros(n_words, np.bool_))
     rules = [rule]
     if rule is not None and (config.valid or config.valid_fraction):
         rules.append(None)  # what is held out is measured by the plain kernel
     for each in rules:
-        worker = Worker(weights, pool, config.negative, config, 2, each)
+        worker = Worker(weights, outputs, config, 2, each)
         keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
         worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)

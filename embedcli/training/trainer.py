@@ -24,10 +24,12 @@ from embedcli.errors import CorpusError, InputError, TrainingError, UsageError
 from embedcli.evaluation import evaluate
 from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.given import load_given, match, movement
+from embedcli.training.glove import GloveRun
 from embedcli.training.metrics import Metrics
-from embedcli.training.run import Run, Score, compile_kernels
+from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline, best_epoch
 from embedcli.vocabulary import Vocabulary
 
@@ -74,7 +76,8 @@ def train(
     """Train word embeddings on text.
 
     Skip-gram and CBOW with negative sampling (Mikolov et al. 2013), the negatives of a skip-gram
-    window shared by its context words (Ji et al. 2016).
+    window shared by its context words (Ji et al. 2016); or GloVe (Pennington et al. 2014), whose
+    vectors are the sums of word and context vectors.
 
     Args:
         paths: files, globs, directories (with ``config.recursive``), ``-`` for standard input.
@@ -111,8 +114,9 @@ def train(
             f"a vocabulary is given, but the words are those of {config.continue_from} and of the "
             "text: leave --vocab out"
         )
-    compiling = _Background(compile_kernels, config)  # while the text is read
+    compiling = _Background(compile_architecture, config)  # while the text is read
     with ExitStack() as stack:
+        directory = None if scratch is None else Path(scratch)
 
         def read(
             sources: Sequence[str],
@@ -120,7 +124,6 @@ def train(
             on: OnProgress,
             base: Vocabulary | None = None,
         ) -> Corpus:
-            directory = None if scratch is None else Path(scratch)
             return stack.enter_context(_read(sources, config, words, directory, on, base))
 
         base = given.vocabulary if given is not None and config.continue_from else None
@@ -141,9 +144,19 @@ def train(
         elapsed = time.perf_counter() - began
         deadline = _deadline(config, guard.resumed, elapsed)
         score = _score(config.evaluate, corpus.vocabulary)
-        run = Run(corpus, config, valid=valid, given=start, deadline=deadline, score=score)
-        if config.valid_fraction:
-            facts["held_out"] = {"kept": run.n_held_out}
+        way = prepared(
+            corpus,
+            config,
+            valid=valid,
+            given=start,
+            deadline=deadline,
+            score=score,
+            scratch=directory,
+            on_progress=on_progress,
+        )
+        run = stack.enter_context(way)
+        counted = time.perf_counter() - began - elapsed
+        facts |= _facts_of_run(run)
         if guard.resumed is not None:
             _restore(run, guard.resumed)
         with guard.deferred() as stopping, _metrics(config.metrics, run, on_progress) as report:
@@ -157,6 +170,8 @@ def train(
             moved = movement(start, run.matrices()[0], corpus.vocabulary)
             facts["given"] = facts["given"] | {"moved": moved}
         timings = {"reading": elapsed, "training": time.perf_counter() - began - elapsed}
+        if "cooccurrences" in facts:
+            timings["counting"] = counted  # of what is called training
         return _embeddings(run, facts, timings)
 
 
@@ -185,6 +200,16 @@ def _read(
 def _facts(corpus: Corpus) -> dict[str, Any]:
     """What the model will say of a text."""
     return {"sha256": corpus.digest, **asdict(corpus.tally)}
+
+
+def _facts_of_run(run: Run) -> dict[str, Any]:
+    """What the model will say of what the run made of its text."""
+    facts: dict[str, Any] = {}
+    if run.config.valid_fraction:
+        facts["held_out"] = {"kept": run.n_held_out}
+    if isinstance(run, GloveRun):
+        facts["cooccurrences"] = {"pairs": run.cooccurrences.n_pairs, "cells": run.n_steps}
+    return facts
 
 
 def _deadline(config: TrainConfig, resumed: Checkpoint | None, elapsed: float) -> Deadline | None:
