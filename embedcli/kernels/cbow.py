@@ -35,13 +35,13 @@ from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop, prefetch
 from embedcli.kernels.windows import context_rows
 
-__all__ = ["cbow", "cbow_step"]
+__all__ = ["cbow", "cbow_step", "gather_mean", "scatter_add", "update_outputs"]
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
 
 @intrinsic(prefer_literal=True)
-def _gather_mean(
+def gather_mean(
     typing_context: Any,
     lanes: Any,
     syn0: Any,
@@ -73,7 +73,7 @@ def _gather_mean(
 
 
 @intrinsic(prefer_literal=True)
-def _update_outputs(
+def update_outputs(
     typing_context: Any,
     lanes: Any,
     n_outputs: Any,
@@ -126,7 +126,7 @@ def _update_outputs(
 
 
 @intrinsic(prefer_literal=True)
-def _scatter_add(
+def scatter_add(
     typing_context: Any,
     lanes: Any,
     syn0: Any,
@@ -185,7 +185,7 @@ def cbow_step(
     `scratch.hidden` at offset 0. Returns the pairs.
     """
     dots, hidden, losses = scratch.dots, scratch.hidden, scratch.losses
-    _gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
+    gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
     for b in range(n_full):
         o, d = now + BLOCK_OUTPUTS * b, DOTS_STRIDE * b
         block_dots(lanes, BLOCK_OUTPUTS, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d)
@@ -196,14 +196,14 @@ def cbow_step(
         block_gradients(lanes, rest, 1, 1, dots, d, np.int64(n_full == 0), lr, losses)
     for b in range(n_full):
         o, d, is_first = now + BLOCK_OUTPUTS * b, DOTS_STRIDE * b, b == 0
-        _update_outputs(
+        update_outputs(
             lanes, BLOCK_OUTPUTS, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
         )
     if n_rest:
         o, d, is_first = now + BLOCK_OUTPUTS * n_full, DOTS_STRIDE * n_full, n_full == 0
-        _update_outputs(lanes, rest, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first)
+        update_outputs(lanes, rest, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first)
     share = np.float32(1.0) / np.float32(n) if divide else np.float32(1.0)
-    _scatter_add(lanes, syn0, inputs, n, n_vectors, hidden, stride, share)
+    scatter_add(lanes, syn0, inputs, n, n_vectors, hidden, stride, share)
     return BLOCK_OUTPUTS * n_full + n_rest
 
 
@@ -251,7 +251,7 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = context_rows(kept, 0, staged.first[i], staged.last[i], i, radius, stride, inputs)
+            n = context_rows(staged, i, radius, stride, inputs, 0)
             if n == 0:
                 n_alone += 1
             else:

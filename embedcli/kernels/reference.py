@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.blocks import BLOCK_OUTPUTS
+from embedcli.kernels.rules import DROPOUT, EPSILON, Features, Rule
 from embedcli.kernels.sampling import (
     GOLDEN,
     RADIUS,
@@ -25,6 +26,9 @@ from embedcli.kernels.weights import Scratch, Weights
 
 __all__ = [
     "cbow_slice",
+    "cbow_slice_by_rule",
+    "cbow_window",
+    "draw_mask",
     "draw_outputs",
     "draw_radius",
     "draw_shared",
@@ -32,7 +36,10 @@ __all__ = [
     "mix",
     "sigmoid",
     "skipgram_slice",
+    "skipgram_slice_by_rule",
+    "skipgram_window",
     "stage",
+    "update_row",
 ]
 
 Matrix = NDArray[np.float32]
@@ -138,6 +145,56 @@ def _windows(
     return found
 
 
+def skipgram_window(
+    x: Matrix,
+    o: Matrix,
+    inputs: list[int],
+    outputs: list[int],
+    lr: float,
+    tally: NDArray[np.float64],
+) -> None:
+    """All dots of a window first, then its updates by blocks.
+
+    Within a block the outputs are as they were before it; an input is as the inputs before it and
+    the blocks before left it.
+    """
+    if not inputs:
+        tally[3] += 1
+        return
+    labels = np.eye(1, len(outputs))[0]
+    tally[:3] += loss(x[inputs], o[outputs], labels), len(inputs) * len(outputs), 1
+    g = lr * (labels - sigmoid(x[inputs].astype(np.float64) @ o[outputs].T))
+    for block in range(0, len(outputs), BLOCK_OUTPUTS):
+        rows = outputs[block : block + BLOCK_OUTPUTS]
+        old = o[rows].copy()
+        for word, step in zip(inputs, g[:, block : block + BLOCK_OUTPUTS], strict=True):
+            o[rows] += np.outer(step, x[word]).astype(np.float32)
+            x[word] += (step @ old).astype(np.float32)
+
+
+def cbow_window(
+    x: Matrix,
+    o: Matrix,
+    inputs: list[int],
+    outputs: list[int],
+    lr: float,
+    divide: bool,
+    tally: NDArray[np.float64],
+) -> None:
+    """The mean of the inputs against all outputs; then the outputs, then the inputs."""
+    if not inputs:
+        tally[3] += 1
+        return
+    labels = np.eye(1, len(outputs))[0]
+    h = x[inputs].mean(axis=0, dtype=np.float64)
+    tally[:3] += loss(h[np.newaxis], o[outputs], labels), len(outputs), 1
+    g = lr * (labels - sigmoid(o[outputs].astype(np.float64) @ h))
+    error = g @ o[outputs]
+    o[outputs] += np.outer(g, h).astype(np.float32)
+    for word in inputs:
+        x[word] += (error / len(inputs) if divide else error).astype(np.float32)
+
+
 def skipgram_slice(
     staged: Staged,
     start: int,
@@ -151,29 +208,13 @@ def skipgram_slice(
     lr: float,
     scratch: Scratch,
 ) -> None:
-    """Twin of `skipgram.train_slice`: all dots of a window first, then its updates by blocks.
-
-    Within a block the outputs are as they were before it; an input is as the inputs before it and
-    the blocks before left it.
-    """
+    """Twin of `skipgram.train_slice`."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
-    labels = np.zeros(n_outputs)
-    labels[0] = 1
     for inputs, outputs in _windows(
         staged, start, stop, weights, noise, n_outputs, window, shrink, key
     ):
-        if not inputs:
-            scratch.tally[3] += 1
-            continue
-        scratch.tally[:3] += loss(x[inputs], o[outputs], labels), len(inputs) * n_outputs, 1
-        g = lr * (labels - sigmoid(x[inputs].astype(np.float64) @ o[outputs].T))
-        for block in range(0, n_outputs, BLOCK_OUTPUTS):
-            rows = outputs[block : block + BLOCK_OUTPUTS]
-            old = o[rows].copy()
-            for word, step in zip(inputs, g[:, block : block + BLOCK_OUTPUTS], strict=True):
-                o[rows] += np.outer(step, x[word]).astype(np.float32)
-                x[word] += (step @ old).astype(np.float32)
+        skipgram_window(x, o, inputs, outputs, lr, scratch.tally)
 
 
 def cbow_slice(
@@ -193,18 +234,118 @@ def cbow_slice(
     """Twin of `cbow.train_slice`."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
-    labels = np.zeros(n_outputs)
-    labels[0] = 1
     for inputs, outputs in _windows(
         staged, start, stop, weights, noise, n_outputs, window, shrink, key
     ):
+        cbow_window(x, o, inputs, outputs, lr, divide, scratch.tally)
+
+
+def draw_mask(key: int, number: int, dim: int, dropout: np.float32) -> Matrix:
+    """The mask of one input row: 0 where 16 random bits are below the probability."""
+    limit = int(dropout * np.float32(65536))
+    counter = mix((key + int(DROPOUT)) & _MASK) + number * ((dim + 3) // 4) * int(GOLDEN)
+    mask = np.empty(dim, np.float32)
+    for c in range(dim):
+        bits = mix((counter + (c // 4 + 1) * int(GOLDEN)) & _MASK) >> 16 * (c % 4)
+        mask[c] = 0 if bits & 0xFFFF < limit else 1 / (1 - dropout)
+    return mask
+
+
+def update_row(
+    row: Matrix,
+    gradient: NDArray[np.float64],
+    lr: float,
+    features: Features,
+    rule: Rule,
+    squares: Matrix,
+    word: int,
+) -> None:
+    """One step on one row (a view, float32 (D,)), as `rules.py` says."""
+    direction = gradient - float(rule.l2) * row
+    rate = lr
+    if features.adagrad:
+        squares[word] += (direction**2).mean()
+        rate = lr / (np.sqrt(squares[word]) + EPSILON)
+    row += (rate * direction).astype(np.float32)
+    norm = float(np.linalg.norm(row.astype(np.float64)))
+    if features.max_norm and norm > rule.max_norm:
+        row *= rule.max_norm / np.float32(norm)
+
+
+def skipgram_slice_by_rule(
+    staged: Staged,
+    start: int,
+    stop: int,
+    weights: Weights,
+    noise: Noise,
+    n_outputs: int,
+    window: int,
+    shrink: bool,
+    key: int,
+    lr: float,
+    scratch: Scratch,
+    dim: int,
+    features: Features,
+    rule: Rule,
+) -> None:
+    """Twin of `skipgram_rules.train_slice`: all gradients of a window first, then its rows."""
+    x = weights.syn0.reshape(-1, weights.stride)[:, :dim]
+    o = weights.syn1neg.reshape(-1, weights.stride)[:, :dim]
+    labels = np.eye(1, n_outputs)[0]
+    windows = _windows(staged, start, stop, weights, noise, n_outputs, window, shrink, key)
+    for i, (inputs, outputs) in enumerate(windows, start):
         if not inputs:
             scratch.tally[3] += 1
             continue
-        h = x[inputs].mean(axis=0, dtype=np.float64)
+        masks = np.ones((len(inputs), dim), np.float32)
+        if features.dropout:
+            numbers = range(2 * i * window, 2 * i * window + len(inputs))
+            masks = np.array([draw_mask(key, number, dim, rule.dropout) for number in numbers])
+        h = x[inputs] * masks
+        scratch.tally[:3] += loss(h, o[outputs], labels), len(inputs) * n_outputs, 1
+        g = labels - sigmoid(h.astype(np.float64) @ o[outputs].T)
+        errors, deltas = masks * (g @ o[outputs]), g.T @ h
+        for word, error in zip(inputs, errors, strict=True):
+            if not (features.frozen and rule.frozen[word]):
+                update_row(x[word], error, lr, features, rule, rule.squares0, word)
+        for word, delta in zip(outputs, deltas, strict=True):
+            update_row(o[word], delta, lr, features, rule, rule.squares1, word)
+
+
+def cbow_slice_by_rule(
+    staged: Staged,
+    start: int,
+    stop: int,
+    weights: Weights,
+    noise: Noise,
+    n_outputs: int,
+    window: int,
+    shrink: bool,
+    key: int,
+    lr: float,
+    divide: bool,
+    scratch: Scratch,
+    dim: int,
+    features: Features,
+    rule: Rule,
+) -> None:
+    """Twin of `cbow_rules.train_slice`."""
+    x = weights.syn0.reshape(-1, weights.stride)[:, :dim]
+    o = weights.syn1neg.reshape(-1, weights.stride)[:, :dim]
+    labels = np.eye(1, n_outputs)[0]
+    windows = _windows(staged, start, stop, weights, noise, n_outputs, window, shrink, key)
+    for i, (inputs, outputs) in enumerate(windows, start):
+        if not inputs:
+            scratch.tally[3] += 1
+            continue
+        mask = draw_mask(key, i, dim, rule.dropout) if features.dropout else np.ones(dim)
+        h = mask * x[inputs].mean(axis=0, dtype=np.float64)
         scratch.tally[:3] += loss(h[np.newaxis], o[outputs], labels), n_outputs, 1
-        g = lr * (labels - sigmoid(o[outputs].astype(np.float64) @ h))
-        error = g @ o[outputs]
-        o[outputs] += np.outer(g, h).astype(np.float32)
+        g = labels - sigmoid(o[outputs].astype(np.float64) @ h)
+        error, deltas = mask * (g @ o[outputs]), np.outer(g, h)
         for word in inputs:
-            x[word] += (error / len(inputs) if divide else error).astype(np.float32)
+            if not (features.frozen and rule.frozen[word]):
+                share = error / len(inputs) if divide else error
+                update_row(x[word], share, lr, features, rule, rule.squares0, word)
+        for word, delta in zip(outputs, deltas, strict=True):
+            update_row(o[word], delta, lr, features, rule, rule.squares1, word)

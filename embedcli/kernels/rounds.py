@@ -22,15 +22,24 @@ constants, and the threads share out the streams.
 gets. So the words are divided into W classes of equal noise probability, and in round r stream w
 draws from class (w + r) mod W alone and updates those rows in place: nobody else reads or writes
 them until the next meeting. Classes change with every round, so that every context meets all of
-them. Only the `HOT` most frequent words belong to no class. They would come again and again within
-a round, as negatives of neighbouring windows, which costs accuracy (two points of analogies); so
-every stream may draw them, in their own proportion, and works on a copy like that of its text.
+them. Only the hot words, those of the highest frequencies, belong to no class. They would come
+again and again within a round, as negatives of neighbouring windows, which costs accuracy (two
+points of analogies); so every stream may draw them, in their own proportion, and works on a copy
+like that of its text.
 
 **Merging without locks and without order getting lost.** Adding is not associative, so the streams
 that trained a row must be added in an order that does not depend on chance. Rows are divided by
 word mod W once more; in step k of a merge, stream w adds its rows of class (w - k) mod W. Within a
 step no two streams touch the same row, and each row gets the streams in a fixed order: that of its
 class. Each stream is merged by the thread that trained it, while its copies are still near.
+
+**Adding without overshooting.** For a row that one stream trains in a round, adding its change is
+exact. A hot row is trained by all of them, all from the same beginning, and each moves it most of
+the way to where it wants to be; the sum of eight such moves would go far beyond and diverge. If u
+uses of a row move it by a share 1 - exp(-g u) of its way, then the u_w uses of all streams, one
+after the other, would have moved it by 1 - exp(-g sum u_w), and not by the sum of the
+1 - exp(-g u_w). So changes of hot rows are multiplied by the ratio of the two: 1 where one stream
+has used the row, nearly 1 for few uses, 1 / W for many, which is the mean.
 
 **What this promises.** No number that is read depends on time: in each step every thing that is
 written is read and written by one stream alone (its copies, its class of negatives, its class of
@@ -67,10 +76,11 @@ from embedcli.kernels.sampling import SPARE, Noise, draw_outputs, draw_radius
 from embedcli.kernels.simd import I64, Lanes, data_pointer, prefetch
 from embedcli.kernels.skipgram import skipgram_step
 from embedcli.kernels.weights import TALLY, aligned
-from embedcli.kernels.windows import context_rows
+from embedcli.kernels.windows import rows_around
 
 __all__ = [
     "HOT",
+    "MOST_HOT",
     "ROUND",
     "STREAMS",
     "Copies",
@@ -79,13 +89,20 @@ __all__ = [
     "make_clock",
     "make_copies",
     "make_streams",
+    "moved_shares",
+    "n_hot_words",
     "rounds",
     "rows_for_copies",
 ]
 
 STREAMS = 8  # W; as many threads can work at once
 ROUND = 128  # words of each stream at most; longer ones cost less and are staler
-HOT = 128  # words that are negatives of all streams; more than the largest K
+HOT = 128  # words that are hot in any case; more than the largest K
+MOST_HOT = 1024
+_HOT_SHARE = 1 / MOST_HOT  # of the noise or of the words trained: hot, however many they are
+# How fast a row forgets where it began: its share of a learning rate, for each pair it is in.
+# sigma' |x|^2 is 0.25 |x|^2 at most, and a fraction of that once a row has learnt.
+_PULL = 0.25
 
 _AHEAD = 6  # rows between asking for one and copying it
 _LINE = 8  # int64 items in a cache line
@@ -134,7 +151,8 @@ class Copies(NamedTuple):
         order: int32 (W, C), the copies by class, and begins: int64 (W, W + 1), where each begins.
         context: int32 (W, ...), the row that stands for each word of the text.
         outputs: int64 (W, `ROUND` (1 + K)), centre words and negatives.
-        hot: int32 (W, `HOT` + 1), which copy is that of a hot word, or -1; the last is always -1.
+        hot: int32 (W, H + 1), which copy is that of a hot word, or -1; the last is always -1.
+        uses: int32 (2, W, H + 1), how often each hot row of syn0 and syn1neg is used in the round.
         slots: int32 (T, V), the same for all words while a thread gathers; all -1 otherwise.
         before0, before1: float32 (W C stride,), what the copies were.
     """
@@ -147,14 +165,31 @@ class Copies(NamedTuple):
     context: NDArray[np.int32]
     outputs: NDArray[np.int64]
     hot: NDArray[np.int32]
+    uses: NDArray[np.int32]
     slots: NDArray[np.int32]
     before0: NDArray[np.float32]
     before1: NDArray[np.float32]
 
 
-def rows_for_copies(window: int, n_words: int) -> int:
+def n_hot_words(noise: NDArray[np.float64], trained: NDArray[np.float64], n_words: int) -> int:
+    """H: how many of the most frequent words are hot.
+
+    Args:
+        noise, trained: float64 (V,), each word's share of the negatives and of the words trained.
+    """
+    frequent = np.flatnonzero((noise >= _HOT_SHARE) | (trained >= _HOT_SHARE))
+    return min(n_words, max(HOT, int(frequent.max(initial=-1)) + 1))
+
+
+def rows_for_copies(window: int, n_hot: int) -> int:
     """C: a round's words with the context on both sides, and the hot words."""
-    return ROUND + 2 * window + min(HOT, n_words)
+    return ROUND + 2 * window + n_hot
+
+
+def moved_shares(pairs: float, lr: float, most: int) -> NDArray[np.float32]:
+    """1 - exp(-g u) for u = 0..`most` uses of a row, each in so many `pairs`; float32."""
+    moved: NDArray[np.float64] = -np.expm1(-_PULL * lr * pairs * np.arange(most + 1))
+    return moved.astype(np.float32)
 
 
 def make_streams(chunk: int, pools: NDArray[np.int32]) -> Streams:
@@ -174,9 +209,11 @@ def make_streams(chunk: int, pools: NDArray[np.int32]) -> Streams:
     )
 
 
-def make_copies(n_outputs: int, window: int, n_words: int, stride: int, threads: int) -> Copies:
-    """Room for a round; `n_outputs` is 1 + K, `n_words` V."""
-    w, c = STREAMS, rows_for_copies(window, n_words)
+def make_copies(
+    n_outputs: int, window: int, n_words: int, n_hot: int, stride: int, threads: int
+) -> Copies:
+    """Room for a round; `n_outputs` is 1 + K, `n_words` V, `n_hot` H."""
+    w, c = STREAMS, rows_for_copies(window, n_hot)
     return Copies(
         words=np.zeros((w, c + 1), np.int32),
         n_text=np.zeros(w, np.int64),
@@ -185,7 +222,8 @@ def make_copies(n_outputs: int, window: int, n_words: int, stride: int, threads:
         begins=np.zeros((w, w + 1), np.int64),
         context=np.zeros((w, ROUND + 2 * window + SPARE), np.int32),
         outputs=np.zeros((w, ROUND * n_outputs), np.int64),
-        hot=np.full((w, HOT + 1), -1, np.int32),
+        hot=np.full((w, n_hot + 1), -1, np.int32),
+        uses=np.zeros((2, w, n_hot + 1), np.int32),
         slots=np.full((threads, n_words), -1, np.int32),
         before0=aligned(w * c * stride),
         before1=aligned(w * c * stride),
@@ -197,7 +235,7 @@ def make_clock(threads: int) -> NDArray[np.int64]:
     return np.zeros((threads + 1) * _LINE, np.int64)
 
 
-def classes_of_words(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+def classes_of_words(probabilities: NDArray[np.float64], n_hot: int) -> NDArray[np.float64]:
     """The noise of each class: float64 (W, V), cumulative, from the noise of all words (V,).
 
     Hot words have their own probability in all classes; a class's other words stand for those of
@@ -206,12 +244,12 @@ def classes_of_words(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     n_words = len(probabilities)
     turn = np.arange(n_words) % (2 * STREAMS)
     class_of = np.where(turn < STREAMS, turn, 2 * STREAMS - 1 - turn)
-    cold = np.arange(n_words) >= HOT
+    cold = np.arange(n_words) >= n_hot
     result = np.empty((STREAMS, n_words))
     for c in range(STREAMS):
         own = np.where(cold & (class_of == c), probabilities, 0.0)
         total = own.sum()
-        scale = probabilities[HOT:].sum() / total if total else 0.0
+        scale = probabilities[n_hot:].sum() / total if total else 0.0
         result[c] = np.cumsum(np.where(cold, own * scale, probabilities))
         result[c] /= result[c, -1]
     return result
@@ -237,6 +275,8 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         window: Any,
         shrink: Any,
         divide: Any,
+        moved0: Any,
+        moved1: Any,
         clock: Any,
         scratch: Any,
     ) -> bool:
@@ -247,6 +287,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
             streams: `Streams`. copies: `Copies`.
             weights: `Weights` of V + W C rows, the copies last. n_vocabulary: V.
             window, shrink, divide: as in `skipgram` and `cbow`.
+            moved0, moved1: `moved_shares` of rows of syn0 and of syn1neg.
             clock: `make_clock`, of zeros. scratch: `Scratch`, this thread's; its tally is not used.
 
         Returns:
@@ -259,6 +300,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
             for w in range(thread, STREAMS, threads):
                 end = min(start + length, streams.n_kept[w])
                 copies.n_text[w], copies.n_words[w], copies.begins[w, :] = 0, 0, 0
+                copies.uses[:, w] = 0
                 if start < end:
                     pool = streams.pools[(w + r) % STREAMS]
                     noise = Noise(pool, streams.begins[w], streams.noise_keys[w])
@@ -282,7 +324,10 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                 if not _meet(clock, thread, threads, time):
                     return False
                 for w in range(thread, STREAMS, threads):
-                    _merge(lanes, n_vectors, w, (w - k) % STREAMS, copies, weights, n_vocabulary)
+                    _merge(
+                        lanes, n_vectors, w, (w - k) % STREAMS, copies, weights, n_vocabulary,
+                        moved0, moved1,
+                    )  # fmt: skip
             time += 1
             if not _meet(clock, thread, threads, time):
                 return False
@@ -312,7 +357,8 @@ def _gather(
     kept, words, hot = streams.kept[w], copies.words[w], copies.hot[w]
     slots, outputs = copies.slots[thread], copies.outputs[w]
     first_copy = n_vocabulary + w * copies.order.shape[1]
-    n_hot = min(HOT, n_vocabulary)
+    n_hot = np.int64(hot.shape[0] - 1)
+    uses0, uses1 = copies.uses[0, w], copies.uses[1, w]
     n = np.int64(0)
     begin, end = _text_of_round(streams, w, start, stop, window)
     for position in range(begin, end):
@@ -323,20 +369,23 @@ def _gather(
         slots[word] = slot
         words[n] = word
         n += np.int64(is_new)
+        uses0[min(np.int64(word), n_hot)] += 1
         copies.context[w, position - begin] = first_copy + slot
     n_text = n
     for slot in range(n):
         slots[words[slot]] = -1
-        hot[min(words[slot], HOT)] = slot
-    hot[HOT] = -1
+        hot[min(np.int64(words[slot]), n_hot)] = slot
+    hot[n_hot] = -1
     for i in range(start, stop):
         o = (i - start) * n_outputs
         draw_outputs(np.int64(kept[i]), i, noise, n_outputs, 1, n_hot, outputs, o)
+        uses1[min(np.int64(kept[i]), n_hot)] += 1
         for k in range(1, n_outputs):
             word = outputs[o + k]
-            place = min(word, HOT)
+            place = min(word, n_hot)
+            uses1[place] += 1
             slot = hot[place]
-            is_new = (slot < 0) & (word < HOT)
+            is_new = (slot < 0) & (word < n_hot)
             hot[place] = np.int32(n) if is_new else slot
             words[n] = word
             n += np.int64(is_new)
@@ -400,7 +449,7 @@ def _train(
                     syn0, np.int64(context[i + 1 + window - begin]) * stride, n_vectors * lanes
                 )
         radius = draw_radius(key, i, window) if shrink else window
-        n = context_rows(context, begin, first[i], last[i], i, radius, stride, inputs)
+        n = rows_around(context, begin, first[i], last[i], i, radius, stride, inputs, 0)
         if n == 0:
             n_alone += 1
         else:
@@ -417,7 +466,7 @@ def _train(
             n_trained += 1
         now, ahead = ahead, now
     for slot in range(copies.n_words[w]):
-        hot[min(copies.words[w, slot], HOT)] = -1
+        hot[min(np.int64(copies.words[w, slot]), np.int64(hot.shape[0] - 1))] = -1
     streams.tally[w, 0] += take_losses(scratch.losses)
     streams.tally[w, 1] += n_pairs
     streams.tally[w, 2] += n_trained
@@ -433,6 +482,8 @@ def _merge(
     copies: Any,
     weights: Any,
     n_vocabulary: Any,
+    moved0: Any,
+    moved1: Any,
 ) -> None:
     """A part of step 3: the rows of stream `w` in a class."""
     syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
@@ -447,9 +498,13 @@ def _merge(
         slot = np.int64(order[at])
         row, copy = np.int64(words[slot]) * stride, (first_copy + slot) * stride
         before = copy - n_vocabulary * stride
-        _add_change(lanes, n_vectors, syn1neg, row, copy, copies.before1, before)
+        share0, share1 = np.float32(1.0), np.float32(1.0)
+        if words[slot] < copies.hot.shape[1] - 1:
+            share0 = _share_of_change(copies.uses[0], words[slot], moved0)
+            share1 = _share_of_change(copies.uses[1], words[slot], moved1)
+        _add_change(lanes, n_vectors, syn1neg, row, copy, copies.before1, before, share1)
         if slot < copies.n_text[w]:
-            _add_change(lanes, n_vectors, syn0, row, copy, copies.before0, before)
+            _add_change(lanes, n_vectors, syn0, row, copy, copies.before0, before, share0)
 
 
 @numba.njit(inline="always")
@@ -457,6 +512,17 @@ def _text_of_round(streams: Any, w: Any, start: Any, stop: Any, window: Any) -> 
     """The first word and one past the last that words `start` to `stop` are or have as context."""
     begin = max(np.int64(streams.first[w, start]), start - window)
     return begin, min(np.int64(streams.last[w, stop - 1]), stop + window)
+
+
+@numba.njit(inline="always")
+def _share_of_change(uses: Any, word: Any, moved: Any) -> Any:
+    """By what the changes of a hot row are multiplied, whoever adds them; see above."""
+    most = np.int64(moved.shape[0] - 1)
+    of_all, one_by_one = np.int64(0), np.float32(0.0)
+    for w in range(STREAMS):
+        of_all += uses[w, word]
+        one_by_one += moved[min(np.int64(uses[w, word]), most)]
+    return moved[min(of_all, most)] / one_by_one if one_by_one > 0 else np.float32(1.0)
 
 
 @numba.njit(inline="always")
@@ -474,7 +540,7 @@ def _rows_of_outputs(
     rows[at] = np.int64(centre) * stride
     for k in range(1, rows.shape[0] // 2):
         word = outputs[first + k]
-        slot = np.int64(hot[min(word, HOT)])
+        slot = np.int64(hot[min(word, np.int64(hot.shape[0] - 1))])
         rows[at + k] = (first_copy + slot if slot >= 0 else word) * stride
 
 
@@ -590,20 +656,24 @@ def _add_change(
     copy: Any,
     before: Any,
     at: Any,
+    share: Any,
 ) -> _Generated:
-    """Add to the row at `row` of `matrix` what its `copy` has become since `before`."""
+    """Add to the row at `row` of `matrix` a `share` of the change of its `copy` since `before`."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
         matrix_ = data_pointer(context, builder, signature.args[2], args[2])
         before_ = data_pointer(context, builder, signature.args[5], args[5])
         v = Lanes(builder, lanes.literal_value)
+        share_ = v.broadcast(args[7])
         for vector in range(n_vectors.literal_value):
             column = I64(vector * v.n)
             became = v.load(matrix_, builder.add(args[4], column))
             change = builder.fsub(became, v.load(before_, builder.add(args[6], column)))
             place = builder.add(args[3], column)
-            v.store(builder.fadd(v.load(matrix_, place), change), matrix_, place)
+            v.store(v.fma(share_, change, v.load(matrix_, place)), matrix_, place)
         return context.get_dummy_value()
 
     offsets = types.int64, types.int64
-    return types.void(lanes, n_vectors, matrix, *offsets, before, types.int64), generate
+    return types.void(
+        lanes, n_vectors, matrix, *offsets, before, types.int64, types.float32
+    ), generate

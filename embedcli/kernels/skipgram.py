@@ -121,7 +121,7 @@ def skipgram(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = context_rows(kept, 0, staged.first[i], staged.last[i], i, radius, stride, inputs)
+            n = context_rows(staged, i, radius, stride, inputs, 0)
             if n == 0:
                 n_alone += 1
             else:

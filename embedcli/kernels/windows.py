@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from embedcli.kernels.sampling import SPARE
 from embedcli.kernels.simd import I32, I64, data_pointer, loop
 
-__all__ = ["context_rows", "room_for_context"]
+__all__ = ["context_rows", "room_for_context", "rows_around"]
 
 
 def room_for_context(window: int) -> int:
@@ -23,7 +23,22 @@ def room_for_context(window: int) -> int:
 
 
 @numba.njit(inline="always")
-def context_rows(
+def context_rows(staged: Any, position: Any, radius: Any, stride: Any, inputs: Any, at: Any) -> Any:
+    """Write the offsets of the context words' rows to `inputs` from `at` on; return how many.
+
+    The last one is written twice, as what works on pairs needs (`block_dots`).
+
+    Args:
+        staged: `Staged`. position: of the centre word in it. radius: of the window.
+        stride: floats from one row to the next.
+        inputs: int64, `room_for_context` items from `at` on.
+    """
+    first, last = staged.first[position], staged.last[position]
+    return rows_around(staged.kept, 0, first, last, position, radius, stride, inputs, at)
+
+
+@numba.njit(inline="always")
+def rows_around(
     words: Any,
     shift: Any,
     first: Any,
@@ -32,25 +47,21 @@ def context_rows(
     radius: Any,
     stride: Any,
     inputs: Any,
+    at: Any,
 ) -> Any:
-    """Write the offsets of the context words' rows to `inputs`; return how many.
-
-    The last one is written twice, as what works on pairs needs (`block_dots`).
+    """The same where the word at position p has row ``words[p - shift]``.
 
     Args:
-        words: int32, ``words[p - shift]`` is the row of the word at position p; `SPARE` items more.
-        first, last: the bounds of the sentence. position: of the centre word.
-        radius: of the window. stride: floats from one row to the next.
-        inputs: int64, `room_for_context` items.
+        words: int32, `SPARE` items more than are asked for. first, last: bounds of the sentence.
     """
     begin = max(np.int64(first), position - radius)
     end = min(np.int64(last), position + radius + 1)
     n_left, n_right = position - begin, end - position - 1
-    _rows_of_words(words, begin - shift, n_left, stride, inputs, 0)
-    _rows_of_words(words, position + 1 - shift, n_right, stride, inputs, n_left)
+    _rows_of_words(words, begin - shift, n_left, stride, inputs, at)
+    _rows_of_words(words, position + 1 - shift, n_right, stride, inputs, at + n_left)
     n = n_left + n_right
     if n > 0:
-        inputs[n] = inputs[n - 1]
+        inputs[at + n] = inputs[at + n - 1]
     return n
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from embedcli.kernels.rounds import (
     make_clock,
     make_copies,
     make_streams,
+    moved_shares,
     rounds,
 )
 from embedcli.kernels.sampling import Staged, fill_pool, stage
@@ -28,7 +30,7 @@ from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.weights import Weights, make_scratch
 from embedcli.training.sampling import random_key
 
-__all__ = ["Chunk", "Team"]
+__all__ = ["Chunk", "Stream", "Team"]
 
 # Multiply-adds of a round, about half a second of one core: no run takes longer to stop.
 _ROUND_WORK = 1 << 32
@@ -50,12 +52,34 @@ class Chunk(NamedTuple):
     lr: float
 
 
+class Stream:
+    """What one stream has summed up: a `Member` of a run."""
+
+    def __init__(self, tally: NDArray[np.float64]) -> None:
+        self.tally = tally
+        self.subsampled = 0
+
+    @property
+    def scratch(self) -> Stream:
+        """What holds the tally."""
+        return self
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.tally[:] = 0
+        self.subsampled = 0
+
+
 class Team:
     """The threads of a deterministic run, and what they share.
+
+    Attributes:
+        streams: what each has summed up; the same for any number of threads.
 
     Args:
         weights: of V words and `rows_for_copies` more rows for each stream.
         noise: float64 (V,), cumulative (`noise_distribution`).
+        n_hot: of the words (`n_hot_words`).
         pool_size: ids in the pool of negatives, a power of two.
         negative: K. chunk: tokens of the largest chunk.
         keep: uint32 (V,), see `stage`.
@@ -65,6 +89,7 @@ class Team:
         self,
         weights: Weights,
         noise: NDArray[np.float64],
+        n_hot: int,
         pool_size: int,
         negative: int,
         chunk: int,
@@ -73,12 +98,13 @@ class Team:
     ) -> None:
         self._config, self._weights, self._keep = config, weights, keep
         self._n_words, n_outputs = len(noise), 1 + negative
+        self._n_outputs = n_outputs
         pools = np.empty((STREAMS, max(1 << 8, pool_size // STREAMS)), np.int32)
-        for number, of_class in enumerate(classes_of_words(np.diff(noise, prepend=0.0))):
+        for number, of_class in enumerate(classes_of_words(np.diff(noise, prepend=0.0), n_hot)):
             fill_pool(of_class, 0.5, random_key(config.seed, "pool", number), pools[number])
         self._threads = min(config.threads or 1, STREAMS)
         self._streams = make_streams(chunk, pools)
-        sizes = n_outputs, config.window, self._n_words, weights.stride
+        sizes = n_outputs, config.window, self._n_words, n_hot, weights.stride
         self._copies = make_copies(*sizes, self._threads)
         self._scratches = [
             make_scratch(n_outputs, config.window, weights.stride) for _ in range(self._threads)
@@ -91,13 +117,7 @@ class Team:
         work = 3 * inputs * n_outputs * weights.stride * STREAMS
         self._length = min(ROUND, max(1, _ROUND_WORK // work))
         self._slice = max(1, (_ROUND_WORK >> 2) * self._threads // (work * self._length))
-        self.tallies = self._streams.tally
-        self.subsampled = np.zeros(STREAMS, np.int64)
-
-    def forget(self) -> None:
-        """Begin to count anew."""
-        self.tallies[:] = 0
-        self.subsampled[:] = 0
+        self.streams = [Stream(tally) for tally in self._streams.tally]
 
     def train(
         self,
@@ -119,12 +139,20 @@ class Team:
                 self._stage(w, chunks[w], count=position == 0)
 
         self._together(stage_streams)
+        window = self._config.window
+        context = window + 1 if self._config.shrink_window else 2 * window  # in the mean
+        lr = max(chunk.lr for chunk in chunks)
+        most = STREAMS * (ROUND + 2 * window) * self._n_outputs
+        self._moved = (
+            moved_shares(context * self._n_outputs, lr, most),
+            moved_shares(context, lr, most),
+        )
         n_rounds = -(-int(self._streams.n_kept.max()) // self._length)
         at = position // self._length
         while at < n_rounds:
             end = min(at + self._slice, n_rounds)
             self._clock[:] = 0
-            self._together(lambda thread, first=at, stop=end: self._run(thread, first, stop))
+            self._together(partial(self._run, at, end))
             at = end
             if at < n_rounds and wants_stop():
                 return at * self._length
@@ -136,7 +164,7 @@ class Team:
         key = random_key(seed, "subsample", *chunk.place)
         n_kept = stage(chunk.tokens, chunk.sentences, self._keep, key, staged)
         if count:
-            self.subsampled[w] += len(chunk.tokens) - n_kept
+            self.streams[w].subsampled += len(chunk.tokens) - n_kept
         streams.n_kept[w] = n_kept
         noise_key = random_key(seed, "negatives", *chunk.place)
         streams.begins[w] = int(noise_key) % streams.pools.shape[1]
@@ -144,7 +172,7 @@ class Team:
         streams.window_keys[w] = random_key(seed, "window", *chunk.place)
         streams.lrs[w] = chunk.lr
 
-    def _run(self, thread: int, first: int, stop: int) -> None:
+    def _run(self, first: int, stop: int, thread: int) -> None:
         config = self._config
         self._kernel(
             thread,
@@ -159,6 +187,7 @@ class Team:
             config.window,
             config.shrink_window,
             config.cbow_gradient == "divided",
+            *self._moved,
             self._clock,
             self._scratches[thread],
         )

@@ -1,0 +1,143 @@
+"""A run whose bytes do not depend on the number of threads: `kernels/rounds.py` says how and why.
+
+The loop over epochs is that of `run.py`; what it passes over are groups of chunks, one for each
+stream, and one team trains them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.config import TrainConfig
+from embedcli.corpus import Corpus
+from embedcli.kernels.rounds import STREAMS, n_hot_words, rows_for_copies
+from embedcli.kernels.weights import Weights
+from embedcli.training.chunks import Chunks
+from embedcli.training.given import Given
+from embedcli.training.run import (
+    Member,
+    Run,
+    Worker,
+    initial_weights,
+    outputs_of,
+    parts_of,
+)
+from embedcli.training.sampling import keep_thresholds, noise_distribution, pool_size
+from embedcli.training.schedule import learning_rate
+from embedcli.training.team import Chunk, Team
+
+__all__ = ["DeterministicRun", "compile_rounds"]
+
+
+def _n_hot(counts: NDArray[np.int64], config: TrainConfig) -> int:
+    """How many of the words are hot."""
+    noise = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0.0)
+    trained = counts * (keep_thresholds(counts, config.sample) / 0xFFFFFFFF)
+    return n_hot_words(noise, trained / trained.sum(), len(counts))
+
+
+class Groups:
+    """The chunks of a text, `STREAMS` at a time."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self.chunks = chunks
+
+    def __len__(self) -> int:
+        return -(-len(self.chunks) // STREAMS)
+
+    def members(self, group: int) -> range:
+        """The chunks of a group."""
+        return range(group * STREAMS, min((group + 1) * STREAMS, len(self.chunks)))
+
+    def begin(self, group: int) -> int:
+        """Where a group begins, in tokens of the text."""
+        return self.chunks.begin(min(group * STREAMS, len(self.chunks)))
+
+    def n_tokens(self, n_groups: int) -> int:
+        """Tokens of the first `n_groups`."""
+        return self.chunks.n_tokens(min(n_groups * STREAMS, len(self.chunks)))
+
+
+class DeterministicRun(Run):
+    """Arguments as in `Run`, but for the weights, which are always its own."""
+
+    def _prepare(
+        self,
+        counts: NDArray[np.int64],
+        weights: Weights | None,
+        valid: Corpus | None,
+        given: Given | None,
+    ) -> None:
+        corpus, config, n_words = self.corpus, self.config, len(counts)
+        self._text, self._held_out_text = parts_of(corpus, valid, config)
+        self._groups = Groups(self._text)
+        self._training, self._held_out = self._groups, self._held_out_text
+        self._keep = keep_thresholds(counts, config.sample)
+        n_hot = _n_hot(counts, config)
+        more = STREAMS * rows_for_copies(config.window, n_hot)
+        everything = initial_weights(n_words, config.dim, config.seed, more)
+        stride = everything.stride
+        own = n_words * stride
+        self._weights = Weights(everything.syn0[:own], everything.syn1neg[:own], stride)
+        if given is not None:
+            given.copy_to(*self.matrices())
+        self._rule = None
+        negative = min(config.negative, n_words - 1)
+        self._together = Team(
+            everything,
+            noise_distribution(counts, config.ns_exponent),
+            n_hot,
+            pool_size(len(corpus.ids), negative),
+            negative,
+            self._text.size,
+            self._keep,
+            config,
+        )
+        self._workers = self._together.streams
+        self._measurers = []
+        if self._held_out_text is not None:  # one, as sums by thread would depend on their number
+            outputs = outputs_of(counts, len(corpus.ids), config)
+            size = self._held_out_text.size
+            self._measurers = [Worker(self._weights, outputs, config, size)]
+
+    def _share(
+        self,
+        end: int,
+        workers: Sequence[Member],
+        work: Callable[[Any, int, int, Callable[[], bool]], int | None],
+        on_wake: Callable[[int], bool],
+    ) -> None:
+        """As in `Run`; streams are trained by their team."""
+        one = [self._together] if workers is self._workers else workers
+        super()._share(end, one, work, on_wake)  # type: ignore[arg-type]
+
+    def _train_chunk(
+        self,
+        worker: Team,
+        epoch: int,
+        chunk: int,
+        wants_stop: Callable[[], bool] = lambda: False,
+    ) -> int | None:
+        """As in `Run`, with a group for a chunk."""
+        chunks = []
+        for number in self._groups.members(chunk):
+            done = epoch * len(self.corpus.ids) + self._text.begin(number)
+            lr = learning_rate(self._share_of_run(done), self.config)
+            chunks.append(Chunk(*self._text.read(number), (epoch, number), lr))
+        position = self._unfinished.get(chunk, 0)
+        return worker.train(chunks, position=position, wants_stop=wants_stop)
+
+
+def compile_rounds(config: TrainConfig) -> None:
+    """Compile, or load from the cache, what `config` needs, by training on two words."""
+    n_words = 1 + config.negative
+    copies = STREAMS * rows_for_copies(config.window, n_words)
+    weights = initial_weights(n_words, config.dim, 0, copies)
+    noise = np.arange(1, n_words + 1) / n_words
+    keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
+    team = Team(weights, noise, n_words, 1 << 8, config.negative, 2, keep, config)
+    team.train([Chunk(np.array([0, 1], np.int32), np.array([0, 2]), (0, 0), 0.0)])

@@ -1,0 +1,331 @@
+"""The same bytes for any number of threads: the kernels of rounds, their team, and the command."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from embedcli import TrainConfig, save, train
+from embedcli.errors import ConfigError
+from embedcli.kernels import reference
+from embedcli.kernels.rounds import (
+    HOT,
+    STREAMS,
+    classes_of_words,
+    make_clock,
+    make_copies,
+    make_streams,
+    moved_shares,
+    rounds,
+    rows_for_copies,
+)
+from embedcli.kernels.sampling import Noise, Staged, fill_pool, stage
+from embedcli.kernels.simd import LANES
+from embedcli.kernels.weights import TALLY, Weights, aligned, make_scratch, row_stride
+from embedcli.training import team as team_module
+from embedcli.training.team import Chunk, Team
+
+V, WINDOW, NEGATIVE, LENGTH = 300, 3, 4, 20
+MOVED = moved_shares(20, 0.05, 5000), moved_shares(4, 0.05, 5000)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    generator = np.random.default_rng(4)
+    lines = [
+        " ".join(
+            f"w{int(400 * generator.random() ** 3)}" for _ in range(int(generator.integers(1, 40)))
+        )
+        for _ in range(3000)
+    ]
+    path = tmp_path_factory.mktemp("deterministic") / "corpus.txt"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def config_of(**chosen):
+    settings = {"dim": 20, "epochs": 2, "min_count": 1, "sample": 1e-2, "deterministic": True}
+    return TrainConfig(**(settings | chosen))
+
+
+def bytes_of(corpus, path, **chosen):
+    save(train([corpus], config_of(**chosen)), path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("arch", ["skipgram", "cbow"])
+def test_any_number_of_threads_gives_the_same_bytes(corpus, tmp_path, arch):
+    path = tmp_path / "model.safetensors"
+    whole = bytes_of(corpus, path, arch=arch, threads=1)
+    for threads in (2, 3, 4, 7, 9, 2):
+        assert bytes_of(corpus, path, arch=arch, threads=threads) == whole, threads
+    assert bytes_of(corpus, path, arch=arch, threads=2, seed=2) != whole
+
+
+def test_held_out_losses_are_the_same_too(corpus, tmp_path):
+    path = tmp_path / "model.safetensors"
+    chosen = {"valid_fraction": 0.1, "dim": 16}
+    assert bytes_of(corpus, path, threads=1, **chosen) == bytes_of(
+        corpus, path, threads=3, **chosen
+    )
+
+
+def test_other_work_on_the_machine_changes_nothing(corpus, tmp_path):
+    path = tmp_path / "model.safetensors"
+    whole = bytes_of(corpus, path, threads=1)
+    burn = "import time; end = time.monotonic() + 20\nwhile time.monotonic() < end: pass"
+    others = [
+        subprocess.Popen([sys.executable, "-c", burn]) for _ in range(len(os.sched_getaffinity(0)))
+    ]
+    try:
+        assert bytes_of(corpus, path, threads=3) == whole
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+class Twin:
+    """One group in NumPy: what rounds compute, stream after stream, by the twins of the kernels."""
+
+    def __init__(self, is_cbow, dim):
+        self.is_cbow, self.dim, self.stride = is_cbow, dim, row_stride(dim)
+        generator = np.random.default_rng(3)
+        self.syn0 = np.zeros((V, self.stride), np.float32)
+        self.syn1neg = np.zeros((V, self.stride), np.float32)
+        for matrix in (self.syn0, self.syn1neg):
+            matrix[:, :dim] = generator.normal(0, 1 / np.sqrt(dim), (V, dim))
+        self.tally = np.zeros((STREAMS, TALLY))
+
+    def train(self, streams, n_rounds, lr):
+        for r in range(n_rounds):
+            changes = [self._stream(streams, w, r, lr) for w in range(STREAMS)]
+            uses = self._uses(streams, r)
+            for word in range(V):  # in the order of the word's class
+                shares = [
+                    moved[of[:, word].sum()] / moved[of[:, word]].sum()
+                    if word < HOT and of[:, word].any()
+                    else 1
+                    for moved, of in zip(MOVED, uses, strict=True)
+                ]
+                for w in np.roll(np.arange(STREAMS), -(word % STREAMS)):
+                    if changes[w] is not None:
+                        self.syn0[word] += shares[0] * changes[w][0][word]
+                        self.syn1neg[word] += shares[1] * changes[w][1][word]
+
+    def _windows(self, streams, w, r):
+        """The context words and outputs of each word of a stream's round."""
+        start, stop = r * LENGTH, min((r + 1) * LENGTH, int(streams.n_kept[w]))
+        pool = streams.pools[(w + r) % STREAMS]
+        noise = Noise(pool, streams.begins[w], streams.noise_keys[w])
+        kept = streams.kept[w]
+        for i in range(start, stop):
+            radius = reference.draw_radius(int(streams.window_keys[w]), i, WINDOW)
+            first, last = int(streams.first[w, i]), int(streams.last[w, i])
+            near = range(max(first, i - radius), min(last, i + radius + 1))
+            outputs = reference.draw_outputs(int(kept[i]), i, noise, 1 + NEGATIVE, HOT)
+            yield [int(kept[j]) for j in near if j != i], outputs
+
+    def _uses(self, streams, r):
+        """How often each stream uses the rows of each word in a round: int (2, W, V)."""
+        uses = np.zeros((2, STREAMS, V), int)
+        for w in range(STREAMS):
+            start, stop = r * LENGTH, min((r + 1) * LENGTH, int(streams.n_kept[w]))
+            if start < stop:
+                begin = max(int(streams.first[w, start]), start - WINDOW)
+                end = min(int(streams.last[w, stop - 1]), stop + WINDOW)
+                drawn = [word for _, outputs in self._windows(streams, w, r) for word in outputs]
+                uses[0, w] = np.bincount(streams.kept[w, begin:end], minlength=V)
+                uses[1, w] = np.bincount(drawn, minlength=V)
+        return uses
+
+    def _stream(self, streams, w, r, lr):
+        """The change that a stream makes to each row in a round.
+
+        Row V + v of `o` is the copy of row v: centre words and hot negatives have one, and cold
+        negatives are changed where they are.
+        """
+        if r * LENGTH >= streams.n_kept[w]:
+            return None
+        x, o = self.syn0.copy(), np.concatenate([self.syn1neg, self.syn1neg])
+        for inputs, outputs in self._windows(streams, w, r):
+            rows = [V + v if k == 0 or v < HOT else v for k, v in enumerate(outputs)]
+            if self.is_cbow:
+                reference.cbow_window(x, o, inputs, rows, lr, False, self.tally[w])
+            else:
+                reference.skipgram_window(x, o, inputs, rows, lr, self.tally[w])
+        return x - self.syn0, o[:V] + o[V:] - 2 * self.syn1neg
+
+
+def make_group():
+    generator = np.random.default_rng(8)
+    cumulative = np.cumsum(np.arange(V, 0, -1.0) ** 2)
+    cumulative /= cumulative[-1]
+    pools = np.empty((STREAMS, 1 << 10), np.int32)
+    for number, of_class in enumerate(classes_of_words(np.diff(cumulative, prepend=0.0), HOT)):
+        fill_pool(of_class, 0.5, np.uint64(number), pools[number])
+    streams = make_streams(400, pools)
+    keep = np.full(V, 0xFFFFFFFF, np.uint32)
+    for w in range(STREAMS - 1):  # the last stream has no chunk
+        n = int(generator.integers(50, 200))
+        tokens = (generator.random(n) ** 2 * V).astype(np.int32)
+        offsets = np.unique(np.r_[0, generator.integers(0, n, 6), n])
+        staged = Staged(streams.kept[w], streams.first[w], streams.last[w])
+        streams.n_kept[w] = stage(tokens, offsets, keep, np.uint64(w), staged)
+        streams.begins[w] = int(generator.integers(0, 1000))
+        streams.noise_keys[w], streams.window_keys[w] = 11 * w + 1, 13 * w + 2
+        streams.lrs[w] = 0.05
+    return streams
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("is_cbow", [False, True])
+def test_rounds_equal_their_twin(lanes, is_cbow):
+    """They compute what their definition says, in NumPy.
+
+    In the twin cold negatives are changed with everything else at the end of a round: as only one
+    stream touches them, that is the same.
+    """
+    twin, streams = Twin(is_cbow, 20), make_group()
+    n_rounds = -(-int(streams.n_kept.max()) // LENGTH)
+    stride, copies_rows = twin.stride, rows_for_copies(WINDOW, HOT)
+    rows = V + STREAMS * copies_rows
+    weights = Weights(aligned(rows * stride), aligned(rows * stride), stride)
+    weights.syn0[: V * stride] = twin.syn0.ravel()
+    weights.syn1neg[: V * stride] = twin.syn1neg.ravel()
+    copies = make_copies(1 + NEGATIVE, WINDOW, V, HOT, stride, 1)
+    kernel = rounds(is_cbow, lanes, 1 + NEGATIVE, -(-20 // lanes))
+    scratch = make_scratch(1 + NEGATIVE, WINDOW, stride)
+    for first, stop in ((0, 3), (3, n_rounds)):  # calls may end between any two rounds
+        assert kernel(
+            0, 1, first, stop, LENGTH, streams, copies, weights, V, WINDOW, True, False, *MOVED,
+            make_clock(1), scratch,
+        )  # fmt: skip
+    twin.train(streams, n_rounds, 0.05)
+    shape = (rows, stride)
+    np.testing.assert_allclose(weights.syn0.reshape(shape)[:V], twin.syn0, rtol=1e-3, atol=3e-6)
+    np.testing.assert_allclose(
+        weights.syn1neg.reshape(shape)[:V], twin.syn1neg, rtol=1e-3, atol=3e-6
+    )
+    np.testing.assert_allclose(streams.tally, twin.tally, rtol=1e-5)
+    assert streams.tally[:, 2].sum() + streams.tally[:, 3].sum() == streams.n_kept.sum()
+    assert (copies.slots == -1).all()
+    assert (copies.hot == -1).all()
+
+
+def test_classes_share_the_noise_and_no_word_but_the_hot():
+    counts = np.arange(2000, 0, -1.0)
+    probabilities = counts / counts.sum()
+    classes = np.diff(classes_of_words(probabilities, HOT), axis=1, prepend=0.0)
+    np.testing.assert_allclose(classes.mean(axis=0), probabilities, rtol=0.02)
+    np.testing.assert_allclose(
+        classes[:, :HOT], np.tile(probabilities[:HOT], (STREAMS, 1)), rtol=1e-9
+    )
+    assert ((classes[:, HOT:] > 1e-15).sum(axis=0) == 1).all()
+
+
+def test_fewer_words_than_hot_ones_and_more_streams_than_chunks(tmp_path):
+    path = tmp_path / "tiny.txt"
+    path.write_text("a b c a b d a c\n" * 40)
+    one = train([path], config_of(threads=1, dim=4, sample=0))
+    four = train([path], config_of(threads=4, dim=4, sample=0))
+    assert np.array_equal(one.vectors, four.vectors)
+    assert np.isfinite(one.vectors).all()
+
+
+def a_team(threads):
+    n_words = 50
+    weights_rows = n_words + STREAMS * rows_for_copies(5, n_words)
+    stride = row_stride(8)
+    weights = Weights(aligned(weights_rows * stride), aligned(weights_rows * stride), stride)
+    noise = np.arange(1, n_words + 1) / n_words
+    keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
+    config = config_of(dim=8, threads=threads).resolve()
+    return Team(weights, noise, n_words, 1 << 10, 5, 3000, keep, config)
+
+
+def chunks_of(n):
+    generator = np.random.default_rng(1)
+    return [
+        Chunk(generator.integers(0, 50, n).astype(np.int32), np.array([0, n]), (0, c), 0.05)
+        for c in range(STREAMS)
+    ]
+
+
+def test_a_thread_that_fails_releases_the_others(monkeypatch):
+    team = a_team(3)
+    team.train(chunks_of(10))  # compiled
+    run = Team._run
+
+    def fail(self, first, stop, thread):
+        if thread == 1:
+            raise MemoryError("no room")
+        run(self, first, stop, thread)
+
+    monkeypatch.setattr(Team, "_run", fail)
+    failed = []
+
+    def attempt():
+        with pytest.raises(MemoryError, match="no room"):
+            team.train(chunks_of(2000))
+        failed.append(True)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert failed
+
+
+def test_it_stops_between_two_rounds_and_goes_on(monkeypatch):
+    monkeypatch.setattr(team_module, "_ROUND_WORK", 1 << 20)
+    whole, parts = a_team(2), a_team(2)
+    chunks = chunks_of(2000)
+    assert whole.train(chunks) is None
+    position, stops = 0, 0
+    while (left := parts.train(chunks, position=position, wants_stop=lambda: True)) is not None:
+        assert left > position
+        position, stops = left, stops + 1
+    assert stops > 1
+    for ours, theirs in zip(whole._weights[:2], parts._weights[:2], strict=True):
+        assert np.array_equal(ours[: 50 * 16], theirs[: 50 * 16])
+    assert [s.tally.tolist() for s in whole.streams] == [s.tally.tolist() for s in parts.streams]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"loss": "hs"},
+        {"arch": "glove"},
+        {"optimizer": "adagrad"},
+        {"dropout": 0.1},
+        {"time_budget": "10m"},
+    ],
+)
+def test_what_rounds_cannot_do_is_refused(chosen):
+    with pytest.raises(ConfigError, match="deterministic"):
+        config_of(**chosen)
+
+
+def test_a_stopped_process_goes_on(corpus, tmp_path):
+    """SIGSTOP in mid-run, SIGCONT a moment later: it ends, with the same bytes."""
+    import signal
+
+    command = [
+        sys.executable, "-m", "embedcli", "train", "-q", str(corpus), "--dim", "20",
+        "--epochs", "9", "--min-count", "1", "--sample", "1e-2", "--deterministic",
+        "--threads", "2",
+    ]  # fmt: skip
+    outputs = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    subprocess.run([*command, "-o", outputs[0]], check=True)
+    process = subprocess.Popen([*command, "-o", outputs[1]])
+    for _ in range(4):
+        time.sleep(0.15)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGCONT)
+    assert process.wait(60) == 0
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
