@@ -59,9 +59,9 @@ def subword_skipgram(lanes: int, n_shared: int, n_vectors: int) -> Callable[...,
         shrink: Any,
         key: Any,
         lr: Any,
+        scratch: Any,
         parts: Any,
         negative: Any,
-        scratch: Any,
     ) -> None:
         """Train on the centre words ``staged.kept[start:stop]``.
 

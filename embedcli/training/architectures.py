@@ -9,10 +9,12 @@ from pathlib import Path
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.subwords.table import Units
 from embedcli.training.given import Given
 from embedcli.training.glove import GloveRun, compile_glove, count_cells
 from embedcli.training.run import Run, Score, compile_kernels
 from embedcli.training.stopping import Deadline
+from embedcli.training.subwords import SubwordRun, compile_subwords
 
 __all__ = ["compile_architecture", "prepared"]
 
@@ -21,6 +23,8 @@ def compile_architecture(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs."""
     if config.arch == "glove":
         compile_glove(config)
+    elif config.subword is not None:
+        compile_subwords(config)
     else:
         compile_kernels(config)
 
@@ -32,6 +36,7 @@ def prepared(
     *,
     valid: Corpus | None = None,
     given: Given | None = None,
+    units: Units | None = None,
     deadline: Deadline | None = None,
     score: Score | None = None,
     scratch: Path | None = None,
@@ -44,6 +49,7 @@ def prepared(
         config: resolved settings.
         valid: another text that is measured.
         given: vectors to begin with.
+        units: how words are cut, if ``config.subword`` asks for it.
         deadline: when to be ready.
         score: of the vectors, that is to be followed.
         scratch: a directory for temporary files.
@@ -52,5 +58,7 @@ def prepared(
     if config.arch == "glove":
         with count_cells(corpus, config, scratch, on_progress) as cells:
             yield GloveRun(corpus, cells, config, deadline=deadline, score=score)
+    elif units is not None:
+        yield SubwordRun(corpus, units, config, valid=valid, deadline=deadline, score=score)
     else:
         yield Run(corpus, config, valid=valid, given=given, deadline=deadline, score=score)
