@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from embedcli.config import NGRAMS, TrainConfig
 from embedcli.errors import TrainingError
 from embedcli.kernels.parts import Parts
+from embedcli.kernels.sampling import SPARE
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
 from embedcli.subwords.table import Units
@@ -77,4 +78,5 @@ class WordParts:
         is_own[offsets[:-1]] = True
         rows[is_own] = np.arange(n_words)
         rows[~is_own] = n_words + places
-        return cls(units, ids, Parts(rows, offsets), int(np.diff(offsets).max()))
+        spare = np.concatenate([rows, np.zeros(SPARE, np.int32)])
+        return cls(units, ids, Parts(spare, offsets), int(np.diff(offsets).max()))
