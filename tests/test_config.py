@@ -58,6 +58,8 @@ def test_the_defaults_are_those_of_the_contract():
         "threads": None,
         "seed": 1,
         "lowercase": False,
+        "subword": None,
+        "buckets": 2_000_000,
         "recursive": False,
         "output_vectors": True,
         "init": None,
