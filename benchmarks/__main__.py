@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import accuracy, commands, lookup, peers, safety, scaling, start
+from benchmarks import (
+    accuracy,
+    commands,
+    glove,
+    hierarchical,
+    lookup,
+    peers,
+    safety,
+    scaling,
+    start,
+)
 from benchmarks.session import main
 
 # peers before accuracy, which then need not train gensim with the first seed again.
-CLAIMS = [peers, accuracy, scaling, start, lookup, commands, safety]
+CLAIMS = [peers, accuracy, scaling, start, lookup, commands, glove, hierarchical, safety]
 
 if __name__ == "__main__":
     sys.exit(main({claim.NAME: claim.measure for claim in CLAIMS}))

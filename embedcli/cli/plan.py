@@ -83,9 +83,13 @@ def show_plan(
     config: TrainConfig,
     targets: Sequence[tuple[str, str]],
     *,
+    base: Vocabulary | None = None,
     as_json: bool,
 ) -> None:
-    """Print what training would take: the text is read, a second of it trained and forgotten."""
+    """Print what training would take: the text is read, a second of it trained and forgotten.
+
+    The arguments are those of `training.forecast.forecast` and `corpus.encode_corpus`.
+    """
     from embedcli.corpus import encode_corpus
     from embedcli.storage.publish import readable_size
     from embedcli.training.forecast import check_resources, forecast, measure_seconds
@@ -102,6 +106,7 @@ def show_plan(
             min_count=config.min_count,
             max_vocab=config.max_vocab,
             vocabulary=vocabulary,
+            base=base,
             threads=config.threads or 1,
             scratch=scratch,
             on_progress=on_progress,
@@ -110,7 +115,8 @@ def show_plan(
         n_tokens = len(corpus.ids)
         found = forecast(corpus.vocabulary, n_tokens, config, targets, checkpoints=kept)
         check_resources(found, corpus.vocabulary, config)
-        seconds = measure_seconds(corpus, config)
+        seconds = measure_seconds(corpus, config, scratch)
+        seconds = min(seconds, config.budget_seconds or math.inf)
         facts: dict[str, Any] = {
             "tokens": corpus.tally.read,
             "tokens_in_vocabulary": n_tokens,

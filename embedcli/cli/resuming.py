@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["complete", "find", "given", "resume_line", "settings_of"]
 
-_MAY_DIFFER = ("threads", "output_vectors")  # how many share the work, and what is written of it
+# How many share the work, what is written of it, and where its course is.
+_MAY_DIFFER = ("threads", "output_vectors", "metrics", "count_memory")
 
 
 def find(checkpoints: Checkpoints, *, resume: bool) -> Checkpoint | None:

@@ -1,12 +1,16 @@
 """Checkpoints: everything a run needs to go on exactly where it stood, in files that verify.
 
 A checkpoint is a model in embed's own format (`formats/native.py`), so that it can be looked at,
-scored and exported like any other, with three more arrays and one more piece of metadata:
+scored and exported like any other, with more arrays and one more piece of metadata:
 
     tallies      F64 [T, 4]   what each thread has summed up in the unfinished epoch
     subsampled   I64 [T]      and how many words it has dropped
+    measured     F64 [T, 4]   what it has summed up of the held-out text, where there is one
+    squares0     F32 [V]      sums of squares of row-wise AdaGrad, of the rows of syn0
+    squares1     F32 [V]      and of syn1neg; with --optimizer adagrad only
     unfinished   I64 [U, 2]   chunks that were begun: number, words trained
-    checkpoint                JSON: sequence, epoch, chunk, what the command was given
+    glove_...    F32 [V, D+2] of GloVe, its four matrices (`glove.py`): biases, sums of squares
+    checkpoint                JSON: sequence, epoch, chunk, clock, what the command was given
 
 Random numbers need no state (`training/sampling.py`). Before training has begun there is nothing to
 save but what the command was given: then the file holds no arrays at all, and stands for the
@@ -36,13 +40,22 @@ from embedcli.errors import EmbedError, FormatError, OutputError
 from embedcli.formats import load, native
 from embedcli.storage import safetensors
 from embedcli.storage.publish import make_directory, publish
-from embedcli.training.run import Epoch, State
+from embedcli.training.glove import GLOVE_ARRAYS
+from embedcli.training.state import Epoch, State
 
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]
 
 _VERSION = 3  # 1 had no `unfinished`, 2 had another one
 _TEMPORARY = ".[12].safetensors.*.tmp"  # `publish`'s, of a process that was killed
-_ARRAYS = ("tallies", "subsampled", "unfinished")
+_ARRAYS = (
+    "tallies",
+    "subsampled",
+    "measured",
+    "squares0",
+    "squares1",
+    "unfinished",
+    *GLOVE_ARRAYS,
+)
 
 
 def checkpoint_directory(output: str | Path) -> Path:
@@ -72,7 +85,9 @@ class Checkpoint:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to train."""
-        return self.state is not None and self.state.epoch == self.given["settings"]["epochs"]
+        if self.state is None:
+            return False
+        return self.state.is_complete or self.state.epoch == self.given["settings"]["epochs"]
 
     @property
     def place(self) -> str:
@@ -205,8 +220,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(path, facts["sequence"], facts["given"])
     arrays = safetensors.map_tensors(path, header)
     epochs = tuple(Epoch(**epoch) for epoch in facts["epochs"])
-    saved = {name: np.array(arrays[name]) for name in _ARRAYS}
-    state = State(facts["epoch"], facts["chunk"], epochs, saved)
+    saved = {name: np.array(arrays[name]) for name in _ARRAYS if name in arrays}
+    clock = facts.get("clock")
+    state = State(
+        facts["epoch"],
+        facts["chunk"],
+        epochs,
+        saved,
+        facts.get("n_chunks"),
+        None if clock is None else (clock[0], clock[1]),
+        facts.get("is_complete", False),
+    )
     return Checkpoint(path, facts["sequence"], facts["given"], load(path, "safetensors"), state)
 
 
@@ -214,7 +238,8 @@ def completed(embeddings: Embeddings) -> State:
     """The state of a run that has nothing left to train."""
     finished = tuple(Epoch(**epoch) for epoch in embeddings.metadata["epochs"])
     nothing = {"tallies": np.zeros((1, 4)), "subsampled": np.zeros(1, "i8")}
-    return State(len(finished), 0, finished, nothing | {"unfinished": np.zeros((0, 2), "i8")})
+    nothing |= {"unfinished": np.zeros((0, 2), "i8")}
+    return State(len(finished), 0, finished, nothing, is_complete=True)
 
 
 def _contents(
@@ -229,4 +254,11 @@ def _position(state: State | None) -> dict[str, Any]:
     if state is None:
         return {"epoch": None}
     epochs = [asdict(epoch) for epoch in state.epochs]
-    return {"epoch": state.epoch, "chunk": state.chunk, "epochs": epochs}
+    return {
+        "epoch": state.epoch,
+        "chunk": state.chunk,
+        "epochs": epochs,
+        "n_chunks": state.n_chunks,
+        "clock": state.clock,
+        "is_complete": state.is_complete,
+    }
