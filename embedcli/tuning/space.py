@@ -92,7 +92,8 @@ class Space:
 
 def work(config: TrainConfig) -> float:
     """What a run takes, in proportion: the products of a step times the steps."""
-    inputs = 1.0 if config.arch == "cbow" else float(config.window)
+    # a window as wide as the line takes the same in every run, whatever that is
+    inputs = 1.0 if config.arch == "cbow" else float(config.widest_window(0))
     return inputs * (1 + config.negative) * config.dim * config.epochs
 
 
