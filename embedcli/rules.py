@@ -100,8 +100,8 @@ class TextRules:
             )
         if "\n" in (self.separator or ""):
             raise ConfigError(
-                f"separator is {shorten(self.separator)}, but must hold no line end: a line is what "
-                "items stand together in"
+                f"separator is {shorten(self.separator)}, but must hold no line end: items "
+                "stand together in a line"
             )
         for item in fields(TextRules):
             value = getattr(self, item.name)
