@@ -11,6 +11,7 @@ from benchmarks import (
     hierarchical,
     lookup,
     peers,
+    phrases,
     safety,
     scaling,
     start,
@@ -18,7 +19,9 @@ from benchmarks import (
 from benchmarks.session import main
 
 # peers before accuracy, which then need not train gensim with the first seed again.
-CLAIMS = [peers, accuracy, scaling, start, lookup, commands, glove, hierarchical, safety]
+CLAIMS = [
+    peers, accuracy, scaling, start, lookup, commands, glove, hierarchical, phrases, safety,
+]  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main({claim.NAME: claim.measure for claim in CLAIMS}))
