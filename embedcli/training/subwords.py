@@ -98,8 +98,10 @@ class SubwordRun(Run):
         return initial_weights(n_words, self.config.dim, self.config.seed, len(self._words.ids))
 
     def _team(self, chunks: Chunks, rule: Any) -> list[Worker]:
+        window = self.config.widest_window(min(chunks.longest_line, chunks.size))
+        sizes = chunks.size, window
         return [
-            SubwordWorker(self._weights, self._outputs, self._words, self.config, chunks.size)
+            SubwordWorker(self._weights, self._outputs, self._words, self.config, *sizes)
             for _ in range(self.config.threads or 1)
         ]
 
@@ -108,10 +110,16 @@ class SubwordWorker(Worker):
     """One thread's kernel and private arrays."""
 
     def __init__(
-        self, weights: Weights, outputs: Any, words: WordParts, config: TrainConfig, chunk: int
+        self,
+        weights: Weights,
+        outputs: Any,
+        words: WordParts,
+        config: TrainConfig,
+        chunk: int,
+        window: int,
     ) -> None:
         self._words = words
-        super().__init__(weights, outputs, config, chunk)
+        super().__init__(weights, outputs, config, chunk, window)
 
     def _choose(self, outputs: Any, rule: Any) -> tuple[Callable[..., None], Scratch, int]:
         """The kernel, its scratch, and the multiply-adds it takes for a word."""
@@ -119,17 +127,17 @@ class SubwordWorker(Worker):
             raise ValueError("subwords are trained by negative sampling")
         config, words, lanes = self._config, self._words, host_lanes()
         stride, n_vectors = self._weights.stride, -(-config.dim // lanes)
-        sizes = config.window, words.most, stride
+        sizes = self._window, words.most, stride
         if config.arch == "cbow":
             n_outputs = 1 + outputs.negative
             self._more = (words.parts,)
             scratch = subword_cbow_scratch(lanes, n_outputs, *sizes)
-            work = (3 * n_outputs + 4 * config.window * words.most) * stride
+            work = (3 * n_outputs + 4 * self._window * words.most) * stride
             return subword_cbow(lanes, n_outputs, n_vectors), scratch, work
         shared = n_shared(outputs.negative)
         self._more = words.parts, outputs.negative
         scratch = subword_skipgram_scratch(lanes, shared, *sizes)
-        work = (3 * (2 * config.window + shared) + 2 * words.most) * stride
+        work = (3 * (2 * self._window + shared) + 2 * words.most) * stride
         return subword_skipgram(lanes, shared, n_vectors), scratch, work
 
 
@@ -138,4 +146,4 @@ def compile_subwords(config: TrainConfig) -> None:
     vocabulary = Vocabulary.from_words([f"{i}" for i in range(words_to_compile(config))])
     words = WordParts.of(vocabulary, NGrams(1, 1, 1))
     weights = initial_weights(len(vocabulary), config.dim, 0, len(words.ids))
-    train_two_words(lambda outputs: SubwordWorker(weights, outputs, words, config, 2), config)
+    train_two_words(lambda outputs: SubwordWorker(weights, outputs, words, config, 2, 1), config)
