@@ -36,7 +36,7 @@ from embedcli.cluster.desk import (
 from embedcli.cluster.ledger import advance, at_beginning, loss, next_round
 from embedcli.cluster.plan import Plan, check_settings, shards_of
 from embedcli.cluster.result import to_embeddings
-from embedcli.cluster.shards import Shard, cut, joint_digest
+from embedcli.cluster.shards import Shard, cut, joint_digest, text_size
 from embedcli.cluster.tables import N_PARTS, add_tables, choose, sum_tallies, vocabulary_of
 from embedcli.cluster.training import Change, Matrices, Round, add_changes, apply_change, beginning
 from embedcli.config import TrainConfig
@@ -224,8 +224,8 @@ def _prepare(
     saved = guard.resumed.embeddings if guard.resumed is not None else None
     if saved is not None:
         vocabulary = saved.vocabulary
-    n_bytes = sum(span.n_bytes or 0 for shard in plan.shards for span in shard.spans)
-    on_progress(Progress("reading", 0, n_bytes or None))
+    n_bytes = text_size(plan.shards)
+    on_progress(Progress("reading", 0, n_bytes))
     cluster.settle(plan.shards)
     if vocabulary is None:
         vocabulary = _count(cluster, plan, n_bytes)
@@ -245,7 +245,7 @@ def _prepare(
         for shard in plan.shards
     ]
     encoded: list[Encoded] = cluster.wait(encoding, _nothing)
-    on_progress(Progress("reading", n_bytes, n_bytes or None))
+    on_progress(Progress("reading", n_bytes, n_bytes))
     if plan.config.rounds is None:
         plan = _with_rounds(cluster, plan, words, encoded, sync_every)
     run = _Run(cluster, plan, vocabulary, words, encoded, on_progress, guard)
