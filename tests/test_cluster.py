@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, load
+from embedcli.cli import resuming
 from embedcli.errors import ClusterError, CorpusError, UsageError
 from embedcli.formats import save
 from embedcli.training.checkpoint import Checkpoints
@@ -146,6 +147,17 @@ def test_another_text_is_not_gone_on_with(client, corpus, tmp_path):
 
     with pytest.raises(CorpusError, match="not what it was: it had sha256"):
         run(client, str(text), guard=Guard(checkpoints, checkpoints.newest()))
+
+
+def test_a_complete_run_is_left_as_it_is(corpus, expected, tmp_path):
+    save(expected, tmp_path / "m.safetensors")
+    text = tmp_path / "text"
+    text.write_text(Path(corpus).read_text())
+
+    assert 300 == len(resuming.complete(str(tmp_path / "m.safetensors"), {}, [str(text)]))
+    text.write_text(text.read_text().replace("w7 ", "w8 "))
+    with pytest.raises(CorpusError, match="the text is not the one"):
+        resuming.complete(str(tmp_path / "m.safetensors"), {}, [str(text)])
 
 
 def test_an_unreadable_shard_stops_the_run_with_its_name(client, corpus, tmp_path):
