@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 DEMO ?= build-demo
 TEXT8_URL ?= http://mattmahoney.net/dc/text8.zip
 PYTEST ?= -q
+TORTURE ?=
 BENCH ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench data clean
+.PHONY: help demo test lint torture bench data clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +32,9 @@ lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+torture: $(VENV)/installed-dev ## kill, starve and misfeed runs, thousands of times (TORTURE=--short: a minute)
+	$(BIN)/python -m torture $(TORTURE)
 
 bench: $(VENV)/installed-bench ## speed and quality beside gensim (BENCH="..." is passed on)
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import accuracy, commands, lookup, peers, scaling, start
+from benchmarks import (
+    accuracy,
+    commands,
+    glove,
+    hierarchical,
+    lookup,
+    peers,
+    scaling,
+    start,
+)
 from benchmarks.session import main
 
 # peers before accuracy, which then need not train gensim with the first seed again.
-CLAIMS = [peers, accuracy, scaling, start, lookup, commands]
+CLAIMS = [peers, accuracy, scaling, start, lookup, commands, glove, hierarchical]
 
 if __name__ == "__main__":
     sys.exit(main({claim.NAME: claim.measure for claim in CLAIMS}))

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from embedcli.errors import ConfigError
-from embedcli.settings import Setting, Value, shorten
+from embedcli.settings import Setting, Value, n_bytes, seconds, shorten
 
 if TYPE_CHECKING:
     import yaml
 
 __all__ = [
+    "ADAGRAD_LR",
     "DEFAULT_LR",
     "TrainConfig",
     "dump_config",
@@ -35,7 +36,20 @@ __all__ = [
 ]
 
 # The learning rate for each architecture where none is given.
-DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075}
+DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075, "glove": 0.05}
+
+# What needs negative sampling, and what GloVe has nothing of.
+_NOTHING: tuple[str, ...] = ()
+_NO_HS = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from")
+_NO_GLOVE = (*_NO_HS, "init", "valid", "valid_fraction")
+# What decides nothing but negatives, what nothing but windows, what nothing but GloVe's counts.
+_OF_NEGATIVES = ("negative", "ns_exponent")
+_OF_WINDOWS = ("loss", "sample", "shrink_window", "cbow_gradient")
+_OF_COUNTS = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
+
+ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.05}
+
+SCHEDULES = ("linear", "constant", "cosine")
 
 _MAX_FILE_BYTES = 1 << 20
 
@@ -49,12 +63,33 @@ def _number(default: float | None, low: float, high: float, help: str, **more: A
     return field(default=default, metadata={"setting": Setting("number", help, low, high, **more)})
 
 
-def _switch(default: bool, help: str) -> Any:  # noqa: A002
-    return field(default=default, metadata={"setting": Setting("switch", help)})
+def _switch(default: bool, help: str, **more: Any) -> Any:  # noqa: A002
+    return field(default=default, metadata={"setting": Setting("switch", help, **more)})
 
 
-def _choice(default: str, choices: tuple[str, ...], help: str) -> Any:  # noqa: A002
-    return field(default=default, metadata={"setting": Setting("choice", help, choices=choices)})
+def _choice(
+    default: str | None,
+    choices: tuple[str, ...],
+    help: str,  # noqa: A002
+    **more: Any,
+) -> Any:
+    rule = Setting("choice", help, choices=choices, **more)
+    return field(default=default, metadata={"setting": rule})
+
+
+def _file(help: str, metavar: str = "FILE", alias: str = "") -> Any:  # noqa: A002
+    rule = Setting("text", help, automatic="none", metavar=metavar, alias=alias)
+    return field(default=None, metadata={"setting": rule})
+
+
+def _size(help: str, automatic: str) -> Any:  # noqa: A002
+    return field(default=None, metadata={"setting": Setting("size", help, automatic=automatic)})
+
+
+def _duration(help: str) -> Any:  # noqa: A002
+    return field(
+        default=None, metadata={"setting": Setting("duration", help, automatic="no limit")}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,22 +102,49 @@ class TrainConfig:
         ConfigError: a value of the wrong type or out of range; one line names it and the range.
     """
 
-    arch: Literal["skipgram", "cbow"] = _choice(
-        "skipgram", ("skipgram", "cbow"), "Predict the context from the word, or the word from it."
+    arch: Literal["skipgram", "cbow", "glove"] = _choice(
+        "skipgram",
+        ("skipgram", "cbow", "glove"),
+        "Predict the context from the word, or the word from it, or how often they are together.",
     )
     dim: int = _integer(100, 1, 4096, "Components of a vector.")
     window: int = _integer(5, 1, 100, "Words of context on each side, at most.")
+    loss: Literal["ns", "hs"] = _choice(
+        "ns", ("ns", "hs"), "Negative sampling, or hierarchical softmax."
+    )
     negative: int = _integer(5, 1, 64, "Negative samples for each positive one.")
     epochs: int = _integer(5, 1, 1000, "Passes over the corpus.")
     lr: float | None = _number(
         None,
         0,
         10,
-        "Learning rate at the start; it falls linearly to --min-lr.",
+        "The highest learning rate; --schedule lowers it to --min-lr.",
         open_low=True,
-        automatic=", ".join(f"{rate} for {arch}" for arch, rate in DEFAULT_LR.items()),
+        automatic="; ".join(
+            ", ".join(f"{rate} for {arch}" for arch, rate in rates.items()) + place
+            for rates, place in ((DEFAULT_LR, ""), (ADAGRAD_LR, " with adagrad"))
+        ),
     )
     min_lr: float = _number(1e-4, 0, 10, "Learning rate at the end, not above --lr.")
+    schedule: Literal["linear", "constant", "cosine"] | None = _choice(
+        None,
+        SCHEDULES,
+        "How the learning rate falls: in a line, not at all, or as a cosine.",
+        automatic="linear, constant for glove",
+    )
+    warmup: float = _number(
+        0, 0, 1, "Let the learning rate rise from --min-lr during this share of the run."
+    )
+    optimizer: Literal["sgd", "adagrad"] = _choice(
+        "sgd", ("sgd", "adagrad"), "One learning rate for all, or row-wise AdaGrad."
+    )
+    dropout: float = _number(
+        0, 0, 0.9, "Set components of the input vectors to 0 at random, this share of them."
+    )
+    l2: float = _number(0, 0, 1, "Pull every vector towards 0 whenever it is trained, so strongly.")
+    max_norm: float | None = _number(
+        None, 0, 1000, "Keep vectors from getting longer.", open_low=True, automatic="no limit"
+    )
     min_count: int = _integer(5, 1, 2**31 - 1, "Leave out words that occur less often.")
     max_vocab: int | None = _integer(
         None, 1, 2**31 - 1, "Keep only the N most frequent words.", automatic="all"
@@ -99,6 +161,20 @@ class TrainConfig:
         ("whole", "divided"),
         "CBOW: give each context word all of the gradient, or a share.",
     )
+    x_max: float = _number(
+        10, 0, 1e9, "GloVe: pairs that count so much or more weigh all the same.", open_low=True
+    )
+    alpha: float = _number(0.75, 0, 5, "GloVe: rarer ones weigh (count / x-max) ** alpha.")
+    symmetric: bool = _switch(
+        True,
+        "GloVe: a word's context is on both sides of it, or to its left.",
+        opposite="asymmetric",
+    )
+    distance_weighting: bool = _switch(True, "GloVe: a pair at distance d counts 1/d, or 1.")
+    count_memory: str | None = _size(
+        "GloVe: memory for counting pairs; what does not fit goes to disk.",
+        automatic="an eighth of what there is, 2G at most",
+    )
     threads: int | None = _integer(
         None, 1, 1024, "Threads to train with.", automatic="the cores this process may use"
     )
@@ -106,6 +182,28 @@ class TrainConfig:
     lowercase: bool = _switch(False, "Lower-case the text.")
     recursive: bool = _switch(False, "Read directories with all that is below them.")
     output_vectors: bool = _switch(True, "Keep the output vectors too (syn1neg).")
+    init: str | None = _file("Begin with the vectors of this file, in any format embed reads.")
+    continue_from: str | None = _file(
+        "Go on with this model on another text: its words stay, new ones are added.",
+        alias="--continue",
+    )
+    freeze: str | None = _file(
+        "Keep the given vectors as they are: all of them, or those of the words in FILE.",
+        metavar="all|FILE",
+    )
+    valid: str | None = _file("Measure the loss on this held-out text after every epoch.")
+    valid_fraction: float = _number(
+        0, 0, 0.5, "Hold this share of the text out of training, and measure the loss on it."
+    )
+    evaluate: str | None = _file("Score on this analogy or similarity file as training goes on.")
+    evaluate_every: int = _integer(1, 1, 1000, "Score with --evaluate after every so many epochs.")
+    patience: int | None = _integer(
+        None, 1, 1000, "Stop after so many measurements without a new best.", automatic="never"
+    )
+    time_budget: str | None = _duration(
+        "Lower the learning rate so that training ends in this time, if --epochs takes longer."
+    )
+    metrics: str | None = _file("Write loss, rate and scores to this file as JSON, line by line.")
     shards: int | None = _integer(
         None, 1, 100_000, "--cluster: parts of the text.", automatic="a part for each worker"
     )
@@ -119,20 +217,76 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name, setting in settings().items():
             object.__setattr__(self, name, setting.check(name, getattr(self, name)))
+        self._check_combination()
         if self.min_lr > self.starting_lr:
             raise ConfigError(
                 f"min_lr is {self.min_lr}, but must not be above lr, which is {self.starting_lr}"
             )
+        if self.init and self.continue_from:
+            raise ConfigError(
+                f"init is {self.init} and continue_from is {self.continue_from}, but a run begins "
+                "with one of them only: leave one out"
+            )
+        if self.freeze and not (self.init or self.continue_from):
+            raise ConfigError(
+                f"freeze is {self.freeze}, but no vectors are given that could be kept: add init "
+                "or continue_from"
+            )
+        if self.metrics == "-":
+            raise ConfigError("metrics is -, but must be a file; standard output is /dev/stdout")
+        if self.valid and self.valid_fraction:
+            raise ConfigError(
+                f"valid is {self.valid} and valid_fraction is {self.valid_fraction}, but the "
+                "held-out text can come from one of them only: leave one out"
+            )
+        if self.patience and not (self.valid or self.valid_fraction or self.evaluate):
+            raise ConfigError(
+                f"patience is {self.patience}, but nothing is measured that could stop improving: "
+                "add valid, valid_fraction or evaluate"
+            )
+
+    def _check_combination(self) -> None:
+        """Refuse what an architecture or loss cannot do."""
+        what, names = "", _NOTHING
+        if self.arch == "glove":
+            what, names = "arch is glove", _NO_GLOVE
+        elif self.loss == "hs":
+            what, names = "loss is hs", _NO_HS
+        for name in names:
+            if getattr(self, name) != getattr(TrainConfig, name):
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}, but {what}, which cannot do that: leave one "
+                    "of them out"
+                )
 
     @property
     def starting_lr(self) -> float:
-        """The learning rate at the start: `lr`, or the default of the architecture."""
-        return DEFAULT_LR[self.arch] if self.lr is None else self.lr
+        """The highest learning rate: `lr`, or the default of the architecture and optimiser."""
+        rates = ADAGRAD_LR if self.optimizer == "adagrad" else DEFAULT_LR
+        return rates[self.arch] if self.lr is None else self.lr
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The settings that decide nothing in this combination."""
+        if self.arch == "glove":
+            return _OF_WINDOWS + _OF_NEGATIVES
+        return _OF_COUNTS + (_OF_NEGATIVES if self.loss == "hs" else ())
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """`time_budget` in seconds."""
+        return seconds(self.time_budget) if self.time_budget else None
+
+    @property
+    def count_bytes(self) -> int | None:
+        """`count_memory` in bytes."""
+        return n_bytes(self.count_memory) if self.count_memory else None
 
     def resolve(self) -> TrainConfig:
-        """The same settings with nothing left to the machine: `lr` and `threads` are numbers."""
+        """The same settings with nothing left open: `lr`, `schedule` and `threads` are values."""
         threads = self.threads or min(1024, usable_cores())
-        return replace(self, lr=self.starting_lr, threads=threads)
+        schedule = self.schedule or ("constant" if self.arch == "glove" else "linear")
+        return replace(self, lr=self.starting_lr, schedule=schedule, threads=threads)
 
     def with_settings(self, chosen: Mapping[str, Value]) -> TrainConfig:
         """The same settings but for those `chosen`, by name.
@@ -261,7 +415,7 @@ def _pairs(
 
 
 def _value(place: str, name: str, rule: Setting, scalar: yaml.ScalarEvent) -> Value:
-    if scalar.style in ("'", '"') and rule.kind != "choice":
+    if scalar.style in ("'", '"') and rule.kind in ("integer", "number", "switch"):
         raise ConfigError(
             f"{place}{name} is the text {shorten(scalar.value)}, but must be {rule.range}; "
             "write it without quotes"

@@ -123,6 +123,7 @@ def encode_corpus(
     min_count: int = 5,
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
+    base: Vocabulary | None = None,
     threads: int = 1,
     memory: int | None = None,
     scratch: Path | None = None,
@@ -139,6 +140,8 @@ def encode_corpus(
         max_vocab: how many words get an id at most: the most frequent.
         vocabulary: words to use instead, with these ids; `min_count` and `max_vocab` do not apply.
             Its counts stay as they are; where it has none they are this text's.
+        base: words that get an id beside those that occur often enough; their counts are added to
+            this text's before all are ranked.
         threads: how many threads read.
         memory: bytes that counting may take, whatever the number of words; by default an eighth of
             the memory that is there, 256 MiB at most.
@@ -156,7 +159,9 @@ def encode_corpus(
         ScratchFile(encoder.scratch) as ids,
         ScratchFile(encoder.scratch) as offsets,
     ):
-        merged = _counted(encoder, ids, min_count, max_vocab, vocabulary, memory, on_progress)
+        merged = _counted(
+            encoder, ids, min_count, max_vocab, vocabulary, memory, on_progress, base=base
+        )
         n_sentences = encoder.translate(ids, offsets)
         tally = _tally(encoder, merged)
         digest = encoder.library.digest.hexdigest()
@@ -234,12 +239,15 @@ def _counted(
     vocabulary: Vocabulary | None,
     memory: int | None,
     on_progress: OnProgress,
+    *,
+    base: Vocabulary | None = None,
 ) -> Merged:
     """Read everything; the words that the vocabulary takes, if it is fit to be used."""
-    given = None if vocabulary is None else _words(vocabulary)
+    known = base if vocabulary is None else vocabulary
+    given = None if known is None else _words(known)
     encoder.count(ids, on_progress)
     limits = Limits(min_count, max_vocab, memory or memory_size() // _VOCABULARY_SHARE)
-    merged = encoder.merge(limits, given)
+    merged = encoder.merge(limits, given, grows=vocabulary is None and base is not None)
     _check(encoder, merged, min_count, vocabulary)
     for remark in _remarks(encoder, merged):
         warnings.warn(remark, stacklevel=3)
@@ -256,7 +264,7 @@ def _mapped(
 
 
 def _words(vocabulary: Vocabulary) -> Words:
-    """A vocabulary as words not counted yet."""
+    """A vocabulary as the tables take it; where the counts are not known, they are 0."""
     long = np.flatnonzero(np.diff(vocabulary.offsets) > MAX_BYTES)
     if len(long):
         raise CorpusError(
@@ -265,7 +273,8 @@ def _words(vocabulary: Vocabulary) -> Words:
         )
     begin, end = vocabulary.offsets[0], vocabulary.offsets[-1]
     blob = np.concatenate([vocabulary.blob[begin:end], np.zeros(SPARE, np.uint8)])
-    words = Words(blob, vocabulary.offsets - begin, np.zeros(len(vocabulary), np.int64))
+    counts = np.zeros(len(vocabulary), np.int64) if vocabulary.counts is None else vocabulary.counts
+    words = Words(blob, vocabulary.offsets - begin, counts)
     table = WordTable()
     table.absorb(words)
     if len(table) < len(words):
@@ -283,11 +292,10 @@ def _vocabulary(merged: Merged, given: Vocabulary | None) -> Vocabulary:
 
 
 def _tally(encoder: Encoder, merged: Merged) -> Tally:
-    kept = int(merged.words.counts.sum())
     return Tally(
         read=merged.n_tokens + encoder.too_long,
-        kept=kept,
-        oov=merged.n_tokens - kept,
+        kept=merged.n_kept,
+        oov=merged.n_tokens - merged.n_kept,
         too_long=encoder.too_long,
         lines=encoder.n_lines,
         n_bytes=encoder.library.n_bytes,
@@ -316,7 +324,7 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
         )
     if n_tokens == 1:
         raise CorpusError(f"{where} holds 1 token; nothing to predict")
-    if merged.words.counts.any():
+    if merged.n_kept:
         return
     if vocabulary is not None:
         raise CorpusError(

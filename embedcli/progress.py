@@ -13,13 +13,14 @@ class Progress:
     """One report: `done` of `total` units of `phase`.
 
     Attributes:
-        phase: ``"reading"`` (bytes), ``"training"`` (tokens x epochs), ``"writing"`` and
-            ``"indexing"`` (rows).
+        phase: ``"reading"`` (bytes), ``"counting"`` (tokens), ``"merging"`` (co-occurrences),
+            ``"training"`` (tokens x epochs), ``"writing"`` and ``"indexing"`` (rows).
         done: units done since the phase began.
         total: units in all, or None where nobody can know (a pipe).
         epoch: current epoch from 1 while training, else 0.
         loss: mean loss of the current epoch so far, while training.
         lr: current learning rate, while training.
+        held_out: loss of the held-out text after the last epoch, where there is one.
     """
 
     phase: str
@@ -28,6 +29,7 @@ class Progress:
     epoch: int = 0
     loss: float | None = None
     lr: float | None = None
+    held_out: float | None = None
 
 
 OnProgress = Callable[[Progress], None]

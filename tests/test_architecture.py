@@ -25,6 +25,7 @@ LEVELS = [
     {"index"},
     {"resolution"},
     {"neighbors", "suggest"},
+    {"cooccurrence"},
     {"corpus", "embeddings"},
     {"subwords"},
     {"text", "storage", "vocabulary"},

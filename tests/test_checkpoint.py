@@ -100,7 +100,7 @@ def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(corpus, tmp_path, ar
 
 
 def test_several_threads_may_each_leave_a_chunk(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 17)
+    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 15)  # long enough to be stopped
     config = config_of(threads=3, epochs=1)
     embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
     assert max(n_unfinished for *_, n_unfinished in places) > 1

@@ -24,6 +24,7 @@ def test_interrupted_and_resumed(command_environment, run_embed, corpus, tmp_pat
     process = subprocess.Popen(
         command, env=command_environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
+    assert process.stderr.readline().startswith("about 12,000 tokens, 7 words or more: at least ")
     assert process.stderr.readline().startswith("needs ")  # training comes next
     time.sleep(0.5)
     process.send_signal(number)
@@ -41,6 +42,36 @@ def test_interrupted_and_resumed(command_environment, run_embed, corpus, tmp_pat
     again = run_embed("train", "--resume", "corpus.txt")
     assert (0, True) == (again.returncode, "is complete: nothing to do" in again.stderr)
     assert 0 == run_embed("verify", "model.safetensors").returncode
+
+
+def test_killed_and_resumed(command_environment, run_embed, corpus, tmp_path):
+    settings = (*SETTINGS[:-1], "0.01", "--epochs", "150", "--checkpoint-every", "0.1s")
+    command = [sys.executable, "-m", "embedcli", "train", "-q", "corpus.txt", *settings]
+    process = subprocess.Popen(command, env=command_environment, cwd=tmp_path)
+    kept = tmp_path / "model.safetensors.checkpoint"
+    while len(list(kept.glob("[12].safetensors"))) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    assert -9 == process.wait()
+    assert not (tmp_path / "model.safetensors").exists()
+    assert 0 == run_embed("verify", "-q", next(kept.glob("[12].safetensors"))).returncode
+    for damaged in kept.glob("2.safetensors"):  # and of two, the one that is sound will do
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+    done = run_embed("train", "--resume")
+    assert (0, True) == (done.returncode, "a checkpoint is left out" in done.stderr), done.stderr
+    assert 0 == run_embed("train", "-q", "corpus.txt", *settings, "-o", "w.vec").returncode
+    assert 0 == run_embed("export", "-q", "model.safetensors", "resumed.vec").returncode
+    assert (tmp_path / "w.vec").read_bytes() == (tmp_path / "resumed.vec").read_bytes()
+    assert not kept.exists()
+
+
+def test_without_a_sound_checkpoint_resuming_is_refused(run_embed, corpus, tmp_path):
+    (tmp_path / "model.safetensors.checkpoint").mkdir()
+    for number in (1, 2):
+        (tmp_path / "model.safetensors.checkpoint" / f"{number}.safetensors").write_bytes(b"x" * 9)
+    done = run_embed("train", "corpus.txt", *SETTINGS, "--resume")
+    assert (3, True) == (done.returncode, "none of the checkpoints in" in done.stderr)
+    assert "remove the directory to train anew" in done.stderr
 
 
 def test_a_locked_output_is_exit_code_7(run_embed, corpus, tmp_path):

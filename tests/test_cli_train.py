@@ -110,7 +110,8 @@ def test_what_cannot_be_is_refused(run_embed, corpus, tmp_path, args, code, mess
     assert code == done.returncode, done.stderr
     assert message in done.stderr
     assert 1 == done.stderr.count("embed: error: ")
-    assert (2 if code == 6 else 1) == done.stderr.count("\n")  # once the text is counted: needs
+    needs = 2 * (code == 6)  # said before the text is read, and when it is counted
+    assert 1 + needs == done.stderr.count("\n")
     assert ["corpus.txt"] == sorted(path.name for path in tmp_path.iterdir())
     assert TEXT == corpus.read_text()
 
@@ -126,3 +127,32 @@ def test_a_failed_export_leaves_the_model(run_embed, corpus, tmp_path):
     )
     assert 5 == done.returncode, done.stderr
     assert 7 == len(load(tmp_path / "m.vec"))
+
+
+def test_measurements_are_said_and_stored(run_embed, corpus, tmp_path):
+    (tmp_path / "valid.txt").write_text("the cat sat on the log\n" * 5)
+    (tmp_path / "pairs.tsv").write_text("cat\tdog\t9\nsat\ton\t1\nmat\tlog\t8\n")
+    done = run_embed(
+        "train", corpus, *QUICK, "--valid", "valid.txt", "--evaluate", "pairs.tsv",
+        "--metrics", "m.jsonl", "--patience", "1", "--epochs", "50", "--lr", "1e-30",
+        "--schedule", "constant", "--min-lr", "0",
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr
+    assert ", held-out 0." in done.stderr
+    assert ", score " in done.stderr
+    assert "held out: 30 tokens" in done.stderr
+    assert "stopped by --patience in epoch " in done.stderr
+    metadata = load(tmp_path / "model.safetensors").metadata
+    assert ("valid.txt", 1) == (metadata["settings"]["valid"], metadata["settings"]["patience"])
+    finished = [
+        line for line in (tmp_path / "m.jsonl").read_text().splitlines() if 'epoch",' in line
+    ]
+    assert len(metadata["epochs"]) <= len(finished) < 50
+    again = run_embed("train", "--resume", "corpus.txt")
+    assert "is complete: nothing to do" in again.stderr
+
+
+def test_a_log_that_is_also_read_is_refused(run_embed, corpus):
+    done = run_embed("train", corpus, *QUICK, "--metrics", "corpus.txt")
+    assert (2, True) == (done.returncode, "both input and output" in done.stderr)
+    assert TEXT == corpus.read_text()

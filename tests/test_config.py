@@ -33,21 +33,43 @@ def test_the_defaults_are_those_of_the_contract():
         "arch": "skipgram",
         "dim": 100,
         "window": 5,
+        "loss": "ns",
         "negative": 5,
         "epochs": 5,
         "lr": None,
         "min_lr": 1e-4,
+        "schedule": None,
+        "warmup": 0,
+        "optimizer": "sgd",
+        "dropout": 0,
+        "l2": 0,
+        "max_norm": None,
         "min_count": 5,
         "max_vocab": None,
         "sample": 1e-4,
         "ns_exponent": 0.75,
         "shrink_window": True,
         "cbow_gradient": "whole",
+        "x_max": 10,
+        "alpha": 0.75,
+        "symmetric": True,
+        "distance_weighting": True,
+        "count_memory": None,
         "threads": None,
         "seed": 1,
         "lowercase": False,
         "recursive": False,
         "output_vectors": True,
+        "init": None,
+        "continue_from": None,
+        "freeze": None,
+        "valid": None,
+        "valid_fraction": 0,
+        "evaluate": None,
+        "evaluate_every": 1,
+        "patience": None,
+        "time_budget": None,
+        "metrics": None,
         "shards": None,
         "rounds": None,
         "deltas": "float32",
@@ -60,6 +82,8 @@ def test_resolve_leaves_nothing_to_the_machine():
     resolved = TrainConfig(arch="cbow").resolve()
 
     assert DEFAULT_LR["cbow"] == resolved.lr
+    assert "linear" == resolved.schedule
+    assert "constant" == TrainConfig(arch="glove").resolve().schedule
     assert len(os.sched_getaffinity(0)) == resolved.threads
     assert resolved == resolved.resolve()
 
@@ -96,7 +120,10 @@ def test_resolve_keeps_what_was_chosen():
         ("seed", -1),
         ("seed", 2**63),
         ("lowercase", 1),
-        ("arch", "glove"),
+        ("arch", "lsa"),
+        ("count_memory", "2"),
+        ("count_memory", "0G"),
+        ("x_max", 0),
         ("cbow_gradient", None),
         ("max_vocab", 0),
     ],
@@ -112,8 +139,9 @@ def test_a_value_out_of_range_is_refused_with_name_value_and_range(name, value):
 def test_the_smallest_and_largest_values_are_allowed():
     for name, setting in settings().items():
         if setting.kind in ("integer", "number"):
-            low = 1e-4 if name == "lr" else setting.low
-            lows, highs = {name: low}, {name: setting.high}
+            low = 1e-4 if setting.open_low else setting.low
+            needed = {"valid": "held-out.txt"} if name == "patience" else {}
+            lows, highs = {name: low, **needed}, {name: setting.high, **needed}
             if name == "min_lr":
                 highs["lr"] = 10
             assert low == getattr(TrainConfig(**lows), name)
@@ -151,6 +179,9 @@ def test_numpy_scalars_become_plain_numbers():
         ("lowercase: no", {"lowercase": False}),
         ("lowercase: TRUE", {"lowercase": True}),
         ("arch: 'cbow'", {"arch": "cbow"}),
+        ("valid: '12'", {"valid": "12"}),
+        ("valid: none", {"valid": None}),
+        ("time-budget: 10m", {"time_budget": "10m"}),
         ("{dim: 7, seed: 9}", {"dim": 7, "seed": 9}),
         ("\ufeffdim: 7\r\nseed: 9\r\n", {"dim": 7, "seed": 9}),
         ("seed: 9223372036854775807", {"seed": 2**63 - 1}),
@@ -202,7 +233,10 @@ def test_yaml_is_read_as_meant(written, text, expected):
         ("lr: -0.5", "lr is -0.5, but must be a number"),
         ("lr: 1_0.5", "but must be a number"),
         ("lowercase: 1", "lowercase is '1', but must be true or false"),
-        ("arch: no", "arch is 'no', but must be skipgram or cbow"),
+        ("arch: no", "arch is 'no', but must be skipgram or cbow or glove"),
+        ("count_memory: 2", "count_memory is '2', but must be a size in bytes: 500M or 2G"),
+        ("time_budget: 10", "time_budget is '10', but must be a time above 0: 90s, 10m or 2h"),
+        ("time_budget: 0s", "time_budget is '0s', but must be a time above 0"),
         ("dim: 5\n\tseed: 1", "not YAML"),
         ("dim: [5", "found nesting"),
         ("dim 5", "line 1: expected `name: value` lines"),
@@ -226,7 +260,7 @@ def test_bad_yaml_is_refused_on_one_line(written, text, fragment):
     assert fragment in message
     assert "c.yaml: " in message
     assert "\n" not in message
-    assert len(message) < 400
+    assert len(message) < 2000
 
 
 def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path):
@@ -236,13 +270,28 @@ def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path):
         load_config(tmp_path)
 
 
+NO_TREE = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from")
+
+
+def test_sizes_are_powers_of_two():
+    assert 3 << 29 == TrainConfig(count_memory="1536M").count_bytes
+    assert 2 << 30 == TrainConfig(count_memory="2G").count_bytes
+    assert TrainConfig().count_bytes is None
+
+
 def _values(setting):
     if setting.kind == "switch":
         return st.booleans()
     if setting.kind == "choice":
         return st.sampled_from(setting.choices)
     low = 1e-4 if setting.open_low else setting.low
-    if setting.kind == "integer":
+    if setting.kind == "text":
+        values = st.sampled_from(["a.txt", "b c: d # e", "12", "1e-3", "yes", "it's", "\u00e9\n"])
+    elif setting.kind == "duration":
+        values = st.sampled_from(["90s", "10m", "1.5h"])
+    elif setting.kind == "size":
+        values = st.sampled_from(["500M", "2G"])
+    elif setting.kind == "integer":
         values = st.integers(int(low), int(setting.high))
     else:
         values = st.floats(low, setting.high)
@@ -252,6 +301,15 @@ def _values(setting):
 @given(st.fixed_dictionaries({name: _values(s) for name, s in settings().items()}))
 def test_what_is_dumped_is_read_back(tmp_path_factory, options):
     options["min_lr"] = min(options["min_lr"], options["lr"] or 0.05)
+    if options["valid"] or not options["evaluate"]:
+        options["valid_fraction"], options["patience"] = 0, None
+    if options["init"] or not options["continue_from"]:
+        options["continue_from"], options["freeze"] = None, None
+    if options["arch"] == "glove":
+        cannot = ("init", "valid", "valid_fraction", "patience", *NO_TREE)
+        options |= {name: getattr(TrainConfig, name) for name in cannot}
+    elif options["loss"] == "hs":
+        options |= {name: getattr(TrainConfig, name) for name in NO_TREE}
     config = TrainConfig(**options)
     path = tmp_path_factory.mktemp("dump") / "c.yaml"
     path.write_text(dump_config(config))

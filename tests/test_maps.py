@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from embedcli import Embeddings, Vocabulary, save
+from embedcli.cli import plot
 from embedcli.errors import MissingExtraError, UnknownWordError, UsageError
 from embedcli.lookup import odd_one_out
+from embedcli.maps import figures
 from embedcli.maps.layout import lay_out
 from embedcli.maps.page import make_page
 from embedcli.spaces.clusters import classes
@@ -26,7 +28,8 @@ WORDS = [f"{kind}{i}" for i in range(40) for kind in KINDS]
 def model(tmp_path):
     rng = np.random.default_rng(0)
     vectors = np.eye(3, 8)[np.arange(120) % 3] + rng.normal(scale=0.1, size=(120, 8))
-    metadata = {"loss": [2.5, 1.5, 1.25]}
+    epochs = [{"held_out": 2.25}, {"held_out": 1.75}, {"held_out": 1.5}]
+    metadata = {"loss": [2.5, 1.5, 1.25], "epochs": epochs}
     embeddings = Embeddings(
         Vocabulary.from_words(WORDS, list(range(120, 0, -1))),
         vectors.astype(np.float32),
@@ -164,6 +167,14 @@ def test_still_pictures(model, tmp_path, run_embed, kind, magic):
         done = run_embed("plot", "model.safetensors", "-o", f"{name}.{kind}", *arguments)
         assert (0, True) == (done.returncode, "bytes" in done.stderr)
         assert (tmp_path / f"{name}.{kind}").read_bytes().startswith(magic)
+
+
+def test_a_curve_of_the_loss_and_one_of_the_held_out_loss(model, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "draw_curves", lambda curves, *more: drawn.append(curves))
+    plot._loss_curves([str(tmp_path / "model.safetensors")], "svg")
+    expected = [[(1, 2.5), (2, 1.5), (3, 1.25)], [(1, 2.25), (2, 1.75), (3, 1.5)]]
+    assert expected == list(drawn[0].values())
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)

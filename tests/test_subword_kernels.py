@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_kernels import make_noise, make_staged, numeric_gradient
+from test_kernels import make_noise, numeric_gradient, staged_sentences
 
 from embedcli.kernels import reference, reference_hidden
 from embedcli.kernels.parts import Parts
-from embedcli.kernels.sampling import Staged, at_pool
+from embedcli.kernels.sampling import Noise, Staged
 from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.subword_cbow import subword_cbow, subword_cbow_scratch
 from embedcli.kernels.subword_skipgram import subword_skipgram, subword_skipgram_scratch
@@ -59,8 +59,8 @@ def twin_of(weights):
 @pytest.mark.parametrize(("dim", "negative", "shared", "window"), SHAPES)
 @pytest.mark.parametrize("arch", KERNELS)
 def test_kernels_equal_their_twins(arch, lanes, dim, negative, shared, window):
-    fast, staged, parts = make_weights(dim), make_staged(), make_parts()
-    slow, noises = twin_of(fast), (make_noise(), make_noise())
+    fast, staged, parts = make_weights(dim), staged_sentences(), make_parts()
+    slow, noise = twin_of(fast), make_noise()
     n = shared if arch == "skipgram" else 1 + negative
     last = negative if arch == "skipgram" else bool(negative % 2)
     make, make_scratch = KERNELS[arch]
@@ -69,15 +69,13 @@ def test_kernels_equal_their_twins(arch, lanes, dim, negative, shared, window):
     key, lr, shrink = np.uint64(99), 0.05, dim != 7
     for a, b in ((0, 130), (130, 131), (131, 300)):  # slices do not change the result
         kernel(
-            staged, a, b, fast, noises[0], window, shrink, key, np.float32(lr), parts, last,
+            staged, a, b, fast, noise, window, shrink, key, np.float32(lr), parts, last,
             scratch[0],
         )  # fmt: skip
         reference_slice = getattr(reference_hidden, f"subword_{arch}_slice")
         reference_slice(
-            staged, a, b, slow, noises[1], n, window, shrink, 99, lr, parts, last, scratch[1]
+            staged, a, b, slow, noise, n, window, shrink, 99, lr, parts, last, scratch[1]
         )
-        noises = (noises[0], at_pool(noises[1].pool, 0))
-        noises[1].cursor[:] = noises[0].cursor  # each slice draws its first outputs ahead
     np.testing.assert_allclose(fast.syn0, slow.syn0, rtol=2e-4, atol=3e-6)
     np.testing.assert_allclose(fast.syn1neg, slow.syn1neg, rtol=2e-4, atol=3e-6)
     np.testing.assert_allclose(scratch[0].tally, scratch[1].tally, rtol=1e-5)
@@ -86,7 +84,7 @@ def test_kernels_equal_their_twins(arch, lanes, dim, negative, shared, window):
 def step_of(arch, weights, parts, n):
     """The step of word 0 between words 1 to 4, at learning rate 1, and its loss."""
     staged = Staged(np.arange(5, dtype=np.int32), np.zeros(5, np.int32), np.full(5, 5, np.int32))
-    noise = at_pool(np.arange(V - 1, -1, -1, dtype=np.int32), 0)
+    noise = Noise(np.arange(V - 1, -1, -1, dtype=np.int32), np.int64(0), np.uint64(0))
     make, make_scratch = KERNELS[arch]
     lanes = host_lanes()
     scratch = make_scratch(lanes, n, 4, MOST, weights.stride)

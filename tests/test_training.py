@@ -18,7 +18,6 @@ from embedcli.training.sampling import (
     pool_size,
     random_key,
 )
-from embedcli.training.schedule import linear_decay
 from embedcli.training.workers import run_workers
 
 SMALL = {"dim": 24, "min_count": 1, "epochs": 8, "sample": 0, "window": 3, "threads": 1}
@@ -243,13 +242,6 @@ def test_keys_differ_in_every_argument():
         for chunk in range(50)
     }
     assert len(keys) == 3 * 4 * 5 * 50
-
-
-def test_linear_decay():
-    assert linear_decay(0, 0.05, 0.01) == 0.05
-    assert linear_decay(0.5, 0.05, 0.01) == pytest.approx(0.03)
-    assert linear_decay(1, 0.05, 0.01) == pytest.approx(0.01)
-    assert linear_decay(7, 0.05, 0.01) == pytest.approx(0.01)
 
 
 # Threads

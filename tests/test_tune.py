@@ -117,6 +117,13 @@ def test_one_run_has_no_stability(bench):
     assert alone.score is not None
 
 
+@pytest.mark.parametrize("settings", [{"arch": "glove", "x_max": 5.0}, {"loss": "hs"}])
+def test_every_architecture_and_loss_can_be_tried(bench, settings):
+    trial = bench.measure({"dim": 2} | settings)
+    assert trial.score is not None
+    assert trial.loss > 0
+
+
 def test_a_journal_is_shared_and_gone_on_with(bench, tmp_path):
     pytest.importorskip("optuna")
     from embedcli.tuning.journal import try_some

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -28,9 +29,11 @@ from embedcli import __version__
 from embedcli.cli.options import verbosity_options
 from embedcli.cli.output import DataStream, Verbosity, discard, report_error, talk, warn
 from embedcli.cli.signals import Terminated, let_signals_kill, prepare_signals
-from embedcli.errors import EmbedError
+from embedcli.errors import EmbedError, ResourceError
 
 __all__ = ["COMMANDS", "embed", "main"]
+
+_LEAST_ADDRESS_SPACE = 256 << 20
 
 # name: what it does. The command is `command` in the module embedcli.cli.<name>.
 COMMANDS = {
@@ -138,10 +141,25 @@ def _run(args: list[str], level: Verbosity) -> int:
         return shell_complete(embed, {}, "embed", "_EMBED_COMPLETE", instruction)
     try:
         with embed.make_context("embed", args, obj=level) as context:
+            _check_address_space()
             embed.invoke(context)
     except click.exceptions.Exit as done:  # --help, --version and ctx.exit()
         return done.exit_code
     return 0
+
+
+def _check_address_space() -> None:
+    """Refuse a limit (`ulimit -v`) that NumPy's libraries would meet with a message of their own.
+
+    Raises:
+        ResourceError: with both numbers.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
+        raise ResourceError(
+            f"embed needs {_LEAST_ADDRESS_SPACE >> 20} MB of address space, and no more than "
+            f"{limit >> 20} MB are allowed: raise the limit (ulimit -v)"
+        )
 
 
 def _prepare_streams() -> None:

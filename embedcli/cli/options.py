@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -15,9 +14,34 @@ from click.shell_completion import CompletionItem
 
 from embedcli.cli.output import Verbosity, warn
 from embedcli.config import TrainConfig, load_config, settings
-from embedcli.settings import Setting, Value
+from embedcli.errors import ConfigError
+from embedcli.settings import Setting, Value, seconds
 
-__all__ = ["Duration", "json_option", "model_option", "train_options", "verbosity_options"]
+__all__ = [
+    "OF_GLOVE",
+    "OF_ONE_RUN",
+    "Duration",
+    "json_option",
+    "model_option",
+    "train_options",
+    "train_options_without",
+    "verbosity_options",
+]
+
+OF_GLOVE = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
+# Settings that follow one run on one machine, or stop it early.
+OF_ONE_RUN = (
+    "init",
+    "continue_from",
+    "freeze",
+    "valid",
+    "valid_fraction",
+    "evaluate",
+    "evaluate_every",
+    "patience",
+    "time_budget",
+    "metrics",
+)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -67,27 +91,39 @@ def train_options(function: Callable[..., Any]) -> Callable[..., Any]:
     EMBED_TRAIN_... variable, that over the file of `--config`, that over the default; and with
     `chosen`, those of its settings that somebody chose.
     """
+    return train_options_without()(function)
 
-    @functools.wraps(function)
-    def with_config(*args: Any, config_file: str | None, **options: Any) -> Any:
-        chosen = load_config(config_file) if config_file else {}
-        given = {name: options.pop(name) for name in settings()}
-        chosen |= {name: value for name, value in given.items() if value is not None}
-        _warn_of_unknown_variables(click.get_current_context())
-        config = TrainConfig(**chosen)  # type: ignore[arg-type]
-        return function(*args, config=config, chosen=chosen, **options)
 
-    decorated: Callable[..., Any] = click.option(
-        "--config",
-        "config_file",
-        type=click.Path(),
-        metavar="FILE.yaml",
-        envvar="EMBED_TRAIN_CONFIG",
-        help="Take settings from this file; flags and EMBED_TRAIN_... variables win over it.",
-    )(with_config)
-    for name, setting in reversed(settings().items()):
-        decorated = _option(name, setting)(decorated)
-    return decorated
+def train_options_without(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """As `train_options`, for a command to which the settings `left_out` mean nothing."""
+    offered = {name: rule for name, rule in settings().items() if name not in left_out}
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def with_config(*args: Any, config_file: str | None, **options: Any) -> Any:
+            chosen = load_config(config_file) if config_file else {}
+            for name in chosen:
+                if name not in offered:
+                    raise ConfigError(f"{config_file}: {name} means nothing here: leave it out")
+            given = {name: options.pop(name) for name in offered}
+            chosen |= {name: value for name, value in given.items() if value is not None}
+            _warn_of_unknown_variables(click.get_current_context())
+            config = TrainConfig(**chosen)  # type: ignore[arg-type]
+            return function(*args, config=config, chosen=chosen, **options)
+
+        decorated: Callable[..., Any] = click.option(
+            "--config",
+            "config_file",
+            type=click.Path(),
+            metavar="FILE.yaml",
+            envvar="EMBED_TRAIN_CONFIG",
+            help="Take settings from this file; flags and EMBED_TRAIN_... variables win over it.",
+        )(with_config)
+        for name, setting in reversed(offered.items()):
+            decorated = _option(name, setting)(decorated)
+        return decorated
+
+    return decorate
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
@@ -107,10 +143,10 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click
             return value
         if value == "never":
             return math.inf
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smh])", value)
-        if match is None:
+        length = seconds(value)
+        if length is None:
             self.fail(f"{value!r} is no time: write 90s, 10m, 2h or never", param, ctx)
-        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+        return length
 
 
 class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
@@ -122,7 +158,13 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic from cl
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """What `--help` shows for the value."""
-        names = {"integer": "N", "number": "X"}
+        names = {
+            "integer": "N",
+            "number": "X",
+            "text": self.setting.metavar,
+            "duration": "TIME",
+            "size": "SIZE",
+        }
         return names.get(self.setting.kind) or f"[{'|'.join(self.setting.choices)}]"
 
     def convert(
@@ -149,9 +191,10 @@ def _option(name: str, setting: Setting) -> Callable[[_Function], _Function]:
     variable = f"EMBED_TRAIN_{name.upper()}"
     text = f"{setting.help}  [{_default_and_range(name, setting)}]"
     if setting.kind == "switch":
-        both = f"{flag}/--no-{flag[2:]}"
+        both = f"{flag}/--{setting.opposite or 'no-' + flag[2:]}"
         return click.option(both, name, default=None, envvar=variable, help=text)
-    return click.option(flag, name, type=SettingType(setting), envvar=variable, help=text)
+    flags = [setting.alias, flag] if setting.alias else [flag]
+    return click.option(*flags, name, type=SettingType(setting), envvar=variable, help=text)
 
 
 def _default_and_range(name: str, setting: Setting) -> str:
@@ -159,7 +202,7 @@ def _default_and_range(name: str, setting: Setting) -> str:
     if isinstance(default, bool):
         return f"default: {'yes' if default else 'no'}"
     shown = setting.automatic if default is None else str(default)
-    if setting.kind == "choice":
+    if setting.kind in ("choice", "text", "duration", "size"):
         return f"default: {shown}"
     low = f"{'above ' if setting.open_low else ''}{setting.low}"
     limits = f"{low} to {setting.high}" if setting.high < 2**31 - 1 else f"{low} or more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from embedcli.config import TrainConfig
 if TYPE_CHECKING:
     from embedcli.vocabulary import Vocabulary
 
-__all__ = ["show_needs", "show_plan"]
+__all__ = ["show_estimate", "show_needs", "show_plan"]
 
 
 def show_needs(
@@ -36,20 +37,66 @@ def show_needs(
     check_resources(found, vocabulary, config)
 
 
+def show_estimate(
+    sources: Sequence[str],
+    vocabulary: Vocabulary | None,
+    config: TrainConfig,
+    targets: Sequence[tuple[str, str]],
+    *,
+    checkpoints: bool,
+    scratch: Path | None,
+) -> None:
+    """Before the text is read: say what can be known, and refuse what even so cannot fit."""
+    from embedcli.storage.publish import readable_size
+    from embedcli.text.glimpse import glimpse
+    from embedcli.training.forecast import (
+        check_resources,
+        check_scratch,
+        forecast,
+        sure_vocabulary,
+    )
+
+    seen = glimpse(
+        sources,
+        recursive=config.recursive,
+        lowercase=config.lowercase,
+        min_count=config.min_count,
+    )
+    words = vocabulary if vocabulary is not None or seen is None else sure_vocabulary(seen, config)
+    if words is not None and len(words):
+        found = forecast(words, seen.n_tokens if seen else 0, config, targets,
+                         checkpoints=checkpoints)  # fmt: skip
+        if seen is not None:
+            talk(
+                f"about {seen.n_tokens:,} tokens, {len(words):,} words or more: at least "
+                f"{readable_size(found.memory)} of memory and {readable_size(found.disk)} of disk, "
+                f"and for a while {readable_size(seen.scratch_bytes)} of disk for the text"
+            )
+        check_resources(found, words, config)
+    if seen is not None:
+        check_scratch(seen, scratch or Path(tempfile.gettempdir()))
+
+
 def show_plan(
     sources: Sequence[str],
     vocabulary: Vocabulary | None,
     config: TrainConfig,
     targets: Sequence[tuple[str, str]],
     *,
+    base: Vocabulary | None = None,
     as_json: bool,
 ) -> None:
-    """Print what training would take: the text is read, a second of it trained and forgotten."""
+    """Print what training would take: the text is read, a second of it trained and forgotten.
+
+    The arguments are those of `training.forecast.forecast` and `corpus.encode_corpus`.
+    """
     from embedcli.corpus import encode_corpus
     from embedcli.storage.publish import readable_size
     from embedcli.training.forecast import check_resources, forecast, measure_seconds
 
     scratch = Path(targets[0][0]).resolve().parent if targets else None
+    kept = bool(targets)
+    show_estimate(sources, vocabulary, config, targets, checkpoints=kept, scratch=scratch)
     with (
         show_progress() as on_progress,
         encode_corpus(
@@ -59,15 +106,17 @@ def show_plan(
             min_count=config.min_count,
             max_vocab=config.max_vocab,
             vocabulary=vocabulary,
+            base=base,
             threads=config.threads or 1,
             scratch=scratch,
             on_progress=on_progress,
         ) as corpus,
     ):
         n_tokens = len(corpus.ids)
-        found = forecast(corpus.vocabulary, n_tokens, config, targets, checkpoints=bool(targets))
+        found = forecast(corpus.vocabulary, n_tokens, config, targets, checkpoints=kept)
         check_resources(found, corpus.vocabulary, config)
-        seconds = measure_seconds(corpus, config)
+        seconds = measure_seconds(corpus, config, scratch)
+        seconds = min(seconds, config.budget_seconds or math.inf)
         facts: dict[str, Any] = {
             "tokens": corpus.tally.read,
             "tokens_in_vocabulary": n_tokens,

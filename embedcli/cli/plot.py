@@ -215,8 +215,13 @@ def _loss_curves(models: Sequence[str], kind: str) -> bytes:
 
     curves = {}
     for model in models:
-        losses = embedcli.load(model).metadata.get("loss") or []
+        embeddings = embedcli.load(model)
+        losses = embeddings.metadata.get("loss") or []
         if not losses:
             raise InputError(f"{model} does not say the loss of its epochs")
         curves[model] = list(enumerate(losses, 1))
+        epochs = embeddings.metadata.get("epochs") or []
+        held_out = [(i, e["held_out"]) for i, e in enumerate(epochs, 1) if e.get("held_out")]
+        if held_out:
+            curves[f"{model}, held out"] = held_out
     return draw_curves(curves, "epoch", "mean loss of a pair", kind)

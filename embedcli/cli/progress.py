@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["show_progress"]
 
-_UNITS = {"reading": "B", "training": " words", "writing": " rows", "indexing": " rows"}
+_UNITS = {
+    "reading": "B",
+    "counting": " words",
+    "merging": " pairs",
+    "training": " words",
+    "writing": " rows",
+    "indexing": " rows",
+}
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -122,6 +129,8 @@ def _details(progress: Progress) -> str:
         parts.append(f"epoch {progress.epoch}")
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4f}")
+    if progress.held_out is not None:
+        parts.append(f"held-out {progress.held_out:.4f}")
     if progress.lr is not None:
         parts.append(f"lr {progress.lr:.4f}")
     return ", ".join(parts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedcli.cli.output import talk, warn
 from embedcli.config import TrainConfig
-from embedcli.errors import ConfigError, CorpusError, UsageError
+from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
@@ -19,12 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["complete", "find", "given", "resume_line", "settings_of"]
 
-_MAY_DIFFER = ("threads", "output_vectors")  # how many share the work, and what is written of it
+# How many share the work, what is written of it, and where its course is.
+_MAY_DIFFER = ("threads", "output_vectors", "metrics", "count_memory")
 
 
 def find(checkpoints: Checkpoints, *, resume: bool) -> Checkpoint | None:
-    """The checkpoint to go on from, if that is asked for and there is one."""
+    """The checkpoint to go on from, if that is asked for and there is one.
+
+    Raises:
+        FormatError: there are some, but none verifies.
+    """
     newest = checkpoints.newest()
+    if newest is None and resume and checkpoints.are_there():
+        raise FormatError(
+            f"none of the checkpoints in {checkpoints.directory} is sound; remove the directory to "
+            "train anew"
+        )
     if newest is None:
         if resume:
             talk(f"no checkpoint in {checkpoints.directory}: beginning")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,10 @@ import click
 
 from embedcli.cli import clusters, resuming
 from embedcli.cli.clusters import Cluster, cluster_options
+from embedcli.cli.given import read_given, say_given, say_movement
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
-from embedcli.cli.plan import show_needs, show_plan
+from embedcli.cli.plan import show_estimate, show_needs, show_plan
 from embedcli.cli.progress import show_progress
 from embedcli.cli.signals import Deferred, Terminated, deferred
 from embedcli.config import TrainConfig
@@ -82,7 +84,7 @@ def command(
     r"""Train a vector for each word of CORPUS: files, globs, directories, or - for standard input.
 
     One sentence or document a line, words separated by white space; plain, gzip, bzip2, xz or zstd.
-    Skip-gram or CBOW with negative sampling, on all cores:
+    Skip-gram or CBOW with negative sampling, or GloVe, on all cores:
 
     \b
         embed train corpus.txt
@@ -102,15 +104,20 @@ def command(
     from embedcli.storage.locks import locked
 
     outputs = outputs or ("model.safetensors",)
-    _check_outputs(outputs, [*corpus, *([vocab_file] if vocab_file else [])])
+    inputs = [*corpus, *filter(None, (vocab_file, config.valid, config.evaluate))]
+    _check_outputs([*outputs, *filter(None, (config.metrics,))], inputs)
     where = Cluster(cluster, sync_every) if cluster else None
     clusters.check_options(where, chosen, dry_run=dry_run)
-    config = clusters.resolve(where, config, chosen)
-    job = Job(corpus, outputs, _targets(outputs, to), to, vocab_file, every, config, chosen, where)
+    config, given = read_given(clusters.resolve(where, config, chosen), chosen)
+    targets = _targets(outputs, to)
+    job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
+    _warn_of_unused(chosen, config)
     if dry_run:
-        show_plan(job.corpus, job.vocabulary(), job.config, job.plain_targets, as_json=as_json)
+        base = given.vocabulary if given is not None and config.continue_from else None
+        vocabulary, targets = job.vocabulary(), job.plain_targets
+        show_plan(corpus, vocabulary, job.config, targets, base=base, as_json=as_json)
         return
     with locked(outputs):
         embeddings = job.run(resume=resume)
@@ -131,6 +138,7 @@ class Job:
     config: TrainConfig
     chosen: Mapping[str, Value]
     cluster: Cluster | None = None
+    given: Embeddings | None = None
     signals: Deferred = field(default_factory=Deferred)
     has_begun: bool = False  # to train
     trained: Embeddings | None = None
@@ -184,7 +192,7 @@ class Job:
         names = [output for output, name in self.plain_targets if name == "safetensors"]
         if not names or not all(Path(output).exists() for output, _ in self.targets):
             return None
-        if checkpoint_directory(self.plain_targets[0][0]).exists():
+        if any(checkpoint_directory(self.plain_targets[0][0]).glob("*.safetensors")):
             return None
         return resuming.complete(names[0], self.chosen, self.corpus)
 
@@ -207,18 +215,29 @@ class Job:
     ) -> Embeddings:
         from embedcli.training.trainer import Guard, Stopped, train
 
-        run = train if self.cluster is None else self.cluster.train
+        run = partial(train, given=self.given) if self.cluster is None else self.cluster.train
         if resumed is not None and resumed.is_complete and resumed.embeddings is not None:
             self.trained = resumed.embeddings
             return resumed.embeddings
 
-        def before_training(corpus: Corpus) -> None:
+        def before_training(corpus: Corpus, given: Mapping[str, Any] | None) -> None:
+            if given is not None:
+                say_given(given, len(corpus.vocabulary))
             n_tokens = len(corpus.ids)
             plain = self.plain_targets
             show_needs(corpus.vocabulary, n_tokens, config, plain, checkpoints is not None)
 
         guard = Guard(checkpoints, resumed, self._deferred, before_training)
         scratch = _scratch_directory(self.outputs[0])
+        if self.cluster is None:
+            show_estimate(
+                self.corpus,
+                vocabulary,
+                config,
+                self.plain_targets,
+                checkpoints=checkpoints is not None,
+                scratch=None if scratch is None else Path(scratch),
+            )
         with show_progress() as on_progress:
             try:
                 self.trained = run(
@@ -313,7 +332,18 @@ def _is_plain(output: str) -> bool:
     return output != "-" and (not Path(output).exists() or Path(output).is_file())
 
 
+def _warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:
+    """Say what was chosen and has no effect."""
+    loss = " --loss hs" if config.loss == "hs" and config.arch != "glove" else ""
+    for name in chosen:
+        if name in config.unused:
+            flag = f"--{name.replace('_', '-')}"
+            warn(f"{flag} decides nothing with --arch {config.arch}{loss}")
+
+
 def _warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:
+    if "negative" in config.unused:
+        return
     if config.negative >= len(vocabulary):
         warn(
             f"--negative {config.negative} needs more than {config.negative} words, but the "
@@ -331,14 +361,33 @@ def _summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -
         f"read {corpus['read']:,} tokens = {corpus['kept']:,} in the vocabulary + "
         f"{corpus['oov']:,} out of it + {corpus['too_long']:,} too long"
     )
+    if "cooccurrences" in meta:
+        pairs, cells = meta["cooccurrences"]["pairs"], meta["cooccurrences"]["cells"]
+        talk(
+            f"counted {pairs:,} pairs of tokens: {cells:,} co-occurrences, all of them trained in "
+            f"every epoch ({timings.get('counting', 0.0):.1f} s counting)"
+        )
     for number, epoch in enumerate(epochs, 1):
         alone = f" + {epoch['alone']:,} alone in their line" if epoch["alone"] else ""
         talk(
             f"epoch {number}: {epoch['tokens']:,} = {epoch['trained']:,} trained + "
-            f"{epoch['subsampled']:,} subsampled{alone}; loss {epoch['loss']:.4f}"
+            f"{epoch['subsampled']:,} subsampled{alone}; loss {epoch['loss']:.4f}{_measured(epoch)}"
         )
+    if "given" in meta:
+        say_movement(meta["given"])
+    if "held_out" in meta:
+        talk(f"held out: {meta['held_out']['kept']:,} tokens")
+    if reason := meta.get("stopped"):
+        best = f"; the best was epoch {meta['best_epoch']}" if reason == "patience" else ""
+        talk(f"stopped by --{reason.replace('_', '-')} in epoch {len(epochs)}{best}")
     talk(
         f"{', '.join(outputs)}: {len(embeddings):,} words x {embeddings.dim} in {seconds:.1f} s "
         f"({timings['reading']:.1f} s reading, {timings['training']:.1f} s training at "
         f"{rate:,.0f} words/s)"
     )
+
+
+def _measured(epoch: Mapping[str, Any]) -> str:
+    """What was measured after an epoch."""
+    parts = {"held-out": (epoch["held_out"], ".4f"), "score": (epoch["score"], ".2f")}
+    return "".join(f", {name} {x:{form}}" for name, (x, form) in parts.items() if x is not None)

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.clusters import check_options
-from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
+from embedcli.cli.options import (
+    OF_ONE_RUN,
+    Duration,
+    json_option,
+    train_options_without,
+    verbosity_options,
+)
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
 from embedcli.config import TrainConfig, load_space
@@ -82,7 +88,7 @@ _MEASURES = ("score", "loss", "seconds", "MB", "memory_MB", "pip_loss")
     "(pip install 'embedcli[tune]').",
 )
 @click.option("-o", "--output", metavar="FILE.yaml", help="Write the recommended settings.")
-@train_options
+@train_options_without(*OF_ONE_RUN)
 @json_option
 @verbosity_options
 def command(

@@ -44,7 +44,7 @@ def connect(cluster: str) -> Iterator[Client]:
         ClusterError: the scheduler cannot be reached, or has no worker.
     """
     distributed = _library()
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    _silence()
     local = _LOCAL.fullmatch(cluster)
     if local:
         workers = int(local[1])
@@ -74,6 +74,13 @@ def _library() -> Any:
         return import_module("distributed")
     except ImportError:
         raise MissingExtraError("--cluster", "distributed", "cluster") from None
+
+
+def _silence() -> None:
+    """Keep Dask's own talk from stderr: what matters of it comes as errors."""
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.split(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _options(cluster: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import ClusterError, EmbedError, ResourceError, UsageError
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.storage.publish import readable_size
-from embedcli.training.schedule import linear_decay
+from embedcli.training.schedule import learning_rate
 from embedcli.training.trainer import Guard, Stopped
 from embedcli.vocabulary import Vocabulary
 
@@ -380,7 +380,7 @@ class _Run:
             self._guard.checkpoints.given = given | more
         empty = np.empty(0, np.int32), np.zeros(1, np.int64)
         self._guard.before_training(
-            Corpus(self._vocabulary, *empty, self._tally, self._facts["sha256"])
+            Corpus(self._vocabulary, *empty, self._tally, self._facts["sha256"]), None
         )
         resumed = self._guard.resumed
         if saved is None or saved.output_vectors is None or resumed is None or not resumed.state:
@@ -470,7 +470,7 @@ class _Run:
         done = self._state.epoch + self._state.chunk / rounds
         share = done / self._config.epochs
         total = self._n_tokens * self._config.epochs
-        lr = linear_decay(share, self._config.starting_lr, self._config.min_lr)
+        lr = learning_rate(share, self._config)
         epoch = min(self._state.epoch + 1, self._config.epochs)
         mean = loss(self._state)
         self._on_progress(Progress("training", round(share * total), total, epoch, mean, lr))

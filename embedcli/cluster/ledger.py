@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embedcli.cluster.training import Change, Round
 from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, TrainingError
-from embedcli.training.run import Epoch, State
+from embedcli.training.state import Epoch, State
 
 __all__ = ["advance", "at_beginning", "loss", "next_round", "sums"]
 
@@ -27,7 +27,7 @@ def at_beginning() -> State:
 
 def sums(tallies: NDArray[np.float64], subsampled: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """`State.arrays` between two rounds, when nothing is unfinished."""
-    unfinished = np.zeros((0, 5), np.int64)
+    unfinished = np.zeros((0, 2), np.int64)
     return {"tallies": tallies, "subsampled": subsampled, "unfinished": unfinished}
 
 

@@ -29,9 +29,10 @@ _FORMAT, _VERSION = "embed-shards", 1
 _LARGEST_FILE = 1 << 26
 # Settings that rounds of shards follow. Any other must have its default.
 _FOLLOWED = {
-    *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "min_count", "max_vocab"),
-    *("sample", "ns_exponent", "shrink_window", "cbow_gradient", "threads", "seed", "lowercase"),
-    *("recursive", "output_vectors", "shards", "rounds", "deltas"),
+    *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "schedule", "warmup"),
+    *("min_count", "max_vocab", "sample", "ns_exponent", "shrink_window", "cbow_gradient"),
+    *("threads", "seed", "lowercase", "recursive", "output_vectors"),
+    *("shards", "rounds", "deltas"),
 }
 
 
@@ -78,6 +79,10 @@ def check_settings(config: TrainConfig) -> None:
     Raises:
         UsageError: names the setting.
     """
+    if config.arch == "glove":
+        raise UsageError(
+            "--arch is glove, which a run in shards cannot do yet: train on one machine"
+        )
     for item in fields(TrainConfig):
         value = getattr(config, item.name)
         if item.name not in _FOLLOWED and value != item.default:

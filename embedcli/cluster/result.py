@@ -11,7 +11,7 @@ from embedcli.cluster.training import Matrices
 from embedcli.config import TrainConfig
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
-from embedcli.training.run import State
+from embedcli.training.state import State
 from embedcli.training.trainer import versions
 from embedcli.vocabulary import Vocabulary
 

@@ -197,7 +197,9 @@ def _tokens(path: Path) -> list[str]:
         if isinstance(model, list):  # Unigram: [token, score]
             model = {token: i for i, (token, _) in enumerate(model)}
         by_id = {int(i): str(token) for token, i in (model | added).items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError,
+    ) as error:  # fmt: skip
         raise FormatError(f"{path} is no tokenizer that is understood: {error!r}") from error
     if sorted(by_id) != list(range(len(by_id))):
         raise FormatError(f"{path}: the ids of the tokens are not 0 to {len(by_id) - 1}")

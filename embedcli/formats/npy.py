@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Final
 
 import numpy as np
@@ -88,7 +89,7 @@ def write_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
 def _load(path: Path) -> NDArray[Any]:
     try:
         loaded: NDArray[Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, OverflowError, SyntaxError, TokenError) as error:
         raise FormatError(f"{path} is not a sound NumPy array: {error}") from error
     return loaded
 

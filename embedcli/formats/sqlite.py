@@ -88,7 +88,7 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
             return _table(source, connection)
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # its messages quote what is damaged
         raise FormatError(f"{source.path} holds no table of words and vectors: {error}") from error
 
 

@@ -32,14 +32,15 @@ from embedcli.kernels.blocks import (
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop, prefetch
+from embedcli.kernels.windows import context_rows
 
-__all__ = ["cbow"]
+__all__ = ["cbow", "gather_mean", "scatter_add", "update_outputs"]
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
 
 @intrinsic(prefer_literal=True)
-def _gather_mean(
+def gather_mean(
     typing_context: Any,
     lanes: Any,
     syn0: Any,
@@ -71,7 +72,7 @@ def _gather_mean(
 
 
 @intrinsic(prefer_literal=True)
-def _update_outputs(
+def update_outputs(
     typing_context: Any,
     lanes: Any,
     n_outputs: Any,
@@ -124,7 +125,7 @@ def _update_outputs(
 
 
 @intrinsic(prefer_literal=True)
-def _scatter_add(
+def scatter_add(
     typing_context: Any,
     lanes: Any,
     syn0: Any,
@@ -195,25 +196,21 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
         losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_outputs
-        draw_outputs(np.int64(kept[start]), noise, n_outputs, stride, n_words, rows, now)
+        draw_outputs(np.int64(kept[start]), start, noise, n_outputs, stride, n_words, rows, now)
         for i in range(start, stop):
             if i + 1 < stop:
                 centre = np.int64(kept[i + 1])
-                draw_outputs(centre, noise, n_outputs, stride, n_words, rows, ahead)
+                draw_outputs(centre, i + 1, noise, n_outputs, stride, n_words, rows, ahead)
                 for k in range(n_outputs):
                     prefetch(syn1neg, rows[ahead + k], width)
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = 0
-            for j in range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1)):
-                if j != i:
-                    inputs[n] = np.int64(kept[j]) * stride
-                    n += 1
+            n = context_rows(staged, i, radius, stride, inputs, 0)
             if n == 0:
                 n_alone += 1
             else:
-                _gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
+                gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
                 for b in range(n_full):
                     o, d, has_centre = now + full * b, DOTS_STRIDE * b, np.int64(b == 0)
                     block_dots(
@@ -229,16 +226,16 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                     block_gradients(lanes, rest, 1, 1, dots, d, has_centre, lr, losses)
                 for b in range(n_full):
                     o, d, is_first = now + full * b, DOTS_STRIDE * b, b == 0
-                    _update_outputs(
+                    update_outputs(
                         lanes, full, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
                     )
                 if n_rest:
                     o, d, is_first = now + full * n_full, DOTS_STRIDE * n_full, n_full == 0
-                    _update_outputs(
+                    update_outputs(
                         lanes, rest, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
                     )
                 share = np.float32(1.0) / np.float32(n) if divide else np.float32(1.0)
-                _scatter_add(lanes, syn0, inputs, n, n_vectors, hidden, stride, share)
+                scatter_add(lanes, syn0, inputs, n, n_vectors, hidden, stride, share)
                 n_pairs += n_outputs
                 n_trained += 1
             now, ahead = ahead, now

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.blocks import BLOCK_OUTPUTS
+from embedcli.kernels.rules import DROPOUT, EPSILON, Features, Rule
 from embedcli.kernels.sampling import (
     GOLDEN,
     RADIUS,
@@ -25,14 +26,18 @@ from embedcli.kernels.weights import Scratch, Weights
 
 __all__ = [
     "cbow_slice",
+    "cbow_slice_by_rule",
+    "draw_mask",
     "draw_outputs",
     "draw_radius",
+    "draw_shared",
     "loss",
     "mix",
-    "next_stretch",
     "sigmoid",
     "skipgram_slice",
+    "skipgram_slice_by_rule",
     "stage",
+    "update_row",
 ]
 
 Matrix = NDArray[np.float32]
@@ -86,34 +91,34 @@ def draw_radius(key: int, position: int, window: int) -> int:
     return window - ((bits * window) >> 32)
 
 
-def draw_outputs(centre: int, noise: Noise, n_outputs: int, n_words: int) -> list[int]:
+def draw_shared(position: int, noise: Noise, n_negatives: int) -> list[int]:
+    """The ids that the pool holds for the word at `position`."""
+    size = len(noise.pool)
+    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
+    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    begin = (int(noise.begin) + stretch * length) % (size - length + 1)
+    items = range(within * n_negatives, (within + 1) * n_negatives)
+    return [int(noise.pool[begin + item % length]) for item in items]
+
+
+def draw_outputs(
+    centre: int, position: int, noise: Noise, n_outputs: int, n_words: int
+) -> list[int]:
     """The ids of the centre word and of K distinct negatives, read from the pool."""
     outputs = [centre]
-    in_vain = 0
-    while len(outputs) < n_outputs:
-        if noise.cursor[0] == noise.cursor[1]:
-            next_stretch(noise, n_outputs - 1)
-        word = int(noise.pool[noise.cursor[0]])
-        noise.cursor[0] += 1
-        if word in outputs:
+    size = len(noise.pool)
+    for k, drawn in enumerate(draw_shared(position, noise, n_outputs - 1), 1):
+        word = drawn
+        in_vain = 0
+        while word in outputs:
             in_vain += 1
             if in_vain <= 64:
-                continue
-            while word in outputs:
+                place = position * n_outputs + k + (in_vain << 32)
+                word = int(noise.pool[mix((int(noise.key) + place * int(GOLDEN)) & _MASK) % size])
+            else:
                 word = (word + 1) % n_words
         outputs.append(word)
     return outputs
-
-
-def next_stretch(noise: Noise, n_negatives: int) -> None:
-    """Go to the beginning of this stretch again, or of the next one."""
-    length = min(STRETCH_WINDOWS * n_negatives + 1, len(noise.pool))
-    if noise.cursor[2]:
-        noise.cursor[2] -= 1
-    else:
-        begin = noise.cursor[1] if noise.cursor[1] + length <= len(noise.pool) else 0
-        noise.cursor[1:] = begin + length, STRETCH_READINGS - 1
-    noise.cursor[0] = noise.cursor[1] - length
 
 
 def _windows(
@@ -131,7 +136,7 @@ def _windows(
     n_words = len(weights.syn1neg) // weights.stride
     found = []
     for i in range(start, stop):
-        outputs = draw_outputs(int(staged.kept[i]), noise, n_outputs, n_words)
+        outputs = draw_outputs(int(staged.kept[i]), i, noise, n_outputs, n_words)
         radius = draw_radius(key, i, window) if shrink else window
         near = range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1))
         found.append(([int(staged.kept[j]) for j in near if j != i], outputs))
@@ -208,3 +213,114 @@ def cbow_slice(
         o[outputs] += np.outer(g, h).astype(np.float32)
         for word in inputs:
             x[word] += (error / len(inputs) if divide else error).astype(np.float32)
+
+
+def draw_mask(key: int, number: int, dim: int, dropout: np.float32) -> Matrix:
+    """The mask of one input row: 0 where 16 random bits are below the probability."""
+    limit = int(dropout * np.float32(65536))
+    counter = mix((key + int(DROPOUT)) & _MASK) + number * ((dim + 3) // 4) * int(GOLDEN)
+    mask = np.empty(dim, np.float32)
+    for c in range(dim):
+        bits = mix((counter + (c // 4 + 1) * int(GOLDEN)) & _MASK) >> 16 * (c % 4)
+        mask[c] = 0 if bits & 0xFFFF < limit else 1 / (1 - dropout)
+    return mask
+
+
+def update_row(
+    row: Matrix,
+    gradient: NDArray[np.float64],
+    lr: float,
+    features: Features,
+    rule: Rule,
+    squares: Matrix,
+    word: int,
+) -> None:
+    """One step on one row (a view, float32 (D,)), as `rules.py` says."""
+    direction = gradient - float(rule.l2) * row
+    rate = lr
+    if features.adagrad:
+        squares[word] += (direction**2).mean()
+        rate = lr / (np.sqrt(squares[word]) + EPSILON)
+    row += (rate * direction).astype(np.float32)
+    norm = float(np.linalg.norm(row.astype(np.float64)))
+    if features.max_norm and norm > rule.max_norm:
+        row *= rule.max_norm / np.float32(norm)
+
+
+def skipgram_slice_by_rule(
+    staged: Staged,
+    start: int,
+    stop: int,
+    weights: Weights,
+    noise: Noise,
+    n_outputs: int,
+    window: int,
+    shrink: bool,
+    key: int,
+    lr: float,
+    scratch: Scratch,
+    dim: int,
+    features: Features,
+    rule: Rule,
+) -> None:
+    """Twin of `skipgram_rules.train_slice`: all gradients of a window first, then its rows."""
+    x = weights.syn0.reshape(-1, weights.stride)[:, :dim]
+    o = weights.syn1neg.reshape(-1, weights.stride)[:, :dim]
+    labels = np.eye(1, n_outputs)[0]
+    windows = _windows(staged, start, stop, weights, noise, n_outputs, window, shrink, key)
+    for i, (inputs, outputs) in enumerate(windows, start):
+        if not inputs:
+            scratch.tally[3] += 1
+            continue
+        masks = np.ones((len(inputs), dim), np.float32)
+        if features.dropout:
+            numbers = range(2 * i * window, 2 * i * window + len(inputs))
+            masks = np.array([draw_mask(key, number, dim, rule.dropout) for number in numbers])
+        h = x[inputs] * masks
+        scratch.tally[:3] += loss(h, o[outputs], labels), len(inputs) * n_outputs, 1
+        g = labels - sigmoid(h.astype(np.float64) @ o[outputs].T)
+        errors, deltas = masks * (g @ o[outputs]), g.T @ h
+        for word, error in zip(inputs, errors, strict=True):
+            if not (features.frozen and rule.frozen[word]):
+                update_row(x[word], error, lr, features, rule, rule.squares0, word)
+        for word, delta in zip(outputs, deltas, strict=True):
+            update_row(o[word], delta, lr, features, rule, rule.squares1, word)
+
+
+def cbow_slice_by_rule(
+    staged: Staged,
+    start: int,
+    stop: int,
+    weights: Weights,
+    noise: Noise,
+    n_outputs: int,
+    window: int,
+    shrink: bool,
+    key: int,
+    lr: float,
+    divide: bool,
+    scratch: Scratch,
+    dim: int,
+    features: Features,
+    rule: Rule,
+) -> None:
+    """Twin of `cbow_rules.train_slice`."""
+    x = weights.syn0.reshape(-1, weights.stride)[:, :dim]
+    o = weights.syn1neg.reshape(-1, weights.stride)[:, :dim]
+    labels = np.eye(1, n_outputs)[0]
+    windows = _windows(staged, start, stop, weights, noise, n_outputs, window, shrink, key)
+    for i, (inputs, outputs) in enumerate(windows, start):
+        if not inputs:
+            scratch.tally[3] += 1
+            continue
+        mask = draw_mask(key, i, dim, rule.dropout) if features.dropout else np.ones(dim)
+        h = mask * x[inputs].mean(axis=0, dtype=np.float64)
+        scratch.tally[:3] += loss(h[np.newaxis], o[outputs], labels), n_outputs, 1
+        g = labels - sigmoid(o[outputs].astype(np.float64) @ h)
+        error, deltas = mask * (g @ o[outputs]), np.outer(g, h)
+        for word in inputs:
+            if not (features.frozen and rule.frozen[word]):
+                share = error / len(inputs) if divide else error
+                update_row(x[word], share, lr, features, rule, rule.squares0, word)
+        for word, delta in zip(outputs, deltas, strict=True):
+            update_row(o[word], delta, lr, features, rule, rule.squares1, word)

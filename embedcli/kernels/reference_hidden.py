@@ -14,24 +14,13 @@ from embedcli.kernels.reference import (
     Matrix,
     draw_outputs,
     draw_radius,
-    next_stretch,
+    draw_shared,
     sigmoid,
 )
 from embedcli.kernels.sampling import Noise, Staged
 from embedcli.kernels.weights import Scratch, Weights
 
-__all__ = ["draw_shared", "step", "subword_cbow_slice", "subword_skipgram_slice"]
-
-
-def draw_shared(noise: Noise, n_negatives: int) -> list[int]:
-    """The next ids of the pool, as they come."""
-    words = []
-    for _ in range(n_negatives):
-        if noise.cursor[0] == noise.cursor[1]:
-            next_stretch(noise, n_negatives)
-        words.append(int(noise.pool[noise.cursor[0]]))
-        noise.cursor[0] += 1
-    return words
+__all__ = ["step", "subword_cbow_slice", "subword_skipgram_slice"]
 
 
 def step(
@@ -81,7 +70,7 @@ def subword_skipgram_slice(
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
     for i in range(start, stop):
-        negatives = draw_shared(noise, n_shared)
+        negatives = draw_shared(i, noise, n_shared)
         contexts = _contexts(staged, i, window, shrink, key)
         if not contexts:
             scratch.tally[3] += 1
@@ -113,7 +102,7 @@ def subword_cbow_slice(
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
     for i in range(start, stop):
-        outputs = draw_outputs(int(staged.kept[i]), noise, n_outputs, len(o))
+        outputs = draw_outputs(int(staged.kept[i]), i, noise, n_outputs, len(o))
         contexts = _contexts(staged, i, window, shrink, key)
         if not contexts:
             scratch.tally[3] += 1

@@ -2,8 +2,9 @@
 
 Random numbers are counter-based: the i-th number of a stream is ``mix(key + i * GOLDEN)``
 (SplitMix64, Steele, Lea & Flood 2014), and a key is made from (seed, epoch, chunk). Nothing is
-carried from chunk to chunk, so any number of threads draws the same samples, and a run that was
-interrupted draws them again.
+carried from word to word: what is drawn for one depends on its place in the chunk alone. So any
+number of threads draws the same samples, whoever stages which word, and a run that was interrupted
+draws them again.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from embedcli.kernels.jit import kernel
 __all__ = [
     "GOLDEN",
     "RADIUS",
+    "SPARE",
     "Noise",
     "Staged",
-    "at_pool",
     "draw_outputs",
     "draw_radius",
     "draw_shared",
     "fill_pool",
+    "make_staged",
     "mix",
     "stage",
 ]
@@ -43,12 +45,14 @@ _DRAWS_BEFORE_SEARCH = 64  # in vain, before the next free word is taken instead
 STRETCH_WINDOWS = 16
 STRETCH_READINGS = 4
 
+SPARE = 8  # items after the last word that `windows.context_rows` may read
+
 
 class Staged(NamedTuple):
-    """The words of a chunk that survived subsampling.
+    """The words of a chunk that survived subsampling; `make_staged` makes room for them.
 
     Attributes:
-        kept: int32 (n,), word ids.
+        kept: int32 (n + `SPARE`,), word ids.
         first, last: int32 (n,), the bounds in `kept` of the sentence each word stands in.
     """
 
@@ -57,23 +61,24 @@ class Staged(NamedTuple):
     last: NDArray[np.int32]
 
 
+def make_staged(n: int) -> Staged:
+    """Room for a chunk of `n` words."""
+    return Staged(np.zeros(n + SPARE, np.int32), np.empty(n, np.int32), np.empty(n, np.int32))
+
+
 class Noise(NamedTuple):
-    """Where negatives come from.
+    """Where the negatives of a chunk come from.
 
     Attributes:
         pool: int32 (P,), word ids in the proportions of the noise distribution, shuffled; read one
             after the other, because a draw at random would miss every cache.
-        cursor: int64 (3,), the next item to read, the end of the stretch it is in, and how often
-            that is to be read again.
+        begin: int64, where the chunk begins to read.
+        key: uint64, for the few draws at random.
     """
 
     pool: NDArray[np.int32]
-    cursor: NDArray[np.int64]
-
-
-def at_pool(pool: NDArray[np.int32], position: int) -> Noise:
-    """The noise read from `position` of `pool` on."""
-    return Noise(pool, np.array([position, position, 0], np.int64))
+    begin: np.int64
+    key: np.uint64
 
 
 @numba.njit(inline="always")
@@ -120,70 +125,72 @@ def draw_radius(key: Any, position: Any, window: Any) -> Any:
 
 @numba.njit(inline="always")
 def draw_outputs(
-    centre: Any, noise: Any, n_outputs: Any, stride: Any, n_words: Any, rows: Any, first: Any
+    centre: Any,
+    position: Any,
+    noise: Any,
+    n_outputs: Any,
+    stride: Any,
+    n_words: Any,
+    rows: Any,
+    first: Any,
 ) -> None:
     """Write the offsets of `n_outputs` distinct output rows to `rows` from `first` on.
 
-    The centre word comes first; a negative equal to it or to an earlier one is drawn again,
-    because a block stores each of its output rows once. Should a distribution be so steep that
-    draws keep coming up taken, the next free word is: it ends as long as V >= `n_outputs`.
+    The centre word comes first. The K negatives of the word at `position` are the K items of its
+    stretch that follow those of the word before, round and round. A negative equal to the centre or
+    to an earlier one is drawn again, at random, because a block stores each of its output rows
+    once. Should a distribution be so steep that draws keep coming up taken, the next free word is:
+    it ends as long as V >= `n_outputs`.
     """
-    pool = noise.pool
-    cursor = noise.cursor[0]
+    pool, size = noise.pool, np.int64(noise.pool.shape[0])
+    begin, item, length = _stretch(position, noise, n_outputs - 1)
     rows[first] = centre * stride
-    k = 1
-    in_vain = 0
-    while k < n_outputs:
-        if cursor == noise.cursor[1]:
-            cursor = _next_stretch(noise, n_outputs - 1)
-        row = np.int64(pool[cursor]) * stride
-        cursor += 1
-        taken = _is_taken(row, rows, first, k)
-        if taken:
+    for k in range(1, n_outputs):
+        row = np.int64(pool[begin + item]) * stride
+        item += 1
+        if item == length:
+            item = 0
+        in_vain = 0
+        while _is_taken(row, rows, first, k):
             in_vain += 1
-            if in_vain > _DRAWS_BEFORE_SEARCH:
-                while _is_taken(row, rows, first, k):
-                    row = (row + stride) % (n_words * stride)
-                taken = False
-        if not taken:
-            rows[first + k] = row
-            k += 1
-    noise.cursor[0] = cursor
+            if in_vain <= _DRAWS_BEFORE_SEARCH:
+                place = position * n_outputs + k + (in_vain << 32)
+                at = mix(noise.key + np.uint64(place) * GOLDEN) % np.uint64(size)
+                row = np.int64(pool[np.int64(at)]) * stride
+            else:
+                row = (row + stride) % (n_words * stride)
+        rows[first + k] = row
 
 
 @numba.njit(inline="always")
-def draw_shared(noise: Any, n_negatives: Any, stride: Any, rows: Any, first: Any) -> None:
-    """Write the offsets of the next `n_negatives` output rows of the pool to `rows`, as they come.
+def draw_shared(
+    position: Any, noise: Any, n_negatives: Any, stride: Any, rows: Any, first: Any
+) -> None:
+    """Write the offsets of the `n_negatives` output rows of the word at `position` to `rows`.
 
-    Repeats and the words to predict are kept: who uses these updates one output after the other,
-    and with n words to predict, each negative may be any of the others.
+    As they come: repeats and the words to predict are kept. Who uses these updates one output after
+    the other, and with n words to predict, each negative may be any of the others.
     """
-    cursor = noise.cursor[0]
+    begin, item, length = _stretch(position, noise, n_negatives)
     for k in range(n_negatives):
-        if cursor == noise.cursor[1]:
-            cursor = _next_stretch(noise, n_negatives)
-        rows[first + k] = np.int64(noise.pool[cursor]) * stride
-        cursor += 1
-    noise.cursor[0] = cursor
+        rows[first + k] = np.int64(noise.pool[begin + item]) * stride
+        item += 1
+        if item == length:
+            item = 0
 
 
 @numba.njit(inline="always")
-def _next_stretch(noise: Any, n_negatives: Any) -> Any:
-    """Where to read on at the end of a stretch.
+def _stretch(position: Any, noise: Any, n_negatives: Any) -> Any:
+    """The stretch of the word at `position`: where it begins, its item to begin with, its length.
 
-    It is one item longer than 16 windows need, so that the same negatives do not meet in one window
-    again at the next reading.
+    It is one item longer than its windows need, so that the same negatives do not meet in one
+    window again at the next reading.
     """
-    length = min(STRETCH_WINDOWS * n_negatives + 1, noise.pool.shape[0])
-    if noise.cursor[2] > 0:
-        noise.cursor[2] -= 1
-    else:
-        noise.cursor[2] = STRETCH_READINGS - 1
-        begin = noise.cursor[1]
-        if begin + length > noise.pool.shape[0]:
-            begin = 0
-        noise.cursor[1] = begin + length
-    return noise.cursor[1] - length
+    size = np.int64(noise.pool.shape[0])
+    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
+    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    begin = (noise.begin + stretch * length) % (size - length + 1)
+    return begin, (within * n_negatives) % length, length
 
 
 @numba.njit(inline="always")

@@ -28,6 +28,7 @@ from embedcli.kernels.blocks import (
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import prefetch
+from embedcli.kernels.windows import context_rows
 
 __all__ = ["skipgram"]
 
@@ -59,7 +60,7 @@ def skipgram(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
         """Train on the centre words ``staged.kept[start:stop]``.
 
         Args:
-            staged: `Staged`. weights: `Weights`, updated. noise: `Noise`, advanced.
+            staged: `Staged`. weights: `Weights`, updated. noise: `Noise`.
             window: largest radius. shrink: draw radii from 1..window.
             key: uint64, of the chunk. lr: float32. scratch: `Scratch`; its tally gets the summed
             loss [0], pairs [1], centre words trained [2], and words without any context [3].
@@ -71,25 +72,20 @@ def skipgram(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
         losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_outputs
-        draw_outputs(np.int64(kept[start]), noise, n_outputs, stride, n_words, rows, now)
+        draw_outputs(np.int64(kept[start]), start, noise, n_outputs, stride, n_words, rows, now)
         for i in range(start, stop):
             if i + 1 < stop:
                 centre = np.int64(kept[i + 1])
-                draw_outputs(centre, noise, n_outputs, stride, n_words, rows, ahead)
+                draw_outputs(centre, i + 1, noise, n_outputs, stride, n_words, rows, ahead)
                 for k in range(n_outputs):
                     prefetch(syn1neg, rows[ahead + k], width)
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn0, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = 0
-            for j in range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1)):
-                if j != i:
-                    inputs[n] = np.int64(kept[j]) * stride
-                    n += 1
+            n = context_rows(staged, i, radius, stride, inputs, 0)
             if n == 0:
                 n_alone += 1
             else:
-                inputs[n] = inputs[n - 1]
                 for b in range(n_full):
                     o, d = now + full * b, b * per_block
                     block_dots(

@@ -73,11 +73,11 @@ def subword_cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., No
         losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_blocks * block
-        draw_outputs(np.int64(kept[start]), noise, n_outputs, stride, n_words, outputs, now)
+        draw_outputs(np.int64(kept[start]), start, noise, n_outputs, stride, n_words, outputs, now)
         for i in range(start, stop):
             if i + 1 < stop:
                 centre = np.int64(kept[i + 1])
-                draw_outputs(centre, noise, n_outputs, stride, n_words, outputs, ahead)
+                draw_outputs(centre, i + 1, noise, n_outputs, stride, n_words, outputs, ahead)
                 for k in range(n_outputs):
                     prefetch(syn1neg, outputs[ahead + k], width)
                 if i + 1 + window < staged.last[i]:

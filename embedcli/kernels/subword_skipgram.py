@@ -77,7 +77,7 @@ def subword_skipgram(lanes: int, n_shared: int, n_vectors: int) -> Callable[...,
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = outputs.shape[0] - 2 * n_shared, outputs.shape[0] - n_shared
         here, there = 0, inputs.shape[0] // 2
-        draw_shared(noise, n_shared, stride, outputs, now)
+        draw_shared(start, noise, n_shared, stride, outputs, now)
         n_inputs = append_rows(parts, kept[start], stride, inputs, here)
         n_next = n_inputs
         for i in range(start, stop):
@@ -85,7 +85,7 @@ def subword_skipgram(lanes: int, n_shared: int, n_vectors: int) -> Callable[...,
                 n_next = append_rows(parts, kept[i + 1], stride, inputs, there)
                 for j in range(n_next):
                     prefetch(syn0, inputs[there + j], width)
-                draw_shared(noise, n_shared, stride, outputs, ahead)
+                draw_shared(i + 1, noise, n_shared, stride, outputs, ahead)
                 for k in range(n_shared):
                     prefetch(syn1neg, outputs[ahead + k], width)
                 if i + 1 + window < staged.last[i]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE
+from embedcli.kernels.windows import room_for_context
 
 __all__ = [
     "ROW_ALIGNMENT",
@@ -59,7 +60,7 @@ class Scratch(NamedTuple):
 
     Attributes:
         rows: int64 (2 * (1 + K),), offsets of the output rows of this position and of the next.
-        inputs: int64 (2 * window + 1,), offsets of the input rows of this position.
+        inputs: int64, offsets of the input rows of this position: `windows.py`.
         dots: float32, dots then gradients, block after block: `blocks.py`.
         hidden: float32 (2 * stride,), CBOW's mean of the inputs and its gradient.
         losses: of the slice at hand.
@@ -102,7 +103,7 @@ def make_scratch(n_outputs: int, window: int, stride: int) -> Scratch:
     n_blocks = -(-n_outputs // BLOCK_OUTPUTS)
     return Scratch(
         rows=np.zeros(2 * n_outputs, np.int64),
-        inputs=np.zeros(2 * window + 1, np.int64),
+        inputs=np.zeros(room_for_context(window), np.int64),
         dots=aligned(n_blocks * dots_of_block(window)),
         hidden=aligned(2 * stride),
         losses=make_losses(),

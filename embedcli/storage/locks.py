@@ -14,7 +14,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from embedcli.errors import BusyError, OutputError
 from embedcli.storage.publish import STDOUT, temporary_stem
@@ -50,12 +50,11 @@ def _lock(real: str) -> Iterator[None]:
     try:
         yield
     finally:
-        try:
+        # Somebody may have tidied up, or the disk may be read-only by now; a file that stays locks
+        # nobody out.
+        with suppress(OSError):
             os.unlink(path)  # noqa: PTH108
-        except FileNotFoundError:  # somebody tidied up; the lock was ours all the same
-            pass
-        finally:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def _acquire(path: str, real: str) -> int:
@@ -67,8 +66,9 @@ def _acquire(path: str, real: str) -> int:
         try:
             _flock(descriptor, path, real)
             if _is_still(descriptor, path):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+                with suppress(OSError):  # who holds it is a courtesy, and the disk may be full
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
                 return descriptor
         except BaseException:
             os.close(descriptor)

@@ -86,9 +86,9 @@ class Encoder:
         crew = Crew(record)
         crew.run([partial(self._count_blocks, crew)] * self._threads, report)
 
-    def merge(self, limits: Limits, given: Words | None = None) -> Merged:
-        """Make one vocabulary of what was counted, or take the `given` one."""
-        return merge(self._generations, limits, given)
+    def merge(self, limits: Limits, given: Words | None = None, *, grows: bool = False) -> Merged:
+        """Make one vocabulary of what was counted, or take the `given` one, or let that grow."""
+        return merge(self._generations, limits, given, grows=grows)
 
     def translate(self, ids: ScratchFile, offsets: ScratchFile) -> int:
         """Replace the provisional ids by the final ones and write the sentences' offsets.

@@ -49,6 +49,7 @@ class Merged:
     Attributes:
         words: in the order of their final ids.
         n_tokens: all tokens counted.
+        n_kept: those whose word is among `words`.
         n_types: distinct words before any limit.
         counts: the two highest counts.
         pruned_bound: words left out for lack of memory occurred at most so often; 0: none was.
@@ -56,6 +57,7 @@ class Merged:
 
     words: Words
     n_tokens: int
+    n_kept: int
     n_types: int
     counts: tuple[int, int]
     pruned_bound: int
@@ -131,36 +133,62 @@ class Generation:
         self._words = NO_WORDS
 
 
-def merge(generations: list[Generation], limits: Limits, given: Words | None = None) -> Merged:
+def merge(
+    generations: list[Generation],
+    limits: Limits,
+    given: Words | None = None,
+    *,
+    grows: bool = False,
+) -> Merged:
     """Add the generations up, choose and rank the vocabulary, and set the generations' `ids`.
 
     Args:
         generations: all of them.
         limits: what the vocabulary takes.
-        given: distinct words to use as they stand instead, order and all, with counts of 0.
+        given: distinct words to use instead: as they stand, order and all, and their counts are of
+            no account; or, if it `grows`, beside those that the limits take, whose counts are then
+            added to theirs before all are ranked, and cut to ``limits.max_vocab``.
+        grows: see `given`.
     """
-    dictionary = None if given is None else Generation(given)
+    dictionary = None
+    if given is not None:
+        nothing = np.zeros(len(given), np.int64)
+        dictionary = Generation(Words(given.blob, given.offsets, nothing))
     everything = generations if dictionary is None else [dictionary, *generations]
     sums = _Sums(everything)
     census = _Census()
     for part in range(sums.n_parts):
         census.add(sums.of_part(part)[0])
-    if dictionary is None:
-        floor, pruned_bound = census.floor(limits)
-        words = _choose(everything, sums, lambda words, part: words.counts >= floor)
-        order = rank(words)[: limits.max_vocab]
+    floor, pruned_bound = census.floor(limits)
+    if dictionary is not None and not grows:
+        floor, pruned_bound = census.top_counts[0] + 1, 0
+
+    def is_chosen(words: Words, part: int) -> NDArray[np.bool_]:
+        n_given = 0 if dictionary is None else len(dictionary.part(part))
+        return (np.arange(len(words)) < n_given) | (words.counts >= floor)
+
+    words = _choose(everything, sums, is_chosen)
+    ranked = words
+    if given is not None and dictionary is not None and grows:
+        counts = words.counts.copy()
+        counts[dictionary.ids] += given.counts
+        ranked = Words(words.blob, words.offsets, counts)
+    if dictionary is None or grows:
+        order = rank(ranked)[: limits.max_vocab]
     else:
-        pruned_bound = 0
-        words = _choose(
-            everything, sums, lambda words, part: np.arange(len(words)) < len(dictionary.part(part))
-        )
         order = dictionary.ids.astype(np.int64)
     final = np.full(len(words) + 1, -1, np.int32)
     final[order] = np.arange(len(order))
     for generation in generations:
         generation.translate(final)
+    n_kept = int(words.counts[order].sum())
     return Merged(
-        words.take(order), census.n_tokens, census.n_types, census.top_counts, pruned_bound
+        ranked.take(order),
+        census.n_tokens,
+        n_kept,
+        census.n_types,
+        census.top_counts,
+        pruned_bound,
     )
 
 

@@ -1,12 +1,16 @@
 """Checkpoints: everything a run needs to go on exactly where it stood, in files that verify.
 
 A checkpoint is a model in embed's own format (`formats/native.py`), so that it can be looked at,
-scored and exported like any other, with three more arrays and one more piece of metadata:
+scored and exported like any other, with more arrays and one more piece of metadata:
 
     tallies      F64 [T, 4]   what each thread has summed up in the unfinished epoch
     subsampled   I64 [T]      and how many words it has dropped
-    unfinished   I64 [U, 5]   chunks that were begun: number, words trained, cursor of the negatives
-    checkpoint                JSON: sequence, epoch, chunk, what the command was given
+    measured     F64 [T, 4]   what it has summed up of the held-out text, where there is one
+    squares0     F32 [V]      sums of squares of row-wise AdaGrad, of the rows of syn0
+    squares1     F32 [V]      and of syn1neg; with --optimizer adagrad only
+    unfinished   I64 [U, 2]   chunks that were begun: number, words trained
+    glove_...    F32 [V, D+2] of GloVe, its four matrices (`glove.py`): biases, sums of squares
+    checkpoint                JSON: sequence, epoch, chunk, clock, what the command was given
 
 Random numbers need no state (`training/sampling.py`). Before training has begun there is nothing to
 save but what the command was given: then the file holds no arrays at all, and stands for the
@@ -36,12 +40,22 @@ from embedcli.errors import EmbedError, FormatError, OutputError
 from embedcli.formats import load, native
 from embedcli.storage import safetensors
 from embedcli.storage.publish import make_directory, publish
-from embedcli.training.run import Epoch, State
+from embedcli.training.glove import GLOVE_ARRAYS
+from embedcli.training.state import Epoch, State
 
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]
 
-_VERSION = 2  # 1 had no `unfinished`
-_ARRAYS = ("tallies", "subsampled", "unfinished")
+_VERSION = 3  # 1 had no `unfinished`, 2 had another one
+_TEMPORARY = ".[12].safetensors.*.tmp"  # `publish`'s, of a process that was killed
+_ARRAYS = (
+    "tallies",
+    "subsampled",
+    "measured",
+    "squares0",
+    "squares1",
+    "unfinished",
+    *GLOVE_ARRAYS,
+)
 
 
 def checkpoint_directory(output: str | Path) -> Path:
@@ -71,7 +85,9 @@ class Checkpoint:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to train."""
-        return self.state is not None and self.state.epoch == self.given["settings"]["epochs"]
+        if self.state is None:
+            return False
+        return self.state.is_complete or self.state.epoch == self.given["settings"]["epochs"]
 
     @property
     def place(self) -> str:
@@ -104,6 +120,10 @@ class Checkpoints:
     def is_due(self) -> bool:
         """Whether it is time for the next one."""
         return self._every is not None and time.monotonic() - self._saved_at >= self._every
+
+    def are_there(self) -> bool:
+        """Whether there are files, sound or not."""
+        return any(path.exists() for path in self._files)
 
     def has_any(self) -> bool:
         """Whether there is one to go on from."""
@@ -158,11 +178,25 @@ class Checkpoints:
             warnings.warn(f"no checkpoint this time: {error}", stacklevel=2)
 
     def remove(self) -> None:
-        """Remove both and their directory, unless there is something else in it."""
-        for path in self._files:
-            path.unlink(missing_ok=True)
-        if self.directory.is_dir() and not any(self.directory.iterdir()):
-            self.directory.rmdir()
+        """Remove both, what killed runs left of them, and the directory if it is then empty.
+
+        The older one goes first: whenever this ends, what is left is the newest. To be called by
+        whoever holds the lock of the output. What cannot be removed is warned of.
+        """
+        sequences = self._sequences or {}
+        try:
+            for path in sorted(self._files, key=lambda path: sequences.get(path, 0)):
+                path.unlink(missing_ok=True)
+            for path in self.directory.glob(_TEMPORARY):
+                path.unlink(missing_ok=True)
+            if self.directory.is_dir() and not any(self.directory.iterdir()):
+                self.directory.rmdir()
+        except OSError as error:
+            warnings.warn(
+                f"the checkpoints in {self.directory} are no longer needed, but cannot be removed: "
+                f"{error.strerror}",
+                stacklevel=2,
+            )
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -186,8 +220,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(path, facts["sequence"], facts["given"])
     arrays = safetensors.map_tensors(path, header)
     epochs = tuple(Epoch(**epoch) for epoch in facts["epochs"])
-    saved = {name: np.array(arrays[name]) for name in _ARRAYS}
-    state = State(facts["epoch"], facts["chunk"], epochs, saved)
+    saved = {name: np.array(arrays[name]) for name in _ARRAYS if name in arrays}
+    clock = facts.get("clock")
+    state = State(
+        facts["epoch"],
+        facts["chunk"],
+        epochs,
+        saved,
+        facts.get("n_chunks"),
+        None if clock is None else (clock[0], clock[1]),
+        facts.get("is_complete", False),
+    )
     return Checkpoint(path, facts["sequence"], facts["given"], load(path, "safetensors"), state)
 
 
@@ -195,7 +238,8 @@ def completed(embeddings: Embeddings) -> State:
     """The state of a run that has nothing left to train."""
     finished = tuple(Epoch(**epoch) for epoch in embeddings.metadata["epochs"])
     nothing = {"tallies": np.zeros((1, 4)), "subsampled": np.zeros(1, "i8")}
-    return State(len(finished), 0, finished, nothing | {"unfinished": np.zeros((0, 5), "i8")})
+    nothing |= {"unfinished": np.zeros((0, 2), "i8")}
+    return State(len(finished), 0, finished, nothing, is_complete=True)
 
 
 def _contents(
@@ -210,4 +254,11 @@ def _position(state: State | None) -> dict[str, Any]:
     if state is None:
         return {"epoch": None}
     epochs = [asdict(epoch) for epoch in state.epochs]
-    return {"epoch": state.epoch, "chunk": state.chunk, "epochs": epochs}
+    return {
+        "epoch": state.epoch,
+        "chunk": state.chunk,
+        "epochs": epochs,
+        "n_chunks": state.n_chunks,
+        "clock": state.clock,
+        "is_complete": state.is_complete,
+    }

@@ -3,6 +3,10 @@
 The cuts depend on the corpus and on nothing else, so that any number of threads sees the same
 chunks. A sentence stays whole unless it is longer than a chunk; then it is cut, and the windows at
 the cut are shorter on one side: every token is trained all the same.
+
+A part of the text may be held out: stretches of it, lines or pieces of long ones, which are then
+left out of what is trained, chunk by chunk, and read as a second text that is only measured. No
+token is copied to another place on disk for that.
 """
 
 from __future__ import annotations
@@ -10,11 +14,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["chunk_bounds", "chunk_size", "sentences_within"]
+__all__ = ["Chunks", "chunk_bounds", "chunk_size", "held_out_stretches", "sentences_within"]
 
 _LARGEST_CHUNK = 1 << 16
 _SMALLEST_CHUNK = 1 << 11
 _CHUNKS_WANTED = 256  # in an epoch: enough to share evenly and to lower the learning rate smoothly
+_LONGEST_STRETCH = 1000  # tokens held out together: a text may be one line
+_STRETCHES_AT_ONCE = 1 << 20
 
 
 def chunk_size(n_tokens: int) -> int:
@@ -43,3 +49,96 @@ def sentences_within(offsets: NDArray[np.int64], begin: int, end: int) -> NDArra
     first = int(np.searchsorted(offsets, begin, side="right")) - 1
     last = int(np.searchsorted(offsets, end, side="left"))
     return np.clip(offsets[first : last + 1], begin, end) - begin
+
+
+def held_out_stretches(
+    offsets: NDArray[np.int64], share: float, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Which tokens to hold out: int64 (R, 2), begin and end of each stretch, in order.
+
+    A stretch is a sentence, or 1,000 tokens of a longer one; each is held out with probability
+    `share`, and where that leaves none, the last one is.
+
+    Args:
+        offsets: int64 (S + 1,), where sentences begin; the last one is the number of tokens.
+        share: of the stretches, above 0.
+        generator: what decides.
+    """
+    found = []
+    for first in range(0, len(offsets) - 1, _STRETCHES_AT_ONCE):
+        begins = offsets[first : first + _STRETCHES_AT_ONCE]
+        ends = offsets[first + 1 : first + 1 + _STRETCHES_AT_ONCE]
+        begins, ends = _cut(begins[: len(ends)], ends)
+        chosen = generator.random(len(begins)) < share
+        found.append(np.stack([begins[chosen], ends[chosen]], axis=1))
+    stretches = np.concatenate(found)
+    return stretches if len(stretches) else np.array([[begins[-1], ends[-1]]], np.int64)
+
+
+def _cut(
+    begins: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Begins and ends of the pieces of sentences, each of `_LONGEST_STRETCH` tokens at most."""
+    n_pieces = -(-(ends - begins) // _LONGEST_STRETCH)
+    number = np.arange(int(n_pieces.sum())) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
+    cut = np.repeat(begins, n_pieces) + number * _LONGEST_STRETCH
+    return cut, np.minimum(cut + _LONGEST_STRETCH, np.repeat(ends, n_pieces))
+
+
+class Chunks:
+    """A text, or the part of it that is held out or is not, chunk by chunk.
+
+    Args:
+        ids: int32 (N,), the text.
+        offsets: int64 (S + 1,), its sentences.
+        stretches: int64 (R, 2), what of it is held out (`held_out_stretches`).
+        held_out: whether this is the part held out; else it is the rest.
+
+    Attributes:
+        size: tokens in a chunk at most.
+        bounds: int64 (C + 1,), chunk c is among tokens ``bounds[c]`` to ``bounds[c + 1]``.
+    """
+
+    def __init__(
+        self,
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        stretches: NDArray[np.int64] | None = None,
+        *,
+        held_out: bool = False,
+    ) -> None:
+        self._ids, self._offsets = ids, offsets
+        self._stretches, self._held_out = stretches, held_out
+        self.size = chunk_size(len(ids))
+        self.bounds = chunk_bounds(offsets, self.size)
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def begin(self, chunk: int) -> int:
+        """The position in the text where a chunk begins; of the one behind the last, N."""
+        return int(self.bounds[chunk])
+
+    def n_tokens(self, n_chunks: int) -> int:
+        """How many tokens of this part the first `n_chunks` chunks hold."""
+        end = self.begin(n_chunks)
+        if self._stretches is None:
+            return end
+        held = int(np.diff(np.minimum(self._stretches, end), axis=1).sum())
+        return held if self._held_out else end - held
+
+    def read(self, chunk: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """One chunk: its tokens, int32 (n,), and the offsets of its sentences, int64 (s + 1,)."""
+        begin, end = self.begin(chunk), self.begin(chunk + 1)
+        tokens, sentences = self._ids[begin:end], sentences_within(self._offsets, begin, end)
+        if self._stretches is None:
+            return tokens, sentences
+        first = int(np.searchsorted(self._stretches[:, 1], begin, side="right"))
+        last = int(np.searchsorted(self._stretches[:, 0], end, side="left"))
+        edges = np.clip(self._stretches[first:last], begin, end).ravel() - begin
+        cuts = np.union1d(sentences, edges)
+        # Between the edges, what lies behind an odd number of them is held out.
+        is_held_out = np.searchsorted(edges, cuts[:-1], side="right") % 2 == 1
+        lengths, mine = np.diff(cuts), is_held_out == self._held_out
+        offsets = np.concatenate([[0], np.cumsum(lengths[mine])])
+        return tokens[np.repeat(mine, lengths)], offsets

@@ -1,8 +1,10 @@
 """What a run will need, before it trains: memory, disk and time.
 
-Memory and disk are sums of what is known to be made, from the size of the vocabulary that was
-counted and the settings; time is measured by training a second of the run and throwing it away.
-Nothing here refuses a run for being long.
+Memory and disk are sums of what is known to be made, from the settings and the size of the
+vocabulary: the one that was counted, or before that the words that the first megabyte of the text
+already makes certain, so that a run that cannot fit is refused before the text is read. Time is
+measured by training a second of the run and throwing it away. Nothing here refuses a run for being
+long.
 """
 
 from __future__ import annotations
@@ -12,28 +14,45 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from embedcli.config import TrainConfig
+from embedcli.cooccurrence.cells import CELL_BYTES
+from embedcli.cooccurrence.counting import counting_memory, expected_cells
+from embedcli.cooccurrence.runs import RUN_BYTES
 from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.storage.publish import free_space, readable_size
+from embedcli.text.glimpse import Glimpse
 from embedcli.text.memory import available_memory
-from embedcli.training.run import Run, compile_kernels
+from embedcli.training.architectures import compile_architecture, prepared
+from embedcli.training.run import features_of
 from embedcli.training.sampling import pool_size
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Forecast", "check_resources", "forecast", "measure_seconds"]
+__all__ = [
+    "Forecast",
+    "check_resources",
+    "check_scratch",
+    "forecast",
+    "measure_seconds",
+    "sure_vocabulary",
+]
 
 _BASE_BYTES = 160 << 20  # Python, NumPy, Numba and the kernels, whatever the text
 _THREAD_BYTES = 1 << 20  # staged chunks and scratch of one thread
+_GLOVE_THREAD_BYTES = 4 << 20  # a chunk of cells, once in order and once shuffled
 _WORD_BYTES = (
     180  # offsets, counts, probabilities, norms; and Python's words while a file is written
 )
+_PATH_BYTES = 200  # of a word's path through the tree, and of making it
 _NUMBER_BYTES = 4
 _DECIMAL_BYTES = 12  # of a number in a text format, with its space
 _CHECKPOINTS = 3  # two kept, one being written
 _SAMPLE_SECONDS = 1.0
+_SCRATCH_SURE = 0.5  # of the estimate: a text may be unlike its first megabyte
 
 
 @dataclass(frozen=True)
@@ -43,7 +62,7 @@ class Forecast:
     Attributes:
         memory: the most the process will take, in all.
         memory_left: what it may still take.
-        disk: files that the outputs' directory must have room for: models, checkpoints.
+        disk: what models and checkpoints will take of the disk that has the least to spare.
         disk_free: what is free there.
         seconds: of training.
     """
@@ -72,16 +91,38 @@ def forecast(
         outputs: each plain file to be written and its format.
         checkpoints: whether any are kept.
     """
-    directory = str(Path(outputs[0][0]).resolve().parent) if outputs else "."
-    disk = sum(_file_bytes(name, vocabulary, config) for _, name in outputs)
-    if checkpoints:
-        disk += _CHECKPOINTS * _file_bytes("safetensors", vocabulary, _with_output_vectors(config))
+    n_words = len(vocabulary)
+    files = [(path, _file_bytes(name, vocabulary, config)) for path, name in outputs]
+    if checkpoints and outputs:
+        each = _file_bytes("safetensors", vocabulary, _with_output_vectors(config))
+        files.append((outputs[0][0], _CHECKPOINTS * (each + n_words * _row_bytes(config))))
+    if config.arch == "glove" and outputs and vocabulary.counts is not None:
+        n_cells = expected_cells(
+            vocabulary.counts, config.window * n_tokens, symmetric=config.symmetric
+        )
+        files.append((outputs[0][0], (RUN_BYTES + CELL_BYTES) * n_cells))
+    disk, disk_free = _tightest_disk(files)
     return Forecast(
-        memory=_BASE_BYTES + _trainer_bytes(len(vocabulary), n_tokens, config),
+        memory=_BASE_BYTES + _trainer_bytes(n_words, n_tokens, config),
         memory_left=available_memory(),
         disk=disk,
-        disk_free=free_space(directory),
+        disk_free=disk_free,
     )
+
+
+def _tightest_disk(files: Sequence[tuple[str, int]]) -> tuple[int, int]:
+    """Bytes needed and bytes free, of the disk that has the least to spare for these files."""
+    needs: dict[int, int] = {}
+    free: dict[int, int] = {}
+    for path, n_bytes in files:
+        directory = Path(path).resolve().parent
+        disk = directory.stat().st_dev
+        needs[disk] = needs.get(disk, 0) + n_bytes
+        free[disk] = free_space(str(directory))
+    if not needs:
+        return 0, free_space(".")
+    tightest = min(needs, key=lambda disk: free[disk] - needs[disk])
+    return needs[tightest], free[tightest]
 
 
 def _with_output_vectors(config: TrainConfig) -> TrainConfig:
@@ -111,13 +152,43 @@ def check_resources(found: Forecast, vocabulary: Vocabulary, config: TrainConfig
         )
 
 
-def measure_seconds(corpus: Corpus, config: TrainConfig) -> float:
-    """How long training will take, from a second of it; nothing is kept."""
-    compile_kernels(config)
-    run = Run(corpus, config)
+def sure_vocabulary(seen: Glimpse, config: TrainConfig) -> Vocabulary:
+    """The words that will be trained for sure, after what was seen of the text."""
+    words = seen.words[: config.max_vocab]
+    offsets = np.zeros(len(words) + 1, np.int64)
+    np.cumsum([len(word) for word in words], out=offsets[1:])
+    return Vocabulary(np.frombuffer(b"".join(words), np.uint8), offsets)
+
+
+def check_scratch(seen: Glimpse, directory: Path) -> None:
+    """Refuse a text that does not fit, encoded, on the disk for temporary files.
+
+    The text is not read yet: only what is missing by far is refused.
+
+    Raises:
+        ResourceError: with both numbers.
+    """
+    free = free_space(str(directory))
+    if seen.scratch_bytes * _SCRATCH_SURE > free:
+        raise ResourceError(
+            f"encoding about {seen.n_tokens:,} tokens takes about "
+            f"{readable_size(seen.scratch_bytes)} of disk, but {readable_size(free)} are free in "
+            f"{directory}; make room, or name another directory in TMPDIR"
+        )
+
+
+def measure_seconds(corpus: Corpus, config: TrainConfig, scratch: Path | None = None) -> float:
+    """How long training will take, from a second of it; nothing is kept.
+
+    What comes before, counting co-occurrences in `scratch`, is done in full.
+    """
+    compile_architecture(config)
     began = time.perf_counter()
-    run.train(ignore_progress, lambda: time.perf_counter() - began >= _SAMPLE_SECONDS)
-    return (time.perf_counter() - began) / max(run.share_done, 1e-9)
+    with prepared(corpus, config, scratch=scratch) as run:
+        ready = time.perf_counter()
+        run.train(ignore_progress, lambda: time.perf_counter() - ready >= _SAMPLE_SECONDS)
+        training = (time.perf_counter() - ready) / max(run.share_done, 1e-9)
+    return ready - began + training
 
 
 def _fitting(share: float, vocabulary: Vocabulary, config: TrainConfig) -> str:
@@ -129,9 +200,35 @@ def _fitting(share: float, vocabulary: Vocabulary, config: TrainConfig) -> str:
 
 
 def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig) -> int:
+    if config.arch == "glove":
+        matrices = 5 * n_words * row_stride(config.dim + 2) * _NUMBER_BYTES  # and their sum
+        training = matrices + n_words * _WORD_BYTES + (config.threads or 1) * _GLOVE_THREAD_BYTES
+        n_pairs = config.window * n_tokens
+        counting = counting_memory(config.count_bytes, n_words, n_pairs, config.threads or 1)
+        return max(training, counting)
     matrices = 2 * n_words * row_stride(config.dim) * _NUMBER_BYTES
-    pool = pool_size(n_tokens, config.negative) * _NUMBER_BYTES
-    return matrices + pool + n_words * _WORD_BYTES + (config.threads or 1) * _THREAD_BYTES
+    if config.loss == "hs":
+        outputs = n_words * _PATH_BYTES
+    else:
+        outputs = pool_size(n_tokens, config.negative) * _NUMBER_BYTES
+    words = n_words * (_WORD_BYTES + _row_bytes(config))
+    threads = (config.threads or 1) * (_THREAD_BYTES + _rule_bytes(config))
+    return matrices + outputs + words + threads
+
+
+def _row_bytes(config: TrainConfig) -> int:
+    """What is kept for each word beside its rows: AdaGrad's sums, the mark of a frozen one."""
+    if config.arch == "glove":
+        return 4 * (config.dim + 2) * _NUMBER_BYTES
+    return 2 * _NUMBER_BYTES * (config.optimizer == "adagrad") + (config.freeze is not None)
+
+
+def _rule_bytes(config: TrainConfig) -> int:
+    """The copies of a window's rows in each thread, where rows are updated by a rule."""
+    if features_of(config) is None:
+        return 0
+    n_rows = 3 * (2 * config.window + 1) + 1 + config.negative
+    return n_rows * row_stride(config.dim) * _NUMBER_BYTES
 
 
 def _file_bytes(name: str, vocabulary: Vocabulary, config: TrainConfig) -> int:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +20,66 @@ from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.cbow import cbow
-from embedcli.kernels.sampling import Staged, at_pool, fill_pool, stage
+from embedcli.kernels.cbow_rules import cbow_by_rule
+from embedcli.kernels.hierarchical import PathScratch, cbow_hs, make_path_scratch, skipgram_hs
+from embedcli.kernels.huffman import Tree
+from embedcli.kernels.rules import Features, Rule, make_rule, make_rule_scratch
+from embedcli.kernels.sampling import Noise, fill_pool, make_staged, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.skipgram import skipgram
-from embedcli.kernels.weights import Weights, aligned, make_scratch, row_stride
+from embedcli.kernels.skipgram_rules import skipgram_by_rule
+from embedcli.kernels.weights import Scratch, Weights, aligned, make_scratch, row_stride
 from embedcli.progress import OnProgress, Progress
-from embedcli.training.chunks import chunk_bounds, chunk_size, sentences_within
+from embedcli.training.chunks import Chunks, held_out_stretches
+from embedcli.training.given import Given
+from embedcli.training.huffman import huffman_tree, longest_path
 from embedcli.training.sampling import (
     keep_thresholds,
     noise_distribution,
     pool_size,
     random_key,
 )
-from embedcli.training.schedule import linear_decay
+from embedcli.training.schedule import learning_rate
+from embedcli.training.state import Epoch, State
+from embedcli.training.stopping import Deadline, is_stalled
 from embedcli.training.workers import run_workers
 
 __all__ = [
-    "Epoch",
     "Run",
-    "State",
+    "Score",
     "compile_kernels",
+    "features_of",
     "find_fault",
     "initial_weights",
 ]
+
+Score = Callable[[NDArray[np.float32]], float | None]
+
+
+class Parts(Protocol):
+    """What an epoch passes over, in chunks; measured in tokens of the text (`chunks.Chunks`)."""
+
+    def __len__(self) -> int: ...
+    def begin(self, chunk: int) -> int: ...
+    def n_tokens(self, n_chunks: int) -> int: ...
+
+
+class Tallied(Protocol):
+    """Private arrays of a thread that hold its sums."""
+
+    @property
+    def tally(self) -> NDArray[np.float64]: ...
+
+
+class Member(Protocol):
+    """One thread's kernel, private arrays and sums."""
+
+    subsampled: int
+
+    @property
+    def scratch(self) -> Tallied: ...
+    def forget(self) -> None: ...
+
 
 # Multiply-adds in one call of a kernel, about 0.1 s: between calls a chunk can be left unfinished,
 # so that a run stops soon whatever its settings.
@@ -49,60 +87,8 @@ _SLICE_WORK = 1 << 30
 _INIT_ROWS = 1 << 12
 _LARGEST_WEIGHT = 1e4  # components that learn stay below a hundred; beyond, only overflow follows
 _CHECKED_BYTES = 1 << 22
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What happened to the tokens of one epoch, and how well they were predicted.
-
-    Attributes:
-        tokens: in-vocabulary tokens read; the sum of the next three.
-        trained: centre words trained.
-        subsampled: dropped by subsampling.
-        alone: left without any other word in their sentence.
-        pairs: (input, output) pairs the loss is the mean of.
-        loss: mean of -log sigma(+-x.o) over the pairs, in nats.
-    """
-
-    tokens: int
-    trained: int
-    subsampled: int
-    alone: int
-    pairs: int
-    loss: float
-
-
-class Place(NamedTuple):
-    """Where a chunk was left unfinished, between two slices.
-
-    Attributes:
-        position: how many of the words that survived subsampling are trained.
-        cursor: `Noise.cursor` there.
-    """
-
-    position: int
-    cursor: tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a run stands between two slices, apart from its two matrices.
-
-    There are no random numbers to keep: they depend on the seed, the epoch and the chunk alone.
-
-    Attributes:
-        epoch, chunk: the first that is not begun; epoch counts from 0 and is all epochs when none
-            is left.
-        epochs: the epochs that are finished.
-        arrays: ``tallies``, float64 (T, 4), and ``subsampled``, int64 (T,): what each thread has
-            summed up in this epoch; ``unfinished``, int64 (U, 5): each chunk that was begun and is
-            not finished, and its `Place`.
-    """
-
-    epoch: int
-    chunk: int
-    epochs: tuple[Epoch, ...]
-    arrays: Mapping[str, NDArray[Any]]
+# Where the number of the epoch goes in keys: the same samples whenever they are measured.
+_HELD_OUT = 1 << 32
 
 
 class Run:
@@ -112,9 +98,23 @@ class Run:
         corpus: what to train on; its vocabulary may be that of a larger text it is a part of.
         config: resolved settings.
         weights: the matrices to train; fresh ones by default.
+        valid: another text, in the same vocabulary, that is measured and not trained.
+        given: vectors to begin with.
+        deadline: when to be ready.
+        score: of the input vectors, float32 (V, D), that is to be followed.
     """
 
-    def __init__(self, corpus: Corpus, config: TrainConfig, weights: Weights | None = None) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: TrainConfig,
+        weights: Weights | None = None,
+        *,
+        valid: Corpus | None = None,
+        given: Given | None = None,
+        deadline: Deadline | None = None,
+        score: Score | None = None,
+    ) -> None:
         if corpus.vocabulary.counts is None:
             raise ValueError("an encoded corpus has counts")
         counts = corpus.vocabulary.counts
@@ -126,21 +126,43 @@ class Run:
         self.config = config
         self.corpus = corpus
         self.epochs: list[Epoch] = []
-        self._chunk = 0  # the first of this epoch that is not begun
-        self._unfinished: dict[int, Place] = {}  # those before it that are not finished
-        size = chunk_size(len(corpus.ids))
-        self._bounds = chunk_bounds(corpus.offsets, size)
+        self._deadline = deadline
+        self._score = score
+        self._training: Parts
+        self._held_out: Parts | None
+        self._workers: Sequence[Member]
+        self._measurers: Sequence[Member]
+        self._prepare(counts, weights, valid, given)
+        self._n_chunks = len(self._training)  # to be trained in this epoch
+        self._chunk = 0  # the first of this epoch that is not begun; the held-out ones come behind
+        self._unfinished: dict[int, int] = {}  # those before it that are not: words trained
+
+    def _prepare(
+        self,
+        counts: NDArray[np.int64],
+        weights: Weights | None,
+        valid: Corpus | None,
+        given: Given | None,
+    ) -> None:
+        """Make what an architecture has of its own: chunks, matrices, workers."""
+        corpus, config = self.corpus, self.config
+        self._text, self._held_out_text = _parts(corpus, valid, config)
+        self._training, self._held_out = self._text, self._held_out_text
         self._keep = keep_thresholds(counts, config.sample)
-        # A window has at most V - 1 distinct negatives.
-        self._negative = min(config.negative, len(counts) - 1)
-        self._pool = np.empty(pool_size(len(corpus.ids), self._negative), np.int32)
-        # Once for all epochs: where a chunk begins to read depends on its epoch.
-        noise = noise_distribution(counts, config.ns_exponent)
-        fill_pool(noise, 0.5, random_key(config.seed, "pool"), self._pool)
+        self._outputs = _outputs(counts, len(corpus.ids), config)
         self._weights = weights or initial_weights(len(counts), config.dim, config.seed)
-        self._workers = [
-            Worker(self._weights, self._pool, self._negative, config, size)
-            for _ in range(config.threads or 1)
+        if given is not None:
+            syn0, syn1neg = self.matrices()
+            given.copy_to(syn0, None if config.loss == "hs" else syn1neg)
+        self._rule = _rule(config, len(counts), None if given is None else given.frozen)
+        self._workers = self._team(self._text, self._rule)
+        held_out = self._held_out_text
+        self._measurers = [] if held_out is None else self._team(held_out, None)
+
+    def _team(self, chunks: Chunks, rule: Rule | None) -> list[Worker]:
+        return [
+            Worker(self._weights, self._outputs, self.config, chunks.size, rule)
+            for _ in range(self.config.threads or 1)
         ]
 
     def train(
@@ -159,16 +181,16 @@ class Run:
             TrainingError: nothing could be trained, or the numbers diverge.
         """
         paused = False
-        while len(self.epochs) < self.config.epochs:
+        while not self.is_done:
             if paused:
                 return False
-            paused = self._pass(len(self.epochs), on_progress, wants_pause)
+            paused = self._pass(on_progress, wants_pause)
         return True
 
     @property
     def bounds(self) -> NDArray[np.int64]:
         """Where chunks begin, int64 (C + 1,): chunk c is tokens ``bounds[c]`` to ``[c + 1]``."""
-        return self._bounds
+        return self._text.bounds
 
     def train_chunks(
         self, epoch: int, chunks: range, on_wake: Callable[[int], bool] = lambda chunk: False
@@ -183,7 +205,14 @@ class Run:
         Returns:
             The sums of `Epoch` over the stretch, float64 (4,), and how many words were subsampled.
         """
-        jobs = [self._job(worker, epoch, threading.Event()) for worker in self._workers]
+
+        def job_of(worker: Member) -> Callable[[int], None]:
+            def job(chunk: int) -> None:
+                self._train_chunk(worker, epoch, chunk)
+
+            return job
+
+        jobs = [job_of(worker) for worker in self._workers]
         run_workers(jobs, chunks.start, chunks.stop, on_wake)
         sums = self._tally(), sum(worker.subsampled for worker in self._workers)
         for worker in self._workers:
@@ -191,20 +220,61 @@ class Run:
         return sums
 
     @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train."""
+        if self._chunk:
+            return False
+        return len(self.epochs) >= self.config.epochs or self.stopped is not None
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the run ends before its last epoch, as the name of a setting; None if it does not."""
+        patience = self.config.patience
+        if len(self.epochs) < self.config.epochs and patience and is_stalled(self.epochs, patience):
+            return "patience"
+        is_cut = bool(self.epochs) and self.epochs[-1].tokens < self._training.n_tokens(
+            len(self._training)
+        )
+        if is_cut or (len(self.epochs) < self.config.epochs and self._is_late()):
+            return "time_budget"
+        return None
+
+    @property
+    def n_done(self) -> int:
+        """The tokens of all epochs that are trained or held out."""
+        chunk = min(self._chunk, self._n_chunks)
+        return len(self.epochs) * len(self.corpus.ids) + self._training.begin(chunk)
+
+    @property
     def share_done(self) -> float:
         """The share of all tokens of all epochs that is trained, 0 to 1."""
-        n_tokens = len(self.corpus.ids)
-        done = len(self.epochs) * n_tokens + int(self._bounds[self._chunk])
-        return done / (self.config.epochs * n_tokens)
+        return self.n_done / (self.config.epochs * len(self.corpus.ids))
+
+    @property
+    def n_held_out(self) -> int:
+        """The tokens that are measured after every epoch."""
+        return 0 if self._held_out is None else self._held_out.n_tokens(len(self._held_out))
 
     def state(self) -> State:
         """Where the run stands; to be asked while it does not train."""
-        tallies = np.array([worker.scratch.tally for worker in self._workers])
-        subsampled = np.array([worker.subsampled for worker in self._workers], np.int64)
-        places = [(chunk, at.position, *at.cursor) for chunk, at in self._unfinished.items()]
-        unfinished = np.array(sorted(places), np.int64).reshape(-1, 5)
-        arrays = {"tallies": tallies, "subsampled": subsampled, "unfinished": unfinished}
-        return State(len(self.epochs), self._chunk, tuple(self.epochs), arrays)
+        arrays = {
+            "tallies": np.array([worker.scratch.tally for worker in self._workers]),
+            "subsampled": np.array([worker.subsampled for worker in self._workers], np.int64),
+            "unfinished": np.array(sorted(self._unfinished.items()), np.int64).reshape(-1, 2),
+        }
+        if self._measurers:
+            arrays["measured"] = np.array([worker.scratch.tally for worker in self._measurers])
+        if self.config.optimizer == "adagrad" and self._rule is not None:
+            arrays |= {"squares0": self._rule.squares0, "squares1": self._rule.squares1}
+        return State(
+            len(self.epochs),
+            self._chunk,
+            tuple(self.epochs),
+            arrays,
+            self._n_chunks,
+            (self._deadline.spent, self._deadline.share) if self._deadline else None,
+            self.is_done,
+        )
 
     def restore(
         self, state: State, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32]
@@ -212,14 +282,23 @@ class Run:
         """Go to where another run stood; the matrices, float32 (V, D), are copied."""
         for mine, saved in zip(self.matrices(), (syn0, syn1neg), strict=True):
             mine[:] = saved
+        self._restore_progress(state)
+
+    def _restore_progress(self, state: State) -> None:
         self.epochs = list(state.epochs)
         self._chunk = state.chunk
-        for chunk, position, *cursor in state.arrays["unfinished"].tolist():
-            self._unfinished[chunk] = Place(position, tuple(cursor))
+        if state.n_chunks is not None:
+            self._n_chunks = state.n_chunks
+        self._unfinished = dict(state.arrays["unfinished"].tolist())
         for thread, tally in enumerate(state.arrays["tallies"]):
             worker = self._workers[thread % len(self._workers)]
             worker.scratch.tally[:] += tally
             worker.subsampled += int(state.arrays["subsampled"][thread])
+        if self._measurers and "measured" in state.arrays:
+            self._measurers[0].scratch.tally[:] += state.arrays["measured"].sum(axis=0)
+        if "squares0" in state.arrays and self._rule is not None:
+            self._rule.squares0[:] = state.arrays["squares0"]
+            self._rule.squares1[:] = state.arrays["squares1"]
 
     def check(self) -> None:
         """Refuse matrices that nobody should go on with or keep.
@@ -232,68 +311,133 @@ class Run:
             if fault is not None:
                 raise self._divergence(fault)
 
-    def _pass(self, number: int, on_progress: OnProgress, wants_pause: Callable[[], bool]) -> bool:
-        """Train on in epoch `number`; whether a pause is wanted."""
-        n_tokens, n_chunks = len(self.corpus.ids), len(self._bounds) - 1
+    def _pass(self, on_progress: OnProgress, wants_pause: Callable[[], bool]) -> bool:
+        """Train on in this epoch, and measure when it is over; whether a pause is wanted."""
+        number = len(self.epochs)
+        total = self.config.epochs * len(self.corpus.ids)
+        held_out = self.epochs[-1].held_out if self.epochs else None
 
         def report(n_begun: int) -> bool:
             self.corpus.release()
-            done = number * n_tokens + int(self._bounds[n_begun])
-            total = self.config.epochs * n_tokens
-            lr = linear_decay(done / total, self.config.starting_lr, self.config.min_lr)
-            loss = self._loss()
+            lr = learning_rate(self._progress(number, n_begun), self.config)
+            loss = _mean_loss(self._workers)
             if loss is not None and not math.isfinite(loss):
                 raise self._divergence(f"the loss is {loss}")
-            on_progress(Progress("training", done, total, number + 1, loss, lr))
+            done = number * len(self.corpus.ids) + self._training.begin(n_begun)
+            on_progress(Progress("training", done, total, number + 1, loss, lr, held_out))
             return wants_pause()
 
-        stop = threading.Event()
-        first, left = self._chunk, sorted(self._unfinished)
-        begin = first - len(left)  # the unfinished ones come before all others
-
-        def job_of(worker: Worker) -> Callable[[int], None]:
-            train_chunk = self._job(worker, number, stop)
-            return lambda item: train_chunk(item if item >= first else left[item - begin])
-
-        jobs = [job_of(worker) for worker in self._workers]
-        n_begun = run_workers(jobs, begin, n_chunks, lambda n: report(max(n, first)), stop)
-        self._chunk = max(n_begun, first)
-        pauses = report(self._chunk)
-        if self._chunk == n_chunks and not self._unfinished:
-            self._finish(number)
+        pauses = False
+        n_chunks = self._n_chunks
+        if self._chunk < n_chunks or (self._chunk == n_chunks and self._unfinished):
+            self._share(
+                n_chunks, self._workers, self._train_chunk, lambda n: report(n) or self._is_late()
+            )
+            pauses = report(self._chunk)
+            if self._unfinished or not self._chunk:
+                return pauses
+            if self._is_late():
+                self._n_chunks = self._chunk
+            if self._chunk < self._n_chunks:
+                return pauses
+        began = time.monotonic()
+        if self._held_out is not None:
+            end = self._n_chunks + len(self._held_out)
+            self._share(end, self._measurers, self._measure_chunk, lambda _: report(self._n_chunks))
+            pauses = report(self._n_chunks)
+            if self._unfinished or self._chunk < end:
+                return pauses
+        self._finish(number)
+        if self._deadline is not None:
+            self._deadline.reserve(time.monotonic() - began)
         return pauses
+
+    def _share(
+        self,
+        end: int,
+        workers: Sequence[Member],
+        work: Callable[[Any, int, int, Callable[[], bool]], int | None],
+        on_wake: Callable[[int], bool],
+    ) -> None:
+        """Let `workers` share the chunks from where the run stands to below `end`.
+
+        Args:
+            end: one more than the last.
+            workers: one for each thread.
+            work: does one chunk of an epoch, or leaves it when what it is given says so, and
+                returns how many of its words it has done.
+            on_wake: called about ten times a second with the first chunk that is not begun; returns
+                whether to pause.
+        """
+        stop = threading.Event()
+        first, again = self._chunk, sorted(self._unfinished)
+        begin = first - len(again)  # the unfinished ones come before all others
+
+        def wants_stop() -> bool:
+            return stop.is_set() and not self._is_late()  # what is late is finished, to be counted
+
+        def job_of(worker: Member) -> Callable[[int], None]:
+            def job(item: int) -> None:
+                chunk = item if item >= first else again[item - begin]
+                left = work(worker, len(self.epochs), chunk, wants_stop)
+                if left is not None:
+                    self._unfinished[chunk] = left
+                else:
+                    self._unfinished.pop(chunk, None)
+
+            return job
+
+        jobs = [job_of(worker) for worker in workers]
+        n_begun = run_workers(jobs, begin, end, lambda n: on_wake(max(n, first)), stop)
+        self._chunk = max(n_begun, first)
+
+    def _train_chunk(
+        self,
+        worker: Any,
+        epoch: int,
+        chunk: int,
+        wants_stop: Callable[[], bool] = lambda: False,
+    ) -> int | None:
+        tokens, sentences = self._text.read(chunk)
+        lr = learning_rate(self._progress(epoch, chunk), self.config)
+        chosen = tokens, sentences, self._keep, (epoch, chunk), lr
+        position = self._unfinished.get(chunk, 0)
+        left: int | None = worker.train(*chosen, position=position, wants_stop=wants_stop)
+        return left
+
+    def _measure_chunk(
+        self, worker: Worker, epoch: int, chunk: int, wants_stop: Callable[[], bool]
+    ) -> int | None:
+        """Add up the loss of a held-out chunk: a training step whose learning rate is 0.
+
+        Subsampling, windows and negatives are those of training, and the same after every epoch.
+        """
+        if self._held_out_text is None:
+            raise ValueError("nothing is held out")
+        number = chunk - self._n_chunks
+        tokens, sentences = self._held_out_text.read(number)
+        chosen = tokens, sentences, self._keep, (_HELD_OUT, number), 0.0
+        position = self._unfinished.get(chunk, 0)
+        return worker.train(*chosen, position=position, wants_stop=wants_stop)
+
+    def _progress(self, epoch: int, chunk: int) -> float:
+        """The share of the run that is over when a chunk begins.
+
+        Of its tokens or of its time, whichever is more.
+        """
+        n_tokens = len(self.corpus.ids)
+        done = epoch * n_tokens + self._training.begin(chunk)
+        share = done / (self.config.epochs * n_tokens)
+        return max(share, self._deadline.share) if self._deadline else share
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and self._deadline.is_over
 
     def matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """syn0 and syn1neg, float32 (V, D) with padded rows; views, not copies."""
         stride, dim = self._weights.stride, self.config.dim
         syn0 = self._weights.syn0.reshape(-1, stride)[:, :dim]
         return syn0, self._weights.syn1neg.reshape(-1, stride)[:, :dim]
-
-    def _job(self, worker: Worker, number: int, stop: threading.Event) -> Callable[[int], None]:
-        ids, offsets, bounds = self.corpus.ids, self.corpus.offsets, self._bounds
-        total = self.config.epochs * len(ids)
-
-        def train_chunk(chunk: int) -> None:
-            begin, end = int(bounds[chunk]), int(bounds[chunk + 1])
-            progress = (number * len(ids) + begin) / total
-            lr = linear_decay(progress, self.config.starting_lr, self.config.min_lr)
-            sentences = sentences_within(offsets, begin, end)
-            at = self._unfinished.get(chunk)
-            chosen = ids[begin:end], sentences, self._keep, (number, chunk), lr
-            left = worker.train(*chosen, at=at, wants_stop=stop.is_set)
-            if left is not None:
-                self._unfinished[chunk] = left
-            elif at is not None:
-                del self._unfinished[chunk]
-
-        return train_chunk
-
-    def _tally(self) -> NDArray[np.float64]:
-        return np.asarray(sum(worker.scratch.tally for worker in self._workers))
-
-    def _loss(self) -> float | None:
-        tally = self._tally()
-        return float(tally[0] / tally[1]) if tally[1] else None
 
     def _divergence(self, what: str) -> TrainingError:
         lr = self.config.starting_lr
@@ -302,10 +446,27 @@ class Run:
             f"nothing was written; try --lr {lr / 4:g}"
         )
 
+    def _tally(self) -> NDArray[np.float64]:
+        return np.asarray(sum(worker.scratch.tally for worker in self._workers))
+
     def _finish(self, number: int) -> None:
-        tally = self._tally()
-        pairs, trained, alone = (int(value) for value in tally[1:4])
-        n_tokens = len(self.corpus.ids)
+        """Measure what is due after an epoch, and begin the next."""
+        epoch = self._account(number)
+        self.check()
+        epoch = replace(epoch, held_out=_mean_loss(self._measurers), score=self._scored(number))
+        self.epochs.append(epoch)
+        self._chunk, self._n_chunks = 0, len(self._training)
+        for worker in [*self._workers, *self._measurers]:
+            worker.forget()
+
+    def _account(self, number: int) -> Epoch:
+        """What became of the tokens of an epoch.
+
+        Raises:
+            TrainingError: nothing could be trained.
+        """
+        pairs, trained, alone = (int(value) for value in self._tally()[1:4])
+        n_tokens = self._training.n_tokens(self._n_chunks)
         subsampled = sum(worker.subsampled for worker in self._workers)
         if trained + subsampled + alone != n_tokens:
             raise EmbedError(
@@ -317,12 +478,64 @@ class Run:
                 f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} "
                 "have no other word in their line; raise --sample or put sentences on a line"
             )
-        self.check()
-        loss = float(tally[0] / pairs)
-        self.epochs.append(Epoch(n_tokens, trained, subsampled, alone, pairs, loss))
-        self._chunk = 0
-        for worker in self._workers:
-            worker.forget()
+        return Epoch(n_tokens, trained, subsampled, alone, pairs, _mean_loss(self._workers) or 0.0)
+
+    def _scored(self, number: int) -> float | None:
+        is_due = (number + 1) % self.config.evaluate_every == 0
+        if self._score is None or not (is_due or number + 1 == self.config.epochs):
+            return None
+        return self._score(self.matrices()[0])
+
+
+def _parts(
+    corpus: Corpus, valid: Corpus | None, config: TrainConfig
+) -> tuple[Chunks, Chunks | None]:
+    """What is trained, and what is measured."""
+    if valid is not None:
+        return Chunks(corpus.ids, corpus.offsets), Chunks(valid.ids, valid.offsets)
+    if not config.valid_fraction:
+        return Chunks(corpus.ids, corpus.offsets), None
+    generator = np.random.Generator(np.random.Philox(int(random_key(config.seed, "held out"))))
+    stretches = held_out_stretches(corpus.offsets, config.valid_fraction, generator)
+    training = Chunks(corpus.ids, corpus.offsets, stretches)
+    if not training.n_tokens(len(training)):
+        raise TrainingError(
+            f"--valid-fraction {config.valid_fraction} of {len(corpus.offsets) - 1} lines leaves "
+            "nothing to train: put a sentence or document on a line, or name another text with "
+            "--valid"
+        )
+    return training, Chunks(corpus.ids, corpus.offsets, stretches, held_out=True)
+
+
+def _mean_loss(workers: Sequence[Member]) -> float | None:
+    """The mean loss of a pair that the workers have seen; None before the first."""
+    loss = sum(float(worker.scratch.tally[0]) for worker in workers)
+    pairs = sum(float(worker.scratch.tally[1]) for worker in workers)
+    return loss / pairs if pairs else None
+
+
+class Pool(NamedTuple):
+    """Negatives.
+
+    Attributes:
+        words: int32 (P,), in the proportions of the noise distribution (`fill_pool`).
+        negative: K, how many each centre word gets.
+    """
+
+    words: NDArray[np.int32]
+    negative: int
+
+
+def _outputs(counts: NDArray[np.int64], n_tokens: int, config: TrainConfig) -> Pool | Tree:
+    """Where the outputs of a centre word come from, once for all epochs."""
+    if config.loss == "hs":
+        return huffman_tree(counts)
+    # A window has at most V - 1 distinct negatives.
+    negative = min(config.negative, len(counts) - 1)
+    words = np.empty(pool_size(n_tokens, negative), np.int32)
+    noise = noise_distribution(counts, config.ns_exponent)
+    fill_pool(noise, 0.5, random_key(config.seed, "pool"), words)
+    return Pool(words, negative)
 
 
 class Worker:
@@ -331,23 +544,37 @@ class Worker:
     def __init__(
         self,
         weights: Weights,
-        pool: NDArray[np.int32],
-        negative: int,
+        outputs: Pool | Tree,
         config: TrainConfig,
         chunk: int,
+        rule: Rule | None = None,
     ) -> None:
         self._config = config
         self._weights = weights
-        self._pool = pool
-        self._staged = Staged(*(np.empty(chunk, np.int32) for _ in range(3)))
-        self._n_outputs = 1 + negative
+        self._outputs = outputs
+        self._staged = make_staged(chunk)
         is_cbow = config.arch == "cbow"
-        self.scratch = make_scratch(self._n_outputs, config.window, weights.stride)
-        make = cbow if is_cbow else skipgram
         lanes = host_lanes()
-        self._kernel = make(lanes, self._n_outputs, -(-config.dim // lanes))
+        n_vectors = -(-config.dim // lanes)
+        features = features_of(config)
+        self._more: tuple[Any, ...] = ()  # what a kernel by a rule takes behind all others
+        self.scratch: Scratch | PathScratch
+        if isinstance(outputs, Tree):
+            n_outputs = longest_path(outputs)
+            self.scratch = make_path_scratch(n_outputs, config.window, weights.stride)
+            self._kernel = (cbow_hs if is_cbow else skipgram_hs)(lanes, n_vectors)
+        else:
+            n_outputs = 1 + outputs.negative
+            self.scratch = make_scratch(n_outputs, config.window, weights.stride)
+            sizes = lanes, n_outputs, n_vectors
+            if rule is None or features is None:
+                self._kernel = (cbow if is_cbow else skipgram)(*sizes)
+            else:
+                self._kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
+                rows = make_rule_scratch(n_outputs, config.window, weights.stride)
+                self._more = config.dim, rule, rows
         inputs = 1 if is_cbow else 2 * config.window
-        self._slice = max(1, _SLICE_WORK // (3 * inputs * self._n_outputs * weights.stride))
+        self._slice = max(1, _SLICE_WORK // (3 * inputs * n_outputs * weights.stride))
         self.subsampled = 0
 
     def forget(self) -> None:
@@ -363,22 +590,19 @@ class Worker:
         place: tuple[int, int],
         lr: float,
         *,
-        at: Place | None = None,
+        position: int = 0,
         wants_stop: Callable[[], bool] = lambda: False,
-    ) -> Place | None:
+    ) -> int | None:
         """Train on one chunk; `place` is its (epoch, chunk), which its random numbers depend on.
 
-        It goes on `at` the place where it was left. Where `wants_stop` says so after a slice that
-        is not the last, the chunk is left there, and the place returned; None when it is done.
+        It goes on at `position`, where it was left. Where `wants_stop` says so after a slice that
+        is not the last, the chunk is left there, and the position returned; None when it is done.
         """
         seed = self._config.seed
         n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
-        noise = at_pool(self._pool, int(random_key(seed, "negatives", *place)) % len(self._pool))
-        position = 0
-        if at is None:
+        outputs = self._outputs_at(place)
+        if position == 0:
             self.subsampled += len(tokens) - n_kept
-        else:
-            position, noise.cursor[:] = at
         extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
         while position < n_kept:
             end = min(position + self._slice, n_kept)
@@ -387,19 +611,53 @@ class Worker:
                 position,
                 end,
                 self._weights,
-                noise,
+                outputs,
                 self._config.window,
                 self._config.shrink_window,
                 random_key(seed, "window", *place),
                 np.float32(lr),
                 *extra,
                 self.scratch,
+                *self._more,
             )
             position = end
             if position < n_kept and wants_stop():
-                a, b, c = noise.cursor.tolist()
-                return Place(position, (a, b, c))
+                return position
         return None
+
+    def _outputs_at(self, place: tuple[int, int]) -> Noise | Tree:
+        """The outputs as the kernel takes them, for a chunk."""
+        if isinstance(self._outputs, Tree):
+            return self._outputs
+        key = random_key(self._config.seed, "negatives", *place)
+        pool = self._outputs.words
+        return Noise(pool, np.int64(int(key) % len(pool)), key)
+
+
+def features_of(config: TrainConfig) -> Features | None:
+    """What the kernel has to do beside plain steps; None if that is nothing."""
+    features = Features(
+        adagrad=int(config.optimizer == "adagrad"),
+        dropout=int(config.dropout > 0),
+        max_norm=int(config.max_norm is not None),
+        frozen=int(config.freeze is not None),
+    )
+    return features if any(features) or config.l2 > 0 else None
+
+
+def _rule(config: TrainConfig, n_words: int, frozen: NDArray[np.bool_] | None) -> Rule | None:
+    """The rule by which rows are updated; None where plain steps are taken."""
+    features = features_of(config)
+    if features is None:
+        return None
+    return make_rule(
+        n_words,
+        features,
+        l2=config.l2,
+        dropout=config.dropout,
+        max_norm=config.max_norm or 0.0,
+        frozen=frozen,
+    )
 
 
 def find_fault(name: str, matrix: NDArray[np.float32]) -> str | None:
@@ -430,8 +688,13 @@ def initial_weights(n_words: int, dim: int, seed: int) -> Weights:
 def compile_kernels(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs, by training on two words."""
     n_words = 1 + config.negative
-    pool = np.zeros(1 << 8, np.int32)
-    fill_pool(np.arange(1, n_words + 1) / n_words, 0.0, np.uint64(0), pool)
-    worker = Worker(initial_weights(n_words, config.dim, 0), pool, config.negative, config, 2)
-    keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
-    worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)
+    outputs = _outputs(np.ones(n_words, np.int64), 2, config)
+    weights = initial_weights(n_words, config.dim, 0)
+    rule = _rule(config, n_words, np.zeros(n_words, np.bool_))
+    rules = [rule]
+    if rule is not None and (config.valid or config.valid_fraction):
+        rules.append(None)  # what is held out is measured by the plain kernel
+    for each in rules:
+        worker = Worker(weights, outputs, config, 2, each)
+        keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
+        worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)

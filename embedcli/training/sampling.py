@@ -22,7 +22,15 @@ __all__ = [
 _MASK = (1 << 64) - 1
 _SMALLEST_POOL = 1 << 16
 _LARGEST_POOL = 1 << 22  # 16 MB: larger ones cost cache and gain nothing
-_PURPOSES = {"subsample": 1, "window": 2, "negatives": 3, "pool": 4}
+_PURPOSES = {
+    "subsample": 1,
+    "window": 2,
+    "negatives": 3,
+    "pool": 4,
+    "held out": 5,
+    "stretches": 6,
+    "cells": 7,
+}
 
 
 def keep_thresholds(counts: NDArray[np.int64], sample: float) -> NDArray[np.uint32]:
@@ -45,7 +53,7 @@ def keep_probabilities(counts: NDArray[np.int64], sample: float) -> NDArray[np.f
     """How likely each word survives subsampling (float64, (V,))."""
     if sample == 0:
         return np.ones(len(counts))
-    ratio = sample * counts.sum() / counts
+    ratio = sample * counts.sum() / np.maximum(counts, 1)  # a word that goes on may not occur here
     probabilities: NDArray[np.float64] = np.minimum(1.0, np.sqrt(ratio) + ratio)
     return probabilities
 
@@ -57,7 +65,7 @@ def noise_distribution(counts: NDArray[np.int64], exponent: float) -> NDArray[np
         TrainingError: `exponent` makes the probabilities overflow.
     """
     with np.errstate(over="ignore", under="ignore"):
-        weights = np.power(counts / counts.max(), exponent)
+        weights = np.power(np.maximum(counts, 1) / counts.max(), exponent)
         cumulative = np.cumsum(weights)
     if not np.isfinite(cumulative[-1]) or cumulative[-1] <= 0:
         raise TrainingError(

@@ -6,21 +6,31 @@ import ctypes
 import platform
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from embedcli import __version__
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus, encode_corpus
 from embedcli.embeddings import Embeddings
-from embedcli.errors import CorpusError
+from embedcli.errors import CorpusError, InputError, TrainingError, UsageError
+from embedcli.evaluation import evaluate
+from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
-from embedcli.training.run import Run, compile_kernels
+from embedcli.training.given import load_given, match, movement
+from embedcli.training.glove import GloveRun
+from embedcli.training.metrics import Metrics
+from embedcli.training.run import Run, Score
+from embedcli.training.stopping import Deadline, best_epoch
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Guard", "Stopped", "train", "versions"]
@@ -43,13 +53,14 @@ class Guard:
         resumed: where to go on from; None to begin.
         deferred: a context that training runs in; it yields what is asked about ten times a second
             whether to save and stop.
-        before_training: called with the corpus when the text is read; may refuse.
+        before_training: called with the corpus when the text is read, and with what is known of the
+            given vectors, if there are any; may refuse.
     """
 
     checkpoints: Checkpoints | None = None
     resumed: Checkpoint | None = None
     deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] = _never
-    before_training: Callable[[Corpus], None] = lambda corpus: None
+    before_training: Callable[[Corpus, Mapping[str, Any] | None], None] = lambda corpus, given: None
 
 
 def train(
@@ -57,6 +68,7 @@ def train(
     config: TrainConfig | None = None,
     *,
     vocabulary: Vocabulary | None = None,
+    given: Embeddings | None = None,
     scratch: str | Path | None = None,
     on_progress: OnProgress = ignore_progress,
     guard: Guard | None = None,
@@ -64,54 +76,170 @@ def train(
     """Train word embeddings on text.
 
     Skip-gram and CBOW with negative sampling (Mikolov et al. 2013), the negatives of a skip-gram
-    window shared by its context words (Ji et al. 2016).
+    window shared by its context words (Ji et al. 2016); or GloVe (Pennington et al. 2014), whose
+    vectors are the sums of word and context vectors.
 
     Args:
         paths: files, globs, directories (with ``config.recursive``), ``-`` for standard input.
         config: the settings; the defaults of `TrainConfig` if None.
         vocabulary: words to train, instead of those the corpus holds often enough.
+        given: what the file of ``config.init`` or ``config.continue_from`` holds, where it has been
+            read already.
         scratch: a directory for temporary files of about 4 bytes a token; the system's by default.
         on_progress: called with `Progress` reports, about ten times a second.
         guard: where checkpoints go, and which one to go on from.
 
     Returns:
         Embeddings with float32 (V, D) vectors, the output vectors if ``config.output_vectors``, and
-        metadata: settings, seed, versions, corpus, timings in seconds, mean loss of each epoch.
+        metadata: settings, seed, versions, corpus, timings in seconds, mean loss of each epoch;
+        and where it was measured: the held-out text, the best epoch, why training stopped.
 
     Raises:
+        ConfigError: vectors are given that have another dimension than ``config.dim``.
+        InputError: vectors that are given cannot be used.
         CorpusError: text that cannot be read, or too little of it, or another than was trained.
-        TrainingError: no word had a context to train with, or the numbers diverged.
+        FormatError: the file of ``config.evaluate`` is neither analogies nor similarities.
+        TrainingError: no word had a context to train with, the numbers diverged, or the time budget
+            was over before training began.
         Stopped: `guard` asked to stop.
     """
     config = (config or TrainConfig()).resolve()
     guard = guard or Guard()
     began = time.perf_counter()
-    compiling = _Background(compile_kernels, config)  # while the text is read
-    with encode_corpus(
-        [str(path) for path in paths],
+    if config.evaluate:
+        read_evaluation_file(config.evaluate)  # before the work, not after it
+    given = given or load_given(config)
+    if config.continue_from and vocabulary is not None and guard.resumed is None:
+        raise UsageError(
+            f"a vocabulary is given, but the words are those of {config.continue_from} and of the "
+            "text: leave --vocab out"
+        )
+    compiling = _Background(compile_architecture, config)  # while the text is read
+    with ExitStack() as stack:
+        directory = None if scratch is None else Path(scratch)
+
+        def read(
+            sources: Sequence[str],
+            words: Vocabulary | None,
+            on: OnProgress,
+            base: Vocabulary | None = None,
+        ) -> Corpus:
+            return stack.enter_context(_read(sources, config, words, directory, on, base))
+
+        base = given.vocabulary if given is not None and config.continue_from else None
+        corpus = read([str(path) for path in paths], vocabulary, on_progress, base)
+        facts: dict[str, Any] = {"corpus": _facts(corpus)}
+        valid = None
+        if config.valid:
+            valid = read([config.valid], corpus.vocabulary, ignore_progress)
+            facts["held_out"] = _facts(valid)
+        start = None if given is None else match(config, given, corpus.vocabulary)
+        if start is not None:
+            facts["given"] = start.facts(corpus.vocabulary)
+        _trim_heap()
+        if guard.resumed is not None:
+            facts = _same_texts(guard.resumed, facts)
+        compiling.wait()
+        guard.before_training(corpus, facts.get("given"))
+        elapsed = time.perf_counter() - began
+        deadline = _deadline(config, guard.resumed, elapsed)
+        score = _score(config.evaluate, corpus.vocabulary)
+        way = prepared(
+            corpus,
+            config,
+            valid=valid,
+            given=start,
+            deadline=deadline,
+            score=score,
+            scratch=directory,
+            on_progress=on_progress,
+        )
+        run = stack.enter_context(way)
+        counted = time.perf_counter() - began - elapsed
+        facts |= _facts_of_run(run)
+        if guard.resumed is not None:
+            _restore(run, guard.resumed)
+        with guard.deferred() as stopping, _metrics(config.metrics, run, on_progress) as report:
+            _train(run, guard.checkpoints, facts, report, stopping)
+        if not run.epochs:
+            raise TrainingError(
+                f"the time budget of {config.time_budget} was over before training began: reading "
+                f"the text took {elapsed:.1f} s; give more"
+            )
+        if start is not None:
+            moved = movement(start, run.matrices()[0], corpus.vocabulary)
+            facts["given"] = facts["given"] | {"moved": moved}
+        timings = {"reading": elapsed, "training": time.perf_counter() - began - elapsed}
+        if "cooccurrences" in facts:
+            timings["counting"] = counted  # of what is called training
+        return _embeddings(run, facts, timings)
+
+
+def _read(
+    sources: Sequence[str],
+    config: TrainConfig,
+    vocabulary: Vocabulary | None,
+    scratch: Path | None,
+    on_progress: OnProgress,
+    base: Vocabulary | None,
+) -> Corpus:
+    return encode_corpus(
+        sources,
         recursive=config.recursive,
         lowercase=config.lowercase,
         min_count=config.min_count,
         max_vocab=config.max_vocab,
         vocabulary=vocabulary,
+        base=base,
         threads=config.threads or 1,
-        scratch=None if scratch is None else Path(scratch),
+        scratch=scratch,
         on_progress=on_progress,
-    ) as corpus:
-        _trim_heap()
-        read = time.perf_counter()
-        facts = {"sha256": corpus.digest, **asdict(corpus.tally)}
-        if guard.resumed is not None:
-            facts = _same_corpus(guard.resumed, facts)
-        compiling.wait()
-        guard.before_training(corpus)
-        run = Run(corpus, config)
-        if guard.resumed is not None:
-            _restore(run, guard.resumed)
-        with guard.deferred() as stopping:
-            _train(run, guard.checkpoints, facts, on_progress, stopping)
-        timings = {"reading": read - began, "training": time.perf_counter() - read}
-        return _embeddings(run, facts, timings)
+    )
+
+
+def _facts(corpus: Corpus) -> dict[str, Any]:
+    """What the model will say of a text."""
+    return {"sha256": corpus.digest, **asdict(corpus.tally)}
+
+
+def _facts_of_run(run: Run) -> dict[str, Any]:
+    """What the model will say of what the run made of its text."""
+    facts: dict[str, Any] = {}
+    if run.config.valid_fraction:
+        facts["held_out"] = {"kept": run.n_held_out}
+    if isinstance(run, GloveRun):
+        facts["cooccurrences"] = {"pairs": run.cooccurrences.n_pairs, "cells": run.n_steps}
+    return facts
+
+
+def _deadline(config: TrainConfig, resumed: Checkpoint | None, elapsed: float) -> Deadline | None:
+    if config.budget_seconds is None:
+        return None
+    clock = resumed.state.clock if resumed is not None and resumed.state is not None else None
+    spent, share = clock or (0.0, 0.0)
+    return Deadline(config.budget_seconds, spent + elapsed, share)
+
+
+def _score(path: str | None, vocabulary: Vocabulary) -> Score | None:
+    """What scores input vectors on the file `path`."""
+    if path is None:
+        return None
+
+    def score(vectors: NDArray[np.float32]) -> float | None:
+        (report,) = evaluate(Embeddings(vocabulary, vectors), [path], bootstrap=0)
+        return report.score
+
+    return score
+
+
+@contextmanager
+def _metrics(path: str | None, run: Run, on_progress: OnProgress) -> Iterator[OnProgress]:
+    """What reports go to."""
+    if path is None:
+        yield on_progress
+        return
+    with Metrics(path, run) as metrics:
+        yield metrics.watch(on_progress)
 
 
 def _train(
@@ -136,18 +264,29 @@ def _train(
             raise Stopped
 
 
-def _same_corpus(resumed: Checkpoint, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the checkpoint says of the corpus, if this is the corpus it was made with."""
+def _same_texts(resumed: Checkpoint, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the checkpoint says of the texts, if these are the texts it was made with."""
     if resumed.embeddings is None:
         return dict(facts)
-    before: dict[str, Any] = resumed.embeddings.metadata["corpus"]
-    if before["sha256"] != facts["sha256"]:
-        raise CorpusError(
-            f"the text is not the one that {resumed.path} was trained on: {before['n_bytes']:,} "
-            f"bytes with sha256 {before['sha256'][:12]}, now {facts['n_bytes']:,} with "
-            f"{facts['sha256'][:12]}; give that text, or train anew without --resume"
+    saved = dict(facts)
+    for name, purpose in (("corpus", "trained"), ("held_out", "measured")):
+        if "sha256" not in facts.get(name, {}):
+            continue
+        before, now = resumed.embeddings.metadata[name], facts[name]
+        if before["sha256"] != now["sha256"]:
+            raise CorpusError(
+                f"the text is not the one that {resumed.path} was {purpose} on: "
+                f"{before['n_bytes']:,} bytes with sha256 {before['sha256'][:12]}, now "
+                f"{now['n_bytes']:,} with {now['sha256'][:12]}; give that text, or train anew "
+                "without --resume"
+            )
+        saved[name] = before
+    if "given" in facts and facts["given"] != resumed.embeddings.metadata["given"]:
+        raise InputError(
+            f"{facts['given']['file']} is not what {resumed.path} began with: it has other words; "
+            "put it back, or train anew without --resume"
         )
-    return before
+    return saved
 
 
 def _restore(run: Run, resumed: Checkpoint) -> None:
@@ -194,10 +333,14 @@ def _embeddings(
         "settings": config.as_dict(),
         "seed": config.seed,
         "versions": versions(),
-        "corpus": dict(facts),
+        **facts,
         "epochs": [asdict(epoch) for epoch in run.epochs],
         "loss": [epoch.loss for epoch in run.epochs],
     }
+    if (best := best_epoch(run.epochs)) is not None:
+        metadata["best_epoch"] = best + 1
+    if run.stopped is not None:
+        metadata["stopped"] = run.stopped
     if timings:
         metadata["timings"] = {name: round(seconds, 3) for name, seconds in timings.items()}
     kept = output_vectors if config.output_vectors or everything else None

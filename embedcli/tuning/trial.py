@@ -17,8 +17,8 @@ from embedcli.embeddings import Embeddings
 from embedcli.evaluation import evaluate
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings import Value
+from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.forecast import forecast
-from embedcli.training.run import Run, compile_kernels
 from embedcli.tuning.stability import pip_loss
 
 __all__ = ["NEARLY", "Bench", "Trial", "recommended"]
@@ -81,7 +81,7 @@ class Bench:
             TrainingError: nothing could be trained, or the numbers diverged.
         """
         config = self.config.with_settings(settings).resolve()
-        compile_kernels(config)
+        compile_architecture(config)
         began = time.perf_counter()
         runs = [self._train(replace(config, seed=config.seed + more)) for more in range(self.runs)]
         seconds = (time.perf_counter() - began) / self.runs
@@ -101,10 +101,10 @@ class Bench:
         )
 
     def _train(self, config: TrainConfig) -> Embeddings:
-        run = Run(self.corpus, config)
-        run.train(self.on_progress)
-        vectors, _ = run.matrices()
-        facts: dict[str, Any] = {"loss": run.epochs[-1].loss}
+        with prepared(self.corpus, config, on_progress=self.on_progress) as run:
+            run.train(self.on_progress)
+            vectors, _ = run.matrices()
+            facts: dict[str, Any] = {"loss": run.epochs[-1].loss}
         return Embeddings(self.corpus.vocabulary, vectors, None, facts)
 
 

@@ -1,0 +1,1 @@
+"""Co-occurrences: from an encoded corpus to the cells of a matrix."""

@@ -1,0 +1,382 @@
+"""What a variant of a kernel does with a gradient before it reaches a row.
+
+A plain kernel adds ``lr g`` to a row as it goes. A variant takes one step on a whole window: the
+dots of copies of the input rows (with dropout, of masked copies), then the gradients of all its
+rows from the rows as they were, and then each row by a rule::
+
+    e_j = m_j * sum_k g_jk o_k      d_k = sum_j g_jk (m_j * x_j)      g = label - sigma(dot)
+
+    r = e - l2 x                            of an input row x; of an output row, r = d - l2 o
+    rate = lr                               SGD
+    G += mean(r^2), rate = lr / (sqrt(G) + 1e-8)       row-wise AdaGrad: one number G for each row
+    x += rate r
+    x *= min(1, max_norm / |x|)             where the norm is limited
+    x stays as it is                        where it is a frozen input row
+
+AdaGrad (Duchi, Hazan & Singer 2011) keeps a sum of squares for each component; one for each row is
+what embedding tables of recommenders use (FBGEMM's ``rowwise_adagrad``), and takes 4 bytes a row
+instead of 4 D. The mask m is that of inverted dropout (Srivastava et al. 2014): each component is 0
+with probability p, else 1 / (1 - p).
+
+Which of this a kernel does is compiled in (`Features`); the numbers are given at run time (`Rule`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from embedcli.kernels.blocks import DOTS_STRIDE
+from embedcli.kernels.sampling import GOLDEN, mix
+from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop
+from embedcli.kernels.weights import aligned
+
+__all__ = [
+    "DROPOUT",
+    "EPSILON",
+    "Features",
+    "Rule",
+    "RuleScratch",
+    "block_errors",
+    "copy_row",
+    "draw_mask",
+    "make_rule",
+    "make_rule_scratch",
+    "multiply_row",
+    "update_row",
+]
+
+DROPOUT = np.uint64(0x8CB92BA72F3D8DD7)  # separates the stream of masks from that of windows
+EPSILON = 1e-8
+
+_Generated = tuple[Any, Callable[..., ir.Value]]
+
+
+class Features(NamedTuple):
+    """What a kernel does, as constants to the compiler; l2 costs nothing and is always there.
+
+    Attributes:
+        adagrad: rates by row-wise AdaGrad, not the same one for every row.
+        dropout: input vectors lose components at random.
+        max_norm: rows are not longer than ``Rule.max_norm``.
+        frozen: the rows of syn0 that ``Rule.frozen`` marks stay bit for bit.
+    """
+
+    adagrad: int = 0
+    dropout: int = 0
+    max_norm: int = 0
+    frozen: int = 0
+
+
+class Rule(NamedTuple):
+    """The numbers of a rule, and what it keeps for each row.
+
+    Attributes:
+        squares0, squares1: float32 (V,), AdaGrad's G of the rows of syn0 and syn1neg; (1,) without.
+        frozen: uint8 (V,), 1 where a row of syn0 stays; (1,) where none does.
+        l2: float32.
+        dropout: float32, the probability p of a component to be 0.
+        max_norm: float32.
+    """
+
+    squares0: NDArray[np.float32]
+    squares1: NDArray[np.float32]
+    frozen: NDArray[np.uint8]
+    l2: np.float32
+    dropout: np.float32
+    max_norm: np.float32
+
+
+class RuleScratch(NamedTuple):
+    """What one thread writes on the way; rows of `stride` floats.
+
+    Attributes:
+        places: int64 (2 * window + 1,), offsets of the rows in the next three.
+        hidden: float32, the copies of the input rows.
+        masks: float32, what they are multiplied by.
+        errors: float32, the gradients of the input rows.
+        deltas: float32, the gradients of the 1 + K output rows.
+    """
+
+    places: NDArray[np.int64]
+    hidden: NDArray[np.float32]
+    masks: NDArray[np.float32]
+    errors: NDArray[np.float32]
+    deltas: NDArray[np.float32]
+
+
+def make_rule(
+    n_words: int,
+    features: Features,
+    *,
+    l2: float = 0.0,
+    dropout: float = 0.0,
+    max_norm: float = 0.0,
+    frozen: NDArray[np.bool_] | None = None,
+) -> Rule:
+    """The rule at the beginning of a run on `n_words` words; `frozen`: bool (V,), None: no word."""
+    n_squares = n_words if features.adagrad else 1
+    marks = np.zeros(n_words if features.frozen else 1, np.uint8)
+    if features.frozen and frozen is not None:
+        marks[:] = frozen
+    return Rule(
+        np.zeros(n_squares, np.float32),
+        np.zeros(n_squares, np.float32),
+        marks,
+        np.float32(l2),
+        np.float32(dropout),
+        np.float32(max_norm),
+    )
+
+
+def make_rule_scratch(n_outputs: int, window: int, stride: int) -> RuleScratch:
+    """Fresh scratch for one thread; `n_outputs` is 1 + K."""
+    n_inputs = 2 * window + 1
+    return RuleScratch(
+        np.arange(n_inputs, dtype=np.int64) * stride,
+        aligned(n_inputs * stride),
+        aligned(n_inputs * stride),
+        aligned(n_inputs * stride),
+        aligned(n_outputs * stride),
+    )
+
+
+@numba.njit(inline="always")
+def draw_mask(key: Any, number: Any, dim: Any, dropout: Any, masks: Any, at: Any) -> None:
+    """Write the mask of one input row to ``masks[at:at + dim]``: 0, or 1 / (1 - dropout).
+
+    Args:
+        key: uint64, of the chunk. number: int64, another for each row that the chunk masks.
+        dim: int64. dropout: float32, taken to the next 1/65536. masks: float32. at: int64.
+    """
+    limit = np.uint64(dropout * np.float32(65536.0))
+    kept = np.float32(1.0) / (np.float32(1.0) - dropout)
+    counter = mix(key + DROPOUT) + np.uint64(number) * np.uint64((dim + 3) // 4) * GOLDEN
+    bits = np.uint64(0)
+    for c in range(dim):
+        if c % 4 == 0:
+            counter += GOLDEN
+            bits = mix(counter)
+        masks[at + c] = np.float32(0.0) if (bits & np.uint64(0xFFFF)) < limit else kept
+        bits >>= np.uint64(16)
+
+
+@intrinsic(prefer_literal=True)
+def copy_row(
+    typing_context: Any,
+    lanes: Any,
+    source: Any,
+    offset: Any,
+    n_vectors: Any,
+    target: Any,
+    at: Any,
+) -> _Generated:
+    """``target[at:] = source[offset:]`` for one row."""
+    n = lanes.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        source_, target_ = (
+            data_pointer(context, builder, signature.args[i], args[i]) for i in (1, 4)
+        )
+        v = Lanes(builder, n)
+        with loop(builder, args[3]) as vector:
+            column = builder.mul(vector, I64(n))
+            x = v.load(source_, builder.add(args[2], column))
+            v.store(x, target_, builder.add(args[5], column))
+        return context.get_dummy_value()
+
+    return types.void(lanes, source, types.int64, types.int64, target, types.int64), generate
+
+
+@intrinsic(prefer_literal=True)
+def multiply_row(
+    typing_context: Any, lanes: Any, target: Any, masks: Any, at: Any, n_vectors: Any
+) -> _Generated:
+    """``target[at:] *= masks[at:]`` for one row."""
+    n = lanes.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        target_, masks_ = (
+            data_pointer(context, builder, signature.args[i], args[i]) for i in (1, 2)
+        )
+        v = Lanes(builder, n)
+        with loop(builder, args[4]) as vector:
+            place = builder.add(args[3], builder.mul(vector, I64(n)))
+            v.store(builder.fmul(v.load(target_, place), v.load(masks_, place)), target_, place)
+        return context.get_dummy_value()
+
+    return types.void(lanes, target, masks, types.int64, types.int64), generate
+
+
+@intrinsic(prefer_literal=True)
+def block_errors(
+    typing_context: Any,
+    lanes: Any,
+    n_outputs: Any,
+    together: Any,
+    syn1: Any,
+    outputs: Any,
+    first_output: Any,
+    n_vectors: Any,
+    places: Any,
+    n_inputs: Any,
+    stride: Any,
+    hidden: Any,
+    gradients: Any,
+    first_gradient: Any,
+    errors: Any,
+    deltas: Any,
+    first_delta: Any,
+    is_first: Any,
+) -> _Generated:
+    """``e_j += sum_k g_jk o_k`` (from zero if `is_first`) and ``d_k = sum_j g_jk h_j``: M outputs.
+
+    Args (all but the first three at run time):
+        lanes, n_outputs, together: as in `blocks.block_dots`.
+        syn1, outputs, first_output, n_vectors: the output rows, as there.
+        places: int64, where the rows of `hidden` and `errors` begin. n_inputs: how many.
+        stride: int64, floats from one row of `deltas` to the next.
+        hidden: float32, the input rows h. errors: float32, their gradients e.
+        gradients, first_gradient: g, as `blocks.block_gradients` left them.
+        deltas: float32, the outputs' gradients d, one after the other from `first_delta` on.
+        is_first: bool.
+    """
+    n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        o_rows, outputs_, places_, hidden_, gradients_, errors_, deltas_ = (
+            data_pointer(context, builder, signature.args[i], args[i])
+            for i in (3, 4, 7, 10, 11, 13, 14)
+        )
+        first, vectors, count, stride_, first_g, first_d = (args[i] for i in (5, 6, 8, 9, 12, 15))
+        v = Lanes(builder, n)
+        o_offsets = [
+            builder.load(builder.gep(outputs_, [builder.add(first, I64(k))])) for k in range(m)
+        ]
+        d_offsets = [builder.add(first_d, builder.mul(stride_, I64(k))) for k in range(m)]
+        with loop(builder, vectors) as vector:
+            at = builder.mul(vector, I64(n))
+            old = [v.load(o_rows, builder.add(offset, at)) for offset in o_offsets]
+            sums = [v.variable(v.splat(0.0)) for _ in range(m)]
+            with loop(builder, count) as j:
+                place = builder.add(builder.load(builder.gep(places_, [j])), at)
+                h = v.load(hidden_, place)
+                e: ir.Value = builder.select(args[16], v.splat(0.0), v.load(errors_, place))
+                group = builder.mul(builder.udiv(j, I64(t)), I64(DOTS_STRIDE))
+                side = builder.mul(builder.urem(j, I64(t)), I64(m))
+                row = builder.add(first_g, builder.add(group, side))
+                for k in range(m):
+                    item = builder.gep(gradients_, [builder.add(row, I64(k))])
+                    g = v.broadcast(builder.load(item))
+                    e = v.fma(g, old[k], e)
+                    builder.store(v.fma(g, h, builder.load(sums[k])), sums[k])
+                v.store(e, errors_, place)
+            for k in range(m):
+                v.store(builder.load(sums[k]), deltas_, builder.add(d_offsets[k], at))
+        return context.get_dummy_value()
+
+    argument_types = (
+        lanes, n_outputs, together, syn1, outputs, types.int64, types.int64, places, types.int64,
+        types.int64, hidden, gradients, types.int64, errors, deltas, types.int64, types.boolean,
+    )  # fmt: skip
+    return types.void(*argument_types), generate
+
+
+@intrinsic(prefer_literal=True)
+def update_row(
+    typing_context: Any,
+    lanes: Any,
+    adagrad: Any,
+    limited: Any,
+    matrix: Any,
+    offset: Any,
+    n_vectors: Any,
+    dim: Any,
+    gradients: Any,
+    at: Any,
+    share: Any,
+    lr: Any,
+    l2: Any,
+    squares: Any,
+    row: Any,
+    max_norm: Any,
+) -> _Generated:
+    """Take the step on one row that the rule asks for.
+
+    Args (all but the first three at run time):
+        lanes: int literal.
+        adagrad, limited: int literals, 0 or 1: `Features.adagrad` and `Features.max_norm`.
+        matrix, offset, n_vectors, dim: the row.
+        gradients, at, share: its gradient is ``share * gradients[at:]``; float32, int64, float32.
+        lr, l2: float32.
+        squares, row: AdaGrad's sums, float32 (V,), and which of them.
+        max_norm: float32.
+    """
+    n = lanes.literal_value
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        rows, gradients_, squares_ = (
+            data_pointer(context, builder, signature.args[i], args[i]) for i in (3, 7, 12)
+        )
+        offset_, vectors, dim_, at_ = (args[i] for i in (4, 5, 6, 8))
+        share_, lr_, l2_, row_, limit = (args[i] for i in (9, 10, 11, 13, 14))
+        v = Lanes(builder, n)
+        shares, decay = v.broadcast(share_), v.broadcast(builder.fsub(F32(-0.0), l2_))
+
+        def direction(x: ir.Value, column: ir.Value) -> ir.Value:
+            e = v.load(gradients_, builder.add(at_, column))
+            return v.fma(decay, x, builder.fmul(shares, e))
+
+        rate = lr_
+        if adagrad.literal_value:
+            total = v.variable(v.splat(0.0))
+            with loop(builder, vectors) as vector:
+                column = builder.mul(vector, I64(n))
+                r = direction(v.load(rows, builder.add(offset_, column)), column)
+                builder.store(v.fma(r, r, builder.load(total)), total)
+            mean = builder.fdiv(v.sum(builder.load(total)), builder.sitofp(dim_, F32))
+            sums = builder.gep(squares_, [row_])
+            larger = builder.fadd(builder.load(sums), mean)
+            builder.store(larger, sums)
+            rate = builder.fdiv(lr_, builder.fadd(_root(builder, larger), F32(EPSILON)))
+        rates = v.broadcast(rate)
+        norm = v.variable(v.splat(0.0))
+        with loop(builder, vectors) as vector:
+            column = builder.mul(vector, I64(n))
+            place = builder.add(offset_, column)
+            x = v.load(rows, place)
+            x = v.fma(rates, direction(x, column), x)
+            v.store(x, rows, place)
+            if limited.literal_value:
+                builder.store(v.fma(x, x, builder.load(norm)), norm)
+        if limited.literal_value:
+            square = v.sum(builder.load(norm))
+            is_long = builder.fcmp_ordered(">", square, builder.fmul(limit, limit))
+            with builder.if_then(is_long):
+                factor = v.broadcast(builder.fdiv(limit, _root(builder, square)))
+                with loop(builder, vectors) as vector:
+                    place = builder.add(offset_, builder.mul(vector, I64(n)))
+                    v.store(builder.fmul(factor, v.load(rows, place)), rows, place)
+        return context.get_dummy_value()
+
+    argument_types = (
+        lanes, adagrad, limited, matrix, types.int64, types.int64, types.int64, gradients,
+        types.int64, types.float32, types.float32, types.float32, squares, types.int64,
+        types.float32,
+    )  # fmt: skip
+    return types.void(*argument_types), generate
+
+
+def _root(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """The square root of a float."""
+    kind = ir.FunctionType(F32, [F32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.sqrt.f32")
+    return builder.call(function, [x])

@@ -1,0 +1,71 @@
+"""What the beginning of a text says of all of it, before any of it is read.
+
+A megabyte tells how many tokens and lines a byte is worth. What it tells of words is less: those
+that occur often enough in it do so in the whole text, so they are a number that is reached for
+sure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from embedcli.text.sources import Library, find_sources
+
+__all__ = ["Glimpse", "glimpse"]
+
+_SAMPLE_BYTES = 1 << 20
+_ID, _OFFSET = 4, 8  # bytes
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What was seen.
+
+    Attributes:
+        n_tokens, n_lines: of the text, if all of it is like its beginning.
+        words: those that will be in the vocabulary whatever follows, most frequent first.
+    """
+
+    n_tokens: int
+    n_lines: int
+    words: tuple[bytes, ...]
+
+    @property
+    def scratch_bytes(self) -> int:
+        """What encoding the text takes of the disk for temporary files, about."""
+        return self.n_tokens * _ID + self.n_lines * _OFFSET
+
+
+def glimpse(
+    paths: Sequence[str], *, recursive: bool, lowercase: bool, min_count: int
+) -> Glimpse | None:
+    """Look at the beginning of the first file; None where that would take bytes from a pipe.
+
+    Raises:
+        CorpusError, UsageError: there are no such files, or the first is no text.
+    """
+    library = Library(find_sources(paths, recursive=recursive))
+    if not library.n_total:  # nobody knows: a pipe, a URL; or nothing is there
+        return None
+    try:
+        text = _beginning(library)
+    finally:
+        library.close()
+    if not text:
+        return None
+    counts = Counter((text.lower() if lowercase else text).split())
+    share = library.n_total / library.n_consumed
+    words = tuple(word for word, count in counts.most_common() if count >= min_count)
+    return Glimpse(int(counts.total() * share), int(text.count(b"\n") * share), words)
+
+
+def _beginning(library: Library) -> bytes:
+    """The first megabyte, or the first file if it has less."""
+    file = next(library)
+    buffer = memoryview(bytearray(_SAMPLE_BYTES))
+    size = 0
+    while size < len(buffer) and (n := file.readinto(buffer[size:])):
+        size += n
+    return bytes(buffer[:size])

@@ -1,0 +1,183 @@
+"""Vectors that a run begins with: pretrained ones, or a model that goes on with another text.
+
+Words that are given begin with their vectors, and with their output vectors where the file has
+them; the others begin at random, as in any run. Given words can be frozen: then their input vectors
+stay bit for bit, while their output vectors and all other words learn. At the end it is told how
+far the given words have moved: the cosine of a word's vector with the one it began with. There is
+nothing to align, as the space is the same one all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.config import TrainConfig
+from embedcli.embeddings import Embeddings
+from embedcli.errors import ConfigError, InputError
+from embedcli.formats import load
+from embedcli.formats.source import Source
+from embedcli.formats.text_rows import text_lines
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["Given", "load_given", "match", "movement"]
+
+_BLOCK_ROWS = 1 << 14
+_MOST_MOVED = 10
+_FREQUENT = 10_000  # the most moved words are told of these: what moves most is what is rare
+_ALL = "all"
+
+
+@dataclass(frozen=True)
+class Given:
+    """Given vectors, and which words of a run they belong to.
+
+    Attributes:
+        path: the file, for messages.
+        embeddings: what is in it.
+        rows: int64 (n,), rows of `embeddings`;
+        words: int64 (n,), the word of the run that each of them belongs to, rising.
+        frozen: bool (V,), which words of the run keep their input vectors; None: none.
+    """
+
+    path: str
+    embeddings: Embeddings
+    rows: NDArray[np.int64]
+    words: NDArray[np.int64]
+    frozen: NDArray[np.bool_] | None
+
+    def copy_to(self, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32] | None) -> None:
+        """Put the given vectors into the matrices of a run, float32 (V, D).
+
+        Without `syn1neg`, the output vectors that may be given are left.
+        """
+        output = self.embeddings.output_vectors
+        for first in range(0, len(self.rows), _BLOCK_ROWS):
+            rows, words = (a[first : first + _BLOCK_ROWS] for a in (self.rows, self.words))
+            syn0[words] = self.embeddings.vectors[rows]
+            if output is not None and syn1neg is not None:
+                syn1neg[words] = output[rows]
+
+    def facts(self, vocabulary: Vocabulary) -> dict[str, Any]:
+        """What the model says of it: how much of the file and of the text it covers."""
+        counts = vocabulary.counts
+        covered = 0 if counts is None else int(counts[self.words].sum())
+        return {
+            "file": self.path,
+            "words": len(self.embeddings),
+            "found": len(self.words),
+            "share_of_tokens": covered / max(1, 0 if counts is None else int(counts.sum())),
+            "output_vectors": self.embeddings.output_vectors is not None,
+            "frozen": 0 if self.frozen is None else int(self.frozen.sum()),
+        }
+
+
+def load_given(config: TrainConfig) -> Embeddings | None:
+    """The vectors that `config` begins with; None if it begins with none.
+
+    Raises:
+        ConfigError: they have another dimension than ``config.dim``.
+        InputError: the file cannot be read, is no file of vectors, or holds what is not finite.
+    """
+    path = config.init or config.continue_from
+    if path is None:
+        return None
+    embeddings = load(path)
+    if embeddings.dim != config.dim:
+        raise ConfigError(
+            f"{path} has {embeddings.dim} dimensions, but dim is {config.dim}: give --dim "
+            f"{embeddings.dim}, or make it smaller with embed export --dim"
+        )
+    if embeddings.metadata.get("settings", {}).get("loss") == "hs":
+        return replace(embeddings, output_vectors=None)  # of a tree's nodes, not of words
+    return embeddings
+
+
+def match(config: TrainConfig, embeddings: Embeddings, vocabulary: Vocabulary) -> Given:
+    """Find the words of a run among the given ones, and which are frozen.
+
+    Raises:
+        InputError: none of the words is among them, one of their vectors is not finite, or the file
+            of ``config.freeze`` cannot be read or names none of them.
+    """
+    path = str(config.init or config.continue_from)
+    found = embeddings.vocabulary.find(vocabulary.words)
+    words = np.array([i for i, row in enumerate(found) if row is not None], np.int64)
+    rows = np.array([row for row in found if row is not None], np.int64)
+    if not len(words):
+        raise InputError(
+            f"{path}: none of its {len(embeddings):,} words is among the {len(vocabulary):,} of "
+            "the text; is one of them in lower case and the other not?"
+        )
+    for first in range(0, len(rows), _BLOCK_ROWS):
+        block = embeddings.vectors[rows[first : first + _BLOCK_ROWS]]
+        if not np.isfinite(block).all():
+            row = first + int(np.argmin(np.isfinite(block).all(axis=1)))
+            raise InputError(f"{path}: the vector of {vocabulary[words[row]]!r} is not finite")
+    return Given(path, embeddings, rows, words, _frozen(config.freeze, vocabulary, words))
+
+
+def _frozen(
+    freeze: str | None, vocabulary: Vocabulary, words: NDArray[np.int64]
+) -> NDArray[np.bool_] | None:
+    if freeze is None:
+        return None
+    marks = np.zeros(len(vocabulary), np.bool_)
+    if freeze == _ALL:
+        marks[words] = True
+        return marks
+    listed = [i for i in vocabulary.find(_listed(freeze)) if i is not None]
+    marks[np.intersect1d(listed, words).astype(np.int64)] = True
+    if not marks.any():
+        raise InputError(f"{freeze}: none of its words is among the {len(words):,} given ones")
+    return marks
+
+
+def _listed(path: str) -> Sequence[str]:
+    """The first word of every line."""
+    words = []
+    with Source(path) as source:
+        for lines in text_lines(source):
+            words += [line.split()[0].decode("utf-8", "replace") for line in lines if line.split()]
+    return words
+
+
+def movement(
+    given: Given, vectors: NDArray[np.float32], vocabulary: Vocabulary
+) -> Mapping[str, Any]:
+    """How far the given words are from where they began; plain values of JSON.
+
+    Args:
+        given: where they began.
+        vectors: float32 (V, D), where they are.
+        vocabulary: the V words of the run.
+
+    Returns:
+        ``words`` that moved at all, and of these: ``cosine``, the 10th, 50th and 90th percentile of
+        the cosines with where they began; ``most``, the words among the 10,000 most frequent that
+        moved most, each with its cosine.
+    """
+    cosines = np.ones(len(given.words))
+    moved = np.zeros(len(given.words), np.bool_)
+    for first in range(0, len(given.rows), _BLOCK_ROWS):
+        part = slice(first, first + _BLOCK_ROWS)
+        before = given.embeddings.vectors[given.rows[part]].astype(np.float64)
+        after = vectors[given.words[part]].astype(np.float64)
+        moved[part] = (before != after).any(axis=1)
+        norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+        dots = np.einsum("ij,ij->i", before, after)
+        cosines[part] = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
+    if not moved.any():
+        return {"words": 0}
+    low, middle, high = np.percentile(cosines[moved], (10, 50, 90)).tolist()
+    frequent = np.flatnonzero(moved & (given.words < _FREQUENT))
+    most = frequent[np.argsort(cosines[frequent], kind="stable")][:_MOST_MOVED]
+    return {
+        "words": int(moved.sum()),
+        "cosine": {"p10": low, "p50": middle, "p90": high},
+        "most": [[vocabulary[int(given.words[i])], float(cosines[i])] for i in most],
+    }

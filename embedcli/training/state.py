@@ -1,0 +1,67 @@
+"""What a run remembers: a record of each finished epoch, and where it stands in the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+__all__ = ["Epoch", "State"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What happened to the tokens of one epoch, and how well they were predicted.
+
+    Attributes:
+        tokens: in-vocabulary tokens read to be trained; the sum of the next three.
+        trained: centre words trained.
+        subsampled: dropped by subsampling.
+        alone: left without any other word in their sentence.
+        pairs: (input, output) pairs the loss is the mean of.
+        loss: mean of -log sigma(+-x.o) over the pairs, in nats.
+        held_out: the same over the pairs of the held-out text, after the epoch; None without one.
+        score: on the file of ``evaluate``, after the epoch; None where it was not measured.
+    """
+
+    tokens: int
+    trained: int
+    subsampled: int
+    alone: int
+    pairs: int
+    loss: float
+    held_out: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands between two slices, apart from its two matrices.
+
+    There are no random numbers to keep: they depend on the seed, the epoch and the chunk alone.
+
+    Attributes:
+        epoch, chunk: the first that is not begun; epoch counts from 0, and behind the chunks that
+            are trained in an epoch come those that are measured.
+        epochs: the epochs that are finished.
+        arrays: ``tallies``, float64 (T, 4), and ``subsampled``, int64 (T,): what each thread has
+            summed up in this epoch; ``measured``, float64 (T, 4): the same of the held-out text,
+            where there is one; ``unfinished``, int64 (U, 2): each chunk that was begun and is not
+            finished, and how many of its words that survived subsampling are done; ``squares0``
+            and ``squares1``, float32 (V,), with AdaGrad.
+        n_chunks: how many chunks are trained in this epoch: fewer than all when time is over; None
+            for all.
+        clock: seconds of the time budget that are gone, and the share of the training time that is
+            over; None without a budget.
+        is_complete: whether nothing is left to train, however many epochs are finished.
+    """
+
+    epoch: int
+    chunk: int
+    epochs: tuple[Epoch, ...]
+    arrays: Mapping[str, NDArray[Any]]
+    n_chunks: int | None = None
+    clock: tuple[float, float] | None = None
+    is_complete: bool = False

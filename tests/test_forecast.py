@@ -1,0 +1,135 @@
+"""What a run will need: what is known before the text is read, after it, and what would fit."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from embedcli import TrainConfig, Vocabulary
+from embedcli.corpus import encode_corpus
+from embedcli.errors import ResourceError
+from embedcli.text.glimpse import Glimpse, glimpse
+from embedcli.training import forecast as forecasts
+from embedcli.training.forecast import (
+    Forecast,
+    check_resources,
+    check_scratch,
+    forecast,
+    measure_seconds,
+    sure_vocabulary,
+)
+
+CONFIG = TrainConfig(dim=300, threads=1).resolve()
+WORDS = Vocabulary.from_words([f"word{i}" for i in range(10_000)])
+LOOK = {"recursive": False, "lowercase": False, "min_count": 2}
+
+
+def outputs(folder, *names):
+    return [(str(folder / name), "safetensors") for name in names]
+
+
+def test_memory_is_both_matrices_and_what_is_always_there(tmp_path):
+    found = forecast(WORDS, 10**6, CONFIG, outputs(tmp_path, "m"), checkpoints=False)
+    matrices = 2 * 10_000 * 304 * 4
+    assert 160 << 20 < found.memory - matrices < 200 << 20
+
+
+def test_disk_is_every_output_and_three_checkpoints(tmp_path):
+    one, two, kept = (
+        forecast(WORDS, 10**6, CONFIG, outputs(tmp_path, *names), checkpoints=more).disk
+        for names, more in ((["a"], False), (["a", "b"], False), (["a"], True))
+    )
+    assert 2 * one == two
+    assert 4 * one == kept
+    assert 2 * 10_000 * 300 * 4 < one < 2 * 10_000 * 300 * 4 * 1.05
+
+
+def test_pipes_alone_take_no_disk():
+    assert 0 == forecast(WORDS, 10**6, CONFIG, [], checkpoints=False).disk
+
+
+def test_outputs_on_two_disks_are_not_added_up(tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    original = Path.stat
+
+    def stat(path, **more):
+        found = original(path, **more)
+        other = path.name == "other"
+        return os.stat_result((*found[:2], found.st_dev + other, *found[3:]))
+
+    monkeypatch.setattr(Path, "stat", stat)
+    room = {str(tmp_path): 10**9, str(tmp_path / "other"): 10**6}
+    monkeypatch.setattr(forecasts, "free_space", room.__getitem__)
+    found = forecast(WORDS, 9, CONFIG, outputs(tmp_path, "a", "other/b"), checkpoints=False)
+    assert 10**6 == found.disk_free
+    assert found.disk < 30_000_000
+
+
+@pytest.mark.parametrize("short", ["memory", "disk"])
+def test_what_is_refused_names_options_that_fit(short):
+    enough = Forecast(memory=10**9, memory_left=2 * 10**9, disk=10**9, disk_free=2 * 10**9)
+    check_resources(enough, WORDS, CONFIG)
+    scarce = replace(enough, **{"memory_left" if short == "memory" else "disk_free": 4 * 10**8})
+    with pytest.raises(ResourceError) as refusal:
+        check_resources(scarce, WORDS, CONFIG)
+    words, dim = re.search(r"try --max-vocab (\d+) or --dim (\d+)$", str(refusal.value)).groups()
+    assert 0.3 < int(words) / 10_000 < 0.55
+    assert 0.3 < int(dim) / 300 < 0.55
+    assert short in str(refusal.value)
+    assert "400.0 MB" in str(refusal.value)
+    assert 4 == refusal.value.exit_code
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_glimpse_of_a_text(tmp_path, pack):
+    line = b"the cat sat on the mat and so did the other cat\n"
+    (tmp_path / "text").write_bytes(pack(line * 50_000))  # 2.4 MB
+    seen = glimpse([str(tmp_path / "text")], **LOOK)
+    assert seen.n_tokens == pytest.approx(12 * 50_000, rel=0.3 if pack is gzip.compress else 0.001)
+    assert seen.n_lines == pytest.approx(seen.n_tokens / 12, rel=0.01)
+    assert {b"the", b"cat", b"sat", b"on", b"mat", b"and", b"so", b"did", b"other"} >= set(
+        seen.words
+    )
+    assert (b"the", b"cat") == seen.words[:2]
+    assert 4 * seen.n_tokens + 8 * seen.n_lines == seen.scratch_bytes
+
+
+def test_a_glimpse_says_only_what_is_sure(tmp_path):
+    (tmp_path / "text").write_text("a b a B c\n")
+    path = str(tmp_path / "text")
+    assert (b"a",) == glimpse([path], **LOOK).words
+    assert (b"a", b"b") == glimpse([path], **LOOK | {"lowercase": True}).words
+    sure = sure_vocabulary(glimpse([path], **LOOK | {"min_count": 1}), TrainConfig(max_vocab=2))
+    assert ["a", "b"] == sure.words
+
+
+def test_a_pipe_is_not_glimpsed_into(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert glimpse([str(tmp_path / "pipe")], **LOOK) is None
+    assert glimpse(["-"], **LOOK) is None
+
+
+def test_room_for_the_encoded_text(tmp_path, monkeypatch):
+    seen = Glimpse(n_tokens=10**9, n_lines=10**8, words=())
+    monkeypatch.setattr(forecasts, "free_space", lambda directory: 10**9)
+    with pytest.raises(
+        ResourceError, match=r"1,000,000,000 tokens .* 4\.8 GB .* 1\.0 GB .* TMPDIR"
+    ):
+        check_scratch(seen, tmp_path)
+    monkeypatch.setattr(forecasts, "free_space", lambda directory: 3 * 10**9)
+    check_scratch(seen, tmp_path)  # the text may be unlike its beginning
+
+
+def test_time_is_measured_on_a_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(forecasts, "_SAMPLE_SECONDS", 0.05)
+    (tmp_path / "text").write_text("a b c d e f g h i j\n" * 500)
+    config = TrainConfig(dim=20, window=3, min_count=1, sample=0, epochs=1000, threads=1).resolve()
+    with encode_corpus([str(tmp_path / "text")], min_count=1) as corpus:
+        few = measure_seconds(corpus, replace(config, epochs=1))
+        many = measure_seconds(corpus, config)
+    assert many > 20 * few > 0
