@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from embedcli.cli.output import talk, warn
 from embedcli.config import TrainConfig
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
+from embedcli.rules import TextRules
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def complete(model: str, chosen: Mapping[str, Value], sources: Sequence[str]) ->
     meta = embeddings.metadata
     _merged(model, meta.get("settings", {}), chosen)
     if sources:
-        now = digest_corpus(sources, recursive=bool(meta["settings"]["recursive"]))
+        rules = TextRules.from_settings(meta["settings"])
+        now = digest_corpus(sources, rules=rules, recursive=bool(meta["settings"]["recursive"]))
         if now != meta["corpus"]["sha256"]:
             raise CorpusError(
                 f"the text is not the one that {model} was trained on: it had sha256 "

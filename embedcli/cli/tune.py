@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -178,8 +179,8 @@ def _encoded(
 
     return encode_corpus(
         paths,
+        rules=config,
         recursive=config.recursive,
-        lowercase=config.lowercase,
         min_count=config.min_count,
         max_vocab=config.max_vocab,
         vocabulary=words,
@@ -257,7 +258,7 @@ def _recommend(corpus: Sequence[str], settings: Mapping[str, Value], output: str
     talk(f"recommended: embed train {shlex.join(corpus)} {flags}")
     if output:
         with publish(output) as sink:
-            sink.write("".join(f"{n}: {_value(v)}\n" for n, v in settings.items()).encode())
+            sink.write("".join(f"{n}: {_yaml(v)}\n" for n, v in settings.items()).encode())
         talk(f"{output}: the same as a configuration (embed train --config {output})")
 
 
@@ -265,11 +266,16 @@ def _flag(name: str, value: Value) -> str:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"
-    return f"--{option} {_value(value)}"
+    return f"--{option} {shlex.quote(_value(value))}"
+
+
+def _yaml(value: Value) -> str:
+    """A setting as a configuration writes it; quoted where YAML might read something else."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else _value(value)
 
 
 def _value(value: Value) -> str:
-    """A setting as a flag and a configuration write it."""
+    """A setting as a flag writes it."""
     if value is None:
         return "auto"
     return str(value).lower() if isinstance(value, bool) else str(value)

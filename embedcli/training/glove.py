@@ -42,7 +42,7 @@ def count_cells(
     """The co-occurrences that `config` asks for, in `scratch`."""
     return count_cooccurrences(
         corpus,
-        window=config.window,
+        window=config.widest_window(corpus.longest_line),
         symmetric=config.symmetric,
         distance_weighting=config.distance_weighting,
         threads=config.threads or 1,

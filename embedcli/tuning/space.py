@@ -93,9 +93,11 @@ class Space:
 
 def work(config: TrainConfig) -> float:
     """What a run takes, in proportion: the products of a step times the steps."""
+    # a window as wide as the line takes the same in every run, whatever that is
+    window = float(config.widest_window(0))
     if config.arch == "glove":
-        return config.window * config.dim * config.epochs  # the more of them, the more often equal
-    inputs = 1.0 if config.arch == "cbow" else float(config.window)
+        return window * config.dim * config.epochs  # the more of them, the more often equal
+    inputs = 1.0 if config.arch == "cbow" else window
     return inputs * (1 + config.negative) * config.dim * config.epochs
 
 
