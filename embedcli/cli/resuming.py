@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from embedcli.cli.output import talk, warn
 from embedcli.config import TrainConfig
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
+from embedcli.rules import TextRules
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def _digest(sources: Sequence[str], meta: Mapping[str, Any]) -> str:
 
     recursive = bool(meta["settings"]["recursive"])
     if "shards" not in meta:
-        return digest_corpus(sources, recursive=recursive)
+        return digest_corpus(
+            sources, rules=TextRules.from_settings(meta["settings"]), recursive=recursive
+        )
     return digest_shards(cut(sources, meta["shards"]["n_shards"], recursive=recursive))
 
 

@@ -96,7 +96,7 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
         if shard.number not in self._corpora:
             self._corpora[shard.number] = encode_corpus(
                 shard.spans,
-                lowercase=config.lowercase,
+                rules=config,
                 vocabulary=vocabulary,
                 threads=config.threads or 1,
                 scratch=self._directory,

@@ -17,8 +17,8 @@ from typing import Any
 
 from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
-from embedcli.text.blocks import SPACE
 from embedcli.text.compression import decompressed
+from embedcli.text.separators import SPACE
 from embedcli.text.sources import STDIN, find_sources, open_source
 from embedcli.text.spans import Span
 

@@ -50,6 +50,7 @@ _WORD_BYTES = (
 _PATH_BYTES = 200  # of a word's path through the tree, and of making it
 _NUMBER_BYTES = 4
 _DECIMAL_BYTES = 12  # of a number in a text format, with its space
+_ASSUMED_LINE = 32  # words
 _CHECKPOINTS = 3  # two kept, one being written
 _SAMPLE_SECONDS = 1.0
 _SCRATCH_SURE = 0.5  # of the estimate: a text may be unlike its first megabyte
@@ -98,7 +99,7 @@ def forecast(
         files.append((outputs[0][0], _CHECKPOINTS * (each + n_words * _row_bytes(config))))
     if config.arch == "glove" and outputs and vocabulary.counts is not None:
         n_cells = expected_cells(
-            vocabulary.counts, config.window * n_tokens, symmetric=config.symmetric
+            vocabulary.counts, _window(config) * n_tokens, symmetric=config.symmetric
         )
         files.append((outputs[0][0], (RUN_BYTES + CELL_BYTES) * n_cells))
     disk, disk_free = _tightest_disk(files)
@@ -203,7 +204,7 @@ def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig) -> int:
     if config.arch == "glove":
         matrices = 5 * n_words * row_stride(config.dim + 2) * _NUMBER_BYTES  # and their sum
         training = matrices + n_words * _WORD_BYTES + (config.threads or 1) * _GLOVE_THREAD_BYTES
-        n_pairs = config.window * n_tokens
+        n_pairs = _window(config) * n_tokens
         counting = counting_memory(config.count_bytes, n_words, n_pairs, config.threads or 1)
         return max(training, counting)
     matrices = 2 * n_words * row_stride(config.dim) * _NUMBER_BYTES
@@ -227,8 +228,13 @@ def _rule_bytes(config: TrainConfig) -> int:
     """The copies of a window's rows in each thread, where rows are updated by a rule."""
     if features_of(config) is None:
         return 0
-    n_rows = 3 * (2 * config.window + 1) + 1 + config.negative
+    n_rows = 3 * (2 * _window(config) + 1) + 1 + config.negative
     return n_rows * row_stride(config.dim) * _NUMBER_BYTES
+
+
+def _window(config: TrainConfig) -> int:
+    """Words on each side; a line, where that is the window, is taken to hold 32."""
+    return config.widest_window(_ASSUMED_LINE)
 
 
 def _file_bytes(name: str, vocabulary: Vocabulary, config: TrainConfig) -> int:

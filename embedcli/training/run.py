@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
+from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.cbow import cbow
@@ -24,7 +24,7 @@ from embedcli.kernels.cbow_rules import cbow_by_rule
 from embedcli.kernels.hierarchical import PathScratch, cbow_hs, make_path_scratch, skipgram_hs
 from embedcli.kernels.huffman import Tree
 from embedcli.kernels.rules import Features, Rule, make_rule, make_rule_scratch
-from embedcli.kernels.sampling import Noise, fill_pool, make_staged, stage
+from embedcli.kernels.sampling import Noise, fill_pool, make_staged, shuffle, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.skipgram import skipgram
 from embedcli.kernels.skipgram_rules import skipgram_by_rule
@@ -148,7 +148,7 @@ class Run:
         corpus, config = self.corpus, self.config
         self._text, self._held_out_text = _parts(corpus, valid, config)
         self._training, self._held_out = self._text, self._held_out_text
-        self._keep = keep_thresholds(counts, config.sample)
+        self._keep = keep_thresholds(counts, config.subsampling)
         self._outputs = _outputs(counts, len(corpus.ids), config)
         self._weights = weights or initial_weights(len(counts), config.dim, config.seed)
         if given is not None:
@@ -160,8 +160,9 @@ class Run:
         self._measurers = [] if held_out is None else self._team(held_out, None)
 
     def _team(self, chunks: Chunks, rule: Rule | None) -> list[Worker]:
+        window = self.config.widest_window(min(chunks.longest_line, chunks.size))
         return [
-            Worker(self._weights, self._outputs, self.config, chunks.size, rule)
+            Worker(self._weights, self._outputs, self.config, chunks.size, window, rule)
             for _ in range(self.config.threads or 1)
         ]
 
@@ -491,20 +492,22 @@ def _parts(
     corpus: Corpus, valid: Corpus | None, config: TrainConfig
 ) -> tuple[Chunks, Chunks | None]:
     """What is trained, and what is measured."""
+    whole = config.window == LINE
     if valid is not None:
-        return Chunks(corpus.ids, corpus.offsets), Chunks(valid.ids, valid.offsets)
+        measured = Chunks(valid.ids, valid.offsets, whole_lines=whole)
+        return Chunks(corpus.ids, corpus.offsets, whole_lines=whole), measured
     if not config.valid_fraction:
-        return Chunks(corpus.ids, corpus.offsets), None
+        return Chunks(corpus.ids, corpus.offsets, whole_lines=whole), None
     generator = np.random.Generator(np.random.Philox(int(random_key(config.seed, "held out"))))
     stretches = held_out_stretches(corpus.offsets, config.valid_fraction, generator)
-    training = Chunks(corpus.ids, corpus.offsets, stretches)
+    training = Chunks(corpus.ids, corpus.offsets, stretches, whole_lines=whole)
     if not training.n_tokens(len(training)):
         raise TrainingError(
             f"--valid-fraction {config.valid_fraction} of {len(corpus.offsets) - 1} lines leaves "
             "nothing to train: put a sentence or document on a line, or name another text with "
             "--valid"
         )
-    return training, Chunks(corpus.ids, corpus.offsets, stretches, held_out=True)
+    return training, Chunks(corpus.ids, corpus.offsets, stretches, held_out=True, whole_lines=whole)
 
 
 def _mean_loss(workers: Sequence[Member]) -> float | None:
@@ -547,12 +550,16 @@ class Worker:
         outputs: Pool | Tree,
         config: TrainConfig,
         chunk: int,
+        window: int,
         rule: Rule | None = None,
     ) -> None:
         self._config = config
         self._weights = weights
         self._outputs = outputs
         self._staged = make_staged(chunk)
+        self._shuffled = np.empty(chunk if config.shuffle else 0, np.int32)
+        self._window = window
+        self._shrinks = config.shrink_window and config.window != LINE
         is_cbow = config.arch == "cbow"
         lanes = host_lanes()
         n_vectors = -(-config.dim // lanes)
@@ -561,19 +568,19 @@ class Worker:
         self.scratch: Scratch | PathScratch
         if isinstance(outputs, Tree):
             n_outputs = longest_path(outputs)
-            self.scratch = make_path_scratch(n_outputs, config.window, weights.stride)
+            self.scratch = make_path_scratch(n_outputs, window, weights.stride)
             self._kernel = (cbow_hs if is_cbow else skipgram_hs)(lanes, n_vectors)
         else:
             n_outputs = 1 + outputs.negative
-            self.scratch = make_scratch(n_outputs, config.window, weights.stride)
+            self.scratch = make_scratch(n_outputs, window, weights.stride)
             sizes = lanes, n_outputs, n_vectors
             if rule is None or features is None:
                 self._kernel = (cbow if is_cbow else skipgram)(*sizes)
             else:
                 self._kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
-                rows = make_rule_scratch(n_outputs, config.window, weights.stride)
+                rows = make_rule_scratch(n_outputs, window, weights.stride)
                 self._more = config.dim, rule, rows
-        inputs = 1 if is_cbow else 2 * config.window
+        inputs = 1 if is_cbow else 2 * window
         self._slice = max(1, _SLICE_WORK // (3 * inputs * n_outputs * weights.stride))
         self.subsampled = 0
 
@@ -599,6 +606,9 @@ class Worker:
         is not the last, the chunk is left there, and the position returned; None when it is done.
         """
         seed = self._config.seed
+        if self._config.shuffle:
+            shuffle(tokens, sentences, random_key(seed, "shuffle", *place), self._shuffled)
+            tokens = self._shuffled[: len(tokens)]
         n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
         outputs = self._outputs_at(place)
         if position == 0:
@@ -612,8 +622,8 @@ class Worker:
                 end,
                 self._weights,
                 outputs,
-                self._config.window,
-                self._config.shrink_window,
+                self._window,
+                self._shrinks,
                 random_key(seed, "window", *place),
                 np.float32(lr),
                 *extra,
@@ -695,6 +705,6 @@ def compile_kernels(config: TrainConfig) -> None:
     if rule is not None and (config.valid or config.valid_fraction):
         rules.append(None)  # what is held out is measured by the plain kernel
     for each in rules:
-        worker = Worker(weights, outputs, config, 2, each)
+        worker = Worker(weights, outputs, config, 2, 1, each)
         keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
         worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)

@@ -185,8 +185,8 @@ def _read(
 ) -> Corpus:
     return encode_corpus(
         sources,
+        rules=config,
         recursive=config.recursive,
-        lowercase=config.lowercase,
         min_count=config.min_count,
         max_vocab=config.max_vocab,
         vocabulary=vocabulary,
