@@ -66,6 +66,14 @@ def test_any_number_of_threads_gives_the_same_bytes(corpus, tmp_path, arch):
     assert bytes_of(corpus, path, arch=arch, threads=2, seed=2) != whole
 
 
+def test_lines_as_windows_in_another_order_too(corpus, tmp_path):
+    path = tmp_path / "model.safetensors"
+    chosen = {"window": "line", "shuffle": True, "epochs": 1}
+    assert bytes_of(corpus, path, threads=1, **chosen) == bytes_of(
+        corpus, path, threads=3, **chosen
+    )
+
+
 def test_held_out_losses_are_the_same_too(corpus, tmp_path):
     path = tmp_path / "model.safetensors"
     chosen = {"valid_fraction": 0.1, "dim": 16}
@@ -76,13 +84,13 @@ def test_held_out_losses_are_the_same_too(corpus, tmp_path):
 
 def test_other_work_on_the_machine_changes_nothing(corpus, tmp_path):
     path = tmp_path / "model.safetensors"
-    whole = bytes_of(corpus, path, threads=1)
+    whole = bytes_of(corpus, path, threads=1, epochs=1)
     burn = "import time; end = time.monotonic() + 20\nwhile time.monotonic() < end: pass"
     others = [
         subprocess.Popen([sys.executable, "-c", burn]) for _ in range(len(os.sched_getaffinity(0)))
     ]
     try:
-        assert bytes_of(corpus, path, threads=3) == whole
+        assert bytes_of(corpus, path, threads=3, epochs=1) == whole
     finally:
         for other in others:
             other.kill()
@@ -245,7 +253,7 @@ def a_team(threads):
     noise = np.arange(1, n_words + 1) / n_words
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
     config = config_of(dim=8, threads=threads).resolve()
-    return Team(weights, noise, n_words, 1 << 10, 5, 3000, keep, config)
+    return Team(weights, noise, n_words, 1 << 10, 5, 3000, 5, keep, config)
 
 
 def chunks_of(n):

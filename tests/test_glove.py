@@ -14,7 +14,7 @@ from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
 from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.weights import aligned
 from embedcli.training import workers
-from embedcli.training.glove import CellChunks, initial_weights
+from embedcli.training.glove_work import CellChunks, initial_weights
 from embedcli.training.trainer import train as train_guarded
 from tests.test_checkpoint import stop_and_go
 
@@ -204,7 +204,7 @@ def test_one_thread_and_one_seed_give_the_same_bytes(corpus):
 def many_chunks(monkeypatch):
     """Let short runs be stopped anywhere."""
     monkeypatch.setattr(workers, "_WAKE_SECONDS", 1e-4)
-    monkeypatch.setattr("embedcli.training.glove._SMALLEST_CHUNK", 8)
+    monkeypatch.setattr("embedcli.training.glove_work._SMALLEST_CHUNK", 8)
 
 
 @pytest.mark.usefixtures("many_chunks")
@@ -247,7 +247,7 @@ def test_what_it_cannot_do_is_refused(name, value):
 
 
 def test_divergence_ends_the_run(corpus, monkeypatch):
-    monkeypatch.setattr("embedcli.training.glove.HELD", np.nan)
+    monkeypatch.setattr("embedcli.training.glove_work.HELD", np.nan)
     with pytest.raises(TrainingError, match="diverged"):
         train_guarded([corpus], config_of())
 

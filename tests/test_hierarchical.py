@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, train
+from embedcli.formats import save
 from embedcli.kernels import reference
 from embedcli.kernels import reference_hierarchical as twins
 from embedcli.kernels.hierarchical import cbow_hs, make_path_scratch, skipgram_hs
 from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.training import run, workers
+from embedcli.training.given import load_given
 from embedcli.training.huffman import huffman_tree, longest_path
 from tests.test_checkpoint import stop_and_go
 from tests.test_kernels import V, copy, make_weights, numeric_gradient, one_window, staged_sentences
@@ -206,3 +208,9 @@ def test_the_command_says_what_decides_nothing(run_embed, corpus):
     )  # fmt: skip
     assert 0 == done.returncode, done.stderr
     assert "--negative decides nothing with --arch skipgram --loss hs" in done.stderr
+
+
+def test_the_vectors_of_nodes_are_no_words_output_vectors(corpus, tmp_path):
+    save(train([corpus], config_of(epochs=1)), tmp_path / "hs.safetensors")
+    given = load_given(TrainConfig(dim=20, init=str(tmp_path / "hs.safetensors")))
+    assert None is given.output_vectors

@@ -113,6 +113,7 @@ def expected_cells(counts: NDArray[np.int64], n_pairs: int, *, symmetric: bool) 
         n_pairs: pairs of tokens.
         symmetric: whether the order of two words does not matter.
     """
+    counts = counts[counts > 0]
     kind, size = np.unique(np.floor(_KINDS * np.log2(counts)), return_counts=True)
     share = np.exp2((kind + 0.5) / _KINDS) / counts.sum()
     expected = -np.expm1(-n_pairs * np.outer(share, share) * (2 if symmetric else 1))

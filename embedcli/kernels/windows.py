@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from embedcli.kernels.sampling import SPARE
 from embedcli.kernels.simd import I32, I64, data_pointer, loop
 
-__all__ = ["context_rows", "room_for_context", "rows_around"]
+__all__ = ["context_rows", "room_for_context", "rows_around", "rows_of_words"]
 
 
 def room_for_context(window: int) -> int:
@@ -57,8 +57,8 @@ def rows_around(
     begin = max(np.int64(first), position - radius)
     end = min(np.int64(last), position + radius + 1)
     n_left, n_right = position - begin, end - position - 1
-    _rows_of_words(words, begin - shift, n_left, stride, inputs, at)
-    _rows_of_words(words, position + 1 - shift, n_right, stride, inputs, at + n_left)
+    rows_of_words(words, begin - shift, n_left, stride, inputs, at)
+    rows_of_words(words, position + 1 - shift, n_right, stride, inputs, at + n_left)
     n = n_left + n_right
     if n > 0:
         inputs[at + n] = inputs[at + n - 1]
@@ -66,13 +66,13 @@ def rows_around(
 
 
 @intrinsic
-def _rows_of_words(
+def rows_of_words(
     typing_context: Any, words: Any, begin: Any, n: Any, stride: Any, rows: Any, first: Any
 ) -> tuple[Any, Callable[..., ir.Value]]:
     """``rows[first + i] = words[begin + i] * stride`` for i < n, eight at a time.
 
     So a window costs no loop whose length no predictor can learn: half the time. Up to seven items
-    too many are read and written.
+    (less than `SPARE`) too many are read and written.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:

@@ -36,7 +36,7 @@ __all__ = ["DeterministicRun", "compile_rounds"]
 def _n_hot(counts: NDArray[np.int64], config: TrainConfig) -> int:
     """How many of the words are hot."""
     noise = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0.0)
-    trained = counts * (keep_thresholds(counts, config.sample) / 0xFFFFFFFF)
+    trained = counts * (keep_thresholds(counts, config.subsampling) / 0xFFFFFFFF)
     return n_hot_words(noise, trained / trained.sum(), len(counts))
 
 
@@ -76,10 +76,11 @@ class DeterministicRun(Run):
         self._text, self._held_out_text = parts_of(corpus, valid, config)
         self._groups = Groups(self._text)
         self._training, self._held_out = self._groups, self._held_out_text
-        self._keep = keep_thresholds(counts, config.sample)
+        self._keep = keep_thresholds(counts, config.subsampling)
         n_hot = _n_hot(counts, config)
-        more = STREAMS * rows_for_copies(config.window, n_hot)
-        everything = initial_weights(n_words, config.dim, config.seed, more)
+        window = config.widest_window(min(self._text.longest_line, self._text.size))
+        more = STREAMS * rows_for_copies(window, n_hot)
+        everything = initial_weights(n_words, config.dim, config.seed, n_copies=more)
         stride = everything.stride
         own = n_words * stride
         self._weights = Weights(everything.syn0[:own], everything.syn1neg[:own], stride)
@@ -94,6 +95,7 @@ class DeterministicRun(Run):
             pool_size(len(corpus.ids), negative),
             negative,
             self._text.size,
+            window,
             self._keep,
             config,
         )
@@ -101,8 +103,9 @@ class DeterministicRun(Run):
         self._measurers = []
         if self._held_out_text is not None:  # one, as sums by thread would depend on their number
             outputs = outputs_of(counts, len(corpus.ids), config)
-            size = self._held_out_text.size
-            self._measurers = [Worker(self._weights, outputs, config, size)]
+            text = self._held_out_text
+            widest = config.widest_window(min(text.longest_line, text.size))
+            self._measurers = [Worker(self._weights, outputs, config, text.size, widest)]
 
     def _share(
         self,
@@ -135,9 +138,10 @@ class DeterministicRun(Run):
 def compile_rounds(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs, by training on two words."""
     n_words = 1 + config.negative
-    copies = STREAMS * rows_for_copies(config.window, n_words)
-    weights = initial_weights(n_words, config.dim, 0, copies)
+    window = config.widest_window(2)
+    copies = STREAMS * rows_for_copies(window, n_words)
+    weights = initial_weights(n_words, config.dim, 0, n_copies=copies)
     noise = np.arange(1, n_words + 1) / n_words
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
-    team = Team(weights, noise, n_words, 1 << 8, config.negative, 2, keep, config)
+    team = Team(weights, noise, n_words, 1 << 8, config.negative, 2, window, keep, config)
     team.train([Chunk(np.array([0, 1], np.int32), np.array([0, 2]), (0, 0), 0.0)])

@@ -10,7 +10,7 @@ nothing to align, as the space is the same one all the time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,8 @@ def load_given(config: TrainConfig) -> Embeddings | None:
             f"{path} has {embeddings.dim} dimensions, but dim is {config.dim}: give --dim "
             f"{embeddings.dim}, or make it smaller with embed export --dim"
         )
+    if embeddings.metadata.get("settings", {}).get("loss") == "hs":
+        return replace(embeddings, output_vectors=None)  # of a tree's nodes, not of words
     return embeddings
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
+from embedcli.config import LINE, TrainConfig
 from embedcli.kernels.rounds import (
     ROUND,
     STREAMS,
@@ -25,7 +25,7 @@ from embedcli.kernels.rounds import (
     moved_shares,
     rounds,
 )
-from embedcli.kernels.sampling import Staged, fill_pool, stage
+from embedcli.kernels.sampling import Staged, fill_pool, shuffle, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.weights import Weights, make_scratch
 from embedcli.training.sampling import random_key
@@ -81,7 +81,7 @@ class Team:
         noise: float64 (V,), cumulative (`noise_distribution`).
         n_hot: of the words (`n_hot_words`).
         pool_size: ids in the pool of negatives, a power of two.
-        negative: K. chunk: tokens of the largest chunk.
+        negative: K. chunk: tokens of the largest chunk. window: the widest.
         keep: uint32 (V,), see `stage`.
     """
 
@@ -93,10 +93,13 @@ class Team:
         pool_size: int,
         negative: int,
         chunk: int,
+        window: int,
         keep: NDArray[np.uint32],
         config: TrainConfig,
     ) -> None:
         self._config, self._weights, self._keep = config, weights, keep
+        self._window = window
+        self._shrinks = config.shrink_window and config.window != LINE
         self._n_words, n_outputs = len(noise), 1 + negative
         self._n_outputs = n_outputs
         pools = np.empty((STREAMS, max(1 << 8, pool_size // STREAMS)), np.int32)
@@ -104,16 +107,16 @@ class Team:
             fill_pool(of_class, 0.5, random_key(config.seed, "pool", number), pools[number])
         self._threads = min(config.threads or 1, STREAMS)
         self._streams = make_streams(chunk, pools)
-        sizes = n_outputs, config.window, self._n_words, n_hot, weights.stride
+        sizes = n_outputs, window, self._n_words, n_hot, weights.stride
         self._copies = make_copies(*sizes, self._threads)
         self._scratches = [
-            make_scratch(n_outputs, config.window, weights.stride) for _ in range(self._threads)
+            make_scratch(n_outputs, window, weights.stride) for _ in range(self._threads)
         ]
         self._clock = make_clock(self._threads)
         is_cbow = config.arch == "cbow"
         lanes = host_lanes()
         self._kernel = rounds(is_cbow, lanes, n_outputs, -(-config.dim // lanes))
-        inputs = 1 if is_cbow else 2 * config.window
+        inputs = 1 if is_cbow else 2 * window
         work = 3 * inputs * n_outputs * weights.stride * STREAMS
         self._length = min(ROUND, max(1, _ROUND_WORK // work))
         self._slice = max(1, (_ROUND_WORK >> 2) * self._threads // (work * self._length))
@@ -139,8 +142,8 @@ class Team:
                 self._stage(w, chunks[w], count=position == 0)
 
         self._together(stage_streams)
-        window = self._config.window
-        context = window + 1 if self._config.shrink_window else 2 * window  # in the mean
+        window = self._window
+        context = window + 1 if self._shrinks else 2 * window  # in the mean
         lr = max(chunk.lr for chunk in chunks)
         most = STREAMS * (ROUND + 2 * window) * self._n_outputs
         self._moved = (
@@ -162,7 +165,12 @@ class Team:
         streams, seed = self._streams, self._config.seed
         staged = Staged(streams.kept[w], streams.first[w], streams.last[w])
         key = random_key(seed, "subsample", *chunk.place)
-        n_kept = stage(chunk.tokens, chunk.sentences, self._keep, key, staged)
+        tokens = chunk.tokens
+        if self._config.shuffle:
+            tokens = np.empty_like(chunk.tokens)
+            order = random_key(seed, "shuffle", *chunk.place)
+            shuffle(chunk.tokens, chunk.sentences, order, tokens)
+        n_kept = stage(tokens, chunk.sentences, self._keep, key, staged)
         if count:
             self.streams[w].subsampled += len(chunk.tokens) - n_kept
         streams.n_kept[w] = n_kept
@@ -184,8 +192,8 @@ class Team:
             self._copies,
             self._weights,
             self._n_words,
-            config.window,
-            config.shrink_window,
+            self._window,
+            self._shrinks,
             config.cbow_gradient == "divided",
             *self._moved,
             self._clock,
