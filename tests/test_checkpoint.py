@@ -99,6 +99,30 @@ def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(corpus, tmp_path, ar
     assert whole == resumed, places
 
 
+def test_a_deterministic_run_may_go_on_with_other_threads(corpus, tmp_path):
+    config = config_of(deterministic=True)
+    save(train([corpus], config), tmp_path / "whole.safetensors")
+    n_stops, threads = 0, itertools.cycle([2, 1, 3])
+    for number, n_asked in enumerate([0, 1, 3, 6]):
+        directory = tmp_path / f"{number}.checkpoint"
+        embeddings = None
+        for n in itertools.chain([n_asked], itertools.repeat(10**9)):
+            chosen = config_of(deterministic=True, threads=next(threads))
+            checkpoints = Checkpoints(directory, None, given(chosen, corpus))
+            resumed = checkpoints.newest()
+            vocabulary = resumed.embeddings.vocabulary if resumed else None
+            try:
+                guard = Guard(checkpoints, resumed, after(n))
+                embeddings = train([corpus], chosen, vocabulary=vocabulary, guard=guard)
+                break
+            except Stopped:
+                n_stops += 1
+        save(embeddings, tmp_path / "resumed.safetensors")
+        whole, again = [(tmp_path / f"{n}.safetensors").read_bytes() for n in ("whole", "resumed")]
+        assert whole == again, n_asked
+    assert n_stops
+
+
 def test_several_threads_may_each_leave_a_chunk(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 15)  # long enough to be stopped
     config = config_of(threads=3, epochs=1)

@@ -1,11 +1,15 @@
 """The same bytes for any number of threads: the kernels of rounds, their team, and the command."""
 
+import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from importlib.metadata import version
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
@@ -24,7 +28,7 @@ from embedcli.kernels.rounds import (
     rows_for_copies,
 )
 from embedcli.kernels.sampling import Noise, Staged, fill_pool, stage
-from embedcli.kernels.simd import LANES
+from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.weights import TALLY, Weights, aligned, make_scratch, row_stride
 from embedcli.training import team as team_module
 from embedcli.training.team import Chunk, Team
@@ -64,6 +68,32 @@ def test_any_number_of_threads_gives_the_same_bytes(corpus, tmp_path, arch):
     for threads in (2, 3, 4, 7, 9, 2):
         assert bytes_of(corpus, path, arch=arch, threads=threads) == whole, threads
     assert bytes_of(corpus, path, arch=arch, threads=2, seed=2) != whole
+
+
+GOLDEN = {  # on x86-64 with FMA, numba 0.68, NumPy 2.4; sums of other lanes are rounded otherwise
+    (4, "skipgram"): "8b09521ad655bafe",
+    (4, "cbow"): "455625fac84b263f",
+    (8, "skipgram"): "0346646799aac4cc",
+    (8, "cbow"): "ecb71cb895617e37",
+    (16, "skipgram"): "e13d54f829d99543",
+    (16, "cbow"): "80b74321deda4f39",
+}
+
+
+@pytest.mark.parametrize(("lanes", "arch"), GOLDEN)
+def test_the_bytes_of_a_family_of_processors(tmp_path, monkeypatch, lanes, arch):
+    versions = tuple(version(name).split(".")[:2] for name in ("numba", "numpy"))
+    if versions != (["0", "68"], ["2", "4"]) or not llvm.get_host_cpu_features().get("fma"):
+        pytest.skip(f"other versions or another processor: {versions}")
+    if lanes > host_lanes():
+        pytest.skip(f"this processor has {host_lanes()} lanes")
+    monkeypatch.setenv("EMBED_LANES", str(lanes))
+    path = tmp_path / "text"
+    words = (np.random.Generator(np.random.PCG64(11)).random((2000, 12)) ** 3 * 600).astype(int)
+    path.write_text("\n".join(" ".join(f"w{word}" for word in line) for line in words))
+    embeddings = train([path], config_of(arch=arch, dim=40, epochs=1, threads=2))
+    found = hashlib.sha256(np.ascontiguousarray(embeddings.vectors).tobytes()).hexdigest()
+    assert found[:16] == GOLDEN[lanes, arch]
 
 
 def test_lines_as_windows_in_another_order_too(corpus, tmp_path):
@@ -320,8 +350,6 @@ def test_what_rounds_cannot_do_is_refused(chosen):
 
 def test_a_stopped_process_goes_on(corpus, tmp_path):
     """SIGSTOP in mid-run, SIGCONT a moment later: it ends, with the same bytes."""
-    import signal
-
     command = [
         sys.executable, "-m", "embedcli", "train", "-q", str(corpus), "--dim", "20",
         "--epochs", "9", "--min-count", "1", "--sample", "1e-2", "--deterministic",
