@@ -60,7 +60,7 @@ class Setting:
         help: one sentence for `--help`.
         low, high: the range, both ends allowed (integers and numbers).
         open_low: `low` itself is not allowed.
-        choices: the allowed words (choices).
+        choices: the allowed words (choices), or those that may stand in place of an integer.
         automatic: what None means ("one per core"), or "" where None is not allowed.
         metavar: what `--help` calls a text.
         opposite: the flag that turns a switch off, if it is not ``no-`` and the name.
@@ -94,7 +94,7 @@ class Setting:
         kind = "an integer" if self.kind == "integer" else "a number"
         if self.open_low:
             return f"{kind} above {self.low}, at most {self.high}"
-        return f"{kind} from {self.low} to {self.high}"
+        return " or ".join([f"{kind} from {self.low} to {self.high}", *self.choices])
 
     def parse(self, name: str, text: str) -> Value:
         """The value written as `text`.
@@ -110,7 +110,7 @@ class Setting:
             return self.check(name, int(text))
         if self.kind == "number" and _NUMBER.fullmatch(text):
             return self.check(name, float(text))
-        if self.kind in ("choice", "text", "duration", "size"):
+        if self.kind in ("choice", "text", "duration", "size") or text in self.choices:
             return self.check(name, text)
         raise self._refusal(name, text)
 
@@ -124,7 +124,7 @@ class Setting:
             return None
         if self.kind == "switch" and isinstance(value, bool):
             return value
-        if self.kind == "choice" and isinstance(value, str) and value in self.choices:
+        if isinstance(value, str) and value in self.choices:
             return value
         if self.kind == "text" and isinstance(value, str) and value:
             return value

@@ -14,7 +14,7 @@ from torture.driver import PHASES
 from torture.subject import Place, Subject
 from torture.trials import Outcome
 
-__all__ = ["trials"]
+__all__ = ["moment_trials", "trials"]
 
 _SIGNALS: dict[str, Sequence[int]] = {
     "SIGINT": (signal.SIGINT,),
@@ -29,6 +29,7 @@ _PROMPT, _PATIENT = (
     10.0,
 )  # seconds to stop in; the second where a few trials share a busy machine
 _TRIES = 5
+_START_UP = 1.0  # seconds that a real process takes more than a forked one
 
 
 def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
@@ -48,6 +49,27 @@ def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
     times.sort()
     median, (worst, where) = times[len(times) // 2][0], times[-1]
     print(f"  signals: stopped after {median:.2f} s, at most {worst:.2f} s ({where})")
+
+
+def moment_trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
+    """A signal at any moment of a real process, from its start to its end."""
+    for _ in range(n):
+        name = rng.choice(list(_SIGNALS))
+        moment = rng.uniform(0, _START_UP + subject.seconds)
+        with subject.place() as place:
+            child = subject.spawn(place.command(), place.folder)
+            child.rest(moment)
+            for number in _SIGNALS[name]:
+                child.send(number)
+                child.rest(_BETWEEN if len(_SIGNALS[name]) > 1 else 0)
+            ended = child.end()
+            # Python itself still starts, and does as it likes
+            too_early = ended.code in (1, -_SIGNALS[name][0]) and "embed" not in ended.said
+            wrong = [place.harm(None if too_early else ended)]
+            if not too_early and ended.code not in (0, 128 + _SIGNALS[name][0]):
+                wrong.append(f"exit code {ended.code}: {ended.said.strip()[-300:]}")
+            wrong.append(place.harm_at_the_end())
+            yield Outcome(f"{name} after {moment:.3f} s", "; ".join(filter(None, wrong)))
 
 
 def _interrupted(subject: Subject, phase: str, name: str, rng: Random) -> tuple[str, float]:

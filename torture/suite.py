@@ -52,6 +52,8 @@ KINDS = [
          mutants.trials, 20000, 9000),
     Kind("signals", "Ctrl-C, SIGTERM, SIGHUP and two Ctrl-C in each of six phases",
          phases.trials, 72, 7),
+    Kind("moments", "the same at any moment of a real process, from its start to its end",
+         phases.moment_trials, 60, 4),
     Kind("disks", "a full disk and a limit on the size of files", disks.trials, 40, 4),
     Kind("memory", "a limit on memory from too little to enough", memory.trials, 28, 3),
     Kind("streams", "standard streams closed, full or slow; outputs that are no files",

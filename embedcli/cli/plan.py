@@ -58,8 +58,8 @@ def show_estimate(
 
     seen = glimpse(
         sources,
+        rules=config,
         recursive=config.recursive,
-        lowercase=config.lowercase,
         min_count=config.min_count,
     )
     words = vocabulary if vocabulary is not None or seen is None else sure_vocabulary(seen, config)
@@ -101,8 +101,8 @@ def show_plan(
         show_progress() as on_progress,
         encode_corpus(
             sources,
+            rules=config,
             recursive=config.recursive,
-            lowercase=config.lowercase,
             min_count=config.min_count,
             max_vocab=config.max_vocab,
             vocabulary=vocabulary,

@@ -44,7 +44,11 @@ def command() -> None:
 @command.command(short_help="Cut a text into shards and fix the settings.")
 @click.argument("corpus", nargs=-1, required=True)
 @_output
-@train_options_without(*OF_ONE_RUN, *OF_GLOVE, "loss", "optimizer", "dropout", "l2", "max_norm")
+@train_options_without(
+    *OF_ONE_RUN,
+    *OF_GLOVE,
+    *("loss", "optimizer", "dropout", "l2", "max_norm", "subword", "buckets", "field"),
+)
 @verbosity_options
 def plan(
     corpus: tuple[str, ...], output: str, config: TrainConfig, chosen: dict[str, Value]

@@ -21,7 +21,7 @@ from embedcli.cli.options import Duration, json_option, train_options, verbosity
 from embedcli.cli.output import echo_json, talk, warn
 from embedcli.cli.plan import show_estimate, show_needs, show_plan
 from embedcli.cli.progress import show_progress
-from embedcli.cli.signals import Deferred, Terminated, deferred
+from embedcli.cli.signals import Deferred, Terminated, deferred, heard
 from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, OutputError, TrainingError, UsageError
 from embedcli.settings import Value
@@ -179,6 +179,7 @@ class Job:
             embeddings = self._train(config, vocabulary, checkpoints, resumed)
             self._write(embeddings, checkpoints)
         except (KeyboardInterrupt, Terminated, EmbedError, MemoryError) as error:
+            heard()
             self._keep(error, checkpoints)
             raise
         _warn_of_few_words(embeddings.vocabulary, config)

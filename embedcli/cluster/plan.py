@@ -31,8 +31,8 @@ _LARGEST_FILE = 1 << 26
 _FOLLOWED = {
     *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "schedule", "warmup"),
     *("min_count", "max_vocab", "sample", "ns_exponent", "shrink_window", "cbow_gradient"),
-    *("threads", "seed", "lowercase", "recursive", "output_vectors"),
-    *("shards", "rounds", "deltas"),
+    *("threads", "seed", "shuffle", "recursive", "output_vectors", "items", "separator"),
+    *("tokenizer", "pattern", "normalize", "lowercase", "digits", "shards", "rounds", "deltas"),
 }
 
 

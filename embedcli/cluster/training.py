@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from embedcli.cluster.combination import combine
 from embedcli.cluster.deltas import Delta, add, difference
-from embedcli.config import TrainConfig
+from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import TrainingError
 from embedcli.kernels.weights import Weights, aligned, row_stride
@@ -155,14 +155,23 @@ class ShardTrainer:
         config, counts = self._config, self._corpus.vocabulary.counts
         assert counts is not None  # noqa: S101 (an encoded corpus has counts)
         seen = np.bincount(self._corpus.ids[begin:end], minlength=len(counts))
-        kept = seen * keep_probabilities(counts, config.sample)
-        contexts = (config.window + 1.0) if config.shrink_window else 2.0 * config.window
+        kept = seen * keep_probabilities(counts, config.subsampling)
+        contexts = _contexts(self._corpus, config)
         noise = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0.0)
         as_input = kept * contexts * (1 + config.negative)
         as_output = kept + kept.sum() * config.negative * noise
         if config.arch == "skipgram":
             as_output = as_output * contexts
         return as_input.astype(np.float32), as_output.astype(np.float32)
+
+
+def _contexts(corpus: Corpus, config: TrainConfig) -> float:
+    """How many context words a word has, on average, away from the ends of lines."""
+    if config.window == LINE:
+        lengths = np.diff(corpus.offsets).astype(np.float64)
+        return float((lengths**2).sum() / max(1.0, lengths.sum())) - 1.0
+    window = config.widest_window(0)
+    return window + 1.0 if config.shrink_window else 2.0 * window
 
 
 def add_changes(one: Change, other: Change) -> Change:

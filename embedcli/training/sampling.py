@@ -30,6 +30,7 @@ _PURPOSES = {
     "held out": 5,
     "stretches": 6,
     "cells": 7,
+    "shuffle": 8,
 }
 
 
