@@ -132,7 +132,7 @@ def _tuned(index: Index, most: int) -> Index:
     asked = np.unique(np.concatenate([_sample(pool, ASKED // 2) for pool in pools]))
     queries, itself = model.vectors[asked], asked[:, None].tolist()
     true, _ = nearest(model.vectors, model.norms, queries, NEAREST, excluded=itself)
-    effort = 1 if index.kind == "ivf" else NEAREST
+    effort = 1 if index.kind == "ivf" else _LEAST_CANDIDATES  # less would be the same
     while index.recall < TARGET and index.effort < most:
         harder = replace(index, effort=min(effort, most))
         found, _ = harder.nearest(queries, NEAREST, excluded=itself)
