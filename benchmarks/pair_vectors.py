@@ -33,7 +33,9 @@ def write(source: str, n_words: int, dim: int, target: str) -> None:
         words[a] if a == b else f"{words[a]}_{words[b]}"
         for a, b in zip(firsts.tolist(), seconds.tolist(), strict=True)
     ]
-    embedcli.save(embedcli.Embeddings(embedcli.Vocabulary.from_words(names), vectors), target)
+    counts = range(n_words, 0, -1)  # any that fall: formats and SIF want some
+    vocabulary = embedcli.Vocabulary.from_words(names, counts)
+    embedcli.save(embedcli.Embeddings(vocabulary, vectors), target)
 
 
 def _pairs(
