@@ -4,8 +4,7 @@ An index holds the unit vectors of a model as bytes (8 bits a component) in one 
 
     ivf     in lists around about 2 sqrt(V) centres; a search looks into the lists nearest to it
             (Jégou, Douze & Schmid 2011). Quick to build, and a search reads little of the file.
-    hnsw    as a graph of neighbours of neighbours (Malkov & Yashunin 2018). Slow to build, quicker
-            to search.
+    hnsw    as a graph of neighbours of neighbours (Malkov & Yashunin 2018). Slow to build.
 
 What it finds are candidates. They are scored again in float64 by the model's own vectors, so that
 every cosine is exact and only a neighbour may be missing. How many are is measured when an index is
