@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from torture.changes import change
 
@@ -102,16 +102,17 @@ def _slow(owner: Any, name: str, mark: Callable[[], None], *, step: float = _STE
     change(owner, name, slowed)
 
 
-def _run(phase: str, mark: str, arguments: list[str]) -> int:
-    from embedcli.cli.main import main
+def _run(phase: str, mark: str, arguments: list[str]) -> NoReturn:
+    from embedcli.__main__ import run
 
     if bug := os.environ.get("TORTURE_BUG"):
         from torture.bugs import BUGS
 
         BUGS[bug].plant()
     PHASES[phase](Path(mark).touch)
-    return main(arguments)
+    sys.argv = ["embed", *arguments]
+    run()
 
 
 if __name__ == "__main__":
-    sys.exit(_run(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    _run(sys.argv[1], sys.argv[2], sys.argv[3:])
