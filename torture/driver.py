@@ -40,20 +40,16 @@ def _encoding(mark: Callable[[], None]) -> None:
 
 def _compiling(mark: Callable[[], None]) -> None:
     """The caller gives an empty EMBED_CACHE_DIR: compiling takes its time by itself."""
-    from embedcli.training import trainer
+    from numba.core import compiler
 
-    _slow(trainer, "compile_kernels", mark, step=0)
+    _slow(compiler, "compile_extra", mark, step=0)
 
 
 def _training(mark: Callable[[], None]) -> None:
-    from embedcli.training import trainer
-    from embedcli.training.run import Worker, compile_kernels
+    from embedcli.training.run import Run, Worker
 
-    def compile_first(config: Any) -> None:  # compiling trains two words, and is another phase
-        compile_kernels(config)
-        _slow(Worker, "train", mark)
-
-    change(trainer, "compile_kernels", compile_first)
+    _slow(Run, "train", mark, step=0)
+    _slow(Worker, "train", lambda: None)
 
 
 def _saving(mark: Callable[[], None]) -> None:
