@@ -38,7 +38,7 @@ __all__ = [
 # The learning rate for each architecture where none is given.
 DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075}
 
-ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.05}
+ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.2, "cbow": 0.3}
 
 SCHEDULES = ("linear", "constant", "cosine")
 
