@@ -14,20 +14,27 @@ import json
 import math
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import linear_regression
 
+from benchmarks.corpora import digest
 from benchmarks.network import Network
 from benchmarks.session import Session, main
 from benchmarks.tables import Table
+from benchmarks.trainers import EMBED, Settings
+from benchmarks.trainers import train as train_here
 
 NAME = "cluster"
-ROUNDS = 12
+ROUNDS = 4
 _PORT = 8786
 _EXCERPT = 200_000  # tokens
+_TRAINED = 2_000_000
+_KILL_AFTER = 6.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Exchange:
         seconds: of a round.
         sent: bytes over all workers' lines in a round, each counted where it is received and sent.
         bandwidth: bytes a second of each line and direction; None: as fast as the kernel copies.
+        deltas: their numbers.
     """
 
     workers: int
@@ -48,6 +56,12 @@ class Exchange:
     seconds: float
     sent: float
     bandwidth: float | None
+    deltas: str
+
+    @property
+    def line(self) -> str:
+        """The line in words."""
+        return "unlimited" if self.bandwidth is None else f"{self.bandwidth * 8 / 1e6:,.0f} Mbit/s"
 
     @property
     def model(self) -> int:
@@ -60,17 +74,30 @@ class Exchange:
         return math.ceil(math.log2(self.workers))
 
 
-LINES: dict[str, tuple[dict[str, object], float | None]] = {
-    "unlimited": ({}, None),
-    "1 Gbit/s": ({"rate": "1gbit"}, 125e6),
-    "100 Mbit/s": ({"rate": "100mbit"}, 12.5e6),
-}
+# The rate of a line, bytes a second of it, and what is tried over it: workers, dimensions, deltas.
+LINES: tuple[tuple[str | None, float | None, tuple[tuple[int, int, str], ...]], ...] = (
+    (
+        None,
+        None,
+        ((2, 50, "float32"), (2, 200, "float32"), (4, 50, "float32"), (4, 200, "float32")),
+    ),
+    (
+        "1gbit",
+        125e6,
+        (
+            *((2, 50, "float32"), (2, 200, "float32"), (2, 200, "float16")),
+            *((4, 50, "float32"), (4, 200, "float32"), (4, 200, "float16")),
+        ),
+    ),
+    ("100mbit", 12.5e6, ((2, 50, "float32"), (4, 50, "float32"))),
+)
 
 
 def measure(session: Session) -> list[Table]:
-    """Exchange over lines of different rates, then the line through the figures."""
+    """Exchange over lines of different rates, the line through the figures, and faults."""
+    found = exchanges(session)
     table = Table(
-        f"Exchange: {ROUNDS} rounds of {_EXCERPT:,} tokens in all, one thread a worker",
+        f"Exchange: rounds of {_EXCERPT // (1 + ROUNDS):,} tokens in all, one thread a worker",
         {
             "line": "",
             "workers": "d",
@@ -80,22 +107,76 @@ def measure(session: Session) -> list[Table]:
             "s a round": ".3f",
             "MB a round": ".1f",
             "models": ".2f",
+            "by the line s": ".3f",
         },
     )
+    line = fit([one for one in found if one.deltas == "float32"])
+    for one in found:
+        figures = one.seconds, one.sent / 1e6, one.sent / one.model, line(one)
+        table.add(one.line, one.workers, one.words, one.dim, one.deltas, *figures)
+    table.notes.append("MB are what all workers' lines carried, both ways; models: in sizes of it.")
+    table.notes.append(line.told)
+    return [table, rates(session, line), faults(session)]
+
+
+def rates(session: Session, line: Line) -> Table:
+    """What `benchmarks.cost` needs: how fast a core reads and trains, and what a round costs."""
+    text = session.excerpt(_TRAINED)
+    size = text.stat().st_size
+    table = Table("Rates", {"rate": "", "D": "d", "value": ".4g"})
+    for dim in (100, 300):
+        settings = Settings(dim=dim, epochs=1, threads=1, lr=None)
+        train_here(session, EMBED, settings, session.excerpt(_EXCERPT))  # compiles
+        made = train_here(session, EMBED, settings, text)
+        table.add("tokens a second and core", dim, made.rate)
+    table.add("bytes read a second and core", None, size / (made.reading or 1))
+    table.add("seconds of a round", None, line.start)
+    table.add("seconds a byte of the model and level", None, line.handling / 1e9)
+    return table
+
+
+def exchanges(session: Session) -> list[Exchange]:
+    """What a round costs, over each line."""
     text = session.excerpt(_EXCERPT)
     found = []
-    for line, (options, bandwidth) in LINES.items():
+    for rate, bandwidth, cases in LINES:
         for workers in (2, 4):
-            with cluster(session, workers, **options) as (network, address):
-                for dim, deltas in ((50, "float32"), (200, "float32"), (200, "float16")):
+            with cluster(session, workers, rate=rate) as (network, address):
+                for _, dim, deltas in (case for case in cases if case[0] == workers):
                     one = exchange(session, network, address, text, dim, deltas, bandwidth)
-                    row = (one.seconds, one.sent / 1e6, one.sent / one.model)
-                    table.add(line, workers, one.words, dim, deltas, *row)
-                    session.say(f"{line}, {workers} workers, D={dim}: {one.seconds:.3f} s a round")
-                    if deltas == "float32":
-                        found.append(one)
-    table.notes.append("MB are what all workers' lines carried, both ways; models: in sizes of it.")
-    return [table, fit(found)]
+                    found.append(one)
+                    session.say(f"{one.line}, {workers} workers, D={dim}: {one.seconds:.3f} s")
+    return found
+
+
+def faults(session: Session) -> Table:
+    """The same run over good and bad lines, and with a worker that is killed."""
+    text = session.excerpt(5 * _EXCERPT)
+    table = Table(
+        "Four workers, 2 epochs of 8 rounds: the same model, whatever happens",
+        {"what": "", "line": "", "seconds": ".1f", "sha256": "", "same": ""},
+    )
+    digests: list[str] = []
+    for what, options in (
+        ("nothing happens", {}),
+        ("5 ms one way, 0.1 % of the frames lost", {"delay": 5.0, "loss": 0.001}),
+        ("a worker is killed with SIGKILL in mid-run", {}),
+    ):
+        with cluster(session, 4, **options) as (network, address):
+            timer = threading.Timer(0, lambda: None)
+            if "killed" in what:
+                timer = threading.Timer(_KILL_AFTER, network.kill, (network.host(1),))
+            timer.start()
+            began = time.perf_counter()
+            train(session, network, address, text, 50, 8, "float32", ("--epochs=2",))
+            seconds = time.perf_counter() - began
+            timer.join()
+        digests.append(digest(session.folder / "c.safetensors"))
+        how = "relay" if network.by_relay else "veth"
+        same = "yes" if digests[-1] == digests[0] else "no"
+        table.add(what, how, seconds, digests[-1][:12], same)
+        session.say(f"{what}: {seconds:.1f} s, the same: {same}")
+    return table
 
 
 @contextmanager
@@ -110,7 +191,8 @@ def cluster(session: Session, workers: int, **line: object) -> Iterator[tuple[Ne
         network.start(network.switch, [*command, "--no-dashboard"], **more)
         for number in range(workers):
             command = [dask, "worker", address, "--host", network.address(number)]
-            options = ["--nthreads", 1, "--no-dashboard", "--local-directory", session.folder]
+            options = ["--nthreads", 1, "--no-dashboard", "--no-nanny"]
+            options += ["--local-directory", session.folder]
             network.start(network.host(number), [*command, *options], **more)
         time.sleep(3)
         yield network, address
@@ -140,6 +222,7 @@ def exchange(
         (other - one) / ROUNDS,
         (many - few) / ROUNDS,
         bandwidth,
+        deltas,
     )
 
 
@@ -157,7 +240,7 @@ def train(
     embed, model = Path(sys.executable).with_name("embed"), session.folder / "c.safetensors"
     settings = [f"--dim={dim}", "--epochs=1", "--min-count=1", f"--rounds={rounds}"]
     command = [embed, "train", text, "-o", model, "--cluster", address, "--json", *settings]
-    places = [f"--shards={network.n_hosts}", f"--deltas={deltas}", "--checkpoint-every=never"]
+    places = [f"--shards={network.n_hosts}", f"--deltas={deltas}", "--checkpoint-every=never", "-q"]
     child = network.start(
         network.switch,
         [*command, *places, *more],
@@ -169,21 +252,31 @@ def train(
     return {**told, "words": facts["words"]}
 
 
-def fit(found: Sequence[Exchange]) -> Table:
-    """Seconds of a round as a + b x bytes handled + levels x 2 x model / bandwidth."""
-    table = Table(
-        "seconds a round = a + model bytes x (b + levels x (c + 2 / bandwidth))",
-        {"a s": ".3f", "b s/GB": ".2f"},
-    )
-    rows = [(one, one.seconds - _on_the_line(one)) for one in found]
-    xs = [one.model / 1e9 * (1 + one.levels) for one, _ in rows]
-    ys = [rest for _, rest in rows]
-    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum(
-        (x - mean_x) ** 2 for x in xs
-    )
-    table.add(mean_y - slope * mean_x, slope)
-    return table
+class Line:
+    """Seconds of a round = start + model x (1 + levels) x handling + what the line takes."""
+
+    def __init__(self, start: float, handling: float) -> None:
+        self.start, self.handling = start, handling
+        self.told = (
+            f"The line: {start:.3f} s + model GB x ({handling:.2f} s x (1 + levels) + 2 levels / "
+            "GB/s of the line); levels = log2 of the workers, rounded up."
+        )
+
+    def __call__(self, one: Exchange) -> float:
+        """What it says of a round."""
+        return self.start + self.handling * _handled(one) + _on_the_line(one)
+
+
+def fit(found: Sequence[Exchange]) -> Line:
+    """The line through the figures, by least squares."""
+    xs = [_handled(one) for one in found]
+    ys = [one.seconds - _on_the_line(one) for one in found]
+    slope, start = linear_regression(xs, ys)
+    return Line(start, slope)
+
+
+def _handled(one: Exchange) -> float:
+    return one.model / 1e9 * (1 + one.levels)
 
 
 def _on_the_line(one: Exchange) -> float:

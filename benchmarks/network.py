@@ -12,6 +12,7 @@ real network, and its times are not comparable with those of other lines. Needs 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -92,6 +93,11 @@ class Network:
         child = subprocess.Popen(argv, text=True, **more)
         self._children.append(child)
         return child
+
+    def kill(self, namespace: str) -> None:
+        """SIGKILL to everything that runs in a namespace."""
+        for pid in _ip("netns", "pids", namespace).split():
+            os.kill(int(pid), signal.SIGKILL)
 
     def transferred(self, number: int) -> int:
         """Bytes that have gone over a host's line, both ways."""

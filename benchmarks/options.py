@@ -27,6 +27,8 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"no questions-words.txt in {options.eval}: name its directory with --eval")
     if not Path(sys.executable).with_name("embed").is_file():
         parser.error(f"no `embed` beside {sys.executable}: pip install -e '.[bench]'")
+    if options.glove is not None and not (options.glove / "cooccur").is_file():
+        parser.error(f"no program `cooccur` in {options.glove}: run `make` there")
     if options.quick:
         options.seeds = 1
     if options.results is None:
@@ -45,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--eval", type=Path, default=WIKI.parent / "eval", metavar="DIR", help="evaluation files")
     add("--repeat", type=_count, default=1, metavar="N", help="runs of each peer (1)")
     add("--seeds", type=_count, default=3, metavar="N", help="seeds an accuracy is a mean of (3)")
+    add("--glove", type=Path, metavar="DIR", help="where stanfordnlp's GloVe programs are")
     add("--cache", type=Path, default=_CACHE, metavar="DIR", help="what the next run uses again")
     add("--results", type=Path, metavar="FILE", help="JSON (benchmarks/results.json)")
     return parser

@@ -31,19 +31,24 @@ class Scores:
         analogies: percent of the Google analogies answered rightly; None if none could be asked.
         similarity: 100 x the mean of Spearman's rho over the sets of `SIMILARITY`, likewise.
         date: when this was measured.
+        semantic: percent of the semantic analogies; None where that was not asked for.
     """
 
     analogies: float | None
     similarity: float | None
     date: str
+    semantic: float | None = None
 
 
 def score(session: Session, vectors: Path) -> Scores:
     """Score a file of vectors in any format that embed reads."""
     files = [session.tests / name for name in (ANALOGIES, *SIMILARITY)]
     done = session.embed("evaluate", *files, "-m", vectors, "--json", "--bootstrap=0")
-    analogies, *pairs = (report["score"] for report in json.loads(done.stdout))
-    return Scores(analogies, None if None in pairs else fmean(pairs), now())
+    reports = json.loads(done.stdout)
+    analogies, *pairs = (report["score"] for report in reports)
+    parts = {part["name"]: part["score"] for part in reports[0]["parts"]}
+    mean = None if None in pairs else fmean(pairs)
+    return Scores(analogies, mean, now(), parts.get("semantic"))
 
 
 def remember(session: Session, trainer: str, settings: Settings, scores: Scores) -> None:
@@ -68,9 +73,12 @@ def _file(session: Session) -> Path:
 
 def _key(session: Session, trainer: str, settings: Settings) -> str:
     """All that decides a score, readable, as one string."""
+    decisive = asdict(settings)
+    if settings.loss == "ns":
+        del decisive["loss"]  # as before there was another
     parts = {
         "trainer": trainer,
-        "settings": asdict(settings),
+        "settings": decisive,
         "corpus": digest(session.corpus),
         "versions": versions(trainer.lower(), "numpy", "scipy"),
     }

@@ -36,6 +36,7 @@ class Session:
         quick: small corpora, one run of everything.
         repeat: runs of each peer.
         seeds: seeds that accuracies are a mean of.
+        glove: the directory of stanfordnlp's GloVe programs; None where there are none.
     """
 
     corpus: Path
@@ -45,6 +46,7 @@ class Session:
     quick: bool
     repeat: int
     seeds: int
+    glove: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,6 +98,7 @@ def main(claims: Mapping[str, Claim], argv: Sequence[str] | None = None) -> int:
             quick=options.quick,
             repeat=options.repeat,
             seeds=options.seeds,
+            glove=options.glove,
         )
         if options.quick:
             session = replace(session, corpus=session.excerpt(_QUICK_TOKENS))

@@ -10,7 +10,7 @@ workers call, from the same model. What they would send is summed up in bytes an
     rows       their sum, each row divided by how many shards changed it
     combiner   GraphWord2Vec's model combiner (Gill et al. 2019, arXiv 1909.03359): of each further
                change of a row only what is orthogonal to what was combined before
-    steps      embed's own (`embedcli/cluster/deltas.py`); --k sets its constant
+    embed      embed's own, direction by direction (`embedcli/cluster/combination.py`)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli import TrainConfig
-from embedcli.cluster import deltas
+from embedcli.cluster import combination
 from embedcli.cluster.deltas import Delta
 from embedcli.cluster.ledger import advance, at_beginning, next_round
 from embedcli.cluster.result import corpus_facts, to_embeddings
@@ -37,10 +37,11 @@ from embedcli.cluster.training import (
     Change,
     Matrices,
     Round,
+    ShardTrainer,
     add_changes,
     apply_change,
     beginning,
-    train_shard,
+    make_weights,
 )
 from embedcli.corpus import encode_corpus
 from embedcli.formats import save
@@ -103,7 +104,7 @@ def combine(
 ) -> tuple[Matrices, Change]:
     """The model after a round, and what all shards did together."""
     whole = reduce(add_changes, changes)
-    if rule == "steps":
+    if rule == "embed":
         return apply_change(model, whole, config, at), whole
     after = [matrix + RULES[rule](changes, which) for which, matrix in enumerate(model)]
     return Matrices(*after), whole
@@ -112,7 +113,7 @@ def combine(
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and save; print what was sent."""
     options = _options(argv)
-    deltas.CONTRACTION = options.k
+    combination.CURVATURE = options.curvature
     config = TrainConfig(
         dim=options.dim,
         epochs=options.epochs,
@@ -129,12 +130,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for shard in shards
     ]
     n_tokens = sum(len(corpus.ids) for corpus in corpora)
+    weights = make_weights(len(vocabulary), config.dim)
+    trainers = [ShardTrainer(corpus, config, i, weights) for i, corpus in enumerate(corpora)]
     model, state = beginning(len(vocabulary), config), at_beginning()
     sent, sparse, began = [], 0, time.perf_counter()
     while (at := next_round(state, config)) is not None:
-        changes = [
-            train_shard(model, corpus, config, number, at) for number, corpus in enumerate(corpora)
-        ]
+        changes = [trainer.train(model, at) for trainer in trainers]
         sent += [change.nbytes for change in changes]
         sparse += sum(delta.rows is not None for change in changes for delta in change.deltas)
         model, whole = combine(options.rule, model, changes, config, at)
@@ -161,8 +162,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("out")
     add("--shards", type=int, required=True)
     add("--rounds", type=int, required=True)
-    add("--rule", choices=[*RULES, "steps"], default="steps")
-    add("--k", type=float, default=deltas.CONTRACTION)
+    add("--rule", choices=[*RULES, "embed"], default="embed")
+    add("--curvature", type=float, default=combination.CURVATURE)
     add("--epochs", type=int, default=5)
     add("--dim", type=int, default=100)
     add("--seed", type=int, default=1)

@@ -36,6 +36,7 @@ class Settings:
     """Settings of training, under the names embed has for them; None is embed's default."""
 
     arch: str = "skipgram"
+    loss: str = "ns"
     dim: int = 100
     epochs: int = 5
     lr: float | None = 0.025

@@ -12,14 +12,16 @@ file, that over the default; `cli/options.py` does the merging.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from embedcli.errors import ConfigError
-from embedcli.settings import Setting, Value, seconds, shorten
+from embedcli.rules import TextRules, text_settings
+from embedcli.settings import Setting, Value, n_bytes, seconds, shorten
 
 if TYPE_CHECKING:
     import yaml
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ADAGRAD_LR",
     "DEFAULT_LR",
+    "LINE",
+    "NGRAMS",
     "TrainConfig",
     "dump_config",
     "load_config",
@@ -35,36 +39,64 @@ __all__ = [
     "usable_cores",
 ]
 
+LINE: Literal["line"] = "line"  # the window that is as wide as each line
+
 # The learning rate for each architecture where none is given.
-DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075}
+DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075, "glove": 0.05}
+
+# What needs negative sampling, and what GloVe has nothing of.
+_NOTHING: tuple[str, ...] = ()
+_NO_SUBWORD = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "init")
+_NO_HS = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "subword")
+_NO_GLOVE = (*_NO_HS, "init", "valid", "valid_fraction")
+# What decides nothing but negatives, what nothing but windows, what nothing but GloVe's counts.
+_OF_NEGATIVES = ("negative", "ns_exponent")
+_OF_WINDOWS = ("loss", "sample", "shrink_window", "cbow_gradient")
+_OF_COUNTS = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
 
 ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.2, "cbow": 0.3}
 
+NGRAMS = "([0-9]{1,4}):([0-9]{1,4})"  # how `subword` says the lengths of n-grams
+_LONGEST_NGRAM = 100
+
 SCHEDULES = ("linear", "constant", "cosine")
+
+# For words, and for items: there order says little, and frequent ones mean as much as rare ones.
+_WINDOW: tuple[int, Literal["line"]] = (5, LINE)
+_SAMPLE = (1e-4, 0.0)
 
 _MAX_FILE_BYTES = 1 << 20
 
 
-def _integer(default: int | None, low: int, high: int, help: str, automatic: str = "") -> Any:  # noqa: A002 (the word for it)
-    rule = Setting("integer", help, low, high, automatic=automatic)
-    return field(default=default, metadata={"setting": rule})
+def _integer(default: int | None, low: int, high: int, help: str, **more: Any) -> Any:  # noqa: A002 (the word for it)
+    return field(default=default, metadata={"setting": Setting("integer", help, low, high, **more)})
 
 
 def _number(default: float | None, low: float, high: float, help: str, **more: Any) -> Any:  # noqa: A002
     return field(default=default, metadata={"setting": Setting("number", help, low, high, **more)})
 
 
-def _switch(default: bool, help: str) -> Any:  # noqa: A002
-    return field(default=default, metadata={"setting": Setting("switch", help)})
+def _switch(default: bool, help: str, **more: Any) -> Any:  # noqa: A002
+    return field(default=default, metadata={"setting": Setting("switch", help, **more)})
 
 
-def _choice(default: str, choices: tuple[str, ...], help: str) -> Any:  # noqa: A002
-    return field(default=default, metadata={"setting": Setting("choice", help, choices=choices)})
+def _choice(
+    default: str | None,
+    choices: tuple[str, ...],
+    help: str,  # noqa: A002
+    **more: Any,
+) -> Any:
+    rule = Setting("choice", help, choices=choices, **more)
+    return field(default=default, metadata={"setting": rule})
 
 
 def _file(help: str, metavar: str = "FILE", alias: str = "") -> Any:  # noqa: A002
     rule = Setting("text", help, automatic="none", metavar=metavar, alias=alias)
     return field(default=None, metadata={"setting": rule})
+
+
+def _size(help: str, automatic: str) -> Any:  # noqa: A002
+    return field(default=None, metadata={"setting": Setting("size", help, automatic=automatic)})
 
 
 def _duration(help: str) -> Any:  # noqa: A002
@@ -74,7 +106,7 @@ def _duration(help: str) -> Any:  # noqa: A002
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(TextRules):
     """Everything that decides what a training run computes, apart from the corpus.
 
     Every value is checked when the object is made; NumPy's scalars become plain Python numbers.
@@ -83,11 +115,23 @@ class TrainConfig:
         ConfigError: a value of the wrong type or out of range; one line names it and the range.
     """
 
-    arch: Literal["skipgram", "cbow"] = _choice(
-        "skipgram", ("skipgram", "cbow"), "Predict the context from the word, or the word from it."
+    arch: Literal["skipgram", "cbow", "glove"] = _choice(
+        "skipgram",
+        ("skipgram", "cbow", "glove"),
+        "Predict the context from the word, or the word from it, or how often they are together.",
     )
     dim: int = _integer(100, 1, 4096, "Components of a vector.")
-    window: int = _integer(5, 1, 100, "Words of context on each side, at most.")
+    window: int | Literal["line"] | None = _integer(
+        None,
+        1,
+        100,
+        "Words of context on each side, at most; or the whole line.",
+        choices=(LINE,),
+        automatic=f"{_WINDOW[0]}; {_WINDOW[1]} with --items",
+    )
+    loss: Literal["ns", "hs"] = _choice(
+        "ns", ("ns", "hs"), "Negative sampling, or hierarchical softmax."
+    )
     negative: int = _integer(5, 1, 64, "Negative samples for each positive one.")
     epochs: int = _integer(5, 1, 1000, "Passes over the corpus.")
     lr: float | None = _number(
@@ -102,8 +146,11 @@ class TrainConfig:
         ),
     )
     min_lr: float = _number(1e-4, 0, 10, "Learning rate at the end, not above --lr.")
-    schedule: Literal["linear", "constant", "cosine"] = _choice(
-        "linear", SCHEDULES, "How the learning rate falls: in a line, not at all, or as a cosine."
+    schedule: Literal["linear", "constant", "cosine"] | None = _choice(
+        None,
+        SCHEDULES,
+        "How the learning rate falls: in a line, not at all, or as a cosine.",
+        automatic="linear, constant for glove",
     )
     warmup: float = _number(
         0, 0, 1, "Let the learning rate rise from --min-lr during this share of the run."
@@ -122,8 +169,12 @@ class TrainConfig:
     max_vocab: int | None = _integer(
         None, 1, 2**31 - 1, "Keep only the N most frequent words.", automatic="all"
     )
-    sample: float = _number(
-        1e-4, 0, 1, "Subsample words more frequent than this share of the text; 0 keeps all."
+    sample: float | None = _number(
+        None,
+        0,
+        1,
+        "Subsample words more frequent than this share of the text; 0 keeps all.",
+        automatic=f"{_SAMPLE[0]}; {_SAMPLE[1]:g} with --items",
     )
     ns_exponent: float = _number(
         0.75, -5, 5, "Negatives are drawn in proportion to count ** exponent."
@@ -134,11 +185,32 @@ class TrainConfig:
         ("whole", "divided"),
         "CBOW: give each context word all of the gradient, or a share.",
     )
+    x_max: float = _number(
+        10, 0, 1e9, "GloVe: pairs that count so much or more weigh all the same.", open_low=True
+    )
+    alpha: float = _number(0.75, 0, 5, "GloVe: rarer ones weigh (count / x-max) ** alpha.")
+    symmetric: bool = _switch(
+        True,
+        "GloVe: a word's context is on both sides of it, or to its left.",
+        opposite="asymmetric",
+    )
+    distance_weighting: bool = _switch(True, "GloVe: a pair at distance d counts 1/d, or 1.")
+    count_memory: str | None = _size(
+        "GloVe: memory for counting pairs; what does not fit goes to disk.",
+        automatic="an eighth of what there is, 2G at most",
+    )
     threads: int | None = _integer(
         None, 1, 1024, "Threads to train with.", automatic="the cores this process may use"
     )
     seed: int = _integer(1, 0, 2**63 - 1, "Seed; one thread and one seed give the same bytes.")
-    lowercase: bool = _switch(False, "Lower-case the text.")
+    subword: str | None = _file(
+        "Make vectors of parts of words too: n-grams of 3:6 characters, or sentencepiece's.",
+        metavar="N:M|FILE",
+    )
+    buckets: int = _integer(
+        2_000_000, 1, 2**31 - 1, "--subword N:M: how many buckets the n-grams are hashed to."
+    )
+    shuffle: bool = _switch(False, "Shuffle the words of each line, anew in each epoch.")
     recursive: bool = _switch(False, "Read directories with all that is below them.")
     output_vectors: bool = _switch(True, "Keep the output vectors too (syn1neg).")
     init: str | None = _file("Begin with the vectors of this file, in any format embed reads.")
@@ -174,8 +246,9 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
-        for name, setting in settings().items():
-            object.__setattr__(self, name, setting.check(name, getattr(self, name)))
+        super().__post_init__()
+        self._check_combination()
+        self._check_subword()
         if self.min_lr > self.starting_lr:
             raise ConfigError(
                 f"min_lr is {self.min_lr}, but must not be above lr, which is {self.starting_lr}"
@@ -203,6 +276,31 @@ class TrainConfig:
                 "add valid, valid_fraction or evaluate"
             )
 
+    def _check_combination(self) -> None:
+        """Refuse what an architecture or loss cannot do."""
+        what, names = "", _NOTHING
+        if self.arch == "glove":
+            what, names = "arch is glove", _NO_GLOVE
+        elif self.loss == "hs":
+            what, names = "loss is hs", _NO_HS
+        elif self.subword is not None:
+            what, names = f"subword is {self.subword}", _NO_SUBWORD
+        for name in names:
+            if getattr(self, name) != getattr(TrainConfig, name):
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}, but {what}, which cannot do that: leave one "
+                    "of them out"
+                )
+
+    def _check_subword(self) -> None:
+        """Refuse lengths of n-grams that are none; a file is read when it is needed."""
+        match = re.fullmatch(NGRAMS, self.subword or "")
+        if match and not 1 <= int(match[1]) <= int(match[2]) <= _LONGEST_NGRAM:
+            raise ConfigError(
+                f"subword is {self.subword}, but n-grams have from 1 to {_LONGEST_NGRAM} "
+                "characters, the shortest first: 3:6"
+            )
+
     @property
     def starting_lr(self) -> float:
         """The highest learning rate: `lr`, or the default of the architecture and optimiser."""
@@ -210,14 +308,44 @@ class TrainConfig:
         return rates[self.arch] if self.lr is None else self.lr
 
     @property
+    def unused(self) -> tuple[str, ...]:
+        """The settings that decide nothing in this combination."""
+        if self.arch == "glove":
+            return (*_OF_WINDOWS, *_OF_NEGATIVES, "shuffle")
+        unused = _OF_COUNTS + (_OF_NEGATIVES if self.loss == "hs" else ())
+        has_ngrams = self.subword is not None and re.fullmatch(NGRAMS, self.subword)
+        return unused if has_ngrams else (*unused, "buckets")
+
+    @property
     def budget_seconds(self) -> float | None:
         """`time_budget` in seconds."""
         return seconds(self.time_budget) if self.time_budget else None
 
+    @property
+    def count_bytes(self) -> int | None:
+        """`count_memory` in bytes."""
+        return n_bytes(self.count_memory) if self.count_memory else None
+
+    @property
+    def subsampling(self) -> float:
+        """`sample`, or the default for words or items."""
+        return _SAMPLE[self.items] if self.sample is None else self.sample
+
+    def widest_window(self, longest_line: int) -> int:
+        """Words of context on each side, at most, in a text whose longest line has so many."""
+        window = _WINDOW[self.items] if self.window is None else self.window
+        return max(1, longest_line - 1) if window == LINE else window
+
     def resolve(self) -> TrainConfig:
-        """The same settings with nothing left to the machine: `lr` and `threads` are numbers."""
-        threads = self.threads or min(1024, usable_cores())
-        return replace(self, lr=self.starting_lr, threads=threads)
+        """The same settings with nothing left open: all that have a default have it."""
+        return replace(
+            self,
+            lr=self.starting_lr,
+            window=_WINDOW[self.items] if self.window is None else self.window,
+            sample=self.subsampling,
+            schedule=self.schedule or ("constant" if self.arch == "glove" else "linear"),
+            threads=self.threads or min(1024, usable_cores()),
+        )
 
     def with_settings(self, chosen: Mapping[str, Value]) -> TrainConfig:
         """The same settings but for those `chosen`, by name.
@@ -228,13 +356,15 @@ class TrainConfig:
         return replace(self, **chosen)  # type: ignore[arg-type]  # checked when it is made
 
     def as_dict(self) -> dict[str, Value]:
-        """The settings by name, in the order of the class; plain Python values."""
-        return asdict(self)
+        """The settings by name, in the order of `settings`; plain Python values."""
+        return {name: getattr(self, name) for name in settings()}
 
 
 def settings() -> dict[str, Setting]:
-    """The rule of every setting of `TrainConfig` by name, in order."""
-    return {item.name: item.metadata["setting"] for item in fields(TrainConfig)}
+    """The rule of every setting of `TrainConfig` by name; those of the text are the last."""
+    rules = {item.name: item.metadata["setting"] for item in fields(TrainConfig)}
+    of_text = text_settings()
+    return {name: rule for name, rule in rules.items() if name not in of_text} | of_text
 
 
 def usable_cores() -> int:
@@ -346,7 +476,10 @@ def _pairs(
 
 
 def _value(place: str, name: str, rule: Setting, scalar: yaml.ScalarEvent) -> Value:
-    if scalar.style in ("'", '"') and rule.kind in ("integer", "number", "switch"):
+    quoted = scalar.style in ("'", '"')
+    if quoted and rule.kind == "text":  # whatever it says: a field may be called null
+        return rule.check(f"{place}{name}", scalar.value)
+    if quoted and rule.kind in ("integer", "number", "switch"):
         raise ConfigError(
             f"{place}{name} is the text {shorten(scalar.value)}, but must be {rule.range}; "
             "write it without quotes"

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.rules import TextRules
 from embedcli.text.encoder import Encoder
+from embedcli.text.fields import Field
 from embedcli.text.memory import memory_size
 from embedcli.text.merging import Limits, Merged
 from embedcli.text.scratch import ScratchFile
@@ -92,6 +94,11 @@ class Corpus:
         self.digest = digest
         self._mappings = list(mappings)
 
+    @property
+    def longest_line(self) -> int:
+        """Words in the longest sentence."""
+        return int(np.diff(self.offsets).max(initial=0))
+
     def release(self) -> None:
         """Let the pages that were touched go from this process's memory; they stay on disk."""
         for mapping in self._mappings:
@@ -118,8 +125,8 @@ class Corpus:
 def encode_corpus(
     paths: Sequence[str | Span],
     *,
+    rules: TextRules | None = None,
     recursive: bool = False,
-    lowercase: bool = False,
     min_count: int = 5,
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
@@ -134,8 +141,8 @@ def encode_corpus(
     Args:
         paths: files, globs, directories (with `recursive`), URLs, ``-`` for standard input; or
             stretches of files.
+        rules: how text becomes tokens (a `TrainConfig` says it, too); by white space if None.
         recursive: whether directories are read, with all that is below them.
-        lowercase: whether words are put in lower case, as `str.lower` does.
         min_count: how often a word must occur to get an id.
         max_vocab: how many words get an id at most: the most frequent.
         vocabulary: words to use instead, with these ids; `min_count` and `max_vocab` do not apply.
@@ -153,9 +160,8 @@ def encode_corpus(
         ResourceError: the disk is full.
         UsageError: standard input is a terminal.
     """
-    options = recursive, lowercase, threads, memory, scratch
     with (
-        _encoder(paths, *options) as encoder,
+        _encoder(paths, rules, recursive, threads, memory, scratch) as encoder,
         ScratchFile(encoder.scratch) as ids,
         ScratchFile(encoder.scratch) as offsets,
     ):
@@ -172,8 +178,8 @@ def encode_corpus(
 def count_corpus(
     paths: Sequence[str | Span],
     *,
+    rules: TextRules | None = None,
     recursive: bool = False,
-    lowercase: bool = False,
     min_count: int = 5,
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
@@ -186,18 +192,21 @@ def count_corpus(
 
     Arguments and errors are those of `encode_corpus`.
     """
-    with _encoder(paths, recursive, lowercase, threads, memory, scratch) as encoder:
+    with _encoder(paths, rules, recursive, threads, memory, scratch) as encoder:
         merged = _counted(encoder, None, min_count, max_vocab, vocabulary, memory, on_progress)
         return _vocabulary(merged, vocabulary), _tally(encoder, merged)
 
 
-def digest_corpus(paths: Sequence[str | Span], *, recursive: bool = False) -> str:
+def digest_corpus(
+    paths: Sequence[str | Span], *, rules: TextRules | None = None, recursive: bool = False
+) -> str:
     """The `Corpus.digest` of text, without counting or keeping anything.
 
     Raises:
         CorpusError: text that cannot be read.
     """
-    library = Library(find_sources(paths, recursive=recursive))
+    field = Field.named_by(rules or TextRules())
+    library = Library(find_sources(paths, recursive=recursive), field)
     buffer = memoryview(bytearray(BLOCK_BYTES))
     try:
         for file in library:
@@ -211,17 +220,18 @@ def digest_corpus(paths: Sequence[str | Span], *, recursive: bool = False) -> st
 @contextmanager
 def _encoder(
     paths: Sequence[str | Span],
+    rules: TextRules | None,
     recursive: bool,
-    lowercase: bool,
     threads: int,
     memory: int | None,
     scratch: Path | None,
 ) -> Iterator[Encoder]:
-    library = Library(find_sources(paths, recursive=recursive))
+    rules = rules or TextRules()
+    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules))
     try:
         yield Encoder(
             library,
-            lowercase=lowercase,
+            rules,
             threads=threads,
             memory=memory or min(memory_size() // _TABLES_SHARE, _TABLES_MOST),
             scratch=scratch,
@@ -346,6 +356,9 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
 def _remarks(encoder: Encoder, merged: Merged) -> list[str]:
     """What is worth a warning."""
     marks, remarks = encoder.marks, list(encoder.library.suspicions)
+    field = encoder.library.field
+    if field is not None and field.without:
+        remarks.append(f"{field.without} of {field.records} records have no {field.name!r}")
     if marks.invalid:
         remarks.append(
             f"{marks.invalid} malformed UTF-8 sequences in {marks.malformed_tokens} tokens were "

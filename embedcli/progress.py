@@ -13,8 +13,8 @@ class Progress:
     """One report: `done` of `total` units of `phase`.
 
     Attributes:
-        phase: ``"reading"`` (bytes), ``"training"`` (tokens x epochs), ``"writing"`` and
-            ``"indexing"`` (rows).
+        phase: ``"reading"`` (bytes), ``"counting"`` (tokens), ``"merging"`` (co-occurrences),
+            ``"training"`` (tokens x epochs), ``"writing"`` and ``"indexing"`` (rows).
         done: units done since the phase began.
         total: units in all, or None where nobody can know (a pipe).
         epoch: current epoch from 1 while training, else 0.

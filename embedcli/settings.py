@@ -18,13 +18,15 @@ from typing import Any, Literal
 
 from embedcli.errors import ConfigError
 
-__all__ = ["Setting", "Value", "seconds", "shorten"]
+__all__ = ["Setting", "Value", "n_bytes", "seconds", "shorten"]
 
 Value = int | float | bool | str | None
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])")
+_SIZE = re.compile(r"([1-9][0-9]{0,8})([KMGT])")
+_BYTES = {"K": 10, "M": 20, "G": 30, "T": 40}  # as powers of 2
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _NOTHING = ("", "~", "null", "none", "auto")
@@ -42,23 +44,30 @@ def seconds(duration: str) -> float | None:
     return float(match[1]) * _SECONDS[match[2]] if match else None
 
 
+def n_bytes(size: str) -> int | None:
+    """The bytes of a size, written `500M` or `2G` (of 1,024 each); None for anything else."""
+    match = _SIZE.fullmatch(size)
+    return int(match[1]) << _BYTES[match[2]] if match else None
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One setting: what it means and what it may be.
 
     Attributes:
         kind: ``"integer"``, ``"number"``, ``"switch"`` (true or false), ``"choice"``, ``"text"``
-            (a file name, say) or ``"duration"`` (kept as it is written).
+            (a file name, say), ``"duration"`` or ``"size"`` (both kept as they are written).
         help: one sentence for `--help`.
         low, high: the range, both ends allowed (integers and numbers).
         open_low: `low` itself is not allowed.
-        choices: the allowed words (choices).
+        choices: the allowed words (choices), or those that may stand in place of an integer.
         automatic: what None means ("one per core"), or "" where None is not allowed.
         metavar: what `--help` calls a text.
+        opposite: the flag that turns a switch off, if it is not ``no-`` and the name.
         alias: another name of the flag.
     """
 
-    kind: Literal["integer", "number", "switch", "choice", "text", "duration"]
+    kind: Literal["integer", "number", "switch", "choice", "text", "duration", "size"]
     help: str
     low: float = 0
     high: float = 0
@@ -66,6 +75,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     automatic: str = ""
     metavar: str = "TEXT"
+    opposite: str = ""
     alias: str = ""
 
     @property
@@ -79,10 +89,12 @@ class Setting:
             return "text"
         if self.kind == "duration":
             return "a time above 0: 90s, 10m or 2h"
+        if self.kind == "size":
+            return "a size in bytes: 500M or 2G"
         kind = "an integer" if self.kind == "integer" else "a number"
         if self.open_low:
             return f"{kind} above {self.low}, at most {self.high}"
-        return f"{kind} from {self.low} to {self.high}"
+        return " or ".join([f"{kind} from {self.low} to {self.high}", *self.choices])
 
     def parse(self, name: str, text: str) -> Value:
         """The value written as `text`.
@@ -98,7 +110,7 @@ class Setting:
             return self.check(name, int(text))
         if self.kind == "number" and _NUMBER.fullmatch(text):
             return self.check(name, float(text))
-        if self.kind in ("choice", "text", "duration"):
+        if self.kind in ("choice", "text", "duration", "size") or text in self.choices:
             return self.check(name, text)
         raise self._refusal(name, text)
 
@@ -112,11 +124,13 @@ class Setting:
             return None
         if self.kind == "switch" and isinstance(value, bool):
             return value
-        if self.kind == "choice" and isinstance(value, str) and value in self.choices:
+        if isinstance(value, str) and value in self.choices:
             return value
         if self.kind == "text" and isinstance(value, str) and value:
             return value
         if self.kind == "duration" and isinstance(value, str) and seconds(value):
+            return value
+        if self.kind == "size" and isinstance(value, str) and n_bytes(value):
             return value
         if self.kind in ("integer", "number"):
             number = self._number(value)

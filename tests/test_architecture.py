@@ -20,7 +20,7 @@ LEVELS = [
     {"embedcli"},  # the public API
     {"maps", "tuning", "cluster"},
     {"training"},
-    {"formats", "evaluation", "spaces"},
+    {"formats", "evaluation", "spaces", "phrases"},
     {"lookup"},
     {"index"},
     {"resolution"},
@@ -31,6 +31,7 @@ LEVELS = [
     {"text", "storage", "vocabulary"},
     {"kernels"},
     {"config"},
+    {"rules"},
     {"settings", "progress"},
     {"errors"},
 ]

@@ -104,7 +104,7 @@ def test_every_setting_has_an_option_with_help_default_and_range():
         (["--dim", "0"], {}, "--dim is 0, but must be an integer from 1 to 4096"),
         (["--dim", "1e2"], {}, "--dim is '1e2', but must be an integer from 1 to 4096"),
         ([], {"EMBED_TRAIN_DIM": "x"}, "EMBED_TRAIN_DIM is 'x', but must be an integer from 1 to"),
-        (["--arch", "glove"], {}, "--arch is 'glove', but must be skipgram or cbow"),
+        (["--arch", "lsa"], {}, "--arch is 'lsa', but must be skipgram or cbow or glove"),
         (["--lr", "nan"], {}, "--lr is 'nan', but must be a number above 0, at most 10"),
         (["--lr=1e-5"], {}, "min_lr is 0.0001, but must not be above lr, which is 1e-05"),
     ],

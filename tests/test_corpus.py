@@ -22,6 +22,7 @@ from embedcli import corpus as corpus_module
 from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.kernels import reference_tokenize as reference
+from embedcli.rules import TextRules
 from embedcli.text import memory as memory_module
 from embedcli.vocabulary import Vocabulary
 
@@ -85,7 +86,10 @@ def test_encoding_is_what_strings_do(directory, text, lowercase, threads, block_
         patch.setattr(corpus_module, "_TABLES_MOST", 1 if spill else 1 << 28)
         patch.setattr(corpus_module, "_MOST_MALFORMED", 1.0)
         with encode_corpus(
-            [str(directory / "any.txt")], lowercase=lowercase, min_count=1, threads=threads
+            [str(directory / "any.txt")],
+            rules=TextRules(lowercase=lowercase),
+            min_count=1,
+            threads=threads,
         ) as corpus:
             tally = corpus.tally
             assert expected == sentences(corpus)
@@ -104,7 +108,7 @@ def test_threads_blocks_and_memory_do_not_show(shared, tmp_path, monkeypatch):
     path.write_bytes(text)
 
     def encoded(**options):
-        with encode_corpus([str(path)], lowercase=True, **options) as corpus:
+        with encode_corpus([str(path)], rules=TextRules(lowercase=True), **options) as corpus:
             return everything(corpus)
 
     first = encoded()
@@ -179,7 +183,7 @@ def test_given_words_are_met_in_lower_case(write):
     corpus = encode_corpus(
         [write("ÉCOLE École the".encode())],
         vocabulary=Vocabulary.from_words(["école", "the"]),
-        lowercase=True,
+        rules=TextRules(lowercase=True),
     )
 
     assert [["école", "école", "the"]] == sentences(corpus)

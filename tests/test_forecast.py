@@ -13,6 +13,7 @@ import pytest
 from embedcli import TrainConfig, Vocabulary
 from embedcli.corpus import encode_corpus
 from embedcli.errors import ResourceError
+from embedcli.rules import TextRules
 from embedcli.text.glimpse import Glimpse, glimpse
 from embedcli.training import forecast as forecasts
 from embedcli.training.forecast import (
@@ -26,7 +27,7 @@ from embedcli.training.forecast import (
 
 CONFIG = TrainConfig(dim=300, threads=1).resolve()
 WORDS = Vocabulary.from_words([f"word{i}" for i in range(10_000)])
-LOOK = {"recursive": False, "lowercase": False, "min_count": 2}
+LOOK = {"recursive": False, "rules": TextRules(), "min_count": 2}
 
 
 def outputs(folder, *names):
@@ -103,7 +104,7 @@ def test_a_glimpse_says_only_what_is_sure(tmp_path):
     (tmp_path / "text").write_text("a b a B c\n")
     path = str(tmp_path / "text")
     assert (b"a",) == glimpse([path], **LOOK).words
-    assert (b"a", b"b") == glimpse([path], **LOOK | {"lowercase": True}).words
+    assert (b"a", b"b") == glimpse([path], **LOOK | {"rules": TextRules(lowercase=True)}).words
     sure = sure_vocabulary(glimpse([path], **LOOK | {"min_count": 1}), TrainConfig(max_vocab=2))
     assert ["a", "b"] == sure.words
 

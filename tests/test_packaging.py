@@ -65,7 +65,7 @@ def test_every_version_has_a_lower_bound():
 def test_the_command_is_an_entry_point():
     from embedcli.cli import main
 
-    assert {"embed": "embedcli.cli.main:main"} == PROJECT["scripts"]
+    assert {"embed": "embedcli.__main__:run"} == PROJECT["scripts"]
     assert callable(main.main)
 
 

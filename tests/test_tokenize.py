@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from embedcli.kernels import reference_tokenize as reference
 from embedcli.kernels import tokenize as kernels
-from embedcli.text.blocks import SPACE, Block, BlockReader
+from embedcli.text.blocks import Block, BlockReader
 from embedcli.text.ranking import rank
+from embedcli.text.separators import SPACE, WHITE, Separator
 from embedcli.text.words import SPARE, Words, WordTable, concatenate
 
 SPACES = [chr(c) for c in range(0x110000) if chr(c).isspace()] + ["\0"]
@@ -39,12 +40,13 @@ class OneFile:
         return len(piece)
 
 
-def encode(text, *, lowercase=False, block_bytes=1 << 16, step=1 << 30):
+def encode(text, *, lowercase=False, block_bytes=1 << 16, step=1 << 30, separator=WHITE):
     """The kernel's reading of one text: a `Scan`."""
-    reader = BlockReader(iter([OneFile(text, step)]), block_bytes)
+    file = separator.of(OneFile(text, step))
+    reader = BlockReader(iter([file]), block_bytes, separator)
     buffer = reader.buffer()
     out = np.empty(len(buffer) + 2, np.int32)
-    table = WordTable(lowercase=lowercase)
+    table = WordTable(lowercase=lowercase, separator=separator.byte)
     entries, open_lines = [], 0
     while (block := reader.next(buffer)) is not None:
         entries += table.encode(block, buffer, out).tolist()
@@ -83,6 +85,16 @@ def test_kernel_is_its_twin(text, lowercase):
 @example(b"\x80" * 3000 + b"\n" + b"\x80" * 3000, 64, 64)
 def test_blocks_of_any_size_give_the_same(text, block_bytes, step):
     assert encode(text) == encode(text, block_bytes=block_bytes, step=step)
+
+
+@given(TEXTS, st.sampled_from([b",", b" ", b"::", "·".encode()]), st.integers(1, 200))
+@example(b"a, b\r\n,,c,\0d", b",", 3)
+@example(b"a::b:::c:", b"::", 1)
+def test_items_are_apart_by_what_one_says(text, between, block_bytes):
+    one = between if len(between) == 1 else b"\x1f"
+    expected = reference.scan(text.replace(between, one), separator=one[0])
+
+    assert expected == encode(text, separator=Separator(between), block_bytes=block_bytes, step=5)
 
 
 @given(TEXTS, st.integers(1, 200))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.evaluate_items import evaluate_items, parse_cutoffs
 from embedcli.cli.gains import is_below, shown_gain
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal
@@ -50,6 +51,36 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
     "with one-hot features; may be repeated.",
 )
 @click.option(
+    "--next-item",
+    "item_files",
+    multiple=True,
+    metavar="FILE",
+    help="Instead of FILEs: predict the last item of each line from those before it; may be "
+    "repeated.",
+)
+@click.option(
+    "--train",
+    "training",
+    metavar="FILE",
+    help="What the baselines of --next-item count: the text the model was trained on.  "
+    "[default: the lines without their last items]",
+)
+@click.option(
+    "--separator",
+    metavar="TEXT",
+    help="What stands between the items of --next-item.  [default: as the model was trained]",
+)
+@click.option(
+    "--cutoff",
+    "-k",
+    "cutoffs",
+    default="10",
+    show_default=True,
+    metavar="K,K",
+    callback=parse_cutoffs,
+    help="Among how many items the last one should be.",
+)
+@click.option(
     "-m",
     "--model",
     "models",
@@ -78,8 +109,8 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
 @click.option(
     "--oov",
     type=click.Choice(["skip", "wrong"]),
-    help="Score without questions and pairs that hold an unknown word (skip, as both protocols), "
-    "or with them as wrong and as cosine 0.",
+    help="Score without questions, pairs and lines that hold an unknown word (skip, as both "
+    "protocols), or with them as wrong and as cosine 0.",
 )
 @click.option(
     "--subwords/--no-subwords",
@@ -103,7 +134,7 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
     type=float,
     metavar="X",
     help="Exit with 1 unless every model scores X or more on every file: percent of analogies, "
-    "100 x Spearman's rho.",
+    "100 x Spearman's rho, hit rate.",
 )
 @click.option(
     "--fail-under-gain",
@@ -117,6 +148,10 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
 def command(
     files: tuple[str, ...],
     tasks: tuple[tuple[str, str], ...],
+    item_files: tuple[str, ...],
+    training: str | None,
+    separator: str | None,
+    cutoffs: list[int],
     models: tuple[str, ...],
     fail_under: float | None,
     fail_under_gain: float | None,
@@ -128,6 +163,7 @@ def command(
     \b
         embed evaluate questions-words.txt EN-WS-353-ALL.txt -m a.safetensors -m b.safetensors
         embed evaluate --task spam.train.tsv spam.test.tsv
+        embed evaluate --next-item baskets.csv
 
     The rules are those of a named protocol, and the line that states them is always printed.
     Elsewhere than on a terminal: tab-separated with a header, one line a section of an analogy file
@@ -136,11 +172,14 @@ def command(
 
     --task asks whether a task gets better with the vectors: label<TAB>text, fastText labels or
     CoNLL columns; the same classifier on the model's features and on one-hot ones.
+
+    --next-item asks what comes next: hit rate and NDCG of the last item of each line, beside
+    popularity and co-occurrence. Train on the lines without their last items.
     """
     from embedcli import evaluate, load
 
-    if bool(files) == bool(tasks):
-        raise UsageError("give FILEs to score on, or --task TRAIN TEST, not both")
+    if sum(map(bool, (files, tasks, item_files))) != 1:
+        raise UsageError("give FILEs to score on, or --task TRAIN TEST, or --next-item FILE")
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
     if tasks:
         from embedcli.cli.evaluate_task import evaluate_tasks
@@ -151,6 +190,19 @@ def command(
             bootstrap=rules["bootstrap"],
             fail_under=fail_under,
             fail_under_gain=fail_under_gain,
+            as_json=as_json,
+        )
+        return
+    if item_files:
+        evaluate_items(
+            {model: load(model) for model in models},
+            item_files,
+            training=training,
+            separator=separator,
+            cutoffs=cutoffs,
+            wrong_if_unknown=rules["oov"] == "wrong",
+            bootstrap=rules["bootstrap"],
+            fail_under=fail_under,
             as_json=as_json,
         )
         return

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.progress import show_progress
+from embedcli.config import TrainConfig
 from embedcli.errors import UsageError
+from embedcli.rules import TextRules
 
 if TYPE_CHECKING:
+    from embedcli.corpus import Corpus
     from embedcli.spaces.contexts import Explanation
 
 __all__ = ["command"]
@@ -73,7 +77,7 @@ def command(
         show_progress() as on_progress,
         encode_corpus(
             corpus,
-            lowercase=bool(settings.get("lowercase", False)),
+            rules=TextRules.from_settings(settings),
             vocabulary=embeddings.vocabulary,
             threads=len(os.sched_getaffinity(0)),
             on_progress=on_progress,
@@ -82,12 +86,18 @@ def command(
         trained_on = embeddings.metadata.get("corpus", {}).get("sha256")
         if trained_on is not None and trained_on != text.digest:
             warn("this is not the text the model was trained on")
-        size = window or int(settings.get("window", 5))
+        size = window or _window(settings, text)
         found = explain(text, (first, second), window=size, top=top, lines=lines)
     if as_json:
         echo_json({"first": first, "second": second, "cosine": cosine, **asdict(found)})
     else:
         _print(first, second, cosine, found)
+
+
+def _window(settings: Mapping[str, Any], text: Corpus) -> int:
+    """The window the model was trained with."""
+    said = {name: settings[name] for name in ("items", "window") if name in settings}
+    return TrainConfig(**said).widest_window(text.longest_line)
 
 
 def _print(first: str, second: str, cosine: float, found: Explanation) -> None:

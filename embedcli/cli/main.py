@@ -55,6 +55,7 @@ COMMANDS = {
     "vocab": "Count the words of a text.",
     "shard": "Count, encode and train parts of a text, as files.",
     "combine": "Combine counts or changes of shards.",
+    "phrases": "Join words that belong together.",
     "verify": "Check a file of vectors from its first byte to its last.",
 }
 

@@ -15,18 +15,22 @@ from click.shell_completion import CompletionItem
 from embedcli.cli.output import Verbosity, warn
 from embedcli.config import TrainConfig, load_config, settings
 from embedcli.errors import ConfigError
+from embedcli.rules import TextRules, text_settings
 from embedcli.settings import Setting, Value, seconds
 
 __all__ = [
+    "OF_GLOVE",
     "OF_ONE_RUN",
     "Duration",
     "json_option",
     "model_option",
+    "text_options",
     "train_options",
     "train_options_without",
     "verbosity_options",
 ]
 
+OF_GLOVE = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
 # Settings that follow one run on one machine, or stop it early.
 OF_ONE_RUN = (
     "init",
@@ -118,10 +122,27 @@ def train_options_without(*left_out: str) -> Callable[[Callable[..., Any]], Call
             help="Take settings from this file; flags and EMBED_TRAIN_... variables win over it.",
         )(with_config)
         for name, setting in reversed(offered.items()):
-            decorated = _option(name, setting)(decorated)
+            decorated = _option(name, setting, TrainConfig, f"EMBED_TRAIN_{name.upper()}")(
+                decorated
+            )
         return decorated
 
     return decorate
+
+
+def text_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every field of `TextRules`; the function is called with `rules`."""
+
+    @functools.wraps(function)
+    def with_rules(*args: Any, **options: Any) -> Any:
+        given = {name: options.pop(name) for name in text_settings()}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return function(*args, rules=TextRules(**chosen), **options)
+
+    decorated: Callable[..., Any] = with_rules
+    for name, setting in reversed(text_settings().items()):
+        decorated = _option(name, setting, TextRules, variable=None)(decorated)
+    return decorated
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
@@ -156,8 +177,16 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic from cl
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """What `--help` shows for the value."""
-        names = {"integer": "N", "number": "X", "text": self.setting.metavar, "duration": "TIME"}
-        return names.get(self.setting.kind) or f"[{'|'.join(self.setting.choices)}]"
+        names = {
+            "integer": "N",
+            "number": "X",
+            "text": self.setting.metavar,
+            "duration": "TIME",
+            "size": "SIZE",
+        }
+        name = names.get(self.setting.kind)
+        choices = "|".join(self.setting.choices)
+        return "|".join(filter(None, (name, choices))) if name else f"[{choices}]"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -177,28 +206,28 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic from cl
         return [CompletionItem(c) for c in self.setting.choices if c.startswith(incomplete)]
 
 
-def _option(name: str, setting: Setting) -> Callable[[_Function], _Function]:
+def _option(
+    name: str, setting: Setting, of: type[TextRules], variable: str | None
+) -> Callable[[_Function], _Function]:
     """The click option for one setting; None means that it was not given."""
     flag = f"--{name.replace('_', '-')}"
-    variable = f"EMBED_TRAIN_{name.upper()}"
-    text = f"{setting.help}  [{_default_and_range(name, setting)}]"
+    text = f"{setting.help}  [{_default_and_range(getattr(of, name), setting)}]"
     if setting.kind == "switch":
-        both = f"{flag}/--no-{flag[2:]}"
+        both = f"{flag}/--{setting.opposite or 'no-' + flag[2:]}"
         return click.option(both, name, default=None, envvar=variable, help=text)
     flags = [setting.alias, flag] if setting.alias else [flag]
     return click.option(*flags, name, type=SettingType(setting), envvar=variable, help=text)
 
 
-def _default_and_range(name: str, setting: Setting) -> str:
-    default: Value = getattr(TrainConfig, name)
+def _default_and_range(default: Value, setting: Setting) -> str:
     if isinstance(default, bool):
         return f"default: {'yes' if default else 'no'}"
     shown = setting.automatic if default is None else str(default)
-    if setting.kind in ("choice", "text", "duration"):
+    if setting.kind in ("choice", "text", "duration", "size"):
         return f"default: {shown}"
     low = f"{'above ' if setting.open_low else ''}{setting.low}"
     limits = f"{low} to {setting.high}" if setting.high < 2**31 - 1 else f"{low} or more"
-    return f"default: {shown}; {limits}"
+    return f"default: {shown}; {' or '.join([limits, *setting.choices])}"
 
 
 def _warn_of_unknown_variables(context: click.Context) -> None:

@@ -58,8 +58,8 @@ def show_estimate(
 
     seen = glimpse(
         sources,
+        rules=config,
         recursive=config.recursive,
-        lowercase=config.lowercase,
         min_count=config.min_count,
     )
     words = vocabulary if vocabulary is not None or seen is None else sure_vocabulary(seen, config)
@@ -101,8 +101,8 @@ def show_plan(
         show_progress() as on_progress,
         encode_corpus(
             sources,
+            rules=config,
             recursive=config.recursive,
-            lowercase=config.lowercase,
             min_count=config.min_count,
             max_vocab=config.max_vocab,
             vocabulary=vocabulary,
@@ -115,7 +115,8 @@ def show_plan(
         n_tokens = len(corpus.ids)
         found = forecast(corpus.vocabulary, n_tokens, config, targets, checkpoints=kept)
         check_resources(found, corpus.vocabulary, config)
-        seconds = min(measure_seconds(corpus, config), config.budget_seconds or math.inf)
+        seconds = measure_seconds(corpus, config, scratch)
+        seconds = min(seconds, config.budget_seconds or math.inf)
         facts: dict[str, Any] = {
             "tokens": corpus.tally.read,
             "tokens_in_vocabulary": n_tokens,

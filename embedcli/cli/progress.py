@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["show_progress"]
 
-_UNITS = {"reading": "B", "training": " words", "writing": " rows", "indexing": " rows"}
+_UNITS = {
+    "reading": "B",
+    "counting": " words",
+    "merging": " pairs",
+    "training": " words",
+    "writing": " rows",
+    "indexing": " rows",
+}
 _SECONDS_BETWEEN_LINES = 10.0
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from embedcli.cli.output import talk, warn
 from embedcli.config import TrainConfig
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
+from embedcli.rules import TextRules
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["complete", "find", "given", "resume_line", "settings_of"]
 
 # How many share the work, what is written of it, and where its course is.
-_MAY_DIFFER = ("threads", "output_vectors", "metrics")
+_MAY_DIFFER = ("threads", "output_vectors", "metrics", "count_memory")
 
 
 def find(checkpoints: Checkpoints, *, resume: bool) -> Checkpoint | None:
@@ -56,14 +57,13 @@ def complete(model: str, chosen: Mapping[str, Value], sources: Sequence[str]) ->
         ConfigError: it was made with other settings than those chosen; names one.
         CorpusError: it was made from another text, where one is given.
     """
-    from embedcli.corpus import digest_corpus
     from embedcli.formats import load
 
     embeddings = load(model)
     meta = embeddings.metadata
     _merged(model, meta.get("settings", {}), chosen)
     if sources:
-        now = digest_corpus(sources, recursive=bool(meta["settings"]["recursive"]))
+        now = _digest(sources, meta)
         if now != meta["corpus"]["sha256"]:
             raise CorpusError(
                 f"the text is not the one that {model} was trained on: it had sha256 "
@@ -72,6 +72,19 @@ def complete(model: str, chosen: Mapping[str, Value], sources: Sequence[str]) ->
             )
     talk(f"{model} is complete: nothing to do")
     return embeddings
+
+
+def _digest(sources: Sequence[str], meta: Mapping[str, Any]) -> str:
+    """The digest of a text as the run that made a model has digested it: whole, or in shards."""
+    from embedcli.cluster.shards import cut, digest_shards
+    from embedcli.corpus import digest_corpus
+
+    recursive = bool(meta["settings"]["recursive"])
+    if "shards" not in meta:
+        return digest_corpus(
+            sources, rules=TextRules.from_settings(meta["settings"]), recursive=recursive
+        )
+    return digest_shards(cut(sources, meta["shards"]["n_shards"], recursive=recursive))
 
 
 def settings_of(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.options import OF_ONE_RUN, train_options_without, verbosity_options
+from embedcli.cli.options import OF_GLOVE, OF_ONE_RUN, train_options_without, verbosity_options
 from embedcli.cli.output import talk
 from embedcli.config import TrainConfig, usable_cores
 from embedcli.errors import UsageError
@@ -44,7 +44,11 @@ def command() -> None:
 @command.command(short_help="Cut a text into shards and fix the settings.")
 @click.argument("corpus", nargs=-1, required=True)
 @_output
-@train_options_without(*OF_ONE_RUN, "optimizer", "dropout", "l2", "max_norm")
+@train_options_without(
+    *OF_ONE_RUN,
+    *OF_GLOVE,
+    *("loss", "optimizer", "dropout", "l2", "max_norm", "subword", "buckets", "field"),
+)
 @verbosity_options
 def plan(
     corpus: tuple[str, ...], output: str, config: TrainConfig, chosen: dict[str, Value]

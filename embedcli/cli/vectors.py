@@ -67,8 +67,8 @@ def command(
     case or <unk>, which is said on stderr. One that is unknown all the same is reported there, the
     others are printed; the exit code then is 3.
 
-    Sentences: D numbers a line, tab-separated, in the order of stdin; words are what white space
-    separates, lower-cased if the model was trained so. A line without a known word is zeros. sif
+    Sentences: D numbers a line, tab-separated, in the order of stdin; a line becomes words by the
+    settings the model was trained with. A line without a known word is zeros. sif
     (Arora et al. 2017) needs all lines before it can print the first.
     """
     import embedcli
@@ -122,8 +122,7 @@ def _sentence_blocks(
 
     from embedcli.spaces.sentences import Averager, remove_common
 
-    lowercase = bool(embeddings.metadata.get("settings", {}).get("lowercase", False))
-    averager = Averager(embeddings, weighting, lowercase=lowercase, ways=ways)
+    averager = Averager(embeddings, weighting, ways=ways)
     blocks = averager.batches(_lines())
     if weighting == "sif":
         whole = [np.empty((0, embeddings.dim), np.float32), *blocks]

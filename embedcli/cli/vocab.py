@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.options import json_option, text_options, verbosity_options
 from embedcli.cli.output import echo, echo_json, for_terminal, talk
 from embedcli.cli.progress import show_progress
 from embedcli.errors import UsageError
+from embedcli.rules import TextRules
 
 if TYPE_CHECKING:
     from embedcli.corpus import Tally
@@ -36,11 +37,11 @@ _STDOUT = "-"
     help="Leave out words that occur less often; as in `embed train`, so that --vocab is the same.",
 )
 @click.option("--max-vocab", type=click.IntRange(min=1), metavar="N", help="The N most frequent.")
-@click.option("--lowercase", is_flag=True, help="Put words in lower case.")
 @click.option("--recursive", is_flag=True, help="Read directories, and all that is below them.")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Default: the cores there are."
 )
+@text_options
 @json_option
 @verbosity_options
 def command(
@@ -48,9 +49,9 @@ def command(
     output: str,
     min_count: int,
     max_vocab: int | None,
-    lowercase: bool,
     recursive: bool,
     threads: int | None,
+    rules: TextRules,
     as_json: bool,
 ) -> None:
     r"""Count the words of CORPUS and print `word count`, the most frequent first.
@@ -70,8 +71,8 @@ def command(
     with show_progress() as on_progress:
         vocabulary, tally = count_corpus(
             corpus,
+            rules=rules,
             recursive=recursive,
-            lowercase=lowercase,
             min_count=min_count,
             max_vocab=max_vocab,
             threads=threads or len(os.sched_getaffinity(0)),

@@ -7,6 +7,7 @@ out by the digest whether the text is still the same.
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +19,24 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from embedcli.cluster.shards import Shard
 from embedcli.cluster.tables import Table, count
-from embedcli.cluster.training import Change, Matrices, Round, train_shard
+from embedcli.cluster.training import Change, Matrices, Round, ShardTrainer, make_weights
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus, Tally, encode_corpus
 from embedcli.errors import CorpusError, EmbedError, UsageError
+from embedcli.kernels.weights import Weights
 from embedcli.training.forecast import measure_seconds
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Desk", "Encoded", "Job", "count_task", "encode_task", "measure_task", "train_task"]
+__all__ = [
+    "Deaf",
+    "Desk",
+    "Encoded",
+    "Job",
+    "count_task",
+    "encode_task",
+    "measure_task",
+    "train_task",
+]
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,10 @@ class Encoded:
 
 
 class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there to look at
-    """One worker's place for one run: a lock, so that it trains one shard at a time, and shards."""
+    """One worker's place for one run: its shards, and room for the model that it trains.
+
+    A lock sees to it that one shard is trained at a time, with all threads.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -60,9 +74,13 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
         self.lock = threading.Lock()
         self._directory = Path(worker.local_directory)
         self._corpora: dict[int, Corpus] = {}
+        self._trainers: dict[int, ShardTrainer] = {}
+        self._weights: Weights | None = None
 
     def teardown(self, worker: Worker) -> None:
-        """Give the disk space back."""
+        """Give memory and disk space back."""
+        self._trainers.clear()
+        self._weights = None
         for corpus in self._corpora.values():
             corpus.close()
         self._corpora.clear()
@@ -78,7 +96,7 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
         if shard.number not in self._corpora:
             self._corpora[shard.number] = encode_corpus(
                 shard.spans,
-                lowercase=config.lowercase,
+                rules=config,
                 vocabulary=vocabulary,
                 threads=config.threads or 1,
                 scratch=self._directory,
@@ -90,6 +108,22 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
                 f"{corpus.digest[:12]}; give that text, or train anew without --resume"
             )
         return corpus
+
+    def trainer(self, corpus: Corpus, config: TrainConfig, shard: int) -> ShardTrainer:
+        """A shard ready to be trained; all of a worker's shards share the room for a model."""
+        if self._weights is None:
+            self._weights = make_weights(len(corpus.vocabulary), config.dim)
+        if shard not in self._trainers:
+            self._trainers[shard] = ShardTrainer(corpus, config, shard, self._weights)
+        return self._trainers[shard]
+
+
+class Deaf(WorkerPlugin):  # type: ignore[misc]  # as above
+    """Makes a worker process ignore Ctrl-C, which is meant for the process that started it."""
+
+    def setup(self, worker: Worker) -> None:
+        """Called by Dask in the worker's main thread."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def count_task(job: Job, shard: Shard, n_parts: int) -> list[Table]:
@@ -121,7 +155,7 @@ def train_task(
     with _named(shard), _desk(job) as desk:
         config = _config(job)
         corpus = desk.corpus(shard, vocabulary, config, digest)
-        return train_shard(model, corpus, config, shard.number, at)
+        return desk.trainer(corpus, config, shard.number).train(model, at)
 
 
 def _config(job: Job) -> TrainConfig:

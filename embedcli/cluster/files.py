@@ -5,7 +5,7 @@ All are safetensors files (`storage/safetensors.py`) with a digest, published wh
     embed-counts   offsets I64 [n + 1], counts I64 [n], words U8: a `Table`
     embed-ids      offsets I64 [S + 1], ids I32 [N]: an encoded shard
     embed-change   for syn0 and syn1neg: rows I32 [n] (left out: all), values F32 or F16 [n, D],
-                   steps and shares F32 [n]; sums F64 [4]: a `Change`
+                   steps and squares F32 [n]; sums F64 [4]: a `Change`
 
 ``__metadata__`` holds ``format``, ``version`` and ``step``, the JSON of a `Stamp`: of which plan,
 which shards and which round it is. A model between two rounds is a model like any other, with the
@@ -163,7 +163,7 @@ def write_change(change: Change, stamp: Stamp, path: str) -> None:
     )
     arrays: dict[str, NDArray[Any]] = {"sums": change.sums}
     for name, delta in zip(_MATRICES, change.deltas, strict=True):
-        parts = {"rows": delta.rows, "steps": delta.steps, "shares": delta.shares}
+        parts = {"rows": delta.rows, "steps": delta.steps, "squares": delta.squares}
         arrays |= {f"{name}.{key}": part for key, part in parts.items() if part is not None}
     for name, delta in zip(_MATRICES, change.deltas, strict=True):
         arrays[f"{name}.values"] = delta.values  # last: of numbers that may be two bytes wide
@@ -181,7 +181,7 @@ def read_change(path: str) -> Change:
         Delta(
             stamp.n_rows,
             arrays.get(f"{name}.rows"),
-            *(arrays[f"{name}.{key}"] for key in ("values", "steps", "shares")),
+            *(arrays[f"{name}.{key}"] for key in ("values", "steps", "squares")),
         )
         for name in _MATRICES
     ]

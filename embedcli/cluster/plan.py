@@ -31,8 +31,8 @@ _LARGEST_FILE = 1 << 26
 _FOLLOWED = {
     *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "schedule", "warmup"),
     *("min_count", "max_vocab", "sample", "ns_exponent", "shrink_window", "cbow_gradient"),
-    *("threads", "seed", "lowercase", "recursive", "output_vectors"),
-    *("shards", "rounds", "deltas"),
+    *("threads", "seed", "shuffle", "recursive", "output_vectors", "items", "separator"),
+    *("tokenizer", "pattern", "normalize", "lowercase", "digits", "shards", "rounds", "deltas"),
 }
 
 
@@ -79,6 +79,10 @@ def check_settings(config: TrainConfig) -> None:
     Raises:
         UsageError: names the setting.
     """
+    if config.arch == "glove":
+        raise UsageError(
+            "--arch is glove, which a run in shards cannot do yet: train on one machine"
+        )
     for item in fields(TrainConfig):
         value = getattr(config, item.name)
         if item.name not in _FOLLOWED and value != item.default:

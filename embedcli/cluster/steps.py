@@ -98,7 +98,7 @@ def encode_shard(plan: Plan, number: int, model: Embeddings, output: str, thread
         raise FormatError("the model and the plan are of different runs")
     with encode_corpus(
         plan.shard(number).spans,
-        lowercase=plan.config.lowercase,
+        rules=plan.config,
         vocabulary=model.vocabulary,
         threads=threads,
     ) as corpus:

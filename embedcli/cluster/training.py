@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.cluster.deltas import Delta, add, apply, difference
-from embedcli.config import TrainConfig
+from embedcli.cluster.combination import combine
+from embedcli.cluster.deltas import Delta, add, difference
+from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import TrainingError
 from embedcli.kernels.weights import Weights, aligned, row_stride
@@ -17,7 +18,17 @@ from embedcli.training.run import Run, find_fault, initial_weights
 from embedcli.training.sampling import keep_probabilities, noise_distribution
 from embedcli.training.schedule import learning_rate
 
-__all__ = ["Change", "Matrices", "Round", "add_changes", "apply_change", "beginning", "train_shard"]
+__all__ = [
+    "Change",
+    "Matrices",
+    "Round",
+    "ShardTrainer",
+    "add_changes",
+    "apply_change",
+    "beginning",
+    "make_weights",
+    "train_shard",
+]
 
 _SHARD_SEEDS = 1 << 32  # the seeds of shards lie so far apart
 
@@ -92,27 +103,75 @@ def train_shard(
     Raises:
         TrainingError: the numbers diverge.
     """
-    seed = (config.seed + shard * _SHARD_SEEDS) % (1 << 63)
-    weights = _weights(model)
-    run = Run(corpus, replace(config, seed=seed), weights)
-    chunks = at.chunks(len(run.bounds) - 1)
-    begin, end = int(run.bounds[chunks.start]), int(run.bounds[chunks.stop])
+    return ShardTrainer(corpus, config, shard).train(model, at)
 
-    def release(chunk: int) -> bool:
-        corpus.release()
+
+class ShardTrainer:
+    """A shard, and what does not change from round to round: `train_shard` for many rounds.
+
+    Args:
+        corpus: the shard.
+        config: resolved settings.
+        shard: its number.
+        weights: room for the matrices that are trained; several shards that are trained one after
+            the other may share it.
+    """
+
+    def __init__(
+        self, corpus: Corpus, config: TrainConfig, shard: int, weights: Weights | None = None
+    ) -> None:
+        self._corpus = corpus
+        self._config = config
+        self._shard = shard
+        self._weights = weights or make_weights(len(corpus.vocabulary), config.dim)
+        seed = (config.seed + shard * _SHARD_SEEDS) % (1 << 63)
+        self._run = Run(corpus, replace(config, seed=seed), self._weights)
+
+    def train(self, model: Matrices, at: Round) -> Change:
+        """Train the shard's stretch of a round, from `model`, which is left as it is."""
+        config, bounds = self._config, self._run.bounds
+        chunks = at.chunks(len(bounds) - 1)
+        begin, end = int(bounds[chunks.start]), int(bounds[chunks.stop])
+        trained = _matrices(self._weights, config.dim)
+        for mine, given in zip(trained, model, strict=True):
+            mine[:] = given
+        sums, subsampled = self._run.train_chunks(at.epoch, chunks, self._release)
+        _check(trained, config, at, f" in shard {self._shard}")
+        progress = (at.epoch + (begin + end) / 2 / max(1, len(self._corpus.ids))) / config.epochs
+        lr = learning_rate(progress, config)
+        deltas = [
+            difference(before, after, np.float32(lr) * n, config.deltas)
+            for before, after, n in zip(model, trained, self._steps(begin, end), strict=True)
+        ]
+        return Change(tuple(deltas), sums, subsampled, end - begin)
+
+    def _release(self, chunk: int) -> bool:
+        """Let the pages of the text go; asked ten times a second, and never for a pause."""
+        self._corpus.release()
         return False
 
-    sums, subsampled = run.train_chunks(at.epoch, chunks, release)
-    trained = _matrices(weights, config.dim)
-    _check(trained, config, at, f" in shard {shard}")
-    progress = (at.epoch + (begin + end) / 2 / max(1, len(corpus.ids))) / config.epochs
-    lr = learning_rate(progress, config)
-    steps = _steps(corpus, begin, end, config)
-    deltas = [
-        difference(before, after, np.float32(lr) * n, config.deltas)
-        for before, after, n in zip(model, trained, steps, strict=True)
-    ]
-    return Change(tuple(deltas), sums, subsampled, end - begin)
+    def _steps(self, begin: int, end: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """How many pairs each row of syn0 and of syn1neg is probably in: float32 (V,) each."""
+        config, counts = self._config, self._corpus.vocabulary.counts
+        assert counts is not None  # noqa: S101 (an encoded corpus has counts)
+        seen = np.bincount(self._corpus.ids[begin:end], minlength=len(counts))
+        kept = seen * keep_probabilities(counts, config.subsampling)
+        contexts = _contexts(self._corpus, config)
+        noise = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0.0)
+        as_input = kept * contexts * (1 + config.negative)
+        as_output = kept + kept.sum() * config.negative * noise
+        if config.arch == "skipgram":
+            as_output = as_output * contexts
+        return as_input.astype(np.float32), as_output.astype(np.float32)
+
+
+def _contexts(corpus: Corpus, config: TrainConfig) -> float:
+    """How many context words a word has, on average, away from the ends of lines."""
+    if config.window == LINE:
+        lengths = np.diff(corpus.offsets).astype(np.float64)
+        return float((lengths**2).sum() / max(1.0, lengths.sum())) - 1.0
+    window = config.widest_window(0)
+    return window + 1.0 if config.shrink_window else 2.0 * window
 
 
 def add_changes(one: Change, other: Change) -> Change:
@@ -131,9 +190,15 @@ def apply_change(model: Matrices, change: Change, config: TrainConfig, at: Round
     Raises:
         TrainingError: the numbers diverge.
     """
-    after = Matrices(*map(apply, model, change.deltas))
+    after = Matrices(*combine(model, change.deltas))
     _check(after, config, at)
     return after
+
+
+def make_weights(n_words: int, dim: int) -> Weights:
+    """Room for two matrices that kernels can train."""
+    stride = row_stride(dim)
+    return Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
 
 
 def _check(model: Matrices, config: TrainConfig, at: Round, where: str = "") -> None:
@@ -147,33 +212,6 @@ def _check(model: Matrices, config: TrainConfig, at: Round, where: str = "") -> 
         f"training diverged in epoch {at.epoch + 1}, round {at.number + 1}: {fault}{where} at lr "
         f"{lr:g}; nothing was written; try --lr {lr / 4:g}"
     )
-
-
-def _steps(
-    corpus: Corpus, begin: int, end: int, config: TrainConfig
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """How many pairs each row of syn0 and of syn1neg is probably in: float32 (V,) each."""
-    counts = corpus.vocabulary.counts
-    assert counts is not None  # noqa: S101 (an encoded corpus has counts)
-    seen = np.bincount(corpus.ids[begin:end], minlength=len(counts))
-    kept = seen * keep_probabilities(counts, config.sample)
-    contexts = (config.window + 1.0) if config.shrink_window else 2.0 * config.window
-    noise = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0.0)
-    as_input = kept * contexts * (1 + config.negative)
-    as_output = kept + kept.sum() * config.negative * noise
-    if config.arch == "skipgram":
-        as_output = as_output * contexts
-    return as_input.astype(np.float32), as_output.astype(np.float32)
-
-
-def _weights(model: Matrices) -> Weights:
-    """A copy that kernels can train."""
-    n_words, dim = model.syn0.shape
-    stride = row_stride(dim)
-    weights = Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
-    for mine, given in zip(_matrices(weights, dim), model, strict=True):
-        mine[:] = given
-    return weights
 
 
 def _matrices(weights: Weights, dim: int) -> Matrices:

@@ -73,11 +73,14 @@ def check_words(vocabulary: Vocabulary) -> None:
             seen.add(word)
 
 
-def check_spaceless(vocabulary: Vocabulary, format_name: str) -> None:
-    """Refuse words that the white space of a line-oriented format would cut in two."""
-    if _WHITE_SPACE.search("".join(vocabulary.words)):
+def check_spaceless(vocabulary: Vocabulary, format_name: str, allowed: str = "") -> None:
+    """Refuse words that the white space of a line-oriented format would cut in two.
+
+    `allowed` is what does not.
+    """
+    if set(_WHITE_SPACE.findall("".join(vocabulary.words))) - set(allowed):
         for row, word in enumerate(vocabulary.words, 1):
-            if _WHITE_SPACE.search(word):
+            if set(_WHITE_SPACE.findall(word)) - set(allowed):
                 raise FormatError(
                     f"cannot save {word!r} (row {row}) as {format_name}: a word with white space "
                     f"could not be read back (safetensors keeps it)"

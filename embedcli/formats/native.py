@@ -1,8 +1,9 @@
 """``safetensors``: embed's own format, one memory-mappable file that any safetensors reader opens.
 
     tensor         type          what
-    syn0           F32 [V, D]    input vectors: the embeddings
-    syn1neg        F32 [V, D]    output vectors; left out by --no-output-vectors
+    syn0           F32 [V, D]    input vectors: the embeddings; of GloVe W + W~
+    syn1neg        F32 [V, D]    output vectors; left out by --no-output-vectors; of GloVe W~, of
+                                 hierarchical softmax those of the V - 1 inner nodes, and a row of 0
     norms          F32 [V]       Euclidean norms of the rows of syn0
     word_rows      F32 [V, D]    only with subwords: the words' own rows, of which and of those of
     subwords       F32 [U, D]    their parts syn0 is the mean; and the rows of all parts

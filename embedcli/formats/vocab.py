@@ -1,9 +1,11 @@
 r"""``vocab``: words and counts, as word2vec ``-save-vocab`` and GloVe ``vocab_count`` write them.
 
     word count\n              one line per word; most frequent first
+    some item\tcount\n        with a tab where a word holds a space, as items may
 
 Read in the order of the file. Reading takes tabs for the space, runs of them, a carriage return at
-the end, and a UTF-8 byte order mark; counts are plain ASCII digits.
+the end, and a UTF-8 byte order mark; counts are plain ASCII digits. What stands before a single tab
+and a count is a word as it stands, if there are spaces in it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from embedcli.vocabulary import Vocabulary
 __all__ = ["is_vocab_line", "read", "read_vocab", "write", "write_vocab"]
 
 _LINE: Final = re.compile(rb"([^ \t\r\n\v\f]+)[ \t]+([0-9]{1,19})[ \t]*\r?")
+_SPACED: Final = re.compile(rb"(?=[^\t]* )([^\t\r\n\v\f]+)\t([0-9]{1,19})\r?")
 _LARGEST_COUNT: Final = 2**63 - 1
 _BLOCK_WORDS: Final = 1 << 16
 
@@ -58,7 +61,7 @@ def read(source: Source, *, decode_errors: str) -> Vocabulary:
         if not words:
             lines[0] = lines[0].removeprefix(BOM)
         for line in lines:
-            match = _LINE.fullmatch(line)
+            match = _SPACED.fullmatch(line) or _LINE.fullmatch(line)
             if match is None or int(match[2]) > _LARGEST_COUNT:
                 raise FormatError(
                     f"{source.path}, line {len(words) + 1}: a word and its count expected, but it "
@@ -76,15 +79,16 @@ def write(vocabulary: Vocabulary, sink: Sink) -> None:
     if vocabulary.counts is None:
         raise FormatError("cannot save as vocab: the counts of the words are not known")
     check_words(vocabulary)
-    check_spaceless(vocabulary, "vocab")
+    between = "\t" if " " in "".join(vocabulary.words) else " "
+    check_spaceless(vocabulary, "vocab", allowed=" ")
     if vocabulary[0].encode().startswith(BOM):
         raise FormatError("cannot save as vocab: the first word begins with a byte order mark")
     lines = zip(vocabulary.words, vocabulary.counts.tolist(), strict=True)
-    block = [f"{word} {count}\n" for word, count in lines]
+    block = [f"{word}{between}{count}\n" for word, count in lines]
     for start in range(0, len(block), _BLOCK_WORDS):
         sink.write("".join(block[start : start + _BLOCK_WORDS]).encode())
 
 
 def is_vocab_line(line: bytes) -> bool:
     """Tell whether `line` is a word and a whole number."""
-    return _LINE.fullmatch(line) is not None
+    return (_SPACED.fullmatch(line) or _LINE.fullmatch(line)) is not None

@@ -34,7 +34,7 @@ from embedcli.kernels.sampling import draw_outputs, draw_radius
 from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop, prefetch
 from embedcli.kernels.windows import context_rows
 
-__all__ = ["cbow", "gather_mean"]
+__all__ = ["cbow", "gather_mean", "scatter_add", "update_outputs"]
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
@@ -72,7 +72,7 @@ def gather_mean(
 
 
 @intrinsic(prefer_literal=True)
-def _update_outputs(
+def update_outputs(
     typing_context: Any,
     lanes: Any,
     n_outputs: Any,
@@ -125,7 +125,7 @@ def _update_outputs(
 
 
 @intrinsic(prefer_literal=True)
-def _scatter_add(
+def scatter_add(
     typing_context: Any,
     lanes: Any,
     syn0: Any,
@@ -226,16 +226,16 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
                     block_gradients(lanes, rest, 1, 1, dots, d, has_centre, lr, losses)
                 for b in range(n_full):
                     o, d, is_first = now + full * b, DOTS_STRIDE * b, b == 0
-                    _update_outputs(
+                    update_outputs(
                         lanes, full, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
                     )
                 if n_rest:
                     o, d, is_first = now + full * n_full, DOTS_STRIDE * n_full, n_full == 0
-                    _update_outputs(
+                    update_outputs(
                         lanes, rest, syn1neg, rows, o, n_vectors, dots, d, hidden, stride, is_first
                     )
                 share = np.float32(1.0) / np.float32(n) if divide else np.float32(1.0)
-                _scatter_add(lanes, syn0, inputs, n, n_vectors, hidden, stride, share)
+                scatter_add(lanes, syn0, inputs, n, n_vectors, hidden, stride, share)
                 n_pairs += n_outputs
                 n_trained += 1
             now, ahead = ahead, now

@@ -33,6 +33,7 @@ __all__ = [
     "draw_shared",
     "loss",
     "mix",
+    "shuffle",
     "sigmoid",
     "skipgram_slice",
     "skipgram_slice_by_rule",
@@ -63,6 +64,20 @@ def mix(z: int) -> int:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
     return z ^ (z >> 31)
+
+
+def shuffle(
+    tokens: NDArray[np.int32], offsets: NDArray[np.int64], key: int, shuffled: NDArray[np.int32]
+) -> None:
+    """Shuffle each line: word t of the chunk goes to a random place of the line so far."""
+    for begin, end in itertools.pairwise(offsets.tolist()):
+        line: list[int] = []
+        for t in range(begin, end):
+            bits = mix((key + (t + 1) * int(GOLDEN)) & _MASK) >> 32
+            place = (bits * (len(line) + 1)) >> 32
+            line.append(line[place] if place < len(line) else 0)
+            line[place] = int(tokens[t])
+        shuffled[begin:end] = line
 
 
 def stage(

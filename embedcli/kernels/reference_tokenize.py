@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from embedcli.kernels.tokenize import MAX_BYTES
+from embedcli.kernels.tokenize import MAX_BYTES, WHITE_SPACE
 
-__all__ = ["Scan", "ranked", "scan"]
+__all__ = ["Scan", "blank", "ranked", "scan"]
 
 
 @dataclass
@@ -27,8 +27,8 @@ class Scan:
     too_long: int = 0
 
 
-def scan(text: bytes, *, lowercase: bool = False) -> Scan:
-    """Split into lines at 0x0A, into tokens at white space, and count.
+def scan(text: bytes, *, lowercase: bool = False, separator: int = WHITE_SPACE) -> Scan:
+    """Split into lines at 0x0A, into tokens at white space or the byte `separator`, and count.
 
     Malformed bytes are bytes of words like any other here; `lowercase` is for A-Z only.
     """
@@ -38,7 +38,7 @@ def scan(text: bytes, *, lowercase: bool = False) -> Scan:
     ids: dict[bytes, int] = {}
     for line in lines:
         sentence = []
-        for token in _tokens(line):
+        for token in _tokens(line) if separator == WHITE_SPACE else _items(line, separator):
             word = token.lower() if lowercase else token  # of bytes: A-Z
             if len(word) > MAX_BYTES:
                 done.too_long += 1
@@ -54,6 +54,18 @@ def ranked(counts: dict[bytes, int], min_count: int = 1) -> list[bytes]:
     """Words in the order of their final ids: falling count, then bytes."""
     kept = [word for word, count in counts.items() if count >= min_count]
     return sorted(kept, key=lambda word: (-counts[word], word))
+
+
+def blank(text: str, is_word: Callable[[str], bool]) -> str:
+    """Spaces in place of characters that are in no word; as many as the character has bytes."""
+    return "".join(c if is_word(c) or c == "\n" else " " * len(c.encode()) for c in text)
+
+
+def _items(line: bytes, separator: int) -> Iterator[bytes]:
+    """What stands between separators, NUL and carriage returns."""
+    for other in b"\0\r":
+        line = line.replace(bytes([other]), bytes([separator]))
+    yield from filter(None, line.split(bytes([separator])))
 
 
 def _tokens(line: bytes) -> Iterator[bytes]:

@@ -29,6 +29,7 @@ __all__ = [
     "fill_pool",
     "make_staged",
     "mix",
+    "shuffle",
     "stage",
 ]
 
@@ -87,6 +88,27 @@ def mix(z: Any) -> Any:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+@kernel
+def shuffle(tokens: Any, offsets: Any, key: Any, shuffled: Any) -> None:
+    """Shuffle the words of each line of a chunk (Fisher & Yates, from the inside out).
+
+    Args:
+        tokens: int32 (n,), the chunk's words.
+        offsets: int64 (S + 1,), its lines: ``tokens[offsets[s]:offsets[s + 1]]``.
+        key: uint64, the chunk's random key.
+        shuffled: int32, at least n long; receives the words.
+    """
+    counter = key
+    for s in range(offsets.shape[0] - 1):
+        begin = offsets[s]
+        for t in range(begin, offsets[s + 1]):
+            counter += GOLDEN
+            n_choices = np.uint64(t - begin + 1)
+            place = begin + np.int64(((mix(counter) >> np.uint64(32)) * n_choices) >> np.uint64(32))
+            shuffled[t] = shuffled[place]
+            shuffled[place] = tokens[t]
 
 
 @kernel

@@ -15,6 +15,9 @@ The table is open addressing with linear probing over slots of four uint64, half
 The hash folds a 64x64 to 128 bit product keyed by seeds that are drawn anew for each table, so that
 nobody can prepare words that collide; results do not depend on the seeds.
 
+Items (`--items`) are separated by one byte of their own and by nothing else but the end of a line:
+the same scan with other bit masks, compiled for that byte (`tokenizer`).
+
 Nothing here allocates or validates: `text/words.py` owns the arrays and grows them when a kernel
 comes back early. The specification, in plain Python, is `reference_tokenize.py`.
 """
@@ -22,6 +25,7 @@ comes back early. The specification, in plain Python, is `reference_tokenize.py`
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,16 +45,18 @@ __all__ = [
     "PAD",
     "POSITION",
     "TOO_LONG",
+    "WHITE_SPACE",
     "WORDS",
     "Table",
     "absorb",
     "rehash",
     "remap",
-    "tokenize",
+    "tokenizer",
 ]
 
 MAX_BYTES = 256  # the longest token that is kept
-PAD = 128  # bytes of white space a text must be followed by: loads run past the end
+PAD = 128  # separators a text must be followed by: loads run past the end
+WHITE_SPACE = -1  # the separator that is no single byte
 
 # Where a scan stands, in an int64 array that it shares with its caller.
 POSITION, OUT, WORDS, BLOB, LINES, NULS, TOO_LONG = range(7)
@@ -110,18 +116,21 @@ def _store8(typing_context: Any, text: Any, index: Any, word: Any) -> Any:
     return types.void(text, types.intp, types.uint64), generate
 
 
-@intrinsic
-def _classify(typing_context: Any, text: Any, index: Any) -> Any:
+@intrinsic(prefer_literal=True)
+def _classify(typing_context: Any, separator: Any, text: Any, index: Any) -> Any:
     """Four uint64 masks of ``text[index:index + 64]``, bit i for byte i.
 
     ASCII white space (NUL, 09-0D, 1C-20); first bytes of white space that is two bytes wide
     (U+0085, A0); that is three wide (U+1680, 2000-200A, 2028, 2029, 202F, 205F, 3000); NUL and 0A.
+    With a `separator` (int literal) other than `WHITE_SPACE`: that byte, NUL, 0A and 0D; nothing;
+    nothing; NUL and 0A.
     """
+    byte_between = separator.literal_value
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         def load(shift: int) -> Any:
-            at = builder.add(arguments[1], ir.Constant(arguments[1].type, shift))
-            address = _address(context, builder, signature.args[0], arguments[0], at)
+            at = builder.add(arguments[2], ir.Constant(arguments[2].type, shift))
+            address = _address(context, builder, signature.args[1], arguments[1], at)
             return builder.load(builder.bitcast(address, _CHUNK.as_pointer()), align=1)
 
         def among(byte: Any, first: int, count: int = 1) -> Any:
@@ -134,8 +143,16 @@ def _classify(typing_context: Any, text: Any, index: Any) -> Any:
         def both(*masks: Any) -> Any:
             return functools.reduce(builder.and_, masks)
 
-        byte, second, third = load(0), load(1), load(2)
+        byte = load(0)
         nul = among(byte, 0x00)
+        if byte_between != WHITE_SPACE:
+            space = either(nul, among(byte, 0x0A), among(byte, 0x0D), among(byte, byte_between))
+            items = (space, either(nul, among(byte, 0x0A)))
+            none = ir.Constant(_WORD, 0)
+            found, counted = (builder.bitcast(mask, _WORD) for mask in items)
+            bits = [found, none, none, counted]
+            return context.make_tuple(builder, signature.return_type, bits)
+        second, third = load(1), load(2)
         in_2000 = either(among(third, 0x80, 11), among(third, 0xA8, 2), among(third, 0xAF))
         masks = (
             either(nul, among(byte, 0x09, 5), among(byte, 0x1C, 5)),
@@ -151,7 +168,7 @@ def _classify(typing_context: Any, text: Any, index: Any) -> Any:
         bits = [builder.bitcast(mask, _WORD) for mask in masks]
         return context.make_tuple(builder, signature.return_type, bits)
 
-    return types.UniTuple(types.uint64, 4)(text, types.intp), generate
+    return types.UniTuple(types.uint64, 4)(separator, text, types.intp), generate
 
 
 @intrinsic
@@ -233,67 +250,73 @@ def _intern(
     return word
 
 
-@kernel
-def tokenize(text: Any, n: Any, lowercase: Any, table: Any, out: Any, state: Any) -> Any:
-    """Encode ``text[state[POSITION]:n]`` until done (True) or until the table is full (False).
+@functools.cache
+def tokenizer(separator: int) -> Callable[..., Any]:
+    """The scan of texts whose tokens are apart by the byte `separator`, or by `WHITE_SPACE`."""
 
-    Args:
-        text: uint8, white space from `n` on for `PAD` bytes.
-        n: where the text ends.
-        lowercase: whether A-Z become a-z.
-        table: `Table`.
-        out: int32, at least n + 1 long: ids, and -1 where one line or more ended.
-        state: int64 (7,), advanced.
-    """
-    seeds, slots, _, _ = table
-    start = base = state[POSITION]
-    n_out = state[OUT]
-    mask = np.uint64(slots.size // 4 - 1)
-    lower = _HIGH if lowercase else _0
-    spill = _0  # bits of a white space that runs over the end of a chunk
-    while base <= n:  # the white space behind the text ends its last token
-        space, two, three, counted = _classify(text, base)
-        space |= two | two << _1 | three | three << _1 | three << _2 | spill
-        spill = two >> _63 | three >> _63 | three >> _62
-        while space:
-            bit = _lowest_bit(space)
-            length = base + bit - start
-            if length > 0:
-                first = _piece(text, start, length, lower)
-                second = _piece(text, start + 8, length - 8, lower)
-                slot = (_fold(first ^ seeds[0], second ^ seeds[1]) & mask) << _2
-                tag = slots[slot + _2]
-                if (
-                    slots[slot] == first
-                    and slots[slot + _1] == second
-                    and tag & _LENGTH == np.uint64(length)
-                    and length <= 16
-                ):  # what _intern finds at its first probe, which is nearly always the right one
-                    slots[slot + _3] += _1
-                    out[n_out] = np.int64(tag >> _16) - 1
-                    n_out += 1
-                elif length > MAX_BYTES:
-                    state[TOO_LONG] += 1
-                else:
-                    word = _intern(text, start, length, _1, lower, table, state)
-                    if word < 0:
-                        state[POSITION], state[OUT] = start, n_out
-                        return False
-                    out[n_out] = word
-                    n_out += 1
-            if (counted >> np.uint64(bit)) & _1:
-                if text[base + bit] == 0:
-                    state[NULS] += 1
-                else:
-                    state[LINES] += 1
-                    if n_out == 0 or out[n_out - 1] >= 0:
-                        out[n_out] = -1
+    @kernel
+    def tokenize(text: Any, n: Any, lowercase: Any, table: Any, out: Any, state: Any) -> Any:
+        """Encode ``text[state[POSITION]:n]`` until done (True) or until the table is full (False).
+
+        Args:
+            text: uint8, separators from `n` on for `PAD` bytes.
+            n: where the text ends.
+            lowercase: whether A-Z become a-z.
+            table: `Table`.
+            out: int32, at least n + 1 long: ids, and -1 where one line or more ended.
+            state: int64 (7,), advanced.
+        """
+        seeds, slots, _, _ = table
+        start = base = state[POSITION]
+        n_out = state[OUT]
+        mask = np.uint64(slots.size // 4 - 1)
+        lower = _HIGH if lowercase else _0
+        spill = _0  # bits of a white space that runs over the end of a chunk
+        while base <= n:  # the white space behind the text ends its last token
+            space, two, three, counted = _classify(separator, text, base)
+            space |= two | two << _1 | three | three << _1 | three << _2 | spill
+            spill = two >> _63 | three >> _63 | three >> _62
+            while space:
+                bit = _lowest_bit(space)
+                length = base + bit - start
+                if length > 0:
+                    first = _piece(text, start, length, lower)
+                    second = _piece(text, start + 8, length - 8, lower)
+                    slot = (_fold(first ^ seeds[0], second ^ seeds[1]) & mask) << _2
+                    tag = slots[slot + _2]
+                    if (
+                        slots[slot] == first
+                        and slots[slot + _1] == second
+                        and tag & _LENGTH == np.uint64(length)
+                        and length <= 16
+                    ):  # what _intern finds at its first probe, nearly always the right one
+                        slots[slot + _3] += _1
+                        out[n_out] = np.int64(tag >> _16) - 1
                         n_out += 1
-            start = base + bit + 1
-            space &= space - _1
-        base += 64
-    state[POSITION], state[OUT] = n, n_out
-    return True
+                    elif length > MAX_BYTES:
+                        state[TOO_LONG] += 1
+                    else:
+                        word = _intern(text, start, length, _1, lower, table, state)
+                        if word < 0:
+                            state[POSITION], state[OUT] = start, n_out
+                            return False
+                        out[n_out] = word
+                        n_out += 1
+                if (counted >> np.uint64(bit)) & _1:
+                    if text[base + bit] == 0:
+                        state[NULS] += 1
+                    else:
+                        state[LINES] += 1
+                        if n_out == 0 or out[n_out - 1] >= 0:
+                            out[n_out] = -1
+                            n_out += 1
+                start = base + bit + 1
+                space &= space - _1
+            base += 64
+        state[POSITION], state[OUT] = n, n_out
+        return True
+
+    return tokenize
 
 
 @kernel

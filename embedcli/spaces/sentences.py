@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.resolution import Ways, resolve
+from embedcli.rules import TextRules
 from embedcli.spaces.reduction import principal_axes
+from embedcli.text.tokens import splitter
 
 __all__ = ["SIF_A", "Averager", "remove_common"]
 
@@ -32,7 +34,7 @@ class Averager:
     Args:
         embeddings: the model.
         weighting: ``mean`` or ``sif``.
-        lowercase: lower-case texts first, as the model's training text was.
+        rules: how a text becomes tokens; None for those the model's training text was read by.
         ways: how words that are not in the vocabulary may get a vector; all by default.
 
     Attributes:
@@ -51,7 +53,7 @@ class Averager:
         embeddings: Embeddings,
         weighting: str = "mean",
         *,
-        lowercase: bool = False,
+        rules: TextRules | None = None,
         ways: Ways | None = None,
     ) -> None:
         self.texts = self.empty = self.tokens = self.unknown = 0
@@ -59,14 +61,15 @@ class Averager:
         self._ways = ways
         self._embeddings = embeddings
         self._weights = _weights(embeddings, weighting)
-        self._lowercase = lowercase
+        settings = embeddings.metadata.get("settings", {})
+        self._split = splitter(rules or TextRules.from_settings(settings))
         self._ids = {word: i for i, word in enumerate(embeddings.vocabulary.words)}
 
     def add(self, texts: Sequence[str]) -> Floats:
-        """The vectors of a batch of texts, words separated by white space: float32 (n, D)."""
+        """The vectors of a batch of texts: float32 (n, D)."""
         ids: list[int] = []
         lengths = np.zeros(len(texts), np.int64)
-        split = [(text.lower() if self._lowercase else text).split() for text in texts]
+        split = [self._split(text) for text in texts]
         more, rows = self._other_words(split)
         for i, words in enumerate(split):
             found = [self._ids.get(word, more.get(word)) for word in words]

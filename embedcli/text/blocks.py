@@ -1,13 +1,11 @@
 """Cut a text into blocks that end between tokens, so that threads can take one each.
 
-A token is what stands between white space, and white space is every character for which
-`str.isspace` holds, and NUL. All of it can be told from the bytes alone, wherever one begins to
-look. A line ends at 0x0A; the end of a file ends a line.
+Where that is can be told from the bytes alone, wherever one begins to look (`separators.py`). A
+line ends at 0x0A; the end of a file ends a line.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,18 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.tokenize import MAX_BYTES, PAD
+from embedcli.text.separators import WHITE, Separator
 
-__all__ = ["SPACE", "Block", "BlockReader", "Readable"]
+__all__ = ["Block", "BlockReader", "Readable"]
 
-# Each character that str.isspace() accepts, in UTF-8, and NUL.
-SPACE = re.compile(
-    rb"[\x00\x09-\x0d\x1c-\x20]|\xc2[\x85\xa0]|\xe1\x9a\x80"
-    rb"|\xe2(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f)|\xe3\x80\x80"
-)
-_BEGINS_SPACE = np.zeros(256, bool)
-_BEGINS_SPACE[[0, *range(0x09, 0x0E), *range(0x1C, 0x21), 0xC2, 0xE1, 0xE2, 0xE3]] = True
-_NEAR = 4096  # where the last white space is looked for first
-_HOPELESS = 4 * MAX_BYTES  # bytes without white space: too long a token, however it decodes
+_HOPELESS = 4 * MAX_BYTES  # bytes without a separator: too long a token, however it decodes
 
 
 class Readable(Protocol):
@@ -45,7 +36,7 @@ class Block:
     Attributes:
         index: blocks in the order of the text, from 0.
         start: where to begin: behind the rest of a token that began in an earlier block.
-        end: where the bytes end and `PAD` spaces begin.
+        end: where the bytes end and `PAD` separators begin.
         ends_file: whether the file ends here, and with it the line.
         open_line: whether the file ends without a line end.
     """
@@ -60,16 +51,28 @@ class Block:
 class BlockReader:
     """Hands out the blocks of several files in order, to any number of threads.
 
-    A block ends behind white space or at the end of a file. Only a token that is too long to be
+    A block ends behind a separator or at the end of a file. Only a token that is too long to be
     kept is ever cut: the block that begins inside of it says so by its `start`.
 
     Args:
         files: the opened files, one after the other.
         block_bytes: bytes read at once.
+        separator: what stands between tokens.
+        anywhere: whether to cut between any two characters where there is no separator, as the
+            tokenizer finds tokens between them all the same.
     """
 
-    def __init__(self, files: Iterator[Readable], block_bytes: int) -> None:
+    def __init__(
+        self,
+        files: Iterator[Readable],
+        block_bytes: int,
+        separator: Separator = WHITE,
+        *,
+        anywhere: bool = False,
+    ) -> None:
+        self._anywhere = anywhere
         self._files = files
+        self._separator = separator
         self._file: Readable | None = None
         self._block_bytes = block_bytes
         self._rest = b""  # read, but behind the end of the last block
@@ -91,9 +94,10 @@ class BlockReader:
             end, n, ends_file = self._fill(self._file, buffer)
             self._rest = buffer[end:n].tobytes()
             self._last = int(buffer[end - 1]) if end else self._last
-            buffer[end : end + PAD] = ord(" ")
-            start = _first_space(buffer[:end]) if self._inside else 0
-            self._inside = not ends_file and _last_space(buffer[start:end]) == 0
+            buffer[end : end + PAD] = self._separator.padding
+            start = self._separator.first(buffer[:end]) if self._inside else 0
+            is_cut = not ends_file and self._separator.behind_last(buffer[start:end]) == 0
+            self._inside = is_cut and not self._anywhere
             open_line = ends_file and self._last != ord("\n")
             if ends_file:
                 self._file = None
@@ -113,30 +117,11 @@ class BlockReader:
                 if not got:
                     return n, n, True
                 n += got
-            end = _last_space(buffer[:n])
+            end = self._separator.behind_last(buffer[:n])
             if end == 0 and n > _HOPELESS:
                 end = _last_character(view[:n])
             if end:
                 return end, n, False
-
-
-def _last_space(text: NDArray[np.uint8]) -> int:
-    """Behind the last white space, or 0 if there is none."""
-    for begin in (max(0, len(text) - _NEAR), 0):
-        near = text[begin:]
-        for at in reversed(np.flatnonzero(_BEGINS_SPACE[near]).tolist()):
-            found = SPACE.match(near.data, at)
-            if found:
-                return begin + found.end()
-    return 0
-
-
-def _first_space(text: NDArray[np.uint8]) -> int:
-    """Where the first white space begins, or the length if there is none."""
-    for at in np.flatnonzero(_BEGINS_SPACE[text]).tolist():
-        if SPACE.match(text.data, at):
-            return int(at)
-    return len(text)
 
 
 def _last_character(text: memoryview) -> int:

@@ -1,10 +1,11 @@
 """From bytes as they lie in files to words in clean UTF-8.
 
-Byte order marks, UTF-16, malformed sequences, lower case.
+Byte order marks, UTF-16, malformed sequences, normal forms, lower case, digits.
 
 Malformed sequences and letters beyond ASCII are seen to in the *distinct words*, after counting:
-a text of a billion tokens has them in a few million words, and a word's lower case depends on
-nothing outside of it (the one rule with context, the final sigma, ends at white space).
+a text of a billion tokens has them in a few million words, and neither a word's lower case nor its
+normal form depends on anything outside of it (white space combines with nothing, and the one rule
+of lower case with context, the final sigma, ends there).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.tokenize import MAX_BYTES
+from embedcli.rules import TextRules
 from embedcli.text.blocks import Readable
+from embedcli.text.tokens import rewriter, without_digits
 from embedcli.text.words import SPARE, Words
 
 __all__ = ["Marks", "decoded", "normalise"]
@@ -55,8 +58,8 @@ class Marks:
         return self
 
 
-def normalise(words: Words, *, lowercase: bool, marks: Marks) -> Words:
-    """The same words in the same order, valid UTF-8 and, if asked for, in lower case.
+def normalise(words: Words, rules: TextRules, marks: Marks) -> Words:
+    """The same words in the same order, valid UTF-8, and rewritten as `rules` ask (`tokens.py`).
 
     What was distinct may be equal afterwards; a word that became too long is empty. Malformed
     sequences are replaced by one U+FFFD per maximal subpart (Unicode 16, section 3.9), as Python's
@@ -65,8 +68,9 @@ def normalise(words: Words, *, lowercase: bool, marks: Marks) -> Words:
     pieces: list[NDArray[np.uint8]] = []
     lengths: list[NDArray[np.int64]] = []
     changed = False
+    rewrite = _Rewriter(rules)
     for row in range(0, len(words), _BATCH_WORDS):
-        batch = _Batch(words, row, lowercase=lowercase, marks=marks)
+        batch = _Batch(words, row, rewrite, marks)
         changed |= batch.changed
         pieces.append(batch.blob)
         lengths.append(batch.lengths)
@@ -77,24 +81,40 @@ def normalise(words: Words, *, lowercase: bool, marks: Marks) -> Words:
     return Words(np.concatenate([*pieces, np.zeros(SPARE, np.uint8)]), offsets, words.counts)
 
 
+class _Rewriter:
+    """Rewrites words, a line each.
+
+    Attributes:
+        for_ascii: whether ASCII words can change (the kernel has put A-Z in lower case).
+    """
+
+    def __init__(self, rules: TextRules) -> None:
+        self._steps = [step for step in (rewriter(rules), without_digits(rules)) if step]
+        self.for_ascii = rules.digits != "keep"
+
+    def __call__(self, lines: str) -> str:
+        for step in self._steps:
+            lines = step(lines)
+        return lines
+
+
 class _Batch:
     """Some words, normalised: `blob`, `lengths`, and whether they differ from what they were."""
 
-    def __init__(self, words: Words, row: int, *, lowercase: bool, marks: Marks) -> None:
+    def __init__(self, words: Words, row: int, rewrite: _Rewriter, marks: Marks) -> None:
         ends = words.offsets[row : row + _BATCH_WORDS + 1]
         self.blob = words.blob[ends[0] : ends[-1]]
         self.lengths = np.diff(ends)
         self.changed = False
-        if len(self.blob) and self.blob.max() >= 0x80:
-            self._decode(words.counts[row : row + _BATCH_WORDS], lowercase=lowercase, marks=marks)
+        if len(self.blob) and (rewrite.for_ascii or self.blob.max() >= 0x80):
+            self._decode(words.counts[row : row + _BATCH_WORDS], rewrite, marks)
 
-    def _decode(self, counts: NDArray[np.int64], *, lowercase: bool, marks: Marks) -> None:
+    def _decode(self, counts: NDArray[np.int64], rewrite: _Rewriter, marks: Marks) -> None:
         # One line a word: decoding stays inside words, and lower case does.
         lines = np.insert(self.blob, np.cumsum(self.lengths), ord("\n")).tobytes()
         before = _occurrences(lines, _REPLACEMENT)
         marks.boms += int(counts[_occurrences(lines, _BOM) > 0].sum())
-        text = lines.decode(errors="replace")
-        clean = (text.lower() if lowercase else text).encode()
+        clean = rewrite(lines.decode(errors="replace")).encode()
         if clean == lines:
             return
         self.changed = True

@@ -13,17 +13,21 @@ from numpy.typing import NDArray
 
 from embedcli.kernels.tokenize import remap
 from embedcli.progress import OnProgress, Progress
+from embedcli.rules import TextRules
 from embedcli.text.blocks import Block, BlockReader
 from embedcli.text.crew import Crew
 from embedcli.text.decoding import Marks, normalise
 from embedcli.text.merging import Generation, Limits, Merged, merge
+from embedcli.text.preparing import Prepare, is_prepared, preparing
 from embedcli.text.scratch import ScratchFile
+from embedcli.text.separators import Separator
 from embedcli.text.sources import Library
 from embedcli.text.words import Words, WordTable
 
 __all__ = ["Encoder"]
 
 _ID, _OFFSET = 4, 8  # bytes
+_LONG_TEXT = 1 << 22  # bytes on disk
 
 
 class Encoder:
@@ -33,7 +37,7 @@ class Encoder:
 
     Args:
         library: the files.
-        lowercase: whether words are put in lower case.
+        rules: how text becomes tokens.
         threads: how many threads read.
         memory: bytes that the tables of all threads may take.
         scratch: directory for temporary files.
@@ -48,8 +52,8 @@ class Encoder:
     def __init__(
         self,
         library: Library,
+        rules: TextRules,
         *,
-        lowercase: bool,
         threads: int,
         memory: int,
         scratch: Path | None,
@@ -60,10 +64,12 @@ class Encoder:
         self.n_lines = 0
         self.too_long = 0
         self.marks = Marks()
-        self._lowercase = lowercase
+        self._rules = rules
         self._threads = threads
         self._share = memory // threads
-        self._reader = BlockReader(library, block_bytes)
+        self._separator = Separator(rules.separator_bytes)
+        texts = map(self._separator.of, library)
+        self._reader = BlockReader(texts, block_bytes, self._separator, anywhere=is_prepared(rules))
         self._generations: list[Generation] = []
         self._blocks: list[tuple[Generation, int]] = []  # in order: whose ids, and how many
         self._n_entries = 0
@@ -109,10 +115,21 @@ class Encoder:
 
     def _count_blocks(self, crew: Crew) -> None:
         """What each thread does in the first pass."""
-        text = self._reader.buffer()
-        out = np.empty(len(text) + 2, np.int32)
+        with preparing(self._rules, apart=self._threads > 1 and self._is_long()) as prepare:
+            self._count_prepared(crew, prepare)
+
+    def _is_long(self) -> bool:
+        """Whether there is enough text for processes to be started for it, as far as one knows."""
+        return self.library.n_total is None or self.library.n_total > _LONG_TEXT
+
+    def _count_prepared(self, crew: Crew, prepare: Prepare) -> None:
+        raw = self._reader.buffer()
+        out = np.empty(len(raw) + 2, np.int32)
         table, generation = self._begin()
-        while not crew.stopped and (block := self._reader.next(text)) is not None:
+        while not crew.stopped and (block := self._reader.next(raw)) is not None:
+            text, block = prepare(raw, block)
+            if len(text) + 2 > len(out):
+                out = np.empty(len(text) + 2, np.int32)
             crew.hand_in(block.index, table.encode(block, text, out), block, generation)
             if table.is_due(self._share):
                 self._finish(table, generation)
@@ -124,12 +141,13 @@ class Encoder:
         generation = Generation()
         with self._lock:
             self._generations.append(generation)
-        return WordTable(lowercase=self._lowercase), generation
+        lowercase, separator = self._rules.lowercase, self._separator.byte
+        return WordTable(lowercase=lowercase, separator=separator), generation
 
     def _finish(self, table: WordTable, generation: Generation) -> None:
         marks = Marks(nuls=table.nuls)
         raw = table.words()
-        words = normalise(raw, lowercase=self._lowercase, marks=marks)
+        words = normalise(raw, self._rules, marks)
         generation.fill(words, distinct=words is raw)
         with self._lock:
             self.marks += marks

@@ -11,7 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from embedcli.rules import TextRules
+from embedcli.text.fields import Field
 from embedcli.text.sources import Library, find_sources
+from embedcli.text.tokens import splitter
 
 __all__ = ["Glimpse", "glimpse"]
 
@@ -39,25 +42,27 @@ class Glimpse:
 
 
 def glimpse(
-    paths: Sequence[str], *, recursive: bool, lowercase: bool, min_count: int
+    paths: Sequence[str], *, rules: TextRules, recursive: bool, min_count: int
 ) -> Glimpse | None:
     """Look at the beginning of the first file; None where that would take bytes from a pipe.
+
+    It is looked at by the `rules` that all of the text will be read by.
 
     Raises:
         CorpusError, UsageError: there are no such files, or the first is no text.
     """
-    library = Library(find_sources(paths, recursive=recursive))
+    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules))
     if not library.n_total:  # nobody knows: a pipe, a URL; or nothing is there
         return None
     try:
         text = _beginning(library)
     finally:
         library.close()
-    if not text:
+    if not text or not library.n_consumed:
         return None
-    counts = Counter((text.lower() if lowercase else text).split())
+    counts = Counter(splitter(rules)(text.decode(errors="replace")))
     share = library.n_total / library.n_consumed
-    words = tuple(word for word, count in counts.most_common() if count >= min_count)
+    words = tuple(word.encode() for word, n in counts.most_common() if n >= min_count)
     return Glimpse(int(counts.total() * share), int(text.count(b"\n") * share), words)
 
 

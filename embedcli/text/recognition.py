@@ -26,7 +26,7 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x04\x22\x4d\x18", "compressed by lz4", "pipe it in: lz4 -dc FILE | embed train -"),
     (rb"\x1f\x9d", "compressed by compress", "pipe it in: zcat FILE | embed train -"),
     (rb"LZIP", "compressed by lzip", "pipe it in: lzip -dc FILE | embed train -"),
-    (rb"PAR1", "a Parquet file", "write its text column to a plain file first"),
+    (rb"PAR1", "a Parquet file", "name the column that holds the text: --field NAME"),
     (rb"ARROW1", "an Arrow file", "write its text column to a plain file first"),
     (rb"SQLite format 3\x00", "an SQLite database", "write its text to a plain file first"),
     (rb"\x89HDF\r\n", "an HDF5 file", _EXTRACT),

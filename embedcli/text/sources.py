@@ -17,6 +17,7 @@ from embedcli.errors import CorpusError, UsageError
 from embedcli.text.blocks import Readable
 from embedcli.text.compression import DamagedError, decompressed
 from embedcli.text.decoding import decoded
+from embedcli.text.fields import IS_PARQUET, Field, Texts, parquet_texts
 from embedcli.text.recognition import check_is_text, suspicion
 from embedcli.text.spans import Span, open_span
 
@@ -108,9 +109,11 @@ class Library(Iterator[Readable]):
         n_total: bytes on disk in all; None where nobody can know.
         title: what to call it in messages.
         suspicions: remarks on files that seem not to be what they were taken for.
+        field: what is read of each record, where files hold records.
     """
 
-    def __init__(self, sources: Sequence[str | Span]) -> None:
+    def __init__(self, sources: Sequence[str | Span], field: Field | None = None) -> None:
+        self.field = field
         self.digest = hashlib.sha256()
         self.n_bytes = 0
         self.n_consumed = 0
@@ -179,11 +182,18 @@ class _TextFile:
         try:
             self._before = _identity(self._file)
             packed = _Tapped(self._file, library.consume)
-            plain = packed if is_part else decompressed(packed, packed.peek())
-            text = _Tapped(plain, library.digest_text)
-            head = b"" if isinstance(source, Span) and source.begin else text.peek()
-            check_is_text(self._name, head)
-            self._text = decoded(text, head)
+            head = packed.peek()
+            if library.field is not None and head.startswith(IS_PARQUET):
+                texts = Texts(parquet_texts(self._file, library.field, self._name))
+                self._text: Readable = _Tapped(texts, library.digest_text)
+            else:
+                plain = packed if is_part else decompressed(packed, head)
+                text = _Tapped(plain, library.digest_text)
+                head = b"" if isinstance(source, Span) and source.begin else text.peek()
+                check_is_text(self._name, head)
+                self._text = decoded(text, head)
+                if library.field is not None:
+                    self._text = library.field.of(self._text, head, self._name)
         except (OSError, EOFError, DamagedError) as error:
             self.close()
             raise self._failure(error) from error

@@ -79,11 +79,19 @@ class WordTable:
     Args:
         n_words: how many words to make room for; there can be more.
         lowercase: whether A-Z are made a-z (the rest of lower case is `decoding.normalise`'s).
+        separator: the byte between tokens, or `kernels.WHITE_SPACE`.
     """
 
-    def __init__(self, n_words: int = _FIRST_WORDS, *, lowercase: bool = False) -> None:
+    def __init__(
+        self,
+        n_words: int = _FIRST_WORDS,
+        *,
+        lowercase: bool = False,
+        separator: int = kernels.WHITE_SPACE,
+    ) -> None:
         n_words = 1 << (max(n_words, _FIRST_WORDS) - 1).bit_length()
         self._lowercase = lowercase
+        self._tokenize = kernels.tokenizer(separator)
         self._table = kernels.Table(
             np.frombuffer(bytearray(os.urandom(32)), np.uint64),
             np.zeros(8 * n_words, np.uint64),
@@ -121,7 +129,7 @@ class WordTable:
         """The ids of a block's tokens, -1 where lines end; a part of `out`."""
         state = self._state
         state[kernels.POSITION], state[kernels.OUT] = block.start, 0
-        while not kernels.tokenize(text, block.end, self._lowercase, self._table, out, state):
+        while not self._tokenize(text, block.end, self._lowercase, self._table, out, state):
             self._grow()
         n_out = int(state[kernels.OUT])
         if block.ends_file:

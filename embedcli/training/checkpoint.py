@@ -9,6 +9,7 @@ scored and exported like any other, with more arrays and one more piece of metad
     squares0     F32 [V]      sums of squares of row-wise AdaGrad, of the rows of syn0
     squares1     F32 [V]      and of syn1neg; with --optimizer adagrad only
     unfinished   I64 [U, 2]   chunks that were begun: number, words trained
+    glove_...    F32 [V, D+2] of GloVe, its four matrices (`glove.py`): biases, sums of squares
     checkpoint                JSON: sequence, epoch, chunk, clock, what the command was given
 
 Random numbers need no state (`training/sampling.py`). Before training has begun there is nothing to
@@ -39,13 +40,22 @@ from embedcli.errors import EmbedError, FormatError, OutputError
 from embedcli.formats import load, native
 from embedcli.storage import safetensors
 from embedcli.storage.publish import make_directory, publish
+from embedcli.training.glove import GLOVE_ARRAYS
 from embedcli.training.state import Epoch, State
 
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]
 
 _VERSION = 3  # 1 had no `unfinished`, 2 had another one
 _TEMPORARY = ".[12].safetensors.*.tmp"  # `publish`'s, of a process that was killed
-_ARRAYS = ("tallies", "subsampled", "measured", "squares0", "squares1", "unfinished")
+_ARRAYS = (
+    "tallies",
+    "subsampled",
+    "measured",
+    "squares0",
+    "squares1",
+    "unfinished",
+    *GLOVE_ARRAYS,
+)
 
 
 def checkpoint_directory(output: str | Path) -> Path:

@@ -2,7 +2,8 @@
 
 The cuts depend on the corpus and on nothing else, so that any number of threads sees the same
 chunks. A sentence stays whole unless it is longer than a chunk; then it is cut, and the windows at
-the cut are shorter on one side: every token is trained all the same.
+the cut are shorter on one side: every token is trained all the same. Where the window is the whole
+line, chunks are as large as the longest line that is not cut (65,536 words).
 
 A part of the text may be held out: stretches of it, lines or pieces of long ones, which are then
 left out of what is trained, chunk by chunk, and read as a second text that is only measured. No
@@ -23,9 +24,9 @@ _LONGEST_STRETCH = 1000  # tokens held out together: a text may be one line
 _STRETCHES_AT_ONCE = 1 << 20
 
 
-def chunk_size(n_tokens: int) -> int:
-    """Tokens in a chunk of a corpus of `n_tokens`."""
-    return min(_LARGEST_CHUNK, max(_SMALLEST_CHUNK, n_tokens // _CHUNKS_WANTED))
+def chunk_size(n_tokens: int, longest_line: int = 0) -> int:
+    """Tokens in a chunk of a corpus of `n_tokens`; a line of `longest_line` should not be cut."""
+    return min(_LARGEST_CHUNK, max(_SMALLEST_CHUNK, n_tokens // _CHUNKS_WANTED, longest_line))
 
 
 def chunk_bounds(offsets: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -93,8 +94,10 @@ class Chunks:
         offsets: int64 (S + 1,), its sentences.
         stretches: int64 (R, 2), what of it is held out (`held_out_stretches`).
         held_out: whether this is the part held out; else it is the rest.
+        whole_lines: whether lines that could be cut should not be.
 
     Attributes:
+        longest_line: tokens in the longest sentence.
         size: tokens in a chunk at most.
         bounds: int64 (C + 1,), chunk c is among tokens ``bounds[c]`` to ``bounds[c + 1]``.
     """
@@ -106,10 +109,12 @@ class Chunks:
         stretches: NDArray[np.int64] | None = None,
         *,
         held_out: bool = False,
+        whole_lines: bool = False,
     ) -> None:
         self._ids, self._offsets = ids, offsets
         self._stretches, self._held_out = stretches, held_out
-        self.size = chunk_size(len(ids))
+        self.longest_line = int(np.diff(offsets).max(initial=0))
+        self.size = chunk_size(len(ids), self.longest_line if whole_lines else 0)
         self.bounds = chunk_bounds(offsets, self.size)
 
     def __len__(self) -> int:

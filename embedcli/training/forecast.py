@@ -13,10 +13,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from embedcli.config import TrainConfig
+from embedcli.cooccurrence.cells import CELL_BYTES
+from embedcli.cooccurrence.counting import counting_memory, expected_cells
+from embedcli.cooccurrence.runs import RUN_BYTES
 from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
 from embedcli.kernels.weights import row_stride
@@ -24,8 +28,10 @@ from embedcli.progress import ignore_progress
 from embedcli.storage.publish import free_space, readable_size
 from embedcli.text.glimpse import Glimpse
 from embedcli.text.memory import available_memory
-from embedcli.training.run import Run, compile_kernels, features_of
+from embedcli.training.architectures import compile_architecture, prepared
+from embedcli.training.run import features_of
 from embedcli.training.sampling import pool_size
+from embedcli.training.word_parts import WordParts, units_of
 from embedcli.vocabulary import Vocabulary
 
 __all__ = [
@@ -39,11 +45,15 @@ __all__ = [
 
 _BASE_BYTES = 160 << 20  # Python, NumPy, Numba and the kernels, whatever the text
 _THREAD_BYTES = 1 << 20  # staged chunks and scratch of one thread
+_GLOVE_THREAD_BYTES = 4 << 20  # a chunk of cells, once in order and once shuffled
 _WORD_BYTES = (
     180  # offsets, counts, probabilities, norms; and Python's words while a file is written
 )
+_PATH_BYTES = 200  # of a word's path through the tree, and of making it
 _NUMBER_BYTES = 4
+_PART_BYTES = 24  # an n-gram of a word: its id, its row, and what sorting them takes
 _DECIMAL_BYTES = 12  # of a number in a text format, with its space
+_ASSUMED_LINE = 32  # words
 _CHECKPOINTS = 3  # two kept, one being written
 _SAMPLE_SECONDS = 1.0
 _SCRATCH_SURE = 0.5  # of the estimate: a text may be unlike its first megabyte
@@ -85,13 +95,19 @@ def forecast(
         outputs: each plain file to be written and its format.
         checkpoints: whether any are kept.
     """
-    files = [(path, _file_bytes(name, vocabulary, config)) for path, name in outputs]
+    n_words, parts = len(vocabulary), _count_parts(vocabulary, config)
+    files = [(path, _file_bytes(name, vocabulary, config, parts)) for path, name in outputs]
     if checkpoints and outputs:
-        each = _file_bytes("safetensors", vocabulary, _with_output_vectors(config))
-        files.append((outputs[0][0], _CHECKPOINTS * (each + len(vocabulary) * _row_bytes(config))))
+        each = _file_bytes("safetensors", vocabulary, _with_output_vectors(config), parts)
+        files.append((outputs[0][0], _CHECKPOINTS * (each + n_words * _row_bytes(config))))
+    if config.arch == "glove" and outputs and vocabulary.counts is not None:
+        n_cells = expected_cells(
+            vocabulary.counts, _window(config) * n_tokens, symmetric=config.symmetric
+        )
+        files.append((outputs[0][0], (RUN_BYTES + CELL_BYTES) * n_cells))
     disk, disk_free = _tightest_disk(files)
     return Forecast(
-        memory=_BASE_BYTES + _trainer_bytes(len(vocabulary), n_tokens, config),
+        memory=_BASE_BYTES + _trainer_bytes(n_words, n_tokens, config, parts),
         memory_left=available_memory(),
         disk=disk,
         disk_free=disk_free,
@@ -165,13 +181,18 @@ def check_scratch(seen: Glimpse, directory: Path) -> None:
         )
 
 
-def measure_seconds(corpus: Corpus, config: TrainConfig) -> float:
-    """How long training will take, from a second of it; nothing is kept."""
-    compile_kernels(config)
-    run = Run(corpus, config)
+def measure_seconds(corpus: Corpus, config: TrainConfig, scratch: Path | None = None) -> float:
+    """How long training will take, from a second of it; nothing is kept.
+
+    What comes before, counting co-occurrences in `scratch`, is done in full.
+    """
+    compile_architecture(config)
     began = time.perf_counter()
-    run.train(ignore_progress, lambda: time.perf_counter() - began >= _SAMPLE_SECONDS)
-    return (time.perf_counter() - began) / max(run.share_done, 1e-9)
+    with prepared(corpus, config, scratch=scratch) as run:
+        ready = time.perf_counter()
+        run.train(ignore_progress, lambda: time.perf_counter() - ready >= _SAMPLE_SECONDS)
+        training = (time.perf_counter() - ready) / max(run.share_done, 1e-9)
+    return ready - began + training
 
 
 def _fitting(share: float, vocabulary: Vocabulary, config: TrainConfig) -> str:
@@ -182,15 +203,47 @@ def _fitting(share: float, vocabulary: Vocabulary, config: TrainConfig) -> str:
     return f"try --max-vocab {words}{smaller}"
 
 
-def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig) -> int:
+class _Counted(NamedTuple):
+    """How many rows the parts of words have, how often words have them, and their ids."""
+
+    n_rows: int = 0
+    n_uses: int = 0
+    n_ids: int = 0
+
+
+def _count_parts(vocabulary: Vocabulary, config: TrainConfig) -> _Counted:
+    """Cut all words: no guess says how many n-grams they share."""
+    if config.subword is None:
+        return _Counted()
+    words = WordParts.of(vocabulary, units_of(config))
+    return _Counted(len(words.ids), len(words.parts.rows), words.units.count)
+
+
+def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig, parts: _Counted) -> int:
+    if config.arch == "glove":
+        matrices = 5 * n_words * row_stride(config.dim + 2) * _NUMBER_BYTES  # and their sum
+        training = matrices + n_words * _WORD_BYTES + (config.threads or 1) * _GLOVE_THREAD_BYTES
+        n_pairs = _window(config) * n_tokens
+        counting = counting_memory(config.count_bytes, n_pairs, config.threads or 1)
+        return max(training, counting)
     matrices = 2 * n_words * row_stride(config.dim) * _NUMBER_BYTES
-    pool = pool_size(n_tokens, config.negative) * _NUMBER_BYTES
+    if config.loss == "hs":
+        outputs = n_words * _PATH_BYTES
+    else:
+        outputs = pool_size(n_tokens, config.negative) * _NUMBER_BYTES
     words = n_words * (_WORD_BYTES + _row_bytes(config))
-    return matrices + pool + words + (config.threads or 1) * (_THREAD_BYTES + _rule_bytes(config))
+    if parts.n_rows:
+        # Their rows, and the vectors that they make of the words when they are written.
+        matrices += (parts.n_rows + n_words) * row_stride(config.dim) * _NUMBER_BYTES
+        words += parts.n_uses * _PART_BYTES
+    threads = (config.threads or 1) * (_THREAD_BYTES + _rule_bytes(config))
+    return matrices + outputs + words + threads
 
 
 def _row_bytes(config: TrainConfig) -> int:
-    """What is kept for each word beside its rows: AdaGrad's two sums, the mark of a frozen one."""
+    """What is kept for each word beside its rows: AdaGrad's sums, the mark of a frozen one."""
+    if config.arch == "glove":
+        return 4 * (config.dim + 2) * _NUMBER_BYTES
     return 2 * _NUMBER_BYTES * (config.optimizer == "adagrad") + (config.freeze is not None)
 
 
@@ -198,16 +251,24 @@ def _rule_bytes(config: TrainConfig) -> int:
     """The copies of a window's rows in each thread, where rows are updated by a rule."""
     if features_of(config) is None:
         return 0
-    n_rows = 3 * (2 * config.window + 1) + 1 + config.negative
+    n_rows = 3 * (2 * _window(config) + 1) + 1 + config.negative
     return n_rows * row_stride(config.dim) * _NUMBER_BYTES
 
 
-def _file_bytes(name: str, vocabulary: Vocabulary, config: TrainConfig) -> int:
+def _window(config: TrainConfig) -> int:
+    """Words on each side; a line, where that is the window, is taken to hold 32."""
+    return config.widest_window(_ASSUMED_LINE)
+
+
+def _file_bytes(name: str, vocabulary: Vocabulary, config: TrainConfig, parts: _Counted) -> int:
     n_words = len(vocabulary)
     words = len(vocabulary.blob) + 24 * n_words
-    matrix = n_words * config.dim * _NUMBER_BYTES
+    row = config.dim * _NUMBER_BYTES
+    matrix = n_words * row
+    rows = matrix + parts.n_rows * (row + _NUMBER_BYTES) if parts.n_rows else 0
     sizes: Mapping[str, int] = {
-        "safetensors": words + matrix * (1 + config.output_vectors),
+        "safetensors": words + matrix * (1 + config.output_vectors) + rows,
+        "fasttext": words + 2 * matrix + parts.n_ids * row,
         "word2vec-bin": words + matrix,
         "vocab": words,
     }

@@ -10,7 +10,7 @@ nothing to align, as the space is the same one all the time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,13 +50,16 @@ class Given:
     words: NDArray[np.int64]
     frozen: NDArray[np.bool_] | None
 
-    def copy_to(self, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32]) -> None:
-        """Put the given vectors into the matrices of a run, float32 (V, D)."""
+    def copy_to(self, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32] | None) -> None:
+        """Put the given vectors into the matrices of a run, float32 (V, D).
+
+        Without `syn1neg`, the output vectors that may be given are left.
+        """
         output = self.embeddings.output_vectors
         for first in range(0, len(self.rows), _BLOCK_ROWS):
             rows, words = (a[first : first + _BLOCK_ROWS] for a in (self.rows, self.words))
             syn0[words] = self.embeddings.vectors[rows]
-            if output is not None:
+            if output is not None and syn1neg is not None:
                 syn1neg[words] = output[rows]
 
     def facts(self, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -89,6 +92,8 @@ def load_given(config: TrainConfig) -> Embeddings | None:
             f"{path} has {embeddings.dim} dimensions, but dim is {config.dim}: give --dim "
             f"{embeddings.dim}, or make it smaller with embed export --dim"
         )
+    if embeddings.metadata.get("settings", {}).get("loss") == "hs":
+        return replace(embeddings, output_vectors=None)  # of a tree's nodes, not of words
     return embeddings
 
 

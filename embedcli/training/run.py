@@ -11,25 +11,31 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
+from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
+from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.cbow import cbow
 from embedcli.kernels.cbow_rules import cbow_by_rule
+from embedcli.kernels.hierarchical import PathScratch, cbow_hs, make_path_scratch, skipgram_hs
+from embedcli.kernels.huffman import Tree
 from embedcli.kernels.rules import Features, Rule, make_rule, make_rule_scratch
-from embedcli.kernels.sampling import Noise, fill_pool, make_staged, stage
+from embedcli.kernels.sampling import Noise, fill_pool, make_staged, shuffle, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.skipgram import skipgram
 from embedcli.kernels.skipgram_rules import skipgram_by_rule
-from embedcli.kernels.weights import Weights, aligned, make_scratch, row_stride
+from embedcli.kernels.weights import Scratch, Weights, aligned, make_scratch, row_stride
 from embedcli.progress import OnProgress, Progress
+from embedcli.subwords.table import Subwords
 from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.given import Given
+from embedcli.training.huffman import huffman_tree, longest_path
 from embedcli.training.sampling import (
     keep_thresholds,
     noise_distribution,
@@ -51,6 +57,32 @@ __all__ = [
 ]
 
 Score = Callable[[NDArray[np.float32]], float | None]
+
+
+class Parts(Protocol):
+    """What an epoch passes over, in chunks; measured in tokens of the text (`chunks.Chunks`)."""
+
+    def __len__(self) -> int: ...
+    def begin(self, chunk: int) -> int: ...
+    def n_tokens(self, n_chunks: int) -> int: ...
+
+
+class Tallied(Protocol):
+    """Private arrays of a thread that hold its sums."""
+
+    @property
+    def tally(self) -> NDArray[np.float64]: ...
+
+
+class Member(Protocol):
+    """One thread's kernel, private arrays and sums."""
+
+    subsampled: int
+
+    @property
+    def scratch(self) -> Tallied: ...
+    def forget(self) -> None: ...
+
 
 # Multiply-adds in one call of a kernel, about 0.1 s: between calls a chunk can be left unfinished,
 # so that a run stops soon whatever its settings.
@@ -99,27 +131,44 @@ class Run:
         self.epochs: list[Epoch] = []
         self._deadline = deadline
         self._score = score
-        self._training, self._held_out = _parts(corpus, valid, config)
+        self._training: Parts
+        self._held_out: Parts | None
+        self._workers: Sequence[Member]
+        self._measurers: Sequence[Member]
+        self._prepare(counts, weights, valid, given)
         self._n_chunks = len(self._training)  # to be trained in this epoch
         self._chunk = 0  # the first of this epoch that is not begun; the held-out ones come behind
         self._unfinished: dict[int, int] = {}  # those before it that are not: words trained
-        self._keep = keep_thresholds(counts, config.sample)
-        # A window has at most V - 1 distinct negatives.
-        self._negative = min(config.negative, len(counts) - 1)
-        self._pool = np.empty(pool_size(len(corpus.ids), self._negative), np.int32)
-        # Once for all epochs: where a chunk begins to read depends on its epoch.
-        noise = noise_distribution(counts, config.ns_exponent)
-        fill_pool(noise, 0.5, random_key(config.seed, "pool"), self._pool)
-        self._weights = weights or initial_weights(len(counts), config.dim, config.seed)
+
+    def _prepare(
+        self,
+        counts: NDArray[np.int64],
+        weights: Weights | None,
+        valid: Corpus | None,
+        given: Given | None,
+    ) -> None:
+        """Make what an architecture has of its own: chunks, matrices, workers."""
+        corpus, config = self.corpus, self.config
+        self._text, self._held_out_text = _parts(corpus, valid, config)
+        self._training, self._held_out = self._text, self._held_out_text
+        self._keep = keep_thresholds(counts, config.subsampling)
+        self._outputs = _outputs(counts, len(corpus.ids), config)
+        self._weights = weights or self._initial_weights(len(counts))
         if given is not None:
-            given.copy_to(*self.matrices())
+            syn0, syn1neg = self.matrices()
+            given.copy_to(syn0, None if config.loss == "hs" else syn1neg)
         self._rule = _rule(config, len(counts), None if given is None else given.frozen)
-        self._workers = self._team(self._training, self._rule)
-        self._measurers = [] if self._held_out is None else self._team(self._held_out, None)
+        self._workers = self._team(self._text, self._rule)
+        held_out = self._held_out_text
+        self._measurers = [] if held_out is None else self._team(held_out, None)
+
+    def _initial_weights(self, n_words: int) -> Weights:
+        return initial_weights(n_words, self.config.dim, self.config.seed)
 
     def _team(self, chunks: Chunks, rule: Rule | None) -> list[Worker]:
+        window = self.config.widest_window(min(chunks.longest_line, chunks.size))
         return [
-            Worker(self._weights, self._pool, self._negative, self.config, chunks.size, rule)
+            Worker(self._weights, self._outputs, self.config, chunks.size, window, rule)
             for _ in range(self.config.threads or 1)
         ]
 
@@ -148,7 +197,7 @@ class Run:
     @property
     def bounds(self) -> NDArray[np.int64]:
         """Where chunks begin, int64 (C + 1,): chunk c is tokens ``bounds[c]`` to ``[c + 1]``."""
-        return self._training.bounds
+        return self._text.bounds
 
     def train_chunks(
         self, epoch: int, chunks: range, on_wake: Callable[[int], bool] = lambda chunk: False
@@ -164,7 +213,7 @@ class Run:
             The sums of `Epoch` over the stretch, float64 (4,), and how many words were subsampled.
         """
 
-        def job_of(worker: Worker) -> Callable[[int], None]:
+        def job_of(worker: Member) -> Callable[[int], None]:
             def job(chunk: int) -> None:
                 self._train_chunk(worker, epoch, chunk)
 
@@ -234,12 +283,14 @@ class Run:
             self.is_done,
         )
 
-    def restore(
-        self, state: State, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32]
-    ) -> None:
-        """Go to where another run stood; the matrices, float32 (V, D), are copied."""
-        for mine, saved in zip(self.matrices(), (syn0, syn1neg), strict=True):
-            mine[:] = saved
+    def restore(self, state: State, saved: Embeddings) -> None:
+        """Go to where another run stood; the matrices it `saved` are copied."""
+        syn0, syn1neg = self.matrices()
+        syn0[:] = saved.vectors
+        syn1neg[:] = saved.output_vectors
+        self._restore_progress(state)
+
+    def _restore_progress(self, state: State) -> None:
         self.epochs = list(state.epochs)
         self._chunk = state.chunk
         if state.n_chunks is not None:
@@ -262,9 +313,12 @@ class Run:
             TrainingError: a component is not finite, or so large that training diverges.
         """
         for name, matrix in zip(("syn0", "syn1neg"), self.matrices(), strict=True):
-            fault = find_fault(name, matrix)
-            if fault is not None:
-                raise self._divergence(fault)
+            self._check_matrix(name, matrix)
+
+    def _check_matrix(self, name: str, matrix: NDArray[np.float32]) -> None:
+        fault = find_fault(name, matrix)
+        if fault is not None:
+            raise self._divergence(fault)
 
     def _pass(self, on_progress: OnProgress, wants_pause: Callable[[], bool]) -> bool:
         """Train on in this epoch, and measure when it is over; whether a pause is wanted."""
@@ -310,8 +364,8 @@ class Run:
     def _share(
         self,
         end: int,
-        workers: Sequence[Worker],
-        work: Callable[[Worker, int, int, Callable[[], bool]], int | None],
+        workers: Sequence[Member],
+        work: Callable[[Any, int, int, Callable[[], bool]], int | None],
         on_wake: Callable[[int], bool],
     ) -> None:
         """Let `workers` share the chunks from where the run stands to below `end`.
@@ -331,7 +385,7 @@ class Run:
         def wants_stop() -> bool:
             return stop.is_set() and not self._is_late()  # what is late is finished, to be counted
 
-        def job_of(worker: Worker) -> Callable[[int], None]:
+        def job_of(worker: Member) -> Callable[[int], None]:
             def job(item: int) -> None:
                 chunk = item if item >= first else again[item - begin]
                 left = work(worker, len(self.epochs), chunk, wants_stop)
@@ -348,16 +402,17 @@ class Run:
 
     def _train_chunk(
         self,
-        worker: Worker,
+        worker: Any,
         epoch: int,
         chunk: int,
         wants_stop: Callable[[], bool] = lambda: False,
     ) -> int | None:
-        tokens, sentences = self._training.read(chunk)
+        tokens, sentences = self._text.read(chunk)
         lr = learning_rate(self._progress(epoch, chunk), self.config)
         chosen = tokens, sentences, self._keep, (epoch, chunk), lr
         position = self._unfinished.get(chunk, 0)
-        return worker.train(*chosen, position=position, wants_stop=wants_stop)
+        left: int | None = worker.train(*chosen, position=position, wants_stop=wants_stop)
+        return left
 
     def _measure_chunk(
         self, worker: Worker, epoch: int, chunk: int, wants_stop: Callable[[], bool]
@@ -366,10 +421,10 @@ class Run:
 
         Subsampling, windows and negatives are those of training, and the same after every epoch.
         """
-        if self._held_out is None:
+        if self._held_out_text is None:
             raise ValueError("nothing is held out")
         number = chunk - self._n_chunks
-        tokens, sentences = self._held_out.read(number)
+        tokens, sentences = self._held_out_text.read(number)
         chosen = tokens, sentences, self._keep, (_HELD_OUT, number), 0.0
         position = self._unfinished.get(chunk, 0)
         return worker.train(*chosen, position=position, wants_stop=wants_stop)
@@ -393,6 +448,10 @@ class Run:
         syn0 = self._weights.syn0.reshape(-1, stride)[:, :dim]
         return syn0, self._weights.syn1neg.reshape(-1, stride)[:, :dim]
 
+    def subwords(self) -> Subwords | None:
+        """What the input vectors are made of, where they are made of subwords."""
+        return None
+
     def _divergence(self, what: str) -> TrainingError:
         lr = self.config.starting_lr
         return TrainingError(
@@ -404,7 +463,21 @@ class Run:
         return np.asarray(sum(worker.scratch.tally for worker in self._workers))
 
     def _finish(self, number: int) -> None:
-        """Account for the tokens of an epoch, and begin the next."""
+        """Measure what is due after an epoch, and begin the next."""
+        epoch = self._account(number)
+        self.check()
+        epoch = replace(epoch, held_out=_mean_loss(self._measurers), score=self._scored(number))
+        self.epochs.append(epoch)
+        self._chunk, self._n_chunks = 0, len(self._training)
+        for worker in [*self._workers, *self._measurers]:
+            worker.forget()
+
+    def _account(self, number: int) -> Epoch:
+        """What became of the tokens of an epoch.
+
+        Raises:
+            TrainingError: nothing could be trained.
+        """
         pairs, trained, alone = (int(value) for value in self._tally()[1:4])
         n_tokens = self._training.n_tokens(self._n_chunks)
         subsampled = sum(worker.subsampled for worker in self._workers)
@@ -418,13 +491,7 @@ class Run:
                 f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} "
                 "have no other word in their line; raise --sample or put sentences on a line"
             )
-        self.check()
-        epoch = Epoch(n_tokens, trained, subsampled, alone, pairs, _mean_loss(self._workers) or 0.0)
-        epoch = replace(epoch, held_out=_mean_loss(self._measurers), score=self._scored(number))
-        self.epochs.append(epoch)
-        self._chunk, self._n_chunks = 0, len(self._training)
-        for worker in self._workers + self._measurers:
-            worker.forget()
+        return Epoch(n_tokens, trained, subsampled, alone, pairs, _mean_loss(self._workers) or 0.0)
 
     def _scored(self, number: int) -> float | None:
         is_due = (number + 1) % self.config.evaluate_every == 0
@@ -437,27 +504,53 @@ def _parts(
     corpus: Corpus, valid: Corpus | None, config: TrainConfig
 ) -> tuple[Chunks, Chunks | None]:
     """What is trained, and what is measured."""
+    whole = config.window == LINE
     if valid is not None:
-        return Chunks(corpus.ids, corpus.offsets), Chunks(valid.ids, valid.offsets)
+        measured = Chunks(valid.ids, valid.offsets, whole_lines=whole)
+        return Chunks(corpus.ids, corpus.offsets, whole_lines=whole), measured
     if not config.valid_fraction:
-        return Chunks(corpus.ids, corpus.offsets), None
+        return Chunks(corpus.ids, corpus.offsets, whole_lines=whole), None
     generator = np.random.Generator(np.random.Philox(int(random_key(config.seed, "held out"))))
     stretches = held_out_stretches(corpus.offsets, config.valid_fraction, generator)
-    training = Chunks(corpus.ids, corpus.offsets, stretches)
+    training = Chunks(corpus.ids, corpus.offsets, stretches, whole_lines=whole)
     if not training.n_tokens(len(training)):
         raise TrainingError(
             f"--valid-fraction {config.valid_fraction} of {len(corpus.offsets) - 1} lines leaves "
             "nothing to train: put a sentence or document on a line, or name another text with "
             "--valid"
         )
-    return training, Chunks(corpus.ids, corpus.offsets, stretches, held_out=True)
+    return training, Chunks(corpus.ids, corpus.offsets, stretches, held_out=True, whole_lines=whole)
 
 
-def _mean_loss(workers: list[Worker]) -> float | None:
+def _mean_loss(workers: Sequence[Member]) -> float | None:
     """The mean loss of a pair that the workers have seen; None before the first."""
     loss = sum(float(worker.scratch.tally[0]) for worker in workers)
     pairs = sum(float(worker.scratch.tally[1]) for worker in workers)
     return loss / pairs if pairs else None
+
+
+class Pool(NamedTuple):
+    """Negatives.
+
+    Attributes:
+        words: int32 (P,), in the proportions of the noise distribution (`fill_pool`).
+        negative: K, how many each centre word gets.
+    """
+
+    words: NDArray[np.int32]
+    negative: int
+
+
+def _outputs(counts: NDArray[np.int64], n_tokens: int, config: TrainConfig) -> Pool | Tree:
+    """Where the outputs of a centre word come from, once for all epochs."""
+    if config.loss == "hs":
+        return huffman_tree(counts)
+    # A window has at most V - 1 distinct negatives.
+    negative = min(config.negative, len(counts) - 1)
+    words = np.empty(pool_size(n_tokens, negative), np.int32)
+    noise = noise_distribution(counts, config.ns_exponent)
+    fill_pool(noise, 0.5, random_key(config.seed, "pool"), words)
+    return Pool(words, negative)
 
 
 class Worker:
@@ -466,32 +559,50 @@ class Worker:
     def __init__(
         self,
         weights: Weights,
-        pool: NDArray[np.int32],
-        negative: int,
+        outputs: Pool | Tree,
         config: TrainConfig,
         chunk: int,
+        window: int,
         rule: Rule | None = None,
     ) -> None:
         self._config = config
         self._weights = weights
-        self._pool = pool
+        self._outputs = outputs
         self._staged = make_staged(chunk)
-        self._n_outputs = 1 + negative
-        is_cbow = config.arch == "cbow"
-        self.scratch = make_scratch(self._n_outputs, config.window, weights.stride)
-        lanes = host_lanes()
-        sizes = lanes, self._n_outputs, -(-config.dim // lanes)
-        features = features_of(config)
-        self._more: tuple[Any, ...] = ()  # what a kernel by a rule takes behind all others
-        if rule is None or features is None:
-            self._kernel = (cbow if is_cbow else skipgram)(*sizes)
-        else:
-            self._kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
-            rows = make_rule_scratch(self._n_outputs, config.window, weights.stride)
-            self._more = config.dim, rule, rows
-        inputs = 1 if is_cbow else 2 * config.window
-        self._slice = max(1, _SLICE_WORK // (3 * inputs * self._n_outputs * weights.stride))
+        self._shuffled = np.empty(chunk if config.shuffle else 0, np.int32)
+        self._window = window
+        self._shrinks = config.shrink_window and config.window != LINE
+        self._more: tuple[Any, ...] = ()  # what some kernels take behind all others
+        self._kernel, self.scratch, work = self._choose(outputs, rule)
+        self._slice = max(1, _SLICE_WORK // work)
         self.subsampled = 0
+
+    def _choose(
+        self, outputs: Pool | Tree, rule: Rule | None
+    ) -> tuple[Callable[..., None], Scratch | PathScratch, int]:
+        """The kernel, its scratch, and the multiply-adds that it takes for a word."""
+        config, weights, window = self._config, self._weights, self._window
+        lanes = host_lanes()
+        is_cbow = config.arch == "cbow"
+        n_vectors = -(-config.dim // lanes)
+        features = features_of(config)
+        scratch: Scratch | PathScratch
+        if isinstance(outputs, Tree):
+            n_outputs = longest_path(outputs)
+            scratch = make_path_scratch(n_outputs, window, weights.stride)
+            kernel = (cbow_hs if is_cbow else skipgram_hs)(lanes, n_vectors)
+        else:
+            n_outputs = 1 + outputs.negative
+            scratch = make_scratch(n_outputs, window, weights.stride)
+            sizes = lanes, n_outputs, n_vectors
+            if rule is None or features is None:
+                kernel = (cbow if is_cbow else skipgram)(*sizes)
+            else:
+                kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
+                rows = make_rule_scratch(n_outputs, window, weights.stride)
+                self._more = config.dim, rule, rows
+        inputs = 1 if is_cbow else 2 * window
+        return kernel, scratch, 3 * inputs * n_outputs * weights.stride
 
     def forget(self) -> None:
         """Begin to count anew."""
@@ -515,9 +626,11 @@ class Worker:
         is not the last, the chunk is left there, and the position returned; None when it is done.
         """
         seed = self._config.seed
+        if self._config.shuffle:
+            shuffle(tokens, sentences, random_key(seed, "shuffle", *place), self._shuffled)
+            tokens = self._shuffled[: len(tokens)]
         n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
-        key = random_key(seed, "negatives", *place)
-        noise = Noise(self._pool, np.int64(int(key) % len(self._pool)), key)
+        outputs = self._outputs_at(place)
         if position == 0:
             self.subsampled += len(tokens) - n_kept
         extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
@@ -528,9 +641,9 @@ class Worker:
                 position,
                 end,
                 self._weights,
-                noise,
-                self._config.window,
-                self._config.shrink_window,
+                outputs,
+                self._window,
+                self._shrinks,
                 random_key(seed, "window", *place),
                 np.float32(lr),
                 *extra,
@@ -541,6 +654,14 @@ class Worker:
             if position < n_kept and wants_stop():
                 return position
         return None
+
+    def _outputs_at(self, place: tuple[int, int]) -> Noise | Tree:
+        """The outputs as the kernel takes them, for a chunk."""
+        if isinstance(self._outputs, Tree):
+            return self._outputs
+        key = random_key(self._config.seed, "negatives", *place)
+        pool = self._outputs.words
+        return Noise(pool, np.int64(int(key) % len(pool)), key)
 
 
 def features_of(config: TrainConfig) -> Features | None:
@@ -582,29 +703,46 @@ def find_fault(name: str, matrix: NDArray[np.float32]) -> str | None:
     return None
 
 
-def initial_weights(n_words: int, dim: int, seed: int) -> Weights:
-    """syn0 uniform on [-1/2D, 1/2D) and syn1neg zero, as in word2vec.c; padding zero in both."""
-    stride = row_stride(dim)
-    weights = Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
-    rows = weights.syn0.reshape(n_words, stride)
+def initial_weights(n_words: int, dim: int, seed: int, n_parts: int = 0) -> Weights:
+    """syn0 uniform on [-1/2D, 1/2D) and syn1neg zero, as in word2vec.c; padding zero in both.
+
+    `n_parts` more rows of syn0 are for parts of words.
+    """
+    stride, n_rows = row_stride(dim), n_words + n_parts
+    weights = Weights(aligned(n_rows * stride), aligned(n_words * stride), stride)
+    rows = weights.syn0.reshape(n_rows, stride)
     generator = np.random.Generator(np.random.Philox(seed))
-    for start in range(0, n_words, _INIT_ROWS):
-        block = generator.random((min(_INIT_ROWS, n_words - start), dim), dtype=np.float32)
+    for start in range(0, n_rows, _INIT_ROWS):
+        block = generator.random((min(_INIT_ROWS, n_rows - start), dim), dtype=np.float32)
         rows[start : start + _INIT_ROWS, :dim] = (block - np.float32(0.5)) / np.float32(dim)
     return weights
 
 
 def compile_kernels(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs, by training on two words."""
-    n_words = 1 + config.negative
-    pool = np.zeros(1 << 8, np.int32)
-    fill_pool(np.arange(1, n_words + 1) / n_words, 0.0, np.uint64(0), pool)
-    weights = initial_weights(n_words, config.dim, 0)
-    rule = _rule(config, n_words, np.zeros(n_words, np.bool_))
+    weights = initial_weights(words_to_compile(config), config.dim, 0)
+    rule = _rule(config, words_to_compile(config), np.zeros(words_to_compile(config), np.bool_))
     rules = [rule]
     if rule is not None and (config.valid or config.valid_fraction):
         rules.append(None)  # what is held out is measured by the plain kernel
     for each in rules:
-        worker = Worker(weights, pool, config.negative, config, 2, each)
-        keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
-        worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)
+        train_two_words(partial(_worker_by, weights, each, config), config)
+
+
+def _worker_by(
+    weights: Weights, rule: Rule | None, config: TrainConfig, outputs: Pool | Tree
+) -> Worker:
+    return Worker(weights, outputs, config, 2, 1, rule)
+
+
+def words_to_compile(config: TrainConfig) -> int:
+    """The fewest words that `train_two_words` can do with."""
+    return 1 + config.negative
+
+
+def train_two_words(make_worker: Callable[[Pool | Tree], Worker], config: TrainConfig) -> None:
+    """Train nothing on two words of a vocabulary of `words_to_compile`: it compiles the kernels."""
+    n_words = words_to_compile(config)
+    worker = make_worker(_outputs(np.ones(n_words, np.int64), 2, config))
+    keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
+    worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)

@@ -22,7 +22,16 @@ __all__ = [
 _MASK = (1 << 64) - 1
 _SMALLEST_POOL = 1 << 16
 _LARGEST_POOL = 1 << 22  # 16 MB: larger ones cost cache and gain nothing
-_PURPOSES = {"subsample": 1, "window": 2, "negatives": 3, "pool": 4, "held out": 5}
+_PURPOSES = {
+    "subsample": 1,
+    "window": 2,
+    "negatives": 3,
+    "pool": 4,
+    "held out": 5,
+    "stretches": 6,
+    "cells": 7,
+    "shuffle": 8,
+}
 
 
 def keep_thresholds(counts: NDArray[np.int64], sample: float) -> NDArray[np.uint32]:

@@ -24,11 +24,15 @@ from embedcli.errors import CorpusError, InputError, TrainingError, UsageError
 from embedcli.evaluation import evaluate
 from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.subwords.table import Units
+from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.given import load_given, match, movement
+from embedcli.training.glove import GloveRun
 from embedcli.training.metrics import Metrics
-from embedcli.training.run import Run, Score, compile_kernels
+from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline, best_epoch
+from embedcli.training.word_parts import units_of
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Guard", "Stopped", "train", "versions"]
@@ -74,7 +78,9 @@ def train(
     """Train word embeddings on text.
 
     Skip-gram and CBOW with negative sampling (Mikolov et al. 2013), the negatives of a skip-gram
-    window shared by its context words (Ji et al. 2016).
+    window shared by its context words (Ji et al. 2016), with ``config.subword`` on words made of
+    their parts (Bojanowski et al. 2017); or GloVe (Pennington et al. 2014), whose
+    vectors are the sums of word and context vectors.
 
     Args:
         paths: files, globs, directories (with ``config.recursive``), ``-`` for standard input.
@@ -106,13 +112,15 @@ def train(
     if config.evaluate:
         read_evaluation_file(config.evaluate)  # before the work, not after it
     given = given or load_given(config)
+    units = _units(config, guard.resumed)
     if config.continue_from and vocabulary is not None and guard.resumed is None:
         raise UsageError(
             f"a vocabulary is given, but the words are those of {config.continue_from} and of the "
             "text: leave --vocab out"
         )
-    compiling = _Background(compile_kernels, config)  # while the text is read
+    compiling = _Background(compile_architecture, config)  # while the text is read
     with ExitStack() as stack:
+        directory = None if scratch is None else Path(scratch)
 
         def read(
             sources: Sequence[str],
@@ -120,7 +128,6 @@ def train(
             on: OnProgress,
             base: Vocabulary | None = None,
         ) -> Corpus:
-            directory = None if scratch is None else Path(scratch)
             return stack.enter_context(_read(sources, config, words, directory, on, base))
 
         base = given.vocabulary if given is not None and config.continue_from else None
@@ -141,9 +148,20 @@ def train(
         elapsed = time.perf_counter() - began
         deadline = _deadline(config, guard.resumed, elapsed)
         score = _score(config.evaluate, corpus.vocabulary)
-        run = Run(corpus, config, valid=valid, given=start, deadline=deadline, score=score)
-        if config.valid_fraction:
-            facts["held_out"] = {"kept": run.n_held_out}
+        way = prepared(
+            corpus,
+            config,
+            valid=valid,
+            given=start,
+            units=units,
+            deadline=deadline,
+            score=score,
+            scratch=directory,
+            on_progress=on_progress,
+        )
+        run = stack.enter_context(way)
+        counted = time.perf_counter() - began - elapsed
+        facts |= _facts_of_run(run)
         if guard.resumed is not None:
             _restore(run, guard.resumed)
         with guard.deferred() as stopping, _metrics(config.metrics, run, on_progress) as report:
@@ -157,6 +175,8 @@ def train(
             moved = movement(start, run.matrices()[0], corpus.vocabulary)
             facts["given"] = facts["given"] | {"moved": moved}
         timings = {"reading": elapsed, "training": time.perf_counter() - began - elapsed}
+        if "cooccurrences" in facts:
+            timings["counting"] = counted  # of what is called training
         return _embeddings(run, facts, timings)
 
 
@@ -170,8 +190,8 @@ def _read(
 ) -> Corpus:
     return encode_corpus(
         sources,
+        rules=config,
         recursive=config.recursive,
-        lowercase=config.lowercase,
         min_count=config.min_count,
         max_vocab=config.max_vocab,
         vocabulary=vocabulary,
@@ -182,9 +202,27 @@ def _read(
     )
 
 
+def _units(config: TrainConfig, resumed: Checkpoint | None) -> Units | None:
+    """How words are cut: as they were, even if the file that says so has changed since."""
+    saved = None if resumed is None else resumed.embeddings
+    if saved is not None and saved.subwords is not None:
+        return saved.subwords.units
+    return None if config.subword is None else units_of(config)
+
+
 def _facts(corpus: Corpus) -> dict[str, Any]:
     """What the model will say of a text."""
     return {"sha256": corpus.digest, **asdict(corpus.tally)}
+
+
+def _facts_of_run(run: Run) -> dict[str, Any]:
+    """What the model will say of what the run made of its text."""
+    facts: dict[str, Any] = {}
+    if run.config.valid_fraction:
+        facts["held_out"] = {"kept": run.n_held_out}
+    if isinstance(run, GloveRun):
+        facts["cooccurrences"] = {"pairs": run.cooccurrences.n_pairs, "cells": run.n_steps}
+    return facts
 
 
 def _deadline(config: TrainConfig, resumed: Checkpoint | None, elapsed: float) -> Deadline | None:
@@ -267,7 +305,7 @@ def _same_texts(resumed: Checkpoint, facts: Mapping[str, Any]) -> dict[str, Any]
 def _restore(run: Run, resumed: Checkpoint) -> None:
     saved = resumed.embeddings
     if saved is not None and resumed.state is not None and saved.output_vectors is not None:
-        run.restore(resumed.state, saved.vectors, saved.output_vectors)
+        run.restore(resumed.state, saved)
 
 
 class _Background:
@@ -319,7 +357,7 @@ def _embeddings(
     if timings:
         metadata["timings"] = {name: round(seconds, 3) for name, seconds in timings.items()}
     kept = output_vectors if config.output_vectors or everything else None
-    return Embeddings(run.corpus.vocabulary, vectors, kept, metadata)
+    return Embeddings(run.corpus.vocabulary, vectors, kept, metadata, run.subwords())
 
 
 def versions() -> dict[str, str]:

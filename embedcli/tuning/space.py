@@ -25,7 +25,8 @@ __all__ = ["SEARCHABLE", "Axis", "Space", "parse_space", "work"]
 
 SEARCHABLE: Final = (
     *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "sample", "ns_exponent"),
-    *("shrink_window", "cbow_gradient"),
+    *("shrink_window", "cbow_gradient", "loss", "schedule", "warmup", "optimizer", "dropout"),
+    *("l2", "max_norm", "x_max", "alpha", "symmetric"),
 )
 _LOG_FROM: Final = 10.0  # the ratio of the ends of a range
 _MOST_COMBINATIONS: Final = 10_000
@@ -92,7 +93,11 @@ class Space:
 
 def work(config: TrainConfig) -> float:
     """What a run takes, in proportion: the products of a step times the steps."""
-    inputs = 1.0 if config.arch == "cbow" else float(config.window)
+    # a window as wide as the line takes the same in every run, whatever that is
+    window = float(config.widest_window(0))
+    if config.arch == "glove":
+        return window * config.dim * config.epochs  # the more of them, the more often equal
+    inputs = 1.0 if config.arch == "cbow" else window
     return inputs * (1 + config.negative) * config.dim * config.epochs
 
 

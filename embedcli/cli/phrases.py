@@ -1,0 +1,195 @@
+"""`embed phrases`: words that belong together, made one word."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from embedcli.cli.options import json_option, text_options, verbosity_options
+from embedcli.cli.output import echo_json, echo_rows, talk
+from embedcli.cli.progress import show_progress
+from embedcli.errors import UsageError
+from embedcli.rules import TextRules
+
+if TYPE_CHECKING:
+    from embedcli.phrases.finding import Phrase, PhraseRules, PhraseText
+
+__all__ = ["command"]
+
+_STDOUT = "-"
+_SCORES = ("word2vec", "gensim", "npmi")
+_COLUMNS = ("pass", "first", "second", "phrase", "count", "score")
+
+
+def _parse_thresholds(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> list[float]:
+    if value is None:
+        return []
+    number = r"-?(\d+(\.\d*)?|\.\d+)"
+    if not re.fullmatch(rf"{number}(,{number})*", value):
+        raise UsageError(f"--threshold is {value!r}, but must be numbers by commas: 200,100")
+    return [float(each) for each in value.split(",")]
+
+
+@click.command(short_help="Join words that belong together.")
+@click.argument("corpus", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", default="-", metavar="FILE", help="Write the text here, not to stdout."
+)
+@click.option(
+    "--score",
+    type=click.Choice(_SCORES),
+    default="word2vec",
+    show_default=True,
+    help="How far two words are from meeting by chance.",
+)
+@click.option(
+    "--threshold",
+    "thresholds",
+    metavar="X,X",
+    callback=_parse_thresholds,
+    help="Above this score it is a phrase; one for each pass, or the last for all that follow.  "
+    "[default: 100 (word2vec), 10 (gensim), 0.5 (npmi)]",
+)
+@click.option(
+    "--min-count",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Leave out pairs that occur less often.",
+)
+@click.option(
+    "--passes",
+    type=click.IntRange(1, 10),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Find phrases of phrases: up to 2 ** N words.",
+)
+@click.option("--delimiter", default="_", show_default=True, help="What joins the words.")
+@click.option("--save", metavar="FILE.tsv", help="Write the phrases to a file, too.")
+@click.option("--apply", metavar="FILE.tsv", help="Find nothing: join the phrases of this file.")
+@click.option("--list", "listed", is_flag=True, help="Print the phrases instead of the text.")
+@click.option("--recursive", is_flag=True, help="Read directories, and all that is below them.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Default: the cores there are."
+)
+@text_options
+@json_option
+@verbosity_options
+def command(
+    corpus: tuple[str, ...],
+    output: str,
+    score: str,
+    thresholds: list[float],
+    min_count: int,
+    passes: int,
+    delimiter: str,
+    save: str | None,
+    apply: str | None,
+    listed: bool,
+    recursive: bool,
+    threads: int | None,
+    rules: TextRules,
+    as_json: bool,
+) -> None:
+    r"""Make one word of words that stand together more often than by chance: new_york.
+
+    \b
+        embed phrases corpus.txt | embed train -
+        embed phrases corpus.txt --passes 2 --save phrases.tsv -o phrased.txt
+        embed phrases more.txt --apply phrases.tsv -o more-phrased.txt
+
+    CORPUS is what `embed train` takes, and so are the options that say what a word is. The text is
+    written with a line for each line that holds a word, words apart by spaces.
+
+    word2vec scores as word2phrase does, gensim as gensim's Phrases by default, npmi by normalised
+    pointwise mutual information (docs/text.md). --list prints pass, the two words, the phrase, its
+    count and its score; --json the same as JSON.
+    """
+    from embedcli.corpus import encode_corpus
+    from embedcli.phrases.files import read_phrases, write_phrases
+    from embedcli.phrases.finding import PhraseText
+    from embedcli.storage.publish import check_writable
+
+    if rules.items:
+        raise UsageError("--items are ids in no order: they make no phrases")
+    if not delimiter or any(character.isspace() for character in delimiter):
+        raise UsageError(f"--delimiter is {delimiter!r}, but must be text without white space")
+    check_writable(output, stdout=True)
+    if save is not None:
+        check_writable(save)
+    given = None if apply is None else read_phrases(apply)
+    n_threads = threads or len(os.sched_getaffinity(0))
+    with (
+        show_progress() as on_progress,
+        encode_corpus(
+            corpus,
+            rules=rules,
+            recursive=recursive,
+            min_count=1,
+            threads=n_threads,
+            on_progress=on_progress,
+        ) as encoded,
+    ):
+        tally = encoded.tally
+        talk(f"read {tally.read:,} tokens, {tally.too_long:,} of them too long and left out")
+        text = PhraseText(encoded, threads=n_threads)
+        if given is None:
+            rule = _rules(score, thresholds, min_count, delimiter)
+            found = [_found(text, rule(number)) for number in range(passes)]
+        else:
+            found = given
+            for phrases in given:
+                text.join(phrases)
+        talk(f"{sum(map(len, found)):,} phrases; {len(text.ids):,} words are left")
+        if save is not None:
+            write_phrases(found, save)
+        if output != _STDOUT or not (listed or as_json):
+            _write(text, output)
+    if as_json:
+        echo_json(list(_rows(found)))
+    elif listed:
+        echo_rows(
+            ((*row.values(),) for row in _rows(found)), _COLUMNS if sys.stdout.isatty() else None
+        )
+
+
+def _rules(
+    score: str, thresholds: Sequence[float], min_count: int, delimiter: str
+) -> Callable[[int], PhraseRules]:
+    """The rules of each pass, from 0."""
+    from embedcli.phrases.finding import PhraseRules
+    from embedcli.phrases.scores import THRESHOLDS
+
+    each = thresholds or [THRESHOLDS[score]]
+    return lambda number: PhraseRules(score, each[min(number, len(each) - 1)], min_count, delimiter)
+
+
+def _found(text: PhraseText, rules: PhraseRules) -> list[Phrase]:
+    """The phrases of one pass, joined in the text."""
+    phrases = text.find(rules)
+    text.join(phrases)
+    return phrases
+
+
+def _write(text: PhraseText, output: str) -> None:
+    from embedcli.storage.publish import publish
+
+    with publish(output, stdout=True) as sink:
+        for lines in text.write():
+            sink.write(lines)
+
+
+def _rows(found: Sequence[Sequence[Phrase]]) -> Iterator[dict[str, object]]:
+    for number, phrases in enumerate(found, 1):
+        for phrase in phrases:
+            values = phrase.first, phrase.second, phrase.joined, phrase.count, phrase.score
+            yield dict(zip(_COLUMNS, (number, *values), strict=True))

@@ -1,0 +1,133 @@
+"""`TextRules`: the settings that decide what of a file's bytes become tokens.
+
+They are part of `TrainConfig`, so that a model says how its text was read, and of every command
+that reads text without training. What they mean is in docs/text.md; how it is done in `text/`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from dataclasses import field as _field
+from typing import Any, Literal, Self
+
+from embedcli.errors import ConfigError
+from embedcli.settings import Setting, Value, shorten
+
+__all__ = ["TextRules", "text_settings"]
+
+
+def _setting(default: Value, kind: Any, help: str, **more: Any) -> Any:  # noqa: A002 (the word for it)
+    return _field(default=default, metadata={"setting": Setting(kind, help, **more)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRules:
+    """How text becomes tokens.
+
+    Raises:
+        ConfigError: a value of the wrong kind, or two that contradict each other.
+    """
+
+    items: bool = _setting(
+        False, "switch", "Tokens are ids, kept as they are; the window is the line."
+    )
+    separator: str | None = _setting(
+        None,
+        "text",
+        "What stands between the items of a line; \\t is a tab.",
+        automatic="white space",
+    )
+    field: str | None = _setting(
+        None,
+        "text",
+        "Read this field of JSON lines, CSV, TSV or Parquet.",
+        automatic="the whole line",
+        metavar="NAME",
+    )
+    tokenizer: Literal["whitespace", "words", "pattern", "unicode"] = _setting(
+        "whitespace",
+        "choice",
+        "What a token is: what stands between white space, a run of letters and numbers, a match "
+        "of --pattern, a word by Unicode's rules.",
+        choices=("whitespace", "words", "pattern", "unicode"),
+    )
+    pattern: str | None = _setting(
+        None,
+        "text",
+        "The regular expression of --tokenizer pattern.",
+        automatic="none",
+        metavar="REGEX",
+    )
+    normalize: Literal["NFC", "NFKC"] | None = _setting(
+        None,
+        "choice",
+        "Bring the text into this Unicode normal form.",
+        choices=("NFC", "NFKC"),
+        automatic="as it is",
+    )
+    lowercase: bool = _setting(False, "switch", "Lower-case the text.")
+    digits: Literal["keep", "zero", "hash", "number"] = _setting(
+        "keep",
+        "choice",
+        "Digits: as they are, each a 0, each a #, or every number one 0.",
+        choices=("keep", "zero", "hash", "number"),
+    )
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            rule: Setting = item.metadata["setting"]
+            object.__setattr__(self, item.name, rule.check(item.name, getattr(self, item.name)))
+        self._check_items()
+        self._check_pattern()
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """The rules among the `settings` that a model stores; what they do not name is default."""
+        known = {item.name for item in fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in known})
+
+    @property
+    def separator_bytes(self) -> bytes | None:
+        """What separates tokens, in UTF-8; None for white space."""
+        return None if self.separator is None else self.separator.replace("\\t", "\t").encode()
+
+    def _check_items(self) -> None:
+        if self.separator is not None and not self.items:
+            raise ConfigError(
+                f"separator is {shorten(self.separator)}, but only items have one: add --items"
+            )
+        if "\n" in (self.separator or ""):
+            raise ConfigError(
+                f"separator is {shorten(self.separator)}, but must hold no line end: items "
+                "stand together in a line"
+            )
+        for item in fields(TextRules):
+            value = getattr(self, item.name)
+            if self.items and item.name in _REWRITING and value != item.default:
+                raise ConfigError(
+                    f"{item.name} is {value}, but items are kept as they are: leave it out, or "
+                    "leave out --items"
+                )
+
+    def _check_pattern(self) -> None:
+        if (self.tokenizer == "pattern") != (self.pattern is not None):
+            raise ConfigError(
+                f"tokenizer is {self.tokenizer} and pattern is {self.pattern or 'none'}, but a "
+                "pattern goes with --tokenizer pattern, and only with it"
+            )
+        try:
+            re.compile(self.pattern or "")
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ConfigError(
+                f"pattern is {shorten(self.pattern)}, but must be a regular expression: {error}"
+            ) from error
+
+
+_REWRITING = ("tokenizer", "pattern", "normalize", "lowercase", "digits")
+
+
+def text_settings() -> dict[str, Setting]:
+    """The rule of every setting of `TextRules` by name, in order."""
+    return {item.name: item.metadata["setting"] for item in fields(TextRules)}

@@ -1,0 +1,66 @@
+"""Which run an architecture is trained by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from embedcli.config import TrainConfig
+from embedcli.corpus import Corpus
+from embedcli.progress import OnProgress, ignore_progress
+from embedcli.subwords.table import Units
+from embedcli.training.given import Given
+from embedcli.training.glove import GloveRun, compile_glove, count_cells
+from embedcli.training.run import Run, Score, compile_kernels
+from embedcli.training.stopping import Deadline
+from embedcli.training.subwords import SubwordRun, compile_subwords
+from embedcli.training.word_parts import units_of
+
+__all__ = ["compile_architecture", "prepared"]
+
+
+def compile_architecture(config: TrainConfig) -> None:
+    """Compile, or load from the cache, what `config` needs."""
+    if config.arch == "glove":
+        compile_glove(config)
+    elif config.subword is not None:
+        compile_subwords(config)
+    else:
+        compile_kernels(config)
+
+
+@contextmanager
+def prepared(
+    corpus: Corpus,
+    config: TrainConfig,
+    *,
+    valid: Corpus | None = None,
+    given: Given | None = None,
+    units: Units | None = None,
+    deadline: Deadline | None = None,
+    score: Score | None = None,
+    scratch: Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Iterator[Run]:
+    """A run that stands at its beginning; GloVe counts co-occurrences first.
+
+    Args:
+        corpus: as in `Run`, like the next five.
+        config: resolved settings.
+        valid: another text that is measured.
+        given: vectors to begin with.
+        units: how words are cut, if not by what ``config.subword`` names.
+        deadline: when to be ready.
+        score: of the vectors, that is to be followed.
+        scratch: a directory for temporary files.
+        on_progress: called with reports of what is done before training.
+    """
+    if config.arch == "glove":
+        with count_cells(corpus, config, scratch, on_progress) as cells:
+            yield GloveRun(corpus, cells, config, deadline=deadline, score=score)
+    elif config.subword is not None:
+        units = units or units_of(config)
+        yield SubwordRun(corpus, units, config, valid=valid, deadline=deadline, score=score)
+    else:
+        yield Run(corpus, config, valid=valid, given=given, deadline=deadline, score=score)

@@ -1,0 +1,202 @@
+"""What a token is: words, patterns, Unicode's rules; normal forms, digits; on many threads."""
+
+import itertools
+import re
+import subprocess
+import sys
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embedcli import corpus as corpus_module
+from embedcli.config import TrainConfig
+from embedcli.corpus import count_corpus, encode_corpus
+from embedcli.errors import ConfigError, EmbedError, MissingExtraError
+from embedcli.kernels import reference_tokenize as reference
+from embedcli.kernels.blank import blank
+from embedcli.rules import TextRules
+from embedcli.text import encoder
+from embedcli.text.preparing import _Process, _word_bits
+from embedcli.text.tokens import splitter, word_characters
+
+WORDS = frozenset(map(chr, word_characters()))
+TEXT = "Don't stop: it's 3,14 o'clock!\n\nनमस्ते दुनिया, ½ İstanbul e\u0301t\u00e9\nx-y_z 我爱北京。\n"
+ENGLISH = ("Don't", "stop", "it's", "3,14", "o'clock")
+
+
+def counted(path, **settings):
+    vocabulary, tally = count_corpus([str(path)], rules=TextRules(**settings), min_count=1)
+    assert tally.read == int(vocabulary.counts.sum())
+    return dict(zip(vocabulary.words, vocabulary.counts.tolist(), strict=True))
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def test_words_are_runs_of_letters_marks_and_numbers(text):
+    found = counted(text, tokenizer="words")
+
+    assert {"Don", "t", "stop", "it", "s", "3", "14", "o", "clock"} <= set(found)
+    assert {"नमस्ते", "दुनिया", "½", "İstanbul", "e\u0301t\u00e9"} <= set(found)
+    assert {"x", "y", "z", "我爱北京"} <= set(found)
+
+
+def test_a_pattern_is_matched_within_white_space(text):
+    rules = {"tokenizer": "pattern", "pattern": r"(\w)\w+(?:'\w+)?"}
+    found = counted(text, **rules)
+
+    assert {"Don't", "stop", "it's", "14", "clock"} <= set(found)
+    assert {"aa": 1, "bb": 1} == counted(_write(text, "aa bb"), tokenizer="pattern", pattern=".+")
+    lowercase = counted(
+        _write(text, "AB cd"), tokenizer="pattern", pattern="[a-z]+", lowercase=True
+    )
+    assert {"ab": 1, "cd": 1} == lowercase
+
+
+def test_unicode_words(text):
+    pytest.importorskip("icu4py")
+    found = counted(text, tokenizer="unicode")
+
+    assert set(ENGLISH) <= set(found)
+    assert {"我", "爱", "北京"} <= set(found)
+    assert {"สวัสดี": 1, "ชาว": 1, "โลก": 1} == counted(
+        _write(text, "สวัสดีชาวโลก"), tokenizer="unicode"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"normalize": "NFC"}, ["é", "ﬁ", "Ⅷ", "A\u00a8B"]),
+        ({"normalize": "NFKC"}, ["é", "fi", "VIII", "A\u0308B"]),
+        ({"normalize": "NFKC", "lowercase": True}, ["é", "fi", "viii", "a\u0308b"]),
+        ({"normalize": "NFKC", "tokenizer": "words"}, ["é", "fi", "VIII", "A\u0308B"]),
+    ],
+)
+def test_normal_forms(text, settings, expected):
+    expected = [unicodedata.normalize("NFC", word) for word in expected]
+
+    assert sorted(expected) == sorted(counted(_write(text, "e\u0301 ﬁ Ⅷ A\u00a8B"), **settings))
+
+
+@pytest.mark.parametrize(
+    ("digits", "expected"),
+    [
+        ("keep", {"1984": 1, "3.14": 1, "b2b": 1, "٣": 1}),
+        ("zero", {"0000": 1, "0.00": 1, "b0b": 1, "0": 1}),
+        ("hash", {"####": 1, "#.##": 1, "b#b": 1, "#": 1}),
+        ("number", {"0": 3, "b0b": 1}),
+    ],
+)
+def test_digits(text, digits, expected):
+    assert expected == counted(_write(text, "1984 3.14 b2b ٣"), digits=digits)
+
+
+@given(st.text(max_size=200), st.booleans())
+def test_blank_is_its_twin(text, cut):
+    data = text.encode(errors="surrogatepass")
+    buffer = np.frombuffer(data + b" " * 8, np.uint8).copy()
+    blank(buffer, 0, len(data), _word_bits())
+
+    sound = "".join(c for c in text if not "\ud800" <= c <= "\udfff")
+    if sound == text:
+        assert reference.blank(text, WORDS.__contains__).encode() == bytes(buffer[: len(data)])
+
+
+def test_malformed_bytes_stay_to_be_counted(text):
+    broken = b"ok \xff\xfe caf\xe9 \xed\xa0\x80 \xf0\x80\x80\x80 \xc3"
+    buffer = np.frombuffer(broken + b" " * 8, np.uint8).copy()
+    blank(buffer, 0, len(broken), _word_bits())
+    assert broken == bytes(buffer[: len(broken)])
+
+    text.write_bytes(b"word, " * 999 + b"caf\xe9 ")
+    for settings in ({"tokenizer": "words"}, {"tokenizer": "pattern", "pattern": r"\w+"}):
+        with pytest.warns(UserWarning, match="1 malformed"):
+            assert {"word": 999, "caf\ufffd": 1} == counted(text, **settings)
+
+
+SETTINGS = [
+    {},
+    {"tokenizer": "words", "lowercase": True},
+    {"tokenizer": "words", "normalize": "NFKC"},
+    {"tokenizer": "pattern", "pattern": r"\w+|[^\w\s]", "digits": "zero"},
+    {"normalize": "NFKC", "lowercase": True, "digits": "number"},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_threads_and_blocks_and_single_texts_agree(text, monkeypatch, settings):
+    rules = TextRules(**settings)
+    split = splitter(rules)
+    expected = [tokens for line in TEXT.split("\n") if (tokens := split(line))]
+    monkeypatch.setattr(encoder, "_LONG_TEXT", 0)  # processes, however short the text
+    for threads, block_bytes in ((1, 1 << 20), (2, 7)):
+        monkeypatch.setattr(corpus_module, "BLOCK_BYTES", block_bytes)
+        with encode_corpus([str(text)], rules=rules, min_count=1, threads=threads) as corpus:
+            words = corpus.vocabulary.words
+            bounds = corpus.offsets.tolist()
+            found = [[words[i] for i in corpus.ids[a:b]] for a, b in itertools.pairwise(bounds)]
+        assert expected == found
+
+
+def test_text_without_white_space_is_cut_into_its_words(text, monkeypatch):
+    monkeypatch.setattr(corpus_module, "BLOCK_BYTES", 1 << 12)
+    _write(text, "字\uff0c" * 5000)
+
+    assert {"字": 5000} == counted(text, tokenizer="words")
+
+
+def test_a_process_that_fails_says_so():
+    with _Process(TextRules(tokenizer="pattern", pattern="a")) as process:
+        assert b"a a\na" == process.prepared(b"ba,ab\na")
+        process._process.kill()
+        with pytest.raises(EmbedError, match="a process that cuts text into tokens ended with -9"):
+            process.prepared(b"a")
+
+
+def test_a_process_ends_with_its_input():
+    worker = [sys.executable, "-m", "embedcli.text.worker", "{}"]
+    assert 0 == subprocess.run(worker, input=b"", check=False, timeout=30).returncode
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tokenizer": "pattern"}, "tokenizer is pattern and pattern is none"),
+        ({"pattern": "a"}, "tokenizer is whitespace and pattern is a"),
+        ({"tokenizer": "pattern", "pattern": "("}, "must be a regular expression: missing )"),
+        ({"tokenizer": "spaces"}, "must be whitespace or words or pattern or unicode"),
+        ({"normalize": "NFD"}, "normalize is 'NFD', but must be NFC or NFKC"),
+        ({"digits": "none"}, "must be keep or zero or hash or number"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        TrainConfig(**settings)
+
+
+def test_a_missing_library_is_named_before_the_work(text, monkeypatch):
+    monkeypatch.setitem(sys.modules, "icu4py.breakers", None)
+    with pytest.raises(MissingExtraError, match=re.escape("pip install 'embedcli[unicode]'")):
+        counted(text, tokenizer="unicode")
+
+
+def test_options_of_the_commands(run_embed, text):
+    options = ("--tokenizer", "words", "--normalize", "NFKC", "--digits", "zero", "--lowercase")
+    done = run_embed("vocab", "text.txt", "--min-count", 1, "-q", *options)
+
+    assert {"istanbul 1".replace("i", "i\u0307", 1), "00 1"} <= set(done.stdout.splitlines())
+    done = run_embed("train", "text.txt", "--tokenizer", "pattern")
+    assert (2, True) == (done.returncode, "goes with --tokenizer pattern" in done.stderr)
+
+
+def _write(path, content):
+    path.write_text(content)
+    return path
