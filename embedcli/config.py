@@ -169,6 +169,9 @@ class TrainConfig(TextRules):
     max_vocab: int | None = _integer(
         None, 1, 2**31 - 1, "Keep only the N most frequent words.", automatic="all"
     )
+    unk: bool = _switch(
+        False, "Keep words that are left out as one, <unk>, and train a vector for it."
+    )
     sample: float | None = _number(
         None,
         0,

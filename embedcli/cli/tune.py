@@ -149,6 +149,7 @@ def command(
             recursive=config.recursive,
             min_count=config.min_count,
             max_vocab=config.max_vocab,
+            unk=config.unk,
             threads=config.resolve().threads or 1,
             on_progress=on_progress,
         ) as encoded,
