@@ -26,11 +26,14 @@ from benchmarks.corpora import digest
 from benchmarks.network import Network
 from benchmarks.session import Session, main
 from benchmarks.tables import Table
+from benchmarks.trainers import EMBED, Settings
+from benchmarks.trainers import train as train_here
 
 NAME = "cluster"
 ROUNDS = 4
 _PORT = 8786
 _EXCERPT = 200_000  # tokens
+_TRAINED = 2_000_000
 _KILL_AFTER = 6.0  # seconds
 
 
@@ -113,7 +116,23 @@ def measure(session: Session) -> list[Table]:
         table.add(one.line, one.workers, one.words, one.dim, one.deltas, *figures)
     table.notes.append("MB are what all workers' lines carried, both ways; models: in sizes of it.")
     table.notes.append(line.told)
-    return [table, faults(session)]
+    return [table, rates(session, line), faults(session)]
+
+
+def rates(session: Session, line: Line) -> Table:
+    """What `benchmarks.cost` needs: how fast a core reads and trains, and what a round costs."""
+    text = session.excerpt(_TRAINED)
+    size = text.stat().st_size
+    table = Table("Rates", {"rate": "", "D": "d", "value": ".4g"})
+    for dim in (100, 300):
+        settings = Settings(dim=dim, epochs=1, threads=1, lr=None)
+        train_here(session, EMBED, settings, session.excerpt(_EXCERPT))  # compiles
+        made = train_here(session, EMBED, settings, text)
+        table.add("tokens a second and core", dim, made.rate)
+    table.add("bytes read a second and core", None, size / (made.reading or 1))
+    table.add("seconds of a round", None, line.start)
+    table.add("seconds a byte of the model and level", None, line.handling / 1e9)
+    return table
 
 
 def exchanges(session: Session) -> list[Exchange]:

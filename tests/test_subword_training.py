@@ -107,7 +107,6 @@ def test_rows_of_words_and_parts(corpus):
         expected = cut.ids[cut.offsets[i] : cut.offsets[i + 1]]
         assert expected.tolist() == words.ids[rows[1:] - len(vocabulary)].tolist()
         assert len(rows) <= words.most
-    assert units_of(TrainConfig()) is None
 
 
 def test_memory_and_disk_are_forecast(corpus, tmp_path):

@@ -34,6 +34,7 @@ __all__ = ["KINDS", "TARGET", "Index", "build_index"]
 
 KINDS: Final = ("ivf", "hnsw")
 TARGET: Final = 0.99
+WORTH: Final = 0.001  # of recall: less is not worth searching twice as hard
 ASKED: Final = 1000  # words whose neighbours are compared
 FREQUENT: Final = 30_000  # half of them are among so many: they are asked most, and found least
 NEAREST: Final = 10  # of each
@@ -63,8 +64,8 @@ class Index:
     embeddings: Embeddings
     kind: str
     searcher: Any
-    effort: int = 1
-    recall: float = 0.0
+    effort: int = 0
+    recall: float = -1.0
 
     def nearest(
         self,
@@ -132,14 +133,14 @@ def _tuned(index: Index, most: int) -> Index:
     queries, itself = model.vectors[asked], asked[:, None].tolist()
     true, _ = nearest(model.vectors, model.norms, queries, NEAREST, excluded=itself)
     effort = 1 if index.kind == "ivf" else NEAREST
-    while True:
-        effort = min(effort, most)
-        index = replace(index, effort=effort)
-        found, _ = index.nearest(queries, NEAREST, excluded=itself)
-        index = replace(index, recall=_shared(true, found))
-        if index.recall >= TARGET or effort == most:
+    while index.recall < TARGET and index.effort < most:
+        harder = replace(index, effort=min(effort, most))
+        found, _ = harder.nearest(queries, NEAREST, excluded=itself)
+        harder = replace(harder, recall=_shared(true, found))
+        if harder.recall < index.recall + WORTH:  # no way leads to what is still missing
             return index
-        effort *= 2
+        index, effort = harder, 2 * effort
+    return index
 
 
 def _shared(true: Ids, found: Ids) -> float:

@@ -15,6 +15,7 @@ from embedcli.training.glove import GloveRun, compile_glove, count_cells
 from embedcli.training.run import Run, Score, compile_kernels
 from embedcli.training.stopping import Deadline
 from embedcli.training.subwords import SubwordRun, compile_subwords
+from embedcli.training.word_parts import units_of
 
 __all__ = ["compile_architecture", "prepared"]
 
@@ -49,7 +50,7 @@ def prepared(
         config: resolved settings.
         valid: another text that is measured.
         given: vectors to begin with.
-        units: how words are cut, if ``config.subword`` asks for it.
+        units: how words are cut, if not by what ``config.subword`` names.
         deadline: when to be ready.
         score: of the vectors, that is to be followed.
         scratch: a directory for temporary files.
@@ -58,7 +59,8 @@ def prepared(
     if config.arch == "glove":
         with count_cells(corpus, config, scratch, on_progress) as cells:
             yield GloveRun(corpus, cells, config, deadline=deadline, score=score)
-    elif units is not None:
+    elif config.subword is not None:
+        units = units or units_of(config)
         yield SubwordRun(corpus, units, config, valid=valid, deadline=deadline, score=score)
     else:
         yield Run(corpus, config, valid=valid, given=given, deadline=deadline, score=score)

@@ -188,7 +188,7 @@ def measure_seconds(corpus: Corpus, config: TrainConfig, scratch: Path | None = 
     """
     compile_architecture(config)
     began = time.perf_counter()
-    with prepared(corpus, config, units=units_of(config), scratch=scratch) as run:
+    with prepared(corpus, config, scratch=scratch) as run:
         ready = time.perf_counter()
         run.train(ignore_progress, lambda: time.perf_counter() - ready >= _SAMPLE_SECONDS)
         training = (time.perf_counter() - ready) / max(run.share_done, 1e-9)
@@ -213,11 +213,10 @@ class _Counted(NamedTuple):
 
 def _count_parts(vocabulary: Vocabulary, config: TrainConfig) -> _Counted:
     """Cut all words: no guess says how many n-grams they share."""
-    units = units_of(config)
-    if units is None:
+    if config.subword is None:
         return _Counted()
-    words = WordParts.of(vocabulary, units)
-    return _Counted(len(words.ids), len(words.parts.rows), units.count)
+    words = WordParts.of(vocabulary, units_of(config))
+    return _Counted(len(words.ids), len(words.parts.rows), words.units.count)
 
 
 def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig, parts: _Counted) -> int:

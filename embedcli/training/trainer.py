@@ -208,7 +208,7 @@ def _units(config: TrainConfig, resumed: Checkpoint | None) -> Units | None:
     saved = None if resumed is None else resumed.embeddings
     if saved is not None and saved.subwords is not None:
         return saved.subwords.units
-    return units_of(config)
+    return None if config.subword is None else units_of(config)
 
 
 def _facts(corpus: Corpus) -> dict[str, Any]:

@@ -27,15 +27,16 @@ __all__ = ["WordParts", "units_of"]
 _MOST_ROWS: Final = 2**31 - 1
 
 
-def units_of(config: TrainConfig) -> Units | None:
-    """The rule that cuts words, as ``config.subword`` says; None where words stay whole.
+def units_of(config: TrainConfig) -> Units:
+    """The rule that cuts words, as ``config.subword`` says.
 
     Raises:
+        ValueError: words stay whole.
         InputError, FormatError, MissingExtraError: it names a file that is no sentencepiece model,
             or cannot be read.
     """
     if config.subword is None:
-        return None
+        raise ValueError("words stay whole")
     match = re.fullmatch(NGRAMS, config.subword)
     if match is None:
         return Pieces.read(config.subword)
