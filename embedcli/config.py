@@ -242,7 +242,11 @@ class TrainConfig(TextRules):
         None, 1, 100_000, "--cluster: parts of the text.", automatic="a part for each worker"
     )
     rounds: int | None = _integer(
-        None, 1, 1_000_000, "--cluster: rounds in an epoch.", automatic="as --sync-every says"
+        None,
+        1,
+        1_000_000,
+        "--cluster: rounds in an epoch.",
+        automatic="as --sync-every says, 40 in a run at least",
     )
     deltas: Literal["float32", "float16"] = _choice(
         "float32", ("float32", "float16"), "--cluster: numbers that workers send each other."
