@@ -169,6 +169,9 @@ class TrainConfig(TextRules):
     max_vocab: int | None = _integer(
         None, 1, 2**31 - 1, "Keep only the N most frequent words.", automatic="all"
     )
+    unk: bool = _switch(
+        False, "Keep words that are left out as one, <unk>, and train a vector for it."
+    )
     sample: float | None = _number(
         None,
         0,
@@ -239,7 +242,11 @@ class TrainConfig(TextRules):
         None, 1, 100_000, "--cluster: parts of the text.", automatic="a part for each worker"
     )
     rounds: int | None = _integer(
-        None, 1, 1_000_000, "--cluster: rounds in an epoch.", automatic="as --sync-every says"
+        None,
+        1,
+        1_000_000,
+        "--cluster: rounds in an epoch.",
+        automatic="as --sync-every says, 40 in a run at least",
     )
     deltas: Literal["float32", "float16"] = _choice(
         "float32", ("float32", "float16"), "--cluster: numbers that workers send each other."
