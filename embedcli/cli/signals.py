@@ -11,6 +11,7 @@ import, drops it and goes on. So it is raised again every second until somebody 
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ def let_signals_kill() -> None:
     heard()
     for number in _NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, lambda number, frame: os._exit(128 + number))
 
 
 def _handle(number: int, frame: FrameType | None) -> NoReturn:

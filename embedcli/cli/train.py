@@ -105,11 +105,11 @@ def command(
 
     outputs = outputs or ("model.safetensors",)
     inputs = [*corpus, *filter(None, (vocab_file, config.valid, config.evaluate))]
-    _check_outputs([*outputs, *filter(None, (config.metrics,))], inputs)
+    targets = _targets(outputs, to)
+    _check_outputs(targets, config.metrics, inputs)
     where = Cluster(cluster, sync_every) if cluster else None
     clusters.check_options(where, chosen, dry_run=dry_run)
     config, given = read_given(clusters.resolve(where, config, chosen), chosen)
-    targets = _targets(outputs, to)
     job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
@@ -145,7 +145,7 @@ class Job:
 
     @property
     def plain_targets(self) -> list[tuple[str, str]]:
-        """The outputs that are files, not pipes or devices."""
+        """The outputs that are files or directories, not pipes or devices."""
         return [target for target in self.targets if _is_plain(target[0])]
 
     def vocabulary(self) -> Vocabulary | None:
@@ -311,15 +311,21 @@ def _targets(outputs: Sequence[str], to: str | None) -> list[tuple[str, str]]:
     return sorted(named, key=lambda target: target[1] != "safetensors")
 
 
-def _check_outputs(outputs: Sequence[str], inputs: Sequence[str]) -> None:
+def _check_outputs(
+    targets: Sequence[tuple[str, str]], metrics: str | None, inputs: Sequence[str]
+) -> None:
     """Find out before the work what would fail after it."""
+    from embedcli import formats
     from embedcli.storage.publish import check_writable
 
-    for output in outputs:
+    for output in [*(output for output, _ in targets), *([metrics] if metrics else [])]:
         for given in inputs:
             if Path(given).is_file() and Path(output).exists() and Path(given).samefile(output):
                 raise UsageError(f"{output} is both input and output: name another file with -o")
-        check_writable(output, stdout=True)
+    for output, name in targets:
+        formats.check_target(output, name)
+    if metrics:
+        check_writable(metrics)
 
 
 def _scratch_directory(output: str) -> str | None:
@@ -330,7 +336,8 @@ def _scratch_directory(output: str) -> str | None:
 
 
 def _is_plain(output: str) -> bool:
-    return output != "-" and (not Path(output).exists() or Path(output).is_file())
+    path = Path(output)
+    return output != "-" and (not path.exists() or path.is_file() or path.is_dir())
 
 
 def _warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:
@@ -354,6 +361,8 @@ def _warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:
 
 def _summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -> None:
     """What became of every token, how well it was learnt, and how fast."""
+    from embedcli.vocabulary import UNKNOWN
+
     meta: Mapping[str, Any] = embeddings.metadata
     corpus, epochs = meta["corpus"], meta["epochs"]
     timings = meta.get("timings", {"reading": 0.0, "training": 0.0})
@@ -361,6 +370,7 @@ def _summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -
     talk(
         f"read {corpus['read']:,} tokens = {corpus['kept']:,} in the vocabulary + "
         f"{corpus['oov']:,} out of it + {corpus['too_long']:,} too long"
+        + (f"; of the first, {corpus['unknown']:,} as {UNKNOWN}" if corpus.get("unknown") else "")
     )
     if "cooccurrences" in meta:
         pairs, cells = meta["cooccurrences"]["pairs"], meta["cooccurrences"]["cells"]
