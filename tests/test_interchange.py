@@ -241,6 +241,10 @@ def test_info_and_look_ups_of_a_directory(model, tmp_path, run_embed):
     formats.save(model, tmp_path / "x.model2vec")
     facts = json.loads(run_embed("info", "x.model2vec", "--json").stdout)
     assert ("model2vec", 6, 4) == (facts["format"], facts["words"], facts["dim"])
+    facts = json.loads(run_embed("verify", "x.model2vec", "--json").stdout)
+    assert ("model2vec", True, 6) == (facts["format"], facts["sound"], facts["words"])
+    (tmp_path / "y.model2vec").mkdir()
+    assert 3 == run_embed("verify", "y.model2vec").returncode
     done = run_embed("neighbors", "cat", "-k", "1", "-m", "x.model2vec")
     assert (0, 1) == (done.returncode, done.stdout.count("\n"))
 

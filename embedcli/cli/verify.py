@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,8 +32,11 @@ def command(file: str, origin: str | None, as_json: bool) -> None:
     """
     from embedcli.formats.source import Source
 
-    with Source(file) as source:
-        facts = _verified(source, origin)
+    if Path(file).is_dir():
+        facts = _verified_folder(file, origin)
+    else:
+        with Source(file) as source:
+            facts = _verified(source, origin)
     if as_json:
         echo_json(facts)
     else:
@@ -59,6 +63,16 @@ def _verified(source: Source, origin: str | None) -> dict[str, Any]:
         "words": len(embeddings),
         "dim": embeddings.dim,
     }
+
+
+def _verified_folder(path: str, origin: str | None) -> dict[str, Any]:
+    from embedcli import formats
+    from embedcli.formats.checks import check_savable
+
+    embeddings = formats.load(path, origin)
+    check_savable(embeddings)
+    facts = {"file": path, "format": origin or formats.detect(path), "sound": True, "digest": None}
+    return facts | {"words": len(embeddings), "dim": embeddings.dim}
 
 
 def _text(value: Any) -> str:
