@@ -101,11 +101,12 @@ def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
     assert expected.metadata["epochs"] == model.metadata["epochs"]
 
 
-def test_the_number_of_rounds_is_measured_where_none_is_given(client, corpus):
+def test_the_number_of_rounds_is_measured_where_none_is_given(client, corpus, monkeypatch):
+    monkeypatch.setattr(driver, "_FEWEST_ROUNDS", 3)
     config = TrainConfig(**CONFIG.as_dict() | {"rounds": None, "shards": None, "epochs": 1})
     meta = run(client, corpus, config).metadata
 
-    assert (2, 1) == (meta["settings"]["shards"], meta["settings"]["rounds"])
+    assert (2, 3) == (meta["settings"]["shards"], meta["settings"]["rounds"])
 
 
 def stop_after(n_asked):
