@@ -12,13 +12,16 @@ from benchmarks import (
     lookup,
     peers,
     phrases,
+    safety,
     scaling,
     start,
 )
 from benchmarks.session import main
 
 # peers before accuracy, which then need not train gensim with the first seed again.
-CLAIMS = [peers, accuracy, scaling, start, lookup, commands, glove, hierarchical, phrases]
+CLAIMS = [
+    peers, accuracy, scaling, start, lookup, commands, glove, hierarchical, phrases, safety,
+]  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main({claim.NAME: claim.measure for claim in CLAIMS}))

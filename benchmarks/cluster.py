@@ -26,11 +26,14 @@ from benchmarks.corpora import digest
 from benchmarks.network import Network
 from benchmarks.session import Session, main
 from benchmarks.tables import Table
+from benchmarks.trainers import EMBED, Settings
+from benchmarks.trainers import train as train_here
 
 NAME = "cluster"
 ROUNDS = 4
 _PORT = 8786
 _EXCERPT = 200_000  # tokens
+_TRAINED = 2_000_000
 _KILL_AFTER = 6.0  # seconds
 
 
@@ -73,20 +76,9 @@ class Exchange:
 
 # The rate of a line, bytes a second of it, and what is tried over it: workers, dimensions, deltas.
 LINES: tuple[tuple[str | None, float | None, tuple[tuple[int, int, str], ...]], ...] = (
-    (
-        None,
-        None,
-        ((2, 50, "float32"), (2, 200, "float32"), (4, 50, "float32"), (4, 200, "float32")),
-    ),
-    (
-        "1gbit",
-        125e6,
-        (
-            *((2, 50, "float32"), (2, 200, "float32"), (2, 200, "float16")),
-            *((4, 50, "float32"), (4, 200, "float32"), (4, 200, "float16")),
-        ),
-    ),
-    ("100mbit", 12.5e6, ((2, 50, "float32"), (4, 50, "float32"))),
+    (None, None, ((2, 200, "float32"), (4, 50, "float32"), (4, 200, "float32"))),
+    ("1gbit", 125e6, ((2, 200, "float32"), (4, 200, "float32"), (4, 200, "float16"))),
+    ("100mbit", 12.5e6, ((2, 50, "float32"),)),
 )
 
 
@@ -113,15 +105,33 @@ def measure(session: Session) -> list[Table]:
         table.add(one.line, one.workers, one.words, one.dim, one.deltas, *figures)
     table.notes.append("MB are what all workers' lines carried, both ways; models: in sizes of it.")
     table.notes.append(line.told)
-    return [table, faults(session)]
+    return [table, rates(session, line), faults(session)]
+
+
+def rates(session: Session, line: Line) -> Table:
+    """What `benchmarks.cost` needs: how fast a core reads and trains, and what a round costs."""
+    text = session.excerpt(_TRAINED)
+    size = text.stat().st_size
+    table = Table("Rates", {"rate": "", "D": "d", "value": ".4g"})
+    for dim in (100, 300):
+        settings = Settings(dim=dim, epochs=1, threads=1, lr=None)
+        train_here(session, EMBED, settings, session.excerpt(_EXCERPT))  # compiles
+        made = train_here(session, EMBED, settings, text)
+        table.add("tokens a second and core", dim, made.rate)
+    table.add("bytes read a second and core", None, size / (made.reading or 1))
+    table.add("seconds of a round", None, line.start)
+    table.add("seconds a byte of the model and level", None, line.handling / 1e9)
+    return table
 
 
 def exchanges(session: Session) -> list[Exchange]:
     """What a round costs, over each line."""
     text = session.excerpt(_EXCERPT)
+    for dim in (50, 200):  # workers find the kernels compiled
+        train_here(session, EMBED, Settings(dim=dim, epochs=1), text)
     found = []
     for rate, bandwidth, cases in LINES:
-        for workers in (2, 4):
+        for workers in sorted({case[0] for case in cases}):
             with cluster(session, workers, rate=rate) as (network, address):
                 for _, dim, deltas in (case for case in cases if case[0] == workers):
                     one = exchange(session, network, address, text, dim, deltas, bandwidth)
@@ -175,7 +185,8 @@ def cluster(session: Session, workers: int, **line: object) -> Iterator[tuple[Ne
             options = ["--nthreads", 1, "--no-dashboard", "--no-nanny"]
             options += ["--local-directory", session.folder]
             network.start(network.host(number), [*command, *options], **more)
-        time.sleep(3)
+        code = f"import distributed; distributed.Client({address!r}).wait_for_workers({workers})"
+        network.start(network.switch, [sys.executable, "-c", code], **more).wait(120)
         yield network, address
 
 

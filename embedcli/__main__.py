@@ -1,8 +1,40 @@
-"""`python -m embedcli` is `embed`."""
+"""`embed`, and `python -m embedcli`: the command, and an end that nothing can make another one."""
 
-import sys
+from __future__ import annotations
 
-from embedcli.cli.main import main
+import atexit
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+__all__ = ["run"]
+
+
+def run() -> NoReturn:
+    """Run `embed` with the process's arguments, and end with its exit code here and now.
+
+    Python's own way out takes a tenth of a second, in which a signal would be the end of a run that
+    is complete; it would cut off a thread that compiles in the middle of LLVM; and it turns 130
+    into a death by SIGINT if the interrupt came while a string of code was run, as `namedtuple`
+    does (``unhandled_keyboard_interrupt`` in pythonrun.c outlives the handling). `main` has flushed
+    both streams.
+    """
+    _at_a_signal(lambda number, frame: os._exit(128 + number))  # until `main` knows better
+    from embedcli.cli.main import main
+
+    code = main()
+    _at_a_signal(lambda number, frame: os._exit(code))
+    atexit._run_exitfuncs()
+    os._exit(code)
+
+
+def _at_a_signal(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -12,6 +12,7 @@ file, that over the default; `cli/options.py` does the merging.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -29,6 +30,7 @@ __all__ = [
     "ADAGRAD_LR",
     "DEFAULT_LR",
     "LINE",
+    "NGRAMS",
     "TrainConfig",
     "dump_config",
     "load_config",
@@ -44,7 +46,8 @@ DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075, "glove": 0.0
 
 # What needs negative sampling, and what GloVe has nothing of.
 _NOTHING: tuple[str, ...] = ()
-_NO_HS = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from")
+_NO_SUBWORD = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "init")
+_NO_HS = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "subword")
 _NO_GLOVE = (*_NO_HS, "init", "valid", "valid_fraction")
 # What decides nothing but negatives, what nothing but windows, what nothing but GloVe's counts.
 _OF_NEGATIVES = ("negative", "ns_exponent")
@@ -52,6 +55,9 @@ _OF_WINDOWS = ("loss", "sample", "shrink_window", "cbow_gradient")
 _OF_COUNTS = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
 
 ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.05}
+
+NGRAMS = "([0-9]{1,4}):([0-9]{1,4})"  # how `subword` says the lengths of n-grams
+_LONGEST_NGRAM = 100
 
 SCHEDULES = ("linear", "constant", "cosine")
 
@@ -197,6 +203,13 @@ class TrainConfig(TextRules):
         None, 1, 1024, "Threads to train with.", automatic="the cores this process may use"
     )
     seed: int = _integer(1, 0, 2**63 - 1, "Seed; one thread and one seed give the same bytes.")
+    subword: str | None = _file(
+        "Make vectors of parts of words too: n-grams of 3:6 characters, or sentencepiece's.",
+        metavar="N:M|FILE",
+    )
+    buckets: int = _integer(
+        2_000_000, 1, 2**31 - 1, "--subword N:M: how many buckets the n-grams are hashed to."
+    )
     shuffle: bool = _switch(False, "Shuffle the words of each line, anew in each epoch.")
     recursive: bool = _switch(False, "Read directories with all that is below them.")
     output_vectors: bool = _switch(True, "Keep the output vectors too (syn1neg).")
@@ -226,7 +239,11 @@ class TrainConfig(TextRules):
         None, 1, 100_000, "--cluster: parts of the text.", automatic="a part for each worker"
     )
     rounds: int | None = _integer(
-        None, 1, 1_000_000, "--cluster: rounds in an epoch.", automatic="as --sync-every says"
+        None,
+        1,
+        1_000_000,
+        "--cluster: rounds in an epoch.",
+        automatic="as --sync-every says, 40 in a run at least",
     )
     deltas: Literal["float32", "float16"] = _choice(
         "float32", ("float32", "float16"), "--cluster: numbers that workers send each other."
@@ -235,6 +252,7 @@ class TrainConfig(TextRules):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_combination()
+        self._check_subword()
         if self.min_lr > self.starting_lr:
             raise ConfigError(
                 f"min_lr is {self.min_lr}, but must not be above lr, which is {self.starting_lr}"
@@ -269,12 +287,23 @@ class TrainConfig(TextRules):
             what, names = "arch is glove", _NO_GLOVE
         elif self.loss == "hs":
             what, names = "loss is hs", _NO_HS
+        elif self.subword is not None:
+            what, names = f"subword is {self.subword}", _NO_SUBWORD
         for name in names:
             if getattr(self, name) != getattr(TrainConfig, name):
                 raise ConfigError(
                     f"{name} is {getattr(self, name)}, but {what}, which cannot do that: leave one "
                     "of them out"
                 )
+
+    def _check_subword(self) -> None:
+        """Refuse lengths of n-grams that are none; a file is read when it is needed."""
+        match = re.fullmatch(NGRAMS, self.subword or "")
+        if match and not 1 <= int(match[1]) <= int(match[2]) <= _LONGEST_NGRAM:
+            raise ConfigError(
+                f"subword is {self.subword}, but n-grams have from 1 to {_LONGEST_NGRAM} "
+                "characters, the shortest first: 3:6"
+            )
 
     @property
     def starting_lr(self) -> float:
@@ -287,7 +316,9 @@ class TrainConfig(TextRules):
         """The settings that decide nothing in this combination."""
         if self.arch == "glove":
             return (*_OF_WINDOWS, *_OF_NEGATIVES, "shuffle")
-        return _OF_COUNTS + (_OF_NEGATIVES if self.loss == "hs" else ())
+        unused = _OF_COUNTS + (_OF_NEGATIVES if self.loss == "hs" else ())
+        has_ngrams = self.subword is not None and re.fullmatch(NGRAMS, self.subword)
+        return unused if has_ngrams else (*unused, "buckets")
 
     @property
     def budget_seconds(self) -> float | None:

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedcli import formats
+from embedcli import Vocabulary, formats
+from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, FormatError
 
 
@@ -271,3 +272,50 @@ def test_mutated_files_raise_nothing_but_our_errors(
         return
     assert np.isfinite(read.vectors).all()
     assert len(read) == len(set(read.vocabulary.words)) > 0
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A file or directory of each format as it is called, and what its files hold."""
+    folder = tmp_path_factory.mktemp("written")
+    words = Vocabulary.from_words(["the", "naïve", "東京", "0.5"], [40, 30, 20, 10])
+    vectors = np.array([[1.5, -0.25], [3e-41, -0.0], [65504, 2 / 3], [0, 1]], np.float32)
+    for name in formats.FORMATS:
+        formats.save(Embeddings(words, vectors), folder / name, name)
+    files = {
+        name: sorted((folder / name).iterdir() if (folder / name).is_dir() else [folder / name])
+        for name in formats.FORMATS
+    }
+    return {name: {path: path.read_bytes() for path in paths} for name, paths in files.items()}
+
+
+EDITS = st.lists(
+    st.tuples(
+        st.integers(0, 5000),
+        st.integers(0, 40),
+        st.sampled_from([b"", b"9", b"-1", b"9000000000", b"1e400", b"nan", b"\xff", b" ", b"\n"]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+@settings(max_examples=80)
+@given(which=st.integers(0, 9), edits=EDITS)
+def test_mutated_files_of_every_format_raise_nothing_but_our_errors(written, name, which, edits):
+    paths = list(written[name])
+    path = paths[which % len(paths)]
+    content = bytearray(written[name][path])
+    for position, length, new in edits:
+        position %= len(content) + 1
+        content[position : position + length] = new
+    path.write_bytes(content)
+    try:
+        read = formats.load(path.parent if len(paths) > 1 else path, name)
+        assert np.isfinite(read.vectors).all() or name == "safetensors"  # mapped: `verify` looks
+        assert len(read) == len(set(read.vocabulary.words)) > 0
+    except EmbedError as refusal:
+        assert "\n" not in str(refusal)
+    finally:
+        path.write_bytes(written[name][path])

@@ -51,6 +51,17 @@ def test_the_same_command_writes_the_same_bytes(run_embed, corpus, tmp_path):
         assert one.read_bytes() == other.read_bytes()
 
 
+def test_a_directory_is_an_output_like_any_other(run_embed, corpus, tmp_path):
+    for seed in ("1", "2"):  # the second replaces the first
+        done = run_embed("train", corpus, *QUICK, "--seed", seed, "-o", "m.npydir", "-o", "m.vec")
+        assert 0 == done.returncode, done.stderr
+        held = load(tmp_path / "m.npydir").vectors.tobytes()
+        assert load(tmp_path / "m.vec").vectors.tobytes() == held
+    (tmp_path / "m.npydir" / "mine").write_text("not ours to remove")
+    done = run_embed("train", corpus, *QUICK, "-o", "m.npydir")
+    assert (5, True) == (done.returncode, "holds other files (mine)" in done.stderr)
+
+
 def test_standard_input_and_gzip_are_the_same_text(run_embed, corpus, tmp_path):
     (tmp_path / "packed").write_bytes(gzip.compress(TEXT.encode()))
     for source, name in ((corpus, "a.vec"), ("-", "b.vec"), ("packed", "c.vec")):

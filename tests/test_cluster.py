@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, load
+from embedcli.cli import resuming
 from embedcli.errors import ClusterError, CorpusError, UsageError
 from embedcli.formats import save
 from embedcli.training.checkpoint import Checkpoints
@@ -20,6 +21,7 @@ distributed = pytest.importorskip("distributed")
 
 from embedcli.cluster import driver  # noqa: E402
 from embedcli.cluster.connect import connect  # noqa: E402
+from embedcli.cluster.machines import Machines  # noqa: E402
 
 CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=3, rounds=2, lr=0.05)
 
@@ -99,11 +101,12 @@ def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
     assert expected.metadata["epochs"] == model.metadata["epochs"]
 
 
-def test_the_number_of_rounds_is_measured_where_none_is_given(client, corpus):
+def test_the_number_of_rounds_is_measured_where_none_is_given(client, corpus, monkeypatch):
+    monkeypatch.setattr(driver, "_FEWEST_ROUNDS", 3)
     config = TrainConfig(**CONFIG.as_dict() | {"rounds": None, "shards": None, "epochs": 1})
     meta = run(client, corpus, config).metadata
 
-    assert (2, 1) == (meta["settings"]["shards"], meta["settings"]["rounds"])
+    assert (2, 3) == (meta["settings"]["shards"], meta["settings"]["rounds"])
 
 
 def stop_after(n_asked):
@@ -147,6 +150,17 @@ def test_another_text_is_not_gone_on_with(client, corpus, tmp_path):
         run(client, str(text), guard=Guard(checkpoints, checkpoints.newest()))
 
 
+def test_a_complete_run_is_left_as_it_is(corpus, expected, tmp_path):
+    save(expected, tmp_path / "m.safetensors")
+    text = tmp_path / "text"
+    text.write_text(Path(corpus).read_text())
+
+    assert 300 == len(resuming.complete(str(tmp_path / "m.safetensors"), {}, [str(text)]))
+    text.write_text(text.read_text().replace("w7 ", "w8 "))
+    with pytest.raises(CorpusError, match="the text is not the one"):
+        resuming.complete(str(tmp_path / "m.safetensors"), {}, [str(text)])
+
+
 def test_an_unreadable_shard_stops_the_run_with_its_name(client, corpus, tmp_path):
     damaged = tmp_path / "damaged.gz"
     damaged.write_bytes(b"\x1f\x8b\x08" + b"\0" * 100)
@@ -181,17 +195,16 @@ def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypa
         distributed.Client(machines, set_as_default=False) as client,
     ):
         victim = next(iter(client.run(os.getpid).values()))
-        original, calls = driver._Cluster.wait, itertools.count()
+        original, calls = Machines.wait, itertools.count()
 
         def wait(self, futures, on_wake):
-            if any("summary-0-1" in future.key for future in futures):
-                next(calls)
+            if "summary-0-1" in futures[0].key and next(calls) == 0:
                 os.kill(victim, signal.SIGKILL)
-            return original(self, futures, on_wake)
+            original(self, futures, on_wake)
 
-        monkeypatch.setattr(driver._Cluster, "wait", wait)
+        monkeypatch.setattr(Machines, "wait", wait)
         found = run(client, corpus)
 
-    assert 1 == next(calls)
+    assert next(calls) > 0
     assert expected.vectors.tobytes() == found.vectors.tobytes()
     assert expected.metadata["epochs"] == found.metadata["epochs"]

@@ -57,6 +57,8 @@ def test_the_defaults_are_those_of_the_contract():
         "count_memory": None,
         "threads": None,
         "seed": 1,
+        "subword": None,
+        "buckets": 2_000_000,
         "shuffle": False,
         "recursive": False,
         "output_vectors": True,
@@ -286,7 +288,7 @@ def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path):
         load_config(tmp_path)
 
 
-NO_TREE = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from")
+NO_TREE = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "subword")
 
 
 def test_sizes_are_powers_of_two():
@@ -336,6 +338,9 @@ def test_what_is_dumped_is_read_back(tmp_path_factory, options):
         options |= {name: getattr(TrainConfig, name) for name in cannot}
     elif options["loss"] == "hs":
         options |= {name: getattr(TrainConfig, name) for name in NO_TREE}
+    elif options["subword"]:
+        cannot = ("init", *NO_TREE[:-1])
+        options |= {name: getattr(TrainConfig, name) for name in cannot}
     config = TrainConfig(**options)
     path = tmp_path_factory.mktemp("dump") / "c.yaml"
     path.write_text(dump_config(config))

@@ -20,6 +20,7 @@ INSTALLED_AS = {
     "backports": "backports.zstd",
     "sklearn": "scikit-learn",
     "umap": "umap-learn",
+    "faiss": "faiss-cpu",
 }
 COMES_WITH = {"llvmlite": "numba"}
 NEVER_REQUIRED = {"compression"}  # the standard library's zstd, from Python 3.14
@@ -65,7 +66,7 @@ def test_every_version_has_a_lower_bound():
 def test_the_command_is_an_entry_point():
     from embedcli.cli import main
 
-    assert {"embed": "embedcli.cli.main:main"} == PROJECT["scripts"]
+    assert {"embed": "embedcli.__main__:run"} == PROJECT["scripts"]
     assert callable(main.main)
 
 

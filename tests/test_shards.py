@@ -91,6 +91,20 @@ def test_packed_files_stay_whole(write):
     assert count(shards[0], CONFIG).tally.n_bytes == len(TEXT)
 
 
+def test_a_url_is_cut_and_counted_like_a_file(write):
+    import fsspec
+
+    with fsspec.open("memory://text.txt", "wb") as file:
+        file.write(TEXT)
+    far, near = (cut([name], 3) for name in ("memory://text.txt", write(TEXT)))
+
+    assert [s.spans[0].begin for s in near] == [s.spans[0].begin for s in far]
+    assert (
+        add_tables([count(s, CONFIG) for s in far]).words
+        == add_tables([count(s, CONFIG) for s in near]).words
+    )
+
+
 def test_what_cannot_be_cut_is_refused(write, tmp_path):
     with pytest.raises(UsageError, match="standard input"):
         cut(["-"], 2)

@@ -8,18 +8,19 @@ from test_kernels import make_noise, numeric_gradient, staged_sentences
 
 from embedcli.kernels import reference, reference_hidden
 from embedcli.kernels.parts import Parts
-from embedcli.kernels.sampling import Noise, Staged
-from embedcli.kernels.simd import LANES, host_lanes
+from embedcli.kernels.sampling import SPARE, Noise, Staged
+from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.subword_cbow import subword_cbow, subword_cbow_scratch
 from embedcli.kernels.subword_skipgram import subword_skipgram, subword_skipgram_scratch
 from embedcli.kernels.weights import Weights, aligned, row_stride
 
 V, N_ROWS = 40, 90
 MOST = 5
-SHAPES = [  # dim, negative, shared, window
-    (7, 2, 3, 2),
-    (100, 5, 22, 5),
-    (300, 5, 9, 3),
+SHAPES = [  # lanes, dim, negative, shared, window; each costs two compilations
+    (4, 7, 2, 3, 2),
+    (8, 100, 5, 22, 5),
+    (16, 300, 5, 9, 3),
+    (16, 100, 6, 1, 1),
 ]
 KERNELS = {
     "skipgram": (subword_skipgram, subword_skipgram_scratch),
@@ -45,7 +46,7 @@ def make_parts():
         for word, n in enumerate(generator.integers(0, MOST, V))
     ]
     rows[3] = [3, 50, 50, 51]
-    flat = np.array([row for one in rows for row in one], np.int32)
+    flat = np.array([row for one in rows for row in one] + [0] * SPARE, np.int32)
     return Parts(flat, np.cumsum([0, *map(len, rows)]).astype(np.int64))
 
 
@@ -55,27 +56,28 @@ def twin_of(weights):
     return twin
 
 
-@pytest.mark.parametrize("lanes", LANES)
-@pytest.mark.parametrize(("dim", "negative", "shared", "window"), SHAPES)
+@pytest.mark.parametrize(("lanes", "dim", "negative", "shared", "window"), SHAPES)
 @pytest.mark.parametrize("arch", KERNELS)
 def test_kernels_equal_their_twins(arch, lanes, dim, negative, shared, window):
     fast, staged, parts = make_weights(dim), staged_sentences(), make_parts()
     slow, noise = twin_of(fast), make_noise()
     n = shared if arch == "skipgram" else 1 + negative
-    last = negative if arch == "skipgram" else bool(negative % 2)
+    more = (negative,) if arch == "skipgram" else ()
+    divide = () if arch == "skipgram" else (bool(negative % 2),)
     make, make_scratch = KERNELS[arch]
     kernel = make(lanes, n, -(-dim // lanes))
     scratch = [make_scratch(lanes, n, window, MOST, fast.stride) for _ in range(2)]
     key, lr, shrink = np.uint64(99), 0.05, dim != 7
     for a, b in ((0, 130), (130, 131), (131, 300)):  # slices do not change the result
         kernel(
-            staged, a, b, fast, noise, window, shrink, key, np.float32(lr), parts, last,
-            scratch[0],
+            staged, a, b, fast, noise, window, shrink, key, np.float32(lr), *divide, scratch[0],
+            parts, *more,
         )  # fmt: skip
         reference_slice = getattr(reference_hidden, f"subword_{arch}_slice")
         reference_slice(
-            staged, a, b, slow, noise, n, window, shrink, 99, lr, parts, last, scratch[1]
-        )
+            staged, a, b, slow, noise, n, window, shrink, 99, lr, *divide, scratch[1], parts,
+            *more,
+        )  # fmt: skip
     np.testing.assert_allclose(fast.syn0, slow.syn0, rtol=2e-4, atol=3e-6)
     np.testing.assert_allclose(fast.syn1neg, slow.syn1neg, rtol=2e-4, atol=3e-6)
     np.testing.assert_allclose(scratch[0].tally, scratch[1].tally, rtol=1e-5)
@@ -83,15 +85,16 @@ def test_kernels_equal_their_twins(arch, lanes, dim, negative, shared, window):
 
 def step_of(arch, weights, parts, n):
     """The step of word 0 between words 1 to 4, at learning rate 1, and its loss."""
-    staged = Staged(np.arange(5, dtype=np.int32), np.zeros(5, np.int32), np.full(5, 5, np.int32))
+    kept = np.arange(5 + SPARE, dtype=np.int32)
+    staged = Staged(kept, np.zeros(5, np.int32), np.full(5, 5, np.int32))
     noise = Noise(np.arange(V - 1, -1, -1, dtype=np.int32), np.int64(0), np.uint64(0))
     make, make_scratch = KERNELS[arch]
     lanes = host_lanes()
     scratch = make_scratch(lanes, n, 4, MOST, weights.stride)
     after = twin_of(weights)
     make(lanes, n, -(-5 // lanes))(
-        staged, 0, 1, after, noise, 4, False, np.uint64(1), np.float32(1), parts,
-        3 if arch == "skipgram" else True, scratch,
+        staged, 0, 1, after, noise, 4, False, np.uint64(1), np.float32(1),
+        *((scratch, parts, 3) if arch == "skipgram" else (True, scratch, parts)),
     )  # fmt: skip
     return after.syn0 - weights.syn0, after.syn1neg - weights.syn1neg, scratch.tally[0]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,22 @@ def test_as_many_faults_as_were_promised():
 @pytest.mark.parametrize("name", BUGS)
 def test_every_bug_has_a_kind_that_looks_for_it(name):
     assert BUGS[name].kind in NAMES
+
+
+def test_what_is_changed_is_still_there():
+    """Bugs and slowed phases replace functions by name, which may have been renamed."""
+    code = """
+from torture.bugs import BUGS
+from torture.driver import PHASES
+for bug in BUGS.values():
+    bug.plant()
+for slow in PHASES.values():
+    slow(lambda: None)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (0, "") == (done.returncode, done.stderr)
 
 
 def test_the_page_has_every_kind():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from embedcli.tuning.trial import Bench, Trial, recommended
 
 
 def trial(score, **settings):
-    return Trial(settings, score, [score], 0.3, 1.0, 4, 8, 0.1)
+    return Trial(settings, score, [score], 0.3, None, 1.0, 4, 8, 0.1)
 
 
 def test_pip_loss_is_its_definition():
@@ -109,11 +110,12 @@ def test_what_would_end_too_late_is_not_begun(bench):
     assert 0 < trials[0].memory <= trials[1].memory
 
 
-def test_one_run_has_no_stability(bench):
-    import dataclasses
-
-    alone = dataclasses.replace(bench, runs=1).measure({"dim": 2})
+def test_one_run_has_no_stability_and_another_text_can_be_measured(bench, text):
+    corpus = [str(text / "corpus.txt")]
+    with encode_corpus(corpus, vocabulary=bench.corpus.vocabulary) as valid:
+        alone = replace(bench, runs=1, valid=valid).measure({"dim": 2})
     assert None is alone.pip_loss
+    assert 0 < alone.held_out < 1
     assert alone.score is not None
 
 
@@ -163,12 +165,14 @@ def test_what_a_killed_worker_began_is_begun_again(bench, tmp_path):
 
 def test_tune_as_a_shell_sees_it(text, run_embed):
     arguments = ("tune", "corpus.txt", "--dims", "4,2", "--evaluate", "pairs.tsv")
-    more = ("--epochs", "1", "--threads", "1", "--no-shrink-window")
+    more = ("--epochs=1", "--threads=1", "--no-shrink-window", "--sample=0")
     done = run_embed(*arguments, *more, "-o", "best.yaml", "--json", cwd=text)
     facts = json.loads(done.stdout)
     assert (0, [2, 4]) == (done.returncode, [t["settings"]["dim"] for t in facts["trials"]])
+    assert all(0 < t["held_out"] < 1 for t in facts["trials"])
     chosen = facts["recommended"]["dim"]
-    expected = {"dim": chosen, "epochs": 1, "threads": 1, "shrink_window": False}
+    fixed = {"epochs": 1, "threads": 1, "shrink_window": False, "sample": 0.0}
+    expected = {"dim": chosen} | fixed
     assert expected == load_config(text / "best.yaml")
     assert f"recommended: embed train corpus.txt --dim {chosen} --epochs 1" in done.stderr
     train = ("train", "-q", "corpus.txt", "--config", "best.yaml")
@@ -197,8 +201,9 @@ def test_workers_share_a_journal(text, tmp_path, run_embed):
 
 def test_a_score_that_is_not_defined_recommends_nothing(text, tmp_path, run_embed):
     arguments = ("tune", text / "corpus.txt", "--evaluate", text / "never.tsv", "--dims", "2")
-    done = run_embed(*arguments, "--runs", "1", "--epochs", "1")
-    assert (0, "2\tn/a") == (done.returncode, done.stdout[:5])
+    done = run_embed(*arguments, "--runs", "1", "--epochs", "1", "--valid-fraction", "0")
+    score, held_out = (done.stdout.split("\t")[i] for i in (1, 3))
+    assert (0, "n/a", "n/a") == (done.returncode, score, held_out)
     assert "nothing is recommended" in done.stderr
 
 

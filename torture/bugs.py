@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -160,8 +160,8 @@ def _half_restored() -> None:
 
     original = Run.restore
 
-    def restore(run: Any, state: Any, syn0: Any, syn1neg: Any) -> None:
-        original(run, state, syn0, 0 * syn1neg)
+    def restore(run: Any, state: Any, saved: Any) -> None:
+        original(run, state, replace(saved, output_vectors=0 * saved.output_vectors))
 
     change(Run, "restore", restore)
 
@@ -200,7 +200,7 @@ def _worker_unheard() -> None:
 def _any_text_resumes() -> None:
     from embedcli.training import trainer
 
-    change(trainer, "_same_corpus", lambda resumed, facts: facts)
+    change(trainer, "_same_texts", lambda resumed, facts: facts)
 
 
 def _header_believed() -> None:

@@ -9,7 +9,12 @@ __all__ = ["change", "changed_module"]
 
 
 def change(owner: Any, name: str, value: Any) -> None:
-    """Set the attribute `name` of a module or class."""
+    """Set the attribute `name` of a module or class.
+
+    Raises:
+        AttributeError: it has none, and setting it would change nothing.
+    """
+    getattr(owner, name)
     setattr(owner, name, value)
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from torture.changes import change
 
@@ -40,20 +40,16 @@ def _encoding(mark: Callable[[], None]) -> None:
 
 def _compiling(mark: Callable[[], None]) -> None:
     """The caller gives an empty EMBED_CACHE_DIR: compiling takes its time by itself."""
-    from embedcli.training import trainer
+    from numba.core import compiler
 
-    _slow(trainer, "compile_kernels", mark, step=0)
+    _slow(compiler, "compile_extra", mark, step=0)
 
 
 def _training(mark: Callable[[], None]) -> None:
-    from embedcli.training import trainer
-    from embedcli.training.run import Worker, compile_kernels
+    from embedcli.training.run import Run, Worker
 
-    def compile_first(config: Any) -> None:  # compiling trains two words, and is another phase
-        compile_kernels(config)
-        _slow(Worker, "train", mark)
-
-    change(trainer, "compile_kernels", compile_first)
+    _slow(Run, "train", mark, step=0)
+    _slow(Worker, "train", lambda: None)
 
 
 def _saving(mark: Callable[[], None]) -> None:
@@ -102,16 +98,17 @@ def _slow(owner: Any, name: str, mark: Callable[[], None], *, step: float = _STE
     change(owner, name, slowed)
 
 
-def _run(phase: str, mark: str, arguments: list[str]) -> int:
-    from embedcli.cli.main import main
+def _run(phase: str, mark: str, arguments: list[str]) -> NoReturn:
+    from embedcli.__main__ import run
 
     if bug := os.environ.get("TORTURE_BUG"):
         from torture.bugs import BUGS
 
         BUGS[bug].plant()
     PHASES[phase](Path(mark).touch)
-    return main(arguments)
+    sys.argv = ["embed", *arguments]
+    run()
 
 
 if __name__ == "__main__":
-    sys.exit(_run(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    _run(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -9,11 +9,23 @@ from random import Random
 from torture.subject import Subject
 from torture.trials import Outcome
 
-__all__ = ["trials"]
+__all__ = ["trials", "way_trials"]
 
 _LONGEST_CHAIN = 6
 _PROCESSES = 0.08  # this share of the chains are real processes, start-up and all
 _START_UP = 1.5  # seconds that a real process takes more
+
+# Whatever has a state of its own to be saved, or kernels of its own to be left within a chunk.
+_WAYS = (
+    "--arch cbow --cbow-gradient divided",
+    "--arch glove",
+    "--loss hs",
+    "--optimizer adagrad --schedule cosine --warmup 0.2",
+    "--dropout 0.2 --l2 0.001 --max-norm 2",
+    "--shuffle --window line",
+    "--valid-fraction 0.1 --patience 3",
+)
+_OF_EACH_WAY = 6
 
 
 def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
@@ -38,3 +50,12 @@ def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
                 done += 1
                 kind = "process" if real else "fork"
                 yield Outcome(f"{kind} killed after {', '.join(moments)} s", wrong)
+
+
+def way_trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
+    """The same for other ways to train."""
+    for way in rng.sample(_WAYS, min(len(_WAYS), -(-n // _OF_EACH_WAY))):
+        folder = subject.folder / way.replace(" ", "")
+        folder.mkdir()
+        for fault, wrong in trials(Subject(folder, way.split()), min(n, _OF_EACH_WAY), rng):
+            yield Outcome(f"{way}: {fault}", wrong)

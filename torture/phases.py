@@ -14,7 +14,7 @@ from torture.driver import PHASES
 from torture.subject import Place, Subject
 from torture.trials import Outcome
 
-__all__ = ["trials"]
+__all__ = ["moment_trials", "trials"]
 
 _SIGNALS: dict[str, Sequence[int]] = {
     "SIGINT": (signal.SIGINT,),
@@ -24,19 +24,25 @@ _SIGNALS: dict[str, Sequence[int]] = {
 }
 _BETWEEN = 0.05  # seconds between two Ctrl-C
 _LATEST = 0.4  # seconds after the beginning of the phase, at most
-_PROMPT, _PATIENT = (
-    1.0,
-    10.0,
-)  # seconds to stop in; the second where a few trials share a busy machine
+_PROMPT = 1.0  # seconds to stop in, on a machine that does nothing else
+_PATIENT = 5.0  # the same where a few trials are to say whether it works at all
 _TRIES = 5
+_BUSY_SECONDS = 0.05  # of arithmetic, to see how busy the machine is
+_START_UP = 1.0  # seconds that a real process takes more than a forked one
 
 
 def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
-    """Every phase and every signal, over and over; then the worst time it took to stop."""
+    """Every phase and every signal, over and over; then the worst time it took to stop.
+
+    Times are those of a machine that does nothing else: as measured, but over how much longer than
+    its own time a bit of arithmetic took just before and after.
+    """
     cases = [(phase, name) for phase in PHASES for name in _SIGNALS]
     if n < len(cases):
         cases = rng.sample(cases, n)
-    limit = _PROMPT if n >= len(cases) > len(_SIGNALS) and n >= 24 else _PATIENT
+        limit = _PATIENT
+    else:
+        limit = _PROMPT
     times = []
     for number in range(n):
         phase, name = cases[number % len(cases)]
@@ -50,6 +56,27 @@ def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
     print(f"  signals: stopped after {median:.2f} s, at most {worst:.2f} s ({where})")
 
 
+def moment_trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
+    """A signal at any moment of a real process, from its start to its end."""
+    for _ in range(n):
+        name = rng.choice(list(_SIGNALS))
+        moment = rng.uniform(0, _START_UP + subject.seconds)
+        with subject.place() as place:
+            child = subject.spawn(place.command(), place.folder)
+            child.rest(moment)
+            for number in _SIGNALS[name]:
+                child.send(number)
+                child.rest(_BETWEEN if len(_SIGNALS[name]) > 1 else 0)
+            ended = child.end()
+            # Python itself still starts, and does as it likes
+            too_early = ended.code in (1, -_SIGNALS[name][0]) and "embed" not in ended.said
+            wrong = [place.harm(None if too_early else ended)]
+            if not too_early and ended.code not in (0, 128 + _SIGNALS[name][0]):
+                wrong.append(f"exit code {ended.code}: {ended.said.strip()[-300:]}")
+            wrong.append(place.harm_at_the_end())
+            yield Outcome(f"{name} after {moment:.3f} s", "; ".join(filter(None, wrong)))
+
+
 def _interrupted(subject: Subject, phase: str, name: str, rng: Random) -> tuple[str, float]:
     """What went wrong, and the seconds from the last signal to the end."""
     for _ in range(_TRIES):
@@ -58,13 +85,14 @@ def _interrupted(subject: Subject, phase: str, name: str, rng: Random) -> tuple[
             child = _start(place, phase, mark)
             _await(mark, child)
             child.rest(rng.uniform(0, _LATEST))
+            before = _slowness()
             sent = time.time()
             for number in _SIGNALS[name]:
                 child.send(number)
                 child.rest(_BETWEEN if len(_SIGNALS[name]) > 1 else 0)
             began = time.perf_counter()
             ended = child.end()
-            seconds = time.perf_counter() - began
+            seconds = (time.perf_counter() - began) / max(before, _slowness())
             mark.unlink(missing_ok=True)
             if ended.code == 0:  # the phase was over
                 continue
@@ -77,6 +105,14 @@ def _interrupted(subject: Subject, phase: str, name: str, rng: Random) -> tuple[
             wrong.append(place.harm_at_the_end())
             return "; ".join(filter(None, wrong)), seconds
     return f"the phase was over {_TRIES} times before the signal came", 0.0
+
+
+def _slowness() -> float:
+    """Wall time over own time of a bit of arithmetic: 1 on a machine that does nothing else."""
+    wall, own = time.perf_counter(), time.process_time()
+    while time.process_time() - own < _BUSY_SECONDS:
+        pass
+    return (time.perf_counter() - wall) / (time.process_time() - own)
 
 
 def _promises(place: Place, said: str, sent: float) -> Iterator[str]:

@@ -119,6 +119,10 @@ class Place:
 class Subject:
     """What every kind of fault is tried on.
 
+    Args:
+        folder: where its files and all places are to be.
+        more: options of `embed train` beside the usual ones.
+
     Attributes:
         folder: where its files and all places are.
         text: the corpus.
@@ -127,12 +131,12 @@ class Subject:
         seconds: what an undisturbed run takes in a forked child.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: Sequence[str] = ()) -> None:
         self.folder = folder
         self.text = folder / "text"
         self.text.write_text(_text())
         outputs = [part for name in OUTPUTS for part in ("-o", name)]
-        self.command = ["train", "text", *outputs, *_SETTINGS, *_EVERY]
+        self.command = ["train", "text", *outputs, *_SETTINGS, *_EVERY, *more]
         self.old = self._outputs("--seed", "2")
         self.new = self._outputs()
         self.seconds = self._seconds

@@ -38,8 +38,10 @@ __all__ = ["KINDS", "main"]
 KINDS = [
     Kind("kills", "SIGKILL at a random moment, again and again; the bytes at the end are the same",
          kills.trials, 500, 24),
+    Kind("ways", "the same for other architectures, losses, optimisers and rules",
+         kills.way_trials, 42, 3),
     Kind("calls", "one call of one primitive fails during a run; the file is old or new, and exit "
-         "0 means new", writes.run_trials, 400, 24),
+         "0 means new", writes.run_trials, 900, 24),
     Kind("saves", "the same for every format, every call, five errors, once and for ever",
          writes.save_trials, 5000, 120),
     Kind("order", "written, synced, renamed, directory synced: what a power cut would show",
@@ -52,6 +54,8 @@ KINDS = [
          mutants.trials, 20000, 9000),
     Kind("signals", "Ctrl-C, SIGTERM, SIGHUP and two Ctrl-C in each of six phases",
          phases.trials, 72, 7),
+    Kind("moments", "the same at any moment of a real process, from its start to its end",
+         phases.moment_trials, 60, 4),
     Kind("disks", "a full disk and a limit on the size of files", disks.trials, 40, 4),
     Kind("memory", "a limit on memory from too little to enough", memory.trials, 28, 3),
     Kind("streams", "standard streams closed, full or slow; outputs that are no files",

@@ -57,15 +57,13 @@ def complete(model: str, chosen: Mapping[str, Value], sources: Sequence[str]) ->
         ConfigError: it was made with other settings than those chosen; names one.
         CorpusError: it was made from another text, where one is given.
     """
-    from embedcli.corpus import digest_corpus
     from embedcli.formats import load
 
     embeddings = load(model)
     meta = embeddings.metadata
     _merged(model, meta.get("settings", {}), chosen)
     if sources:
-        rules = TextRules.from_settings(meta["settings"])
-        now = digest_corpus(sources, rules=rules, recursive=bool(meta["settings"]["recursive"]))
+        now = _digest(sources, meta)
         if now != meta["corpus"]["sha256"]:
             raise CorpusError(
                 f"the text is not the one that {model} was trained on: it had sha256 "
@@ -74,6 +72,19 @@ def complete(model: str, chosen: Mapping[str, Value], sources: Sequence[str]) ->
             )
     talk(f"{model} is complete: nothing to do")
     return embeddings
+
+
+def _digest(sources: Sequence[str], meta: Mapping[str, Any]) -> str:
+    """The digest of a text as the run that made a model has digested it: whole, or in shards."""
+    from embedcli.cluster.shards import cut, digest_shards
+    from embedcli.corpus import digest_corpus
+
+    recursive = bool(meta["settings"]["recursive"])
+    if "shards" not in meta:
+        return digest_corpus(
+            sources, rules=TextRules.from_settings(meta["settings"]), recursive=recursive
+        )
+    return digest_shards(cut(sources, meta["shards"]["n_shards"], recursive=recursive))
 
 
 def settings_of(

@@ -45,7 +45,9 @@ def command() -> None:
 @click.argument("corpus", nargs=-1, required=True)
 @_output
 @train_options_without(
-    *(*OF_ONE_RUN, *OF_GLOVE, "loss", "optimizer", "dropout", "l2", "max_norm", "field")
+    *OF_ONE_RUN,
+    *OF_GLOVE,
+    *("loss", "optimizer", "dropout", "l2", "max_norm", "subword", "buckets", "field"),
 )
 @verbosity_options
 def plan(

@@ -19,6 +19,7 @@ import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
+from embedcli.cli.signals import heard
 from embedcli.errors import EmbedError, UsageError
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def _typed() -> Iterator[str]:
             echo("")
             return
         except KeyboardInterrupt:  # as other prompts: forget the line, not the session
+            heard()
             echo("")
 
 

@@ -4,18 +4,23 @@ An exception may arrive between any two steps of the main thread, which is right
 temporary file is at stake. Training must stop at a barrier between chunks instead, so that what is
 saved can be continued exactly: inside `deferred` the first signal is only noted, and whoever trains
 asks `Deferred.arrived`. The second one raises even there.
+
+An exception may also be lost: code that is interrupted in a finaliser, or by C in the middle of an
+import, drops it and goes on. So it is raised again every second until somebody has `heard` it.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["Deferred", "Terminated", "deferred", "let_signals_kill", "prepare_signals"]
+__all__ = ["Deferred", "Terminated", "deferred", "heard", "let_signals_kill", "prepare_signals"]
 
+_REPEAT_SECONDS = 1.0
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -50,8 +55,8 @@ class Deferred:
 
 
 def prepare_signals() -> None:
-    """Let SIGTERM and SIGHUP raise, so that `finally` blocks run; under nohup, leave them be."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Let signals raise, so that `finally` blocks run; under nohup, leave them be."""
+    for number in _NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
 
@@ -71,14 +76,22 @@ def deferred() -> Iterator[Deferred]:
             signal.signal(number, handler)
 
 
+def heard() -> None:
+    """What a signal raised has been caught: do not raise it again."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def let_signals_kill() -> None:
     """Nothing is left to clean up: a second signal may end the process where it stands."""
+    heard()
     for number in _NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, lambda number, frame: os._exit(128 + number))
 
 
 def _handle(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGALRM, lambda alarm, frame: _raise(number))
+    signal.setitimer(signal.ITIMER_REAL, _REPEAT_SECONDS, _REPEAT_SECONDS)
     _raise(number)
 
 

@@ -21,7 +21,7 @@ from embedcli.cli.options import Duration, json_option, train_options, verbosity
 from embedcli.cli.output import echo_json, talk, warn
 from embedcli.cli.plan import show_estimate, show_needs, show_plan
 from embedcli.cli.progress import show_progress
-from embedcli.cli.signals import Deferred, Terminated, deferred
+from embedcli.cli.signals import Deferred, Terminated, deferred, heard
 from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, OutputError, TrainingError, UsageError
 from embedcli.settings import Value
@@ -105,11 +105,11 @@ def command(
 
     outputs = outputs or ("model.safetensors",)
     inputs = [*corpus, *filter(None, (vocab_file, config.valid, config.evaluate))]
-    _check_outputs([*outputs, *filter(None, (config.metrics,))], inputs)
+    targets = _targets(outputs, to)
+    _check_outputs(targets, config.metrics, inputs)
     where = Cluster(cluster, sync_every) if cluster else None
     clusters.check_options(where, chosen, dry_run=dry_run)
     config, given = read_given(clusters.resolve(where, config, chosen), chosen)
-    targets = _targets(outputs, to)
     job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
@@ -145,7 +145,7 @@ class Job:
 
     @property
     def plain_targets(self) -> list[tuple[str, str]]:
-        """The outputs that are files, not pipes or devices."""
+        """The outputs that are files or directories, not pipes or devices."""
         return [target for target in self.targets if _is_plain(target[0])]
 
     def vocabulary(self) -> Vocabulary | None:
@@ -179,6 +179,7 @@ class Job:
             embeddings = self._train(config, vocabulary, checkpoints, resumed)
             self._write(embeddings, checkpoints)
         except (KeyboardInterrupt, Terminated, EmbedError, MemoryError) as error:
+            heard()
             self._keep(error, checkpoints)
             raise
         _warn_of_few_words(embeddings.vocabulary, config)
@@ -310,15 +311,21 @@ def _targets(outputs: Sequence[str], to: str | None) -> list[tuple[str, str]]:
     return sorted(named, key=lambda target: target[1] != "safetensors")
 
 
-def _check_outputs(outputs: Sequence[str], inputs: Sequence[str]) -> None:
+def _check_outputs(
+    targets: Sequence[tuple[str, str]], metrics: str | None, inputs: Sequence[str]
+) -> None:
     """Find out before the work what would fail after it."""
+    from embedcli import formats
     from embedcli.storage.publish import check_writable
 
-    for output in outputs:
+    for output in [*(output for output, _ in targets), *([metrics] if metrics else [])]:
         for given in inputs:
             if Path(given).is_file() and Path(output).exists() and Path(given).samefile(output):
                 raise UsageError(f"{output} is both input and output: name another file with -o")
-        check_writable(output, stdout=True)
+    for output, name in targets:
+        formats.check_target(output, name)
+    if metrics:
+        check_writable(metrics)
 
 
 def _scratch_directory(output: str) -> str | None:
@@ -329,7 +336,8 @@ def _scratch_directory(output: str) -> str | None:
 
 
 def _is_plain(output: str) -> bool:
-    return output != "-" and (not Path(output).exists() or Path(output).is_file())
+    path = Path(output)
+    return output != "-" and (not path.exists() or path.is_file() or path.is_dir())
 
 
 def _warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:

@@ -6,7 +6,8 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -26,14 +27,18 @@ from embedcli.errors import UsageError
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
+    from embedcli.corpus import Corpus
+    from embedcli.progress import OnProgress
     from embedcli.tuning.space import Space
     from embedcli.tuning.trial import Bench, Trial
+    from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command"]
 
 _DIMS = "25,50,100,200"
 _TRIALS = 20
-_MEASURES = ("score", "loss", "seconds", "MB", "memory_MB", "pip_loss")
+_HELD_OUT = 0.01  # of the text, where nobody says otherwise
+_MEASURES = ("score", "loss", "held_out", "seconds", "MB", "memory_MB", "pip_loss")
 
 
 @click.command(short_help="Find out how many dimensions to train, and with which settings.")
@@ -89,7 +94,7 @@ _MEASURES = ("score", "loss", "seconds", "MB", "memory_MB", "pip_loss")
     "(pip install 'embedcli[tune]').",
 )
 @click.option("-o", "--output", metavar="FILE.yaml", help="Write the recommended settings.")
-@train_options_without(*OF_ONE_RUN)
+@train_options_without(*(name for name in OF_ONE_RUN if not name.startswith("valid")))
 @json_option
 @verbosity_options
 def command(
@@ -118,13 +123,13 @@ def command(
     TPE. With --journal several processes, at once or one after the other, share the trials: each
     takes the next until there are --trials, and all report all. The text is read once.
 
-    Columns: the settings searched, the mean score, training loss of the last epoch, seconds of
-    training a run, megabytes of the vectors, megabytes of memory to train, and PIP loss between two
-    runs with different seeds (0: the same space; 1.41: unrelated). Recommended is the best of those
-    with the fewest dimensions that score 99 % of the best. All training options apply; what is
+    Columns: the settings searched, the mean score, training loss of the last epoch, loss on the
+    hundredth of the text that is held out (--valid-fraction, or --valid FILE), seconds of training
+    a run, megabytes of the vectors, megabytes of memory to train, and PIP loss between two runs
+    with different seeds (0: the same space; 1.41: unrelated). Recommended is the best of those with
+    the fewest dimensions that score 99 % of the best. The other training options apply; what is
     searched takes the place of an option.
     """
-    from embedcli.corpus import encode_corpus
     from embedcli.evaluation.files import read_evaluation_file
     from embedcli.storage.publish import check_writable
     from embedcli.tuning.journal import import_optuna
@@ -141,19 +146,15 @@ def command(
         read_evaluation_file(file)
     for target in filter(None, (output, journal)):
         check_writable(target)
-    with (
-        show_progress() as on_progress,
-        encode_corpus(
-            corpus,
-            rules=config,
-            recursive=config.recursive,
-            min_count=config.min_count,
-            max_vocab=config.max_vocab,
-            threads=config.resolve().threads or 1,
-            on_progress=on_progress,
-        ) as encoded,
-    ):
-        bench = Bench(encoded, config, files, runs, on_progress)
+    with show_progress() as on_progress, ExitStack() as texts:
+
+        def read(paths: Sequence[str], words: Vocabulary | None = None) -> Corpus:
+            return texts.enter_context(_encoded(paths, config, words, on_progress))
+
+        encoded = read(corpus)
+        valid = read([config.valid], encoded.vocabulary) if config.valid else None
+        config = _with_held_out(config, chosen, space)
+        bench = Bench(encoded, config, files, valid, runs, on_progress)
         found, missing = _search(bench, space, trials, budget, journal)
     best = recommended(found)
     if as_json:
@@ -169,6 +170,33 @@ def command(
     else:
         fixed = {name: value for name, value in chosen.items() if name not in best.settings}
         _recommend(corpus, {**best.settings, **fixed}, output)
+
+
+def _encoded(
+    paths: Sequence[str], config: TrainConfig, words: Vocabulary | None, on_progress: OnProgress
+) -> Corpus:
+    from embedcli.corpus import encode_corpus
+
+    return encode_corpus(
+        paths,
+        rules=config,
+        recursive=config.recursive,
+        min_count=config.min_count,
+        max_vocab=config.max_vocab,
+        vocabulary=words,
+        threads=config.resolve().threads or 1,
+        on_progress=on_progress,
+    )
+
+
+def _with_held_out(config: TrainConfig, chosen: Mapping[str, Value], space: Space) -> TrainConfig:
+    """The settings with something held out, unless somebody chose or the architecture cannot."""
+    searched = {axis.name: axis.values for axis in space.axes}
+    if "glove" in (config.arch, *searched.get("arch", ())) or {"valid", "valid_fraction"} & set(
+        chosen
+    ):
+        return config
+    return replace(config, valid_fraction=_HELD_OUT)
 
 
 def _space(dims: str | None, tried: Sequence[str], file: str | None) -> Space:
@@ -214,7 +242,7 @@ def _print(trials: Sequence[Trial], names: Sequence[str]) -> None:
     rows = (
         (
             *(_value(trial.settings[name]) for name in names),
-            *map(_number, (trial.score, trial.loss, trial.seconds)),
+            *map(_number, (trial.score, trial.loss, trial.held_out, trial.seconds)),
             *map(_number, (trial.n_bytes / 1e6, trial.memory / 1e6, trial.pip_loss)),
         )
         for trial in trials

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -47,17 +49,7 @@ def connect(cluster: str) -> Iterator[Client]:
     _silence()
     local = _LOCAL.fullmatch(cluster)
     if local:
-        workers = int(local[1])
-        threads = max(1, usable_cores() // workers)
-        with (
-            distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=threads,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            ) as machines,
-            distributed.Client(machines, set_as_default=False) as client,
-        ):
+        with _local(distributed, int(local[1])) as client:
             yield _checked(client, cluster)
         return
     options = _options(cluster)
@@ -81,6 +73,38 @@ def _silence() -> None:
     for name in ["distributed", *logging.root.manager.loggerDict]:
         if name.split(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def _local(distributed: Any, n_workers: int) -> Iterator[Client]:
+    """Processes on this machine that share its cores.
+
+    Ctrl-C in a terminal reaches them too; they must leave it to this process, which will ask them
+    for the model before it ends.
+    """
+    with _no_interrupts():  # what they inherit, from their first moment
+        machines = distributed.LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=max(1, usable_cores() // n_workers),
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    with machines, distributed.Client(machines, set_as_default=False) as client:
+        deaf = import_module("embedcli.cluster.desk").Deaf()
+        client.register_plugin(deaf, name="embed-deaf")  # for those that are started again
+        yield client
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where signals cannot be had
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _options(cluster: str) -> dict[str, str]:

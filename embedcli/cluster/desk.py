@@ -7,6 +7,7 @@ out by the digest whether the text is still the same.
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,16 @@ from embedcli.kernels.weights import Weights
 from embedcli.training.forecast import measure_seconds
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Desk", "Encoded", "Job", "count_task", "encode_task", "measure_task", "train_task"]
+__all__ = [
+    "Deaf",
+    "Desk",
+    "Encoded",
+    "Job",
+    "count_task",
+    "encode_task",
+    "measure_task",
+    "train_task",
+]
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,14 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
         if shard not in self._trainers:
             self._trainers[shard] = ShardTrainer(corpus, config, shard, self._weights)
         return self._trainers[shard]
+
+
+class Deaf(WorkerPlugin):  # type: ignore[misc]  # as above
+    """Makes a worker process ignore Ctrl-C, which is meant for the process that started it."""
+
+    def setup(self, worker: Worker) -> None:
+        """Called by Dask in the worker's main thread."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def count_task(job: Job, shard: Shard, n_parts: int) -> list[Table]:

@@ -22,11 +22,12 @@ from embedcli.text.separators import SPACE
 from embedcli.text.sources import STDIN, find_sources, open_source
 from embedcli.text.spans import Span
 
-__all__ = ["Shard", "cut", "digest_shards", "joint_digest"]
+__all__ = ["Shard", "cut", "digest_shards", "joint_digest", "text_size"]
 
 _HEAD = 4096
 _LONGEST_LINE = 1 << 20  # bytes that are searched for the beginning of a line
 _BLOCK = 1 << 16
+_UNPACKED = 3  # bytes of text for one of a packed file, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,15 @@ def digest_shards(shards: Sequence[Shard]) -> str:
 def joint_digest(digests: Sequence[str]) -> str:
     """The SHA-256 of the shards' own, one a line: the text's, as several machines can make it."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def text_size(shards: Sequence[Shard]) -> int:
+    """About how many bytes of text; that of packed files is guessed."""
+    spans = [span for shard in shards for span in shard.spans]
+    return sum(
+        _UNPACKED * _Source(span.source).size if span.end is None else span.end - span.begin
+        for span in spans
+    )
 
 
 class _Source:

@@ -4,8 +4,7 @@ An index holds the unit vectors of a model as bytes (8 bits a component) in one 
 
     ivf     in lists around about 2 sqrt(V) centres; a search looks into the lists nearest to it
             (Jégou, Douze & Schmid 2011). Quick to build, and a search reads little of the file.
-    hnsw    as a graph of neighbours of neighbours (Malkov & Yashunin 2018). Slow to build, quicker
-            to search.
+    hnsw    as a graph of neighbours of neighbours (Malkov & Yashunin 2018). Slow to build.
 
 What it finds are candidates. They are scored again in float64 by the model's own vectors, so that
 every cosine is exact and only a neighbour may be missing. How many are is measured when an index is
@@ -34,6 +33,7 @@ __all__ = ["KINDS", "TARGET", "Index", "build_index"]
 
 KINDS: Final = ("ivf", "hnsw")
 TARGET: Final = 0.99
+WORTH: Final = 0.001  # of recall: less is not worth searching twice as hard
 ASKED: Final = 1000  # words whose neighbours are compared
 FREQUENT: Final = 30_000  # half of them are among so many: they are asked most, and found least
 NEAREST: Final = 10  # of each
@@ -63,8 +63,8 @@ class Index:
     embeddings: Embeddings
     kind: str
     searcher: Any
-    effort: int = 1
-    recall: float = 0.0
+    effort: int = 0
+    recall: float = -1.0
 
     def nearest(
         self,
@@ -131,15 +131,15 @@ def _tuned(index: Index, most: int) -> Index:
     asked = np.unique(np.concatenate([_sample(pool, ASKED // 2) for pool in pools]))
     queries, itself = model.vectors[asked], asked[:, None].tolist()
     true, _ = nearest(model.vectors, model.norms, queries, NEAREST, excluded=itself)
-    effort = 1 if index.kind == "ivf" else NEAREST
-    while True:
-        effort = min(effort, most)
-        index = replace(index, effort=effort)
-        found, _ = index.nearest(queries, NEAREST, excluded=itself)
-        index = replace(index, recall=_shared(true, found))
-        if index.recall >= TARGET or effort == most:
+    effort = 1 if index.kind == "ivf" else _LEAST_CANDIDATES  # less would be the same
+    while index.recall < TARGET and index.effort < most:
+        harder = replace(index, effort=min(effort, most))
+        found, _ = harder.nearest(queries, NEAREST, excluded=itself)
+        harder = replace(harder, recall=_shared(true, found))
+        if harder.recall < index.recall + WORTH:  # no way leads to what is still missing
             return index
-        effort *= 2
+        index, effort = harder, 2 * effort
+    return index
 
 
 def _shared(true: Ids, found: Ids) -> float:

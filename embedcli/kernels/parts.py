@@ -8,7 +8,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.kernels.sampling import SPARE
 from embedcli.kernels.weights import TALLY, Scratch, aligned, make_losses
+from embedcli.kernels.windows import rows_of_words
 
 __all__ = ["Parts", "append_rows", "make_parts_scratch", "padded_outputs"]
 
@@ -19,7 +21,8 @@ class Parts(NamedTuple):
     """Rows of ``syn0`` for each word: its own, and those of its subwords.
 
     Attributes:
-        rows: int32 (n,), those of word w are ``rows[offsets[w]:offsets[w + 1]]``; repeats kept.
+        rows: int32 (n + `SPARE`,), those of word w are ``rows[offsets[w]:offsets[w + 1]]``;
+            repeats kept.
         offsets: int64 (V + 1,).
     """
 
@@ -36,7 +39,7 @@ def make_parts_scratch(n_outputs: int, n_inputs: int, stride: int) -> Scratch:
     """Scratch with room for so many offsets of output and input rows."""
     return Scratch(
         rows=np.zeros(n_outputs, np.int64),
-        inputs=np.zeros(n_inputs, np.int64),
+        inputs=np.zeros(n_inputs + SPARE, np.int64),
         dots=aligned(-(-n_outputs // _DOTS_ALIGNMENT) * _DOTS_ALIGNMENT),
         hidden=aligned(2 * stride),
         losses=make_losses(),
@@ -46,8 +49,11 @@ def make_parts_scratch(n_outputs: int, n_inputs: int, stride: int) -> Scratch:
 
 @numba.njit(inline="always")
 def append_rows(parts: Any, word: Any, stride: Any, inputs: Any, first: Any) -> Any:
-    """Write the offsets of the rows of `word` to `inputs` from `first` on; how many there are."""
-    begin, end = parts.offsets[word], parts.offsets[word + 1]
-    for j in range(begin, end):
-        inputs[first + j - begin] = np.int64(parts.rows[j]) * stride
-    return end - begin
+    """Write the offsets of the rows of `word` to `inputs` from `first` on; how many there are.
+
+    Up to `SPARE` - 1 more are written behind them.
+    """
+    begin = parts.offsets[word]
+    n = parts.offsets[word + 1] - begin
+    rows_of_words(parts.rows, begin, n, stride, inputs, first)
+    return n

@@ -62,9 +62,9 @@ def subword_skipgram_slice(
     shrink: bool,
     key: int,
     lr: float,
+    scratch: Scratch,
     parts: Parts,
     negative: int,
-    scratch: Scratch,
 ) -> None:
     """Twin of `subword_skipgram.train_slice`."""
     x = weights.syn0.reshape(-1, weights.stride)
@@ -94,9 +94,9 @@ def subword_cbow_slice(
     shrink: bool,
     key: int,
     lr: float,
-    parts: Parts,
     divide: bool,
     scratch: Scratch,
+    parts: Parts,
 ) -> None:
     """Twin of `subword_cbow.train_slice`."""
     x = weights.syn0.reshape(-1, weights.stride)

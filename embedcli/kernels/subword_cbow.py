@@ -58,9 +58,9 @@ def subword_cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., No
         shrink: Any,
         key: Any,
         lr: Any,
-        parts: Any,
         divide: Any,
         scratch: Any,
+        parts: Any,
     ) -> None:
         """Train on the centre words ``staged.kept[start:stop]``.
 

@@ -19,9 +19,10 @@ from embedcli.kernels.blocks import block_dots, take_losses
 from embedcli.kernels.hidden import gather_mean, hidden_gradients, scatter_add, update_outputs
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.parts import append_rows, make_parts_scratch, padded_outputs
-from embedcli.kernels.sampling import draw_radius, draw_shared
+from embedcli.kernels.sampling import SPARE, draw_radius, draw_shared
 from embedcli.kernels.simd import prefetch
 from embedcli.kernels.weights import Scratch
+from embedcli.kernels.windows import context_rows, room_for_context
 
 __all__ = ["subword_skipgram", "subword_skipgram_scratch"]
 
@@ -35,8 +36,9 @@ def subword_skipgram_scratch(
     of this position and of the next; ``inputs`` the rows of both words, `most_rows` each.
     """
     block = padded_outputs(lanes)
-    n_outputs = -(-(2 * window + n_shared) // block) * block
-    return make_parts_scratch(n_outputs + 2 * n_shared, 2 * most_rows, stride)
+    n_outputs = max(2 * window + n_shared, room_for_context(window))
+    n_padded = -(-n_outputs // block) * block
+    return make_parts_scratch(n_padded + 2 * n_shared, 2 * (most_rows + SPARE), stride)
 
 
 @cache
@@ -59,9 +61,9 @@ def subword_skipgram(lanes: int, n_shared: int, n_vectors: int) -> Callable[...,
         shrink: Any,
         key: Any,
         lr: Any,
+        scratch: Any,
         parts: Any,
         negative: Any,
-        scratch: Any,
     ) -> None:
         """Train on the centre words ``staged.kept[start:stop]``.
 
@@ -91,11 +93,7 @@ def subword_skipgram(lanes: int, n_shared: int, n_vectors: int) -> Callable[...,
                 if i + 1 + window < staged.last[i]:
                     prefetch(syn1neg, np.int64(kept[i + 1 + window]) * stride, width)
             radius = draw_radius(key, i, window) if shrink else window
-            n = 0
-            for j in range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1)):
-                if j != i:
-                    outputs[n] = np.int64(kept[j]) * stride
-                    n += 1
+            n = context_rows(staged, i, radius, stride, outputs, 0)
             if n == 0:
                 n_alone += 1
             else:

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from embedcli.kernels.sampling import SPARE
 from embedcli.kernels.simd import I32, I64, data_pointer, loop
 
-__all__ = ["context_rows", "room_for_context"]
+__all__ = ["context_rows", "room_for_context", "rows_of_words"]
 
 
 def room_for_context(window: int) -> int:
@@ -38,8 +38,8 @@ def context_rows(
     begin = max(np.int64(staged.first[position]), position - radius)
     end = min(np.int64(staged.last[position]), position + radius + 1)
     n_left, n_right = position - begin, end - position - 1
-    _rows_of_words(staged.kept, begin, n_left, stride, inputs, first)
-    _rows_of_words(staged.kept, position + 1, n_right, stride, inputs, first + n_left)
+    rows_of_words(staged.kept, begin, n_left, stride, inputs, first)
+    rows_of_words(staged.kept, position + 1, n_right, stride, inputs, first + n_left)
     n = n_left + n_right
     if n > 0:
         inputs[first + n] = inputs[first + n - 1]
@@ -47,13 +47,13 @@ def context_rows(
 
 
 @intrinsic
-def _rows_of_words(
+def rows_of_words(
     typing_context: Any, words: Any, begin: Any, n: Any, stride: Any, rows: Any, first: Any
 ) -> tuple[Any, Callable[..., ir.Value]]:
     """``rows[first + i] = words[begin + i] * stride`` for i < n, eight at a time.
 
     So a window costs no loop whose length no predictor can learn: half the time. Up to seven items
-    too many are read and written.
+    (less than `SPARE`) too many are read and written.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:

@@ -39,7 +39,10 @@ def locked(paths: Sequence[str]) -> Iterator[None]:
 
 
 def _is_plain(path: str) -> bool:
-    return path != STDOUT and (not os.path.exists(path) or stat.S_ISREG(os.stat(path).st_mode))
+    if path == STDOUT or not os.path.exists(path):
+        return path != STDOUT
+    mode = os.stat(path).st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 @contextmanager

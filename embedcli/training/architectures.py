@@ -9,10 +9,13 @@ from pathlib import Path
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.subwords.table import Units
 from embedcli.training.given import Given
 from embedcli.training.glove import GloveRun, compile_glove, count_cells
 from embedcli.training.run import Run, Score, compile_kernels
 from embedcli.training.stopping import Deadline
+from embedcli.training.subwords import SubwordRun, compile_subwords
+from embedcli.training.word_parts import units_of
 
 __all__ = ["compile_architecture", "prepared"]
 
@@ -21,6 +24,8 @@ def compile_architecture(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs."""
     if config.arch == "glove":
         compile_glove(config)
+    elif config.subword is not None:
+        compile_subwords(config)
     else:
         compile_kernels(config)
 
@@ -32,6 +37,7 @@ def prepared(
     *,
     valid: Corpus | None = None,
     given: Given | None = None,
+    units: Units | None = None,
     deadline: Deadline | None = None,
     score: Score | None = None,
     scratch: Path | None = None,
@@ -44,6 +50,7 @@ def prepared(
         config: resolved settings.
         valid: another text that is measured.
         given: vectors to begin with.
+        units: how words are cut, if not by what ``config.subword`` names.
         deadline: when to be ready.
         score: of the vectors, that is to be followed.
         scratch: a directory for temporary files.
@@ -52,5 +59,8 @@ def prepared(
     if config.arch == "glove":
         with count_cells(corpus, config, scratch, on_progress) as cells:
             yield GloveRun(corpus, cells, config, deadline=deadline, score=score)
+    elif config.subword is not None:
+        units = units or units_of(config)
+        yield SubwordRun(corpus, units, config, valid=valid, deadline=deadline, score=score)
     else:
         yield Run(corpus, config, valid=valid, given=given, deadline=deadline, score=score)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from embedcli.text.memory import available_memory
 from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.run import features_of
 from embedcli.training.sampling import pool_size
+from embedcli.training.word_parts import WordParts, units_of
 from embedcli.vocabulary import Vocabulary
 
 __all__ = [
@@ -49,6 +51,7 @@ _WORD_BYTES = (
 )
 _PATH_BYTES = 200  # of a word's path through the tree, and of making it
 _NUMBER_BYTES = 4
+_PART_BYTES = 24  # an n-gram of a word: its id, its row, and what sorting them takes
 _DECIMAL_BYTES = 12  # of a number in a text format, with its space
 _ASSUMED_LINE = 32  # words
 _CHECKPOINTS = 3  # two kept, one being written
@@ -92,10 +95,10 @@ def forecast(
         outputs: each plain file to be written and its format.
         checkpoints: whether any are kept.
     """
-    n_words = len(vocabulary)
-    files = [(path, _file_bytes(name, vocabulary, config)) for path, name in outputs]
+    n_words, parts = len(vocabulary), _count_parts(vocabulary, config)
+    files = [(path, _file_bytes(name, vocabulary, config, parts)) for path, name in outputs]
     if checkpoints and outputs:
-        each = _file_bytes("safetensors", vocabulary, _with_output_vectors(config))
+        each = _file_bytes("safetensors", vocabulary, _with_output_vectors(config), parts)
         files.append((outputs[0][0], _CHECKPOINTS * (each + n_words * _row_bytes(config))))
     if config.arch == "glove" and outputs and vocabulary.counts is not None:
         n_cells = expected_cells(
@@ -104,7 +107,7 @@ def forecast(
         files.append((outputs[0][0], (RUN_BYTES + CELL_BYTES) * n_cells))
     disk, disk_free = _tightest_disk(files)
     return Forecast(
-        memory=_BASE_BYTES + _trainer_bytes(n_words, n_tokens, config),
+        memory=_BASE_BYTES + _trainer_bytes(n_words, n_tokens, config, parts),
         memory_left=available_memory(),
         disk=disk,
         disk_free=disk_free,
@@ -200,12 +203,28 @@ def _fitting(share: float, vocabulary: Vocabulary, config: TrainConfig) -> str:
     return f"try --max-vocab {words}{smaller}"
 
 
-def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig) -> int:
+class _Counted(NamedTuple):
+    """How many rows the parts of words have, how often words have them, and their ids."""
+
+    n_rows: int = 0
+    n_uses: int = 0
+    n_ids: int = 0
+
+
+def _count_parts(vocabulary: Vocabulary, config: TrainConfig) -> _Counted:
+    """Cut all words: no guess says how many n-grams they share."""
+    if config.subword is None:
+        return _Counted()
+    words = WordParts.of(vocabulary, units_of(config))
+    return _Counted(len(words.ids), len(words.parts.rows), words.units.count)
+
+
+def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig, parts: _Counted) -> int:
     if config.arch == "glove":
         matrices = 5 * n_words * row_stride(config.dim + 2) * _NUMBER_BYTES  # and their sum
         training = matrices + n_words * _WORD_BYTES + (config.threads or 1) * _GLOVE_THREAD_BYTES
         n_pairs = _window(config) * n_tokens
-        counting = counting_memory(config.count_bytes, n_words, n_pairs, config.threads or 1)
+        counting = counting_memory(config.count_bytes, n_pairs, config.threads or 1)
         return max(training, counting)
     matrices = 2 * n_words * row_stride(config.dim) * _NUMBER_BYTES
     if config.loss == "hs":
@@ -213,6 +232,10 @@ def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig) -> int:
     else:
         outputs = pool_size(n_tokens, config.negative) * _NUMBER_BYTES
     words = n_words * (_WORD_BYTES + _row_bytes(config))
+    if parts.n_rows:
+        # Their rows, and the vectors that they make of the words when they are written.
+        matrices += (parts.n_rows + n_words) * row_stride(config.dim) * _NUMBER_BYTES
+        words += parts.n_uses * _PART_BYTES
     threads = (config.threads or 1) * (_THREAD_BYTES + _rule_bytes(config))
     return matrices + outputs + words + threads
 
@@ -237,12 +260,15 @@ def _window(config: TrainConfig) -> int:
     return config.widest_window(_ASSUMED_LINE)
 
 
-def _file_bytes(name: str, vocabulary: Vocabulary, config: TrainConfig) -> int:
+def _file_bytes(name: str, vocabulary: Vocabulary, config: TrainConfig, parts: _Counted) -> int:
     n_words = len(vocabulary)
     words = len(vocabulary.blob) + 24 * n_words
-    matrix = n_words * config.dim * _NUMBER_BYTES
+    row = config.dim * _NUMBER_BYTES
+    matrix = n_words * row
+    rows = matrix + parts.n_rows * (row + _NUMBER_BYTES) if parts.n_rows else 0
     sizes: Mapping[str, int] = {
-        "safetensors": words + matrix * (1 + config.output_vectors),
+        "safetensors": words + matrix * (1 + config.output_vectors) + rows,
+        "fasttext": words + 2 * matrix + parts.n_ids * row,
         "word2vec-bin": words + matrix,
         "vocab": words,
     }

@@ -17,6 +17,7 @@ from embedcli.config import TrainConfig
 from embedcli.cooccurrence.cells import Cooccurrences
 from embedcli.cooccurrence.counting import compile_counting, count_cooccurrences
 from embedcli.corpus import Corpus
+from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.weights import Weights
 from embedcli.progress import OnProgress, Progress, ignore_progress
@@ -119,10 +120,8 @@ class GloveRun(Run):
         more = dict(zip(GLOVE_ARRAYS, self._rows(), strict=True))
         return replace(state, arrays={**state.arrays, **more})
 
-    def restore(
-        self, state: State, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32]
-    ) -> None:
-        """As in `Run`; the matrices are taken from the state, as `syn0` is a sum."""
+    def restore(self, state: State, saved: Embeddings) -> None:
+        """As in `Run`; the matrices are taken from the state, as the vectors are sums."""
         self._restore_progress(state)
         for mine, name in zip(self._rows(), GLOVE_ARRAYS, strict=True):
             mine[:] = state.arrays[name]

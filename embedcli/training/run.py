@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
+from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.cbow import cbow
 from embedcli.kernels.cbow_rules import cbow_by_rule
@@ -30,6 +32,7 @@ from embedcli.kernels.skipgram import skipgram
 from embedcli.kernels.skipgram_rules import skipgram_by_rule
 from embedcli.kernels.weights import Scratch, Weights, aligned, make_scratch, row_stride
 from embedcli.progress import OnProgress, Progress
+from embedcli.subwords.table import Subwords
 from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.given import Given
 from embedcli.training.huffman import huffman_tree, longest_path
@@ -150,7 +153,7 @@ class Run:
         self._training, self._held_out = self._text, self._held_out_text
         self._keep = keep_thresholds(counts, config.subsampling)
         self._outputs = _outputs(counts, len(corpus.ids), config)
-        self._weights = weights or initial_weights(len(counts), config.dim, config.seed)
+        self._weights = weights or self._initial_weights(len(counts))
         if given is not None:
             syn0, syn1neg = self.matrices()
             given.copy_to(syn0, None if config.loss == "hs" else syn1neg)
@@ -158,6 +161,9 @@ class Run:
         self._workers = self._team(self._text, self._rule)
         held_out = self._held_out_text
         self._measurers = [] if held_out is None else self._team(held_out, None)
+
+    def _initial_weights(self, n_words: int) -> Weights:
+        return initial_weights(n_words, self.config.dim, self.config.seed)
 
     def _team(self, chunks: Chunks, rule: Rule | None) -> list[Worker]:
         window = self.config.widest_window(min(chunks.longest_line, chunks.size))
@@ -277,12 +283,11 @@ class Run:
             self.is_done,
         )
 
-    def restore(
-        self, state: State, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32]
-    ) -> None:
-        """Go to where another run stood; the matrices, float32 (V, D), are copied."""
-        for mine, saved in zip(self.matrices(), (syn0, syn1neg), strict=True):
-            mine[:] = saved
+    def restore(self, state: State, saved: Embeddings) -> None:
+        """Go to where another run stood; the matrices it `saved` are copied."""
+        syn0, syn1neg = self.matrices()
+        syn0[:] = saved.vectors
+        syn1neg[:] = saved.output_vectors
         self._restore_progress(state)
 
     def _restore_progress(self, state: State) -> None:
@@ -308,9 +313,12 @@ class Run:
             TrainingError: a component is not finite, or so large that training diverges.
         """
         for name, matrix in zip(("syn0", "syn1neg"), self.matrices(), strict=True):
-            fault = find_fault(name, matrix)
-            if fault is not None:
-                raise self._divergence(fault)
+            self._check_matrix(name, matrix)
+
+    def _check_matrix(self, name: str, matrix: NDArray[np.float32]) -> None:
+        fault = find_fault(name, matrix)
+        if fault is not None:
+            raise self._divergence(fault)
 
     def _pass(self, on_progress: OnProgress, wants_pause: Callable[[], bool]) -> bool:
         """Train on in this epoch, and measure when it is over; whether a pause is wanted."""
@@ -440,6 +448,10 @@ class Run:
         syn0 = self._weights.syn0.reshape(-1, stride)[:, :dim]
         return syn0, self._weights.syn1neg.reshape(-1, stride)[:, :dim]
 
+    def subwords(self) -> Subwords | None:
+        """What the input vectors are made of, where they are made of subwords."""
+        return None
+
     def _divergence(self, what: str) -> TrainingError:
         lr = self.config.starting_lr
         return TrainingError(
@@ -560,29 +572,37 @@ class Worker:
         self._shuffled = np.empty(chunk if config.shuffle else 0, np.int32)
         self._window = window
         self._shrinks = config.shrink_window and config.window != LINE
-        is_cbow = config.arch == "cbow"
+        self._more: tuple[Any, ...] = ()  # what some kernels take behind all others
+        self._kernel, self.scratch, work = self._choose(outputs, rule)
+        self._slice = max(1, _SLICE_WORK // work)
+        self.subsampled = 0
+
+    def _choose(
+        self, outputs: Pool | Tree, rule: Rule | None
+    ) -> tuple[Callable[..., None], Scratch | PathScratch, int]:
+        """The kernel, its scratch, and the multiply-adds that it takes for a word."""
+        config, weights, window = self._config, self._weights, self._window
         lanes = host_lanes()
+        is_cbow = config.arch == "cbow"
         n_vectors = -(-config.dim // lanes)
         features = features_of(config)
-        self._more: tuple[Any, ...] = ()  # what a kernel by a rule takes behind all others
-        self.scratch: Scratch | PathScratch
+        scratch: Scratch | PathScratch
         if isinstance(outputs, Tree):
             n_outputs = longest_path(outputs)
-            self.scratch = make_path_scratch(n_outputs, window, weights.stride)
-            self._kernel = (cbow_hs if is_cbow else skipgram_hs)(lanes, n_vectors)
+            scratch = make_path_scratch(n_outputs, window, weights.stride)
+            kernel = (cbow_hs if is_cbow else skipgram_hs)(lanes, n_vectors)
         else:
             n_outputs = 1 + outputs.negative
-            self.scratch = make_scratch(n_outputs, window, weights.stride)
+            scratch = make_scratch(n_outputs, window, weights.stride)
             sizes = lanes, n_outputs, n_vectors
             if rule is None or features is None:
-                self._kernel = (cbow if is_cbow else skipgram)(*sizes)
+                kernel = (cbow if is_cbow else skipgram)(*sizes)
             else:
-                self._kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
+                kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
                 rows = make_rule_scratch(n_outputs, window, weights.stride)
                 self._more = config.dim, rule, rows
         inputs = 1 if is_cbow else 2 * window
-        self._slice = max(1, _SLICE_WORK // (3 * inputs * n_outputs * weights.stride))
-        self.subsampled = 0
+        return kernel, scratch, 3 * inputs * n_outputs * weights.stride
 
     def forget(self) -> None:
         """Begin to count anew."""
@@ -683,28 +703,46 @@ def find_fault(name: str, matrix: NDArray[np.float32]) -> str | None:
     return None
 
 
-def initial_weights(n_words: int, dim: int, seed: int) -> Weights:
-    """syn0 uniform on [-1/2D, 1/2D) and syn1neg zero, as in word2vec.c; padding zero in both."""
-    stride = row_stride(dim)
-    weights = Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
-    rows = weights.syn0.reshape(n_words, stride)
+def initial_weights(n_words: int, dim: int, seed: int, n_parts: int = 0) -> Weights:
+    """syn0 uniform on [-1/2D, 1/2D) and syn1neg zero, as in word2vec.c; padding zero in both.
+
+    `n_parts` more rows of syn0 are for parts of words.
+    """
+    stride, n_rows = row_stride(dim), n_words + n_parts
+    weights = Weights(aligned(n_rows * stride), aligned(n_words * stride), stride)
+    rows = weights.syn0.reshape(n_rows, stride)
     generator = np.random.Generator(np.random.Philox(seed))
-    for start in range(0, n_words, _INIT_ROWS):
-        block = generator.random((min(_INIT_ROWS, n_words - start), dim), dtype=np.float32)
+    for start in range(0, n_rows, _INIT_ROWS):
+        block = generator.random((min(_INIT_ROWS, n_rows - start), dim), dtype=np.float32)
         rows[start : start + _INIT_ROWS, :dim] = (block - np.float32(0.5)) / np.float32(dim)
     return weights
 
 
 def compile_kernels(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs, by training on two words."""
-    n_words = 1 + config.negative
-    outputs = _outputs(np.ones(n_words, np.int64), 2, config)
-    weights = initial_weights(n_words, config.dim, 0)
-    rule = _rule(config, n_words, np.zeros(n_words, np.bool_))
+    weights = initial_weights(words_to_compile(config), config.dim, 0)
+    rule = _rule(config, words_to_compile(config), np.zeros(words_to_compile(config), np.bool_))
     rules = [rule]
     if rule is not None and (config.valid or config.valid_fraction):
         rules.append(None)  # what is held out is measured by the plain kernel
     for each in rules:
-        worker = Worker(weights, outputs, config, 2, 1, each)
-        keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
-        worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)
+        train_two_words(partial(_worker_by, weights, each, config), config)
+
+
+def _worker_by(
+    weights: Weights, rule: Rule | None, config: TrainConfig, outputs: Pool | Tree
+) -> Worker:
+    return Worker(weights, outputs, config, 2, 1, rule)
+
+
+def words_to_compile(config: TrainConfig) -> int:
+    """The fewest words that `train_two_words` can do with."""
+    return 1 + config.negative
+
+
+def train_two_words(make_worker: Callable[[Pool | Tree], Worker], config: TrainConfig) -> None:
+    """Train nothing on two words of a vocabulary of `words_to_compile`: it compiles the kernels."""
+    n_words = words_to_compile(config)
+    worker = make_worker(_outputs(np.ones(n_words, np.int64), 2, config))
+    keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
+    worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)

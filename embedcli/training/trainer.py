@@ -24,6 +24,7 @@ from embedcli.errors import CorpusError, InputError, TrainingError, UsageError
 from embedcli.evaluation import evaluate
 from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.subwords.table import Units
 from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.given import load_given, match, movement
@@ -31,6 +32,7 @@ from embedcli.training.glove import GloveRun
 from embedcli.training.metrics import Metrics
 from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline, best_epoch
+from embedcli.training.word_parts import units_of
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Guard", "Stopped", "train", "versions"]
@@ -76,7 +78,8 @@ def train(
     """Train word embeddings on text.
 
     Skip-gram and CBOW with negative sampling (Mikolov et al. 2013), the negatives of a skip-gram
-    window shared by its context words (Ji et al. 2016); or GloVe (Pennington et al. 2014), whose
+    window shared by its context words (Ji et al. 2016), with ``config.subword`` on words made of
+    their parts (Bojanowski et al. 2017); or GloVe (Pennington et al. 2014), whose
     vectors are the sums of word and context vectors.
 
     Args:
@@ -109,6 +112,7 @@ def train(
     if config.evaluate:
         read_evaluation_file(config.evaluate)  # before the work, not after it
     given = given or load_given(config)
+    units = _units(config, guard.resumed)
     if config.continue_from and vocabulary is not None and guard.resumed is None:
         raise UsageError(
             f"a vocabulary is given, but the words are those of {config.continue_from} and of the "
@@ -149,6 +153,7 @@ def train(
             config,
             valid=valid,
             given=start,
+            units=units,
             deadline=deadline,
             score=score,
             scratch=directory,
@@ -195,6 +200,14 @@ def _read(
         scratch=scratch,
         on_progress=on_progress,
     )
+
+
+def _units(config: TrainConfig, resumed: Checkpoint | None) -> Units | None:
+    """How words are cut: as they were, even if the file that says so has changed since."""
+    saved = None if resumed is None else resumed.embeddings
+    if saved is not None and saved.subwords is not None:
+        return saved.subwords.units
+    return None if config.subword is None else units_of(config)
 
 
 def _facts(corpus: Corpus) -> dict[str, Any]:
@@ -292,7 +305,7 @@ def _same_texts(resumed: Checkpoint, facts: Mapping[str, Any]) -> dict[str, Any]
 def _restore(run: Run, resumed: Checkpoint) -> None:
     saved = resumed.embeddings
     if saved is not None and resumed.state is not None and saved.output_vectors is not None:
-        run.restore(resumed.state, saved.vectors, saved.output_vectors)
+        run.restore(resumed.state, saved)
 
 
 class _Background:
@@ -344,7 +357,7 @@ def _embeddings(
     if timings:
         metadata["timings"] = {name: round(seconds, 3) for name, seconds in timings.items()}
     kept = output_vectors if config.output_vectors or everything else None
-    return Embeddings(run.corpus.vocabulary, vectors, kept, metadata)
+    return Embeddings(run.corpus.vocabulary, vectors, kept, metadata, run.subwords())
 
 
 def versions() -> dict[str, str]:

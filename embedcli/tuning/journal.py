@@ -30,7 +30,8 @@ __all__ = ["import_optuna", "try_some"]
 
 _RESULT: Final = "trial"
 _WORKER: Final = "worker"
-_NOT_THE_QUESTION: Final = ("threads", "output_vectors")  # what may differ between workers
+# What may differ between workers; the text of `valid` counts, not its name.
+_NOT_THE_QUESTION: Final = ("threads", "output_vectors", "valid")
 
 
 def import_optuna() -> Any:
@@ -140,6 +141,7 @@ def _question(bench: Bench, space: Space) -> str:
             if name not in searched and name not in _NOT_THE_QUESTION
         },
         "space": [asdict(axis) for axis in space.axes],
+        "valid": None if bench.valid is None else bench.valid.digest,
         "files": [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in bench.files],
         "runs": bench.runs,
     }

@@ -25,7 +25,8 @@ __all__ = ["SEARCHABLE", "Axis", "Space", "parse_space", "work"]
 
 SEARCHABLE: Final = (
     *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "sample", "ns_exponent"),
-    *("shrink_window", "cbow_gradient", "loss", "x_max", "alpha", "symmetric"),
+    *("shrink_window", "cbow_gradient", "loss", "schedule", "warmup", "optimizer", "dropout"),
+    *("l2", "max_norm", "x_max", "alpha", "symmetric"),
 )
 _LOG_FROM: Final = 10.0  # the ratio of the ends of a range
 _MOST_COMBINATIONS: Final = 10_000

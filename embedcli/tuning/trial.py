@@ -35,6 +35,8 @@ class Trial:
         score: the mean of `scores`; None where one of them is undefined.
         scores: the score on each file (percent, or 100 x rho), the mean of all runs.
         loss: the mean loss of a pair in the last epoch of the first run.
+        held_out: the same of text that was not trained, after the last epoch; None where nothing
+            was held out. To be compared where `negative`, `window` and the loss are the same.
         seconds: of training one run; the mean of all.
         n_bytes: of the input vectors, float32.
         memory: bytes that training takes in all.
@@ -45,6 +47,7 @@ class Trial:
     score: float | None
     scores: Sequence[float | None]
     loss: float
+    held_out: float | None
     seconds: float
     n_bytes: int
     memory: int
@@ -64,6 +67,8 @@ class Bench:
         corpus: the text, encoded.
         config: the settings that are not searched.
         files: analogy and similarity files.
+        valid: a text in the same vocabulary that is measured and not trained; None to measure what
+            `config.valid_fraction` holds out.
         runs: of each trial, with `config.seed` and the seeds after it.
         on_progress: as `train`'s.
     """
@@ -71,6 +76,7 @@ class Bench:
     corpus: Corpus
     config: TrainConfig
     files: Sequence[str]
+    valid: Corpus | None = None
     runs: int = 2
     on_progress: OnProgress = ignore_progress
 
@@ -94,6 +100,7 @@ class Bench:
             score=mean(scores),
             scores=scores,
             loss=runs[0].metadata["loss"],
+            held_out=runs[0].metadata["held_out"],
             seconds=seconds,
             n_bytes=4 * config.dim * len(words),
             memory=needed.memory,
@@ -101,10 +108,11 @@ class Bench:
         )
 
     def _train(self, config: TrainConfig) -> Embeddings:
-        with prepared(self.corpus, config, on_progress=self.on_progress) as run:
+        with prepared(self.corpus, config, valid=self.valid, on_progress=self.on_progress) as run:
             run.train(self.on_progress)
             vectors, _ = run.matrices()
-            facts: dict[str, Any] = {"loss": run.epochs[-1].loss}
+            last = run.epochs[-1]
+            facts: dict[str, Any] = {"loss": last.loss, "held_out": last.held_out}
         return Embeddings(self.corpus.vocabulary, vectors, None, facts)
 
 

@@ -1,0 +1,149 @@
+"""A run whose input vectors are made of subwords: `run.py` with more rows and other kernels.
+
+**The negatives that are shared.** The hidden vector of a centre word meets its n context words and
+M negatives, in place of the n K that it would meet one after the other; each weighs n K / M. Fewer
+are faster and the gradient is noisier. M = `_SHARED` K: measured, docs/training.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.config import TrainConfig
+from embedcli.corpus import Corpus
+from embedcli.embeddings import Embeddings
+from embedcli.kernels.simd import host_lanes
+from embedcli.kernels.subword_cbow import subword_cbow, subword_cbow_scratch
+from embedcli.kernels.subword_skipgram import subword_skipgram, subword_skipgram_scratch
+from embedcli.kernels.weights import Scratch, Weights
+from embedcli.subwords.ngrams import NGrams
+from embedcli.subwords.table import Subwords, Units
+from embedcli.training.chunks import Chunks
+from embedcli.training.run import (
+    Pool,
+    Run,
+    Score,
+    Worker,
+    initial_weights,
+    train_two_words,
+    words_to_compile,
+)
+from embedcli.training.state import State
+from embedcli.training.stopping import Deadline
+from embedcli.training.word_parts import WordParts
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["SubwordRun", "compile_subwords", "n_shared"]
+
+_SHARED = 6
+
+
+def n_shared(negative: int) -> int:
+    """M, the negatives that the words of a skip-gram window share."""
+    return _SHARED * negative
+
+
+class SubwordRun(Run):
+    """Rows of words and of their parts, output vectors of words, and a worker for each thread.
+
+    Args:
+        corpus: the text.
+        units: how words are cut.
+        config: resolved settings.
+        valid, deadline, score: as in `Run`.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        units: Units,
+        config: TrainConfig,
+        *,
+        valid: Corpus | None = None,
+        deadline: Deadline | None = None,
+        score: Score | None = None,
+    ) -> None:
+        self._words = WordParts.of(corpus.vocabulary, units)
+        super().__init__(corpus, config, valid=valid, deadline=deadline, score=score)
+
+    def matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The vectors the subwords make, a copy, and syn1neg, a view; float32 (V, D)."""
+        return self.subwords().of_vocabulary(self.corpus.vocabulary), super().matrices()[1]
+
+    def subwords(self) -> Subwords:
+        """The rows as they are; views, not copies."""
+        rows, n_words = super().matrices()[0], len(self.corpus.vocabulary)
+        return Subwords(self._words.units, rows[:n_words], self._words.ids, rows[n_words:])
+
+    def restore(self, state: State, saved: Embeddings) -> None:
+        """As in `Run`; the rows are those of ``saved.subwords``."""
+        if saved.subwords is None or saved.output_vectors is None:
+            raise ValueError("a checkpoint of a run with subwords holds them")
+        rows, syn1neg = super().matrices()
+        rows[: len(saved)] = saved.subwords.word_rows
+        rows[len(saved) :] = saved.subwords.rows
+        syn1neg[:] = saved.output_vectors
+        self._restore_progress(state)
+
+    def check(self) -> None:
+        """As in `Run`, of the rows themselves."""
+        for name, matrix in zip(("syn0", "syn1neg"), super().matrices(), strict=True):
+            self._check_matrix(name, matrix)
+
+    def _initial_weights(self, n_words: int) -> Weights:
+        return initial_weights(n_words, self.config.dim, self.config.seed, len(self._words.ids))
+
+    def _team(self, chunks: Chunks, rule: Any) -> list[Worker]:
+        window = self.config.widest_window(min(chunks.longest_line, chunks.size))
+        sizes = chunks.size, window
+        return [
+            SubwordWorker(self._weights, self._outputs, self._words, self.config, *sizes)
+            for _ in range(self.config.threads or 1)
+        ]
+
+
+class SubwordWorker(Worker):
+    """One thread's kernel and private arrays."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        outputs: Any,
+        words: WordParts,
+        config: TrainConfig,
+        chunk: int,
+        window: int,
+    ) -> None:
+        self._words = words
+        super().__init__(weights, outputs, config, chunk, window)
+
+    def _choose(self, outputs: Any, rule: Any) -> tuple[Callable[..., None], Scratch, int]:
+        """The kernel, its scratch, and the multiply-adds it takes for a word."""
+        if not isinstance(outputs, Pool):
+            raise ValueError("subwords are trained by negative sampling")
+        config, words, lanes = self._config, self._words, host_lanes()
+        stride, n_vectors = self._weights.stride, -(-config.dim // lanes)
+        sizes = self._window, words.most, stride
+        if config.arch == "cbow":
+            n_outputs = 1 + outputs.negative
+            self._more = (words.parts,)
+            scratch = subword_cbow_scratch(lanes, n_outputs, *sizes)
+            work = (3 * n_outputs + 4 * self._window * words.most) * stride
+            return subword_cbow(lanes, n_outputs, n_vectors), scratch, work
+        shared = n_shared(outputs.negative)
+        self._more = words.parts, outputs.negative
+        scratch = subword_skipgram_scratch(lanes, shared, *sizes)
+        work = (3 * (2 * self._window + shared) + 2 * words.most) * stride
+        return subword_skipgram(lanes, shared, n_vectors), scratch, work
+
+
+def compile_subwords(config: TrainConfig) -> None:
+    """Compile, or load from the cache, what `config` needs, by training on two words."""
+    vocabulary = Vocabulary.from_words([f"{i}" for i in range(words_to_compile(config))])
+    words = WordParts.of(vocabulary, NGrams(1, 1, 1))
+    weights = initial_weights(len(vocabulary), config.dim, 0, len(words.ids))
+    train_two_words(lambda outputs: SubwordWorker(weights, outputs, words, config, 2, 1), config)
