@@ -54,7 +54,7 @@ _OF_NEGATIVES = ("negative", "ns_exponent")
 _OF_WINDOWS = ("loss", "sample", "shrink_window", "cbow_gradient")
 _OF_COUNTS = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
 
-ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.05}
+ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.2, "cbow": 0.3}
 
 NGRAMS = "([0-9]{1,4}):([0-9]{1,4})"  # how `subword` says the lengths of n-grams
 _LONGEST_NGRAM = 100
@@ -168,6 +168,9 @@ class TrainConfig(TextRules):
     min_count: int = _integer(5, 1, 2**31 - 1, "Leave out words that occur less often.")
     max_vocab: int | None = _integer(
         None, 1, 2**31 - 1, "Keep only the N most frequent words.", automatic="all"
+    )
+    unk: bool = _switch(
+        False, "Keep words that are left out as one, <unk>, and train a vector for it."
     )
     sample: float | None = _number(
         None,

@@ -32,7 +32,7 @@ from embedcli.text.scratch import ScratchFile
 from embedcli.text.sources import Library, find_sources
 from embedcli.text.spans import Span
 from embedcli.text.words import SPARE, Words, WordTable
-from embedcli.vocabulary import Vocabulary
+from embedcli.vocabulary import UNKNOWN, Vocabulary
 
 __all__ = ["Corpus", "Tally", "count_corpus", "digest_corpus", "encode_corpus"]
 
@@ -54,6 +54,8 @@ class Tally:
         lines: lines, empty ones too.
         n_bytes: bytes of text, decompressed.
         invalid: malformed UTF-8 sequences that were replaced by U+FFFD.
+        unknown: of those kept, tokens that are `UNKNOWN`, as their word is not in the vocabulary;
+            they are not in `oov`.
         pruned_bound: how often a word that the memory had no room for occurred at most; 0: no such.
     """
 
@@ -65,6 +67,7 @@ class Tally:
     n_bytes: int
     invalid: int
     pruned_bound: int = 0
+    unknown: int = 0
 
 
 class Corpus:
@@ -131,6 +134,7 @@ def encode_corpus(
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
     base: Vocabulary | None = None,
+    unk: bool = False,
     threads: int = 1,
     memory: int | None = None,
     scratch: Path | None = None,
@@ -149,6 +153,7 @@ def encode_corpus(
             Its counts stay as they are; where it has none they are this text's.
         base: words that get an id beside those that occur often enough; their counts are added to
             this text's before all are ranked.
+        unk: whether words that get no id are kept as one, `UNKNOWN`, which comes beside the others.
         threads: how many threads read.
         memory: bytes that counting may take, whatever the number of words; by default an eighth of
             the memory that is there, 256 MiB at most.
@@ -166,7 +171,7 @@ def encode_corpus(
         ScratchFile(encoder.scratch) as offsets,
     ):
         merged = _counted(
-            encoder, ids, min_count, max_vocab, vocabulary, memory, on_progress, base=base
+            encoder, ids, min_count, max_vocab, vocabulary, memory, on_progress, base=base, unk=unk
         )
         n_sentences = encoder.translate(ids, offsets)
         tally = _tally(encoder, merged)
@@ -251,16 +256,23 @@ def _counted(
     on_progress: OnProgress,
     *,
     base: Vocabulary | None = None,
+    unk: bool = False,
 ) -> Merged:
     """Read everything; the words that the vocabulary takes, if it is fit to be used."""
     known = base if vocabulary is None else vocabulary
     given = None if known is None else _words(known)
     encoder.count(ids, on_progress)
-    limits = Limits(min_count, max_vocab, memory or memory_size() // _VOCABULARY_SHARE)
+    most = memory or memory_size() // _VOCABULARY_SHARE
+    limits = Limits(min_count, max_vocab, most, UNKNOWN.encode() if unk else None)
     merged = encoder.merge(limits, given, grows=vocabulary is None and base is not None)
     _check(encoder, merged, min_count, vocabulary)
     for remark in _remarks(encoder, merged):
         warnings.warn(remark, stacklevel=3)
+    if unk and not merged.n_unknown and vocabulary is None:
+        warnings.warn(
+            f"no word of {encoder.library.title} is left out: {UNKNOWN} has nothing to learn from",
+            stacklevel=3,
+        )
     return merged
 
 
@@ -311,6 +323,7 @@ def _tally(encoder: Encoder, merged: Merged) -> Tally:
         n_bytes=encoder.library.n_bytes,
         invalid=encoder.marks.invalid,
         pruned_bound=merged.pruned_bound,
+        unknown=merged.n_unknown,
     )
 
 
@@ -334,7 +347,7 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
         )
     if n_tokens == 1:
         raise CorpusError(f"{where} holds 1 token; nothing to predict")
-    if merged.n_kept:
+    if merged.n_kept > merged.n_unknown:
         return
     if vocabulary is not None:
         raise CorpusError(

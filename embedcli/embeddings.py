@@ -17,9 +17,7 @@ from embedcli.errors import UnknownWordError
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["UNKNOWN", "Embeddings"]
-
-UNKNOWN = "<unk>"  # the word whose vector stands for those that were too rare to have their own
+__all__ = ["Embeddings"]
 
 _BLOCK_BYTES = 1 << 22  # a block of rows that stays in the second-level cache while it is squared
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.embeddings import UNKNOWN, Embeddings
+from embedcli.embeddings import Embeddings
+from embedcli.vocabulary import UNKNOWN
 
 __all__ = ["CASE", "OWN", "SUBWORDS", "TOKEN", "Resolved", "Ways", "case_variants", "resolve"]
 

@@ -17,7 +17,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Vocabulary"]
+__all__ = ["UNKNOWN", "Vocabulary"]
+
+UNKNOWN = "<unk>"  # the word whose vector stands for those that were too rare to have their own
 
 # A dictionary of a million words takes 0.3 s to build; this many scans of the blob take less.
 _SCANS_BEFORE_INDEX = 32

@@ -46,6 +46,7 @@ def test_the_defaults_are_those_of_the_contract():
         "max_norm": None,
         "min_count": 5,
         "max_vocab": None,
+        "unk": False,
         "sample": None,
         "ns_exponent": 0.75,
         "shrink_window": True,

@@ -107,6 +107,7 @@ def show_plan(
             max_vocab=config.max_vocab,
             vocabulary=vocabulary,
             base=base,
+            unk=config.unk,
             threads=config.threads or 1,
             scratch=scratch,
             on_progress=on_progress,

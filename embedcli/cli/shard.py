@@ -47,7 +47,7 @@ def command() -> None:
 @train_options_without(
     *OF_ONE_RUN,
     *OF_GLOVE,
-    *("loss", "optimizer", "dropout", "l2", "max_norm", "subword", "buckets", "field"),
+    *("loss", "optimizer", "dropout", "l2", "max_norm", "subword", "buckets", "unk", "field"),
 )
 @verbosity_options
 def plan(

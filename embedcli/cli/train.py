@@ -361,6 +361,8 @@ def _warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:
 
 def _summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -> None:
     """What became of every token, how well it was learnt, and how fast."""
+    from embedcli.vocabulary import UNKNOWN
+
     meta: Mapping[str, Any] = embeddings.metadata
     corpus, epochs = meta["corpus"], meta["epochs"]
     timings = meta.get("timings", {"reading": 0.0, "training": 0.0})
@@ -368,6 +370,7 @@ def _summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -
     talk(
         f"read {corpus['read']:,} tokens = {corpus['kept']:,} in the vocabulary + "
         f"{corpus['oov']:,} out of it + {corpus['too_long']:,} too long"
+        + (f"; of the first, {corpus['unknown']:,} as {UNKNOWN}" if corpus.get("unknown") else "")
     )
     if "cooccurrences" in meta:
         pairs, cells = meta["cooccurrences"]["pairs"], meta["cooccurrences"]["cells"]

@@ -183,6 +183,7 @@ def _encoded(
         recursive=config.recursive,
         min_count=config.min_count,
         max_vocab=config.max_vocab,
+        unk=config.unk,
         vocabulary=words,
         threads=config.resolve().threads or 1,
         on_progress=on_progress,

@@ -2,15 +2,19 @@
 
 With subwords an input is not one row but the mean h of a word's row and those of its n-grams, about
 fifteen rows, so reading and writing it back costs more than all the rest. It is therefore made
-once, meets *all* outputs of a position, and is written back once::
+once, meets all outputs of a position, and is written back once::
 
     h = mean_j x_j
-    g_k = lr w_k (label_k - sigma(h . o_k))
-    e = sum_k g_k o_k          o_k += g_k h          x_j += e
+    for each group of outputs:
+        g_k = lr w_k (label_k - sigma(h . o_k))
+        e = sum_k g_k o_k          o_k += g_k h          h += e
+    x_j += h - mean_j x_j
 
-The first outputs are the words to predict, with label 1 and weight 1; the others are M noise words
-with label 0. They are shared by the n words to predict, each of which would have had K of its own,
-so each weighs w = n K / M: the expected gradient is that of n separate steps from the same h.
+Each row gets the whole gradient, as in fastText, so the mean moves by it too, and h after a group
+is what reading the rows again would give. The first outputs of a group are words to predict, with
+label 1 and weight 1; the others are M noise words with label 0. They are shared by the p words to
+predict, each of which would have had K of its own, so each weighs w = p K / M: the expected
+gradient is that of p separate steps from the same h.
 
 Outputs may repeat: they are updated one after the other, and e uses each as it then is. A row x_j
 that occurs twice, as a word may have the same n-gram twice, is stepped twice. `reference_hidden.py`
@@ -61,14 +65,15 @@ def gather_mean(
     first: Any,
     count: Any,
     hidden: Any,
+    error: Any,
 ) -> _Generated:
-    """``hidden[:width] = mean_j x_j`` over the rows of `matrix` at ``rows[first:first + count]``.
+    """``h = mean_j x_j`` over the rows of `matrix` at ``rows[first:first + count]``, and ``e = 0``.
 
     Args:
         lanes, n_vectors: int literals, L and the vectors of L lanes in a row.
         matrix: float32, flat, aligned to 64 bytes, as are the offsets in `rows` (int64).
         count: at least 1.
-        hidden: float32, aligned likewise.
+        hidden: float32, aligned likewise; h from 0 on, e from `error` (int64, in floats) on.
     """
     n, vectors = lanes.literal_value, n_vectors.literal_value
 
@@ -88,9 +93,12 @@ def gather_mean(
                     builder.store(builder.fadd(builder.load(total), x), total)
             for total, column in zip(totals, run, strict=True):
                 v.store(builder.fmul(builder.load(total), share), hidden_, I64(column * n))
+                v.store(v.splat(0.0), hidden_, builder.add(args[7], I64(column * n)))
         return context.get_dummy_value()
 
-    argument_types = (lanes, n_vectors, matrix, rows, types.int64, types.int64, hidden)
+    argument_types = (
+        lanes, n_vectors, matrix, rows, types.int64, types.int64, hidden, types.int64,
+    )  # fmt: skip
     return types.void(*argument_types), generate
 
 
@@ -175,14 +183,14 @@ def update_outputs(
     hidden: Any,
     error: Any,
 ) -> _Generated:
-    """``e = sum_k g_k o_k`` and ``o_k += g_k h``, output by output.
+    """``o_k += g_k h``, output by output; then ``sum_k g_k o_k`` is added to h and to e.
 
     Args:
         lanes, n_vectors: int literals.
         matrix: float32, flat, aligned to 64 bytes.
         outputs: int64, offsets in it, from `first` on `count` of them.
         gradients: float32, g.
-        hidden: float32, h from 0 on; e goes to `error` (int64, in floats) on.
+        hidden: float32; h from 0 on, e from `error` (int64, in floats) on.
     """
     n, vectors = lanes.literal_value, n_vectors.literal_value
 
@@ -202,9 +210,10 @@ def update_outputs(
                     o = v.load(o_rows, place)
                     builder.store(v.fma(g, o, builder.load(error_)), error_)
                     v.store(v.fma(g, hidden_part, o), o_rows, place)
-            for error_, column in zip(errors, run, strict=True):
-                place = builder.add(args[8], I64(column * n))
-                v.store(builder.load(error_), hidden_, place)
+            for error_, hidden_part, column in zip(errors, h, run, strict=True):
+                moved, place = builder.load(error_), builder.add(args[8], I64(column * n))
+                v.store(builder.fadd(hidden_part, moved), hidden_, I64(column * n))
+                v.store(builder.fadd(v.load(hidden_, place), moved), hidden_, place)
         return context.get_dummy_value()
 
     argument_types = (

@@ -18,37 +18,52 @@ from embedcli.kernels.reference import (
     sigmoid,
 )
 from embedcli.kernels.sampling import Noise, Staged
+from embedcli.kernels.subword_skipgram import GROUP, words_in_group
 from embedcli.kernels.weights import Scratch, Weights
 
-__all__ = ["step", "subword_cbow_slice", "subword_skipgram_slice"]
+__all__ = ["Group", "groups_of", "step", "subword_cbow_slice", "subword_skipgram_slice"]
+
+# Output rows, their labels (0 or 1), and what each counts.
+Group = tuple[list[int], NDArray[np.float64], NDArray[np.float64]]
 
 
 def step(
-    x: Matrix,
-    o: Matrix,
-    inputs: list[int],
-    outputs: list[int],
-    labels: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    lr: float,
-    share: float,
+    x: Matrix, o: Matrix, inputs: list[int], groups: list[Group], lr: float, share: float
 ) -> float:
-    """One step of the mean of the rows `inputs` of x against the rows `outputs` of o; its loss.
+    """Steps of the mean of the rows `inputs` of x against groups of rows of o; their loss.
 
-    labels (M,) are 0 and 1, weights (M,) what each output counts; each input row gets `share` of
-    the gradient.
+    Each input row gets `share` of the gradient.
     """
     h = x[inputs].mean(axis=0, dtype=np.float64)
-    dots = o[outputs].astype(np.float64) @ h
-    loss = float((weights * np.logaddexp(0, np.where(labels == 1, -dots, dots))).sum())
-    gradients = lr * weights * (labels - sigmoid(dots))
-    error = np.zeros(len(h))
-    for output, gradient in zip(outputs, gradients, strict=True):  # they may repeat
-        error += gradient * o[output]
-        o[output] += (gradient * h).astype(np.float32)
+    moved, loss = np.zeros(len(h)), 0.0
+    for outputs, labels, weights in groups:
+        dots = o[outputs].astype(np.float64) @ h
+        loss += float((weights * np.logaddexp(0, np.where(labels == 1, -dots, dots))).sum())
+        gradients = lr * weights * (labels - sigmoid(dots))
+        error = np.zeros(len(h))
+        for output, gradient in zip(outputs, gradients, strict=True):  # they may repeat
+            error += gradient * o[output]
+            o[output] += (gradient * h).astype(np.float32)
+        h += error
+        moved += error
     for row in inputs:
-        x[row] += (share * error).astype(np.float32)
+        x[row] += (share * moved).astype(np.float32)
     return loss
+
+
+def groups_of(contexts: list[int], noises: list[int], negative: int) -> list[Group]:
+    """The context words dealt to groups as evenly as may be, each filled up with noise words."""
+    n, most = len(contexts), words_in_group(negative)
+    n_groups = -(-n // most)
+    groups = []
+    for g in range(n_groups):
+        words = contexts[n * g // n_groups : n * (g + 1) // n_groups]
+        n_noises = GROUP - len(words)
+        taken, noises = noises[:n_noises], noises[n_noises:]
+        labels = np.repeat([1.0, 0.0], [len(words), n_noises])
+        weights = np.where(labels == 1, 1.0, len(words) * negative / n_noises)
+        groups.append((words + taken, labels, weights))
+    return groups
 
 
 def subword_skipgram_slice(
@@ -57,30 +72,27 @@ def subword_skipgram_slice(
     stop: int,
     weights: Weights,
     noise: Noise,
-    n_shared: int,
+    negative: int,
     window: int,
     shrink: bool,
     key: int,
     lr: float,
     scratch: Scratch,
     parts: Parts,
-    negative: int,
 ) -> None:
     """Twin of `subword_skipgram.train_slice`."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
+    room = GROUP * -(-2 * window // words_in_group(negative))
     for i in range(start, stop):
-        negatives = draw_shared(i, noise, n_shared)
         contexts = _contexts(staged, i, window, shrink, key)
         if not contexts:
             scratch.tally[3] += 1
             continue
-        n = len(contexts)
-        labels = np.repeat([1.0, 0.0], [n, n_shared])
-        weighs = np.repeat([1.0, n * negative / n_shared], [n, n_shared])
+        groups = groups_of(contexts, draw_shared(i, noise, room), negative)
         rows = _rows(parts, [int(staged.kept[i])])
-        loss = step(x, o, rows, contexts + negatives, labels, weighs, lr, 1.0)
-        scratch.tally[:3] += loss, n * (1 + negative), 1
+        loss = step(x, o, rows, groups, lr, 1.0)
+        scratch.tally[:3] += loss, len(contexts) * (1 + negative), 1
 
 
 def subword_cbow_slice(
@@ -110,7 +122,7 @@ def subword_cbow_slice(
         rows = _rows(parts, contexts)
         share = 1 / len(rows) if divide else 1.0
         labels = np.eye(1, n_outputs)[0]
-        loss = step(x, o, rows, outputs, labels, np.ones(n_outputs), lr, share)
+        loss = step(x, o, rows, [(outputs, labels, np.ones(n_outputs))], lr, share)
         scratch.tally[:3] += loss, n_outputs, 1
 
 

@@ -186,15 +186,16 @@ def draw_outputs(
 
 @numba.njit(inline="always")
 def draw_shared(
-    position: Any, noise: Any, n_negatives: Any, stride: Any, rows: Any, first: Any
+    position: Any, noise: Any, n_most: Any, n: Any, stride: Any, rows: Any, first: Any
 ) -> None:
-    """Write the offsets of the `n_negatives` output rows of the word at `position` to `rows`.
+    """Write the offsets of `n` output rows of the word at `position` to `rows`.
 
     As they come: repeats and the words to predict are kept. Who uses these updates one output after
-    the other, and with n words to predict, each negative may be any of the others.
+    the other, and with several words to predict, each negative may be any of the others. No
+    position takes more than `n_most`, which is how far apart positions read.
     """
-    begin, item, length = _stretch(position, noise, n_negatives)
-    for k in range(n_negatives):
+    begin, item, length = _stretch(position, noise, n_most)
+    for k in range(n):
         rows[first + k] = np.int64(noise.pool[begin + item]) * stride
         item += 1
         if item == length:

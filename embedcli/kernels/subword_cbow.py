@@ -94,7 +94,7 @@ def subword_cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., No
             else:
                 for k in range(n_outputs, n_blocks * block):
                     outputs[now + k] = outputs[now]
-                gather_mean(lanes, n_vectors, syn0, inputs, 0, n, hidden)
+                gather_mean(lanes, n_vectors, syn0, inputs, 0, n, hidden, stride)
                 for b in range(n_blocks):
                     o, d = now + b * block, b * block
                     block_dots(

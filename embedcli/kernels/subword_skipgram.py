@@ -1,8 +1,11 @@
 """Skip-gram whose input is a word made of its subwords, over the words of a slice.
 
 The input is the *centre* word, as in fastText, where plain skip-gram (`skipgram.py`) takes a
-context word: so the mean of its rows is made once for all words of its window. It meets the n
-context words and M noise words, which they share, each weighing n K / M (`hidden.py`).
+context word: so the mean h of its rows is made once for all words of its window, and written back
+once. The outputs meet it in groups of `GROUP`: p context words, and as many noise words as are then
+left, which they share, each weighing p K / (GROUP - p) (`hidden.py`). With K = 5 these are 3 and
+13. h moves on after each group, so that no more than p words are predicted from the same h: with
+all of a window in one group two points of analogies are lost (docs/training.md).
 
 As in `skipgram.py` the rows of the next position are on their way while this one is worked on.
 """
@@ -13,6 +16,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 
 from embedcli.kernels.blocks import block_dots, take_losses
@@ -24,29 +28,76 @@ from embedcli.kernels.simd import prefetch
 from embedcli.kernels.weights import Scratch
 from embedcli.kernels.windows import context_rows, room_for_context
 
-__all__ = ["subword_skipgram", "subword_skipgram_scratch"]
+__all__ = ["GROUP", "subword_skipgram", "subword_skipgram_scratch", "words_in_group"]
+
+GROUP = 16  # outputs that meet one state of the hidden vector: the lanes of the widest vector
+
+
+def words_in_group(negative: int) -> int:
+    """p, the words to predict in a group at most: so that noise words weigh about 1."""
+    return max(1, round(GROUP / (1 + negative)))
+
+
+def n_groups(n_words: int, most: int) -> int:
+    """Groups that so many words are dealt to, at most `most` each."""
+    return -(-n_words // most)
 
 
 def subword_skipgram_scratch(
-    lanes: int, n_shared: int, window: int, most_rows: int, stride: int
+    lanes: int, negative: int, window: int, most_rows: int, stride: int
 ) -> Scratch:
     """Fresh scratch for one thread.
 
-    ``rows`` are the outputs of a position, filled up to whole blocks, and behind them the negatives
-    of this position and of the next; ``inputs`` the rows of both words, `most_rows` each.
+    ``rows`` are the outputs of this position and of the next, group after group, and behind them
+    the context and the noise words of one, before they are dealt to groups; ``inputs`` are the rows
+    of both words, `most_rows` each.
     """
-    block = padded_outputs(lanes)
-    n_outputs = max(2 * window + n_shared, room_for_context(window))
-    n_padded = -(-n_outputs // block) * block
-    return make_parts_scratch(n_padded + 2 * n_shared, 2 * (most_rows + SPARE), stride)
+    room = GROUP * n_groups(2 * window, words_in_group(negative))
+    n_outputs = 2 * room + room_for_context(window) + room
+    return make_parts_scratch(n_outputs, 2 * (most_rows + SPARE), stride)
+
+
+@numba.njit(inline="always")
+def _deal_outputs(
+    staged: Any,
+    position: Any,
+    radius: Any,
+    noise: Any,
+    most: Any,
+    window: Any,
+    stride: Any,
+    outputs: Any,
+    first: Any,
+) -> Any:
+    """Write the outputs of `position` to `outputs` from `first` on; how many are context words.
+
+    Each group begins with its context words, of which two groups have the same number or one more.
+    """
+    room = GROUP * ((2 * window + most - 1) // most)
+    contexts = 2 * room
+    noises = contexts + 2 * window + 1 + SPARE
+    n = context_rows(staged, position, radius, stride, outputs, contexts)
+    groups = (n + most - 1) // most
+    draw_shared(position, noise, room, groups * GROUP - n, stride, outputs, noises)
+    done = 0
+    for g in range(groups):
+        end = n * (g + 1) // groups
+        at = first + GROUP * g
+        for k in range(end - done):
+            outputs[at + k] = outputs[contexts + done + k]
+        for k in range(end - done, GROUP):
+            outputs[at + k] = outputs[noises + GROUP * g - end + k]
+        done = end
+    return n
 
 
 @cache
-def subword_skipgram(lanes: int, n_shared: int, n_vectors: int) -> Callable[..., None]:
-    """The kernel for `lanes` lanes, M = `n_shared`, and rows of `n_vectors` vectors.
+def subword_skipgram(lanes: int, negative: int, n_vectors: int) -> Callable[..., None]:
+    """The kernel for `lanes` lanes, K = `negative`, and rows of `n_vectors` vectors.
 
     All three are constants to the compiler.
     """
+    most = words_in_group(negative)
     block = padded_outputs(lanes)
     width = n_vectors * lanes
 
@@ -63,65 +114,63 @@ def subword_skipgram(lanes: int, n_shared: int, n_vectors: int) -> Callable[...,
         lr: Any,
         scratch: Any,
         parts: Any,
-        negative: Any,
     ) -> None:
         """Train on the centre words ``staged.kept[start:stop]``.
 
         Args as in `skipgram.train_slice`; `weights.syn0` has the rows of words and subwords, and
 
-            parts: `Parts`. negative: K. scratch: `subword_skipgram_scratch`; its tally counts
-            n (1 + K) pairs a word, as the loss is that of so many.
+            parts: `Parts`. scratch: `subword_skipgram_scratch`; its tally counts n (1 + K) pairs a
+            word, as the loss is that of so many.
         """
         kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
         outputs, inputs, dots, hidden = scratch.rows, scratch.inputs, scratch.dots, scratch.hidden
         only = np.zeros(1, np.int64)  # the one "input row" of a block is `hidden` at offset 0
         losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
-        now, ahead = outputs.shape[0] - 2 * n_shared, outputs.shape[0] - n_shared
+        now, ahead = 0, GROUP * ((2 * window + most - 1) // most)
         here, there = 0, inputs.shape[0] // 2
-        draw_shared(start, noise, n_shared, stride, outputs, now)
+        radius = draw_radius(key, start, window) if shrink else window
+        n = _deal_outputs(staged, start, radius, noise, most, window, stride, outputs, now)
         n_inputs = append_rows(parts, kept[start], stride, inputs, here)
-        n_next = n_inputs
+        n_next, n_inputs_next = n, n_inputs
         for i in range(start, stop):
             if i + 1 < stop:
-                n_next = append_rows(parts, kept[i + 1], stride, inputs, there)
-                for j in range(n_next):
+                n_inputs_next = append_rows(parts, kept[i + 1], stride, inputs, there)
+                for j in range(n_inputs_next):
                     prefetch(syn0, inputs[there + j], width)
-                draw_shared(i + 1, noise, n_shared, stride, outputs, ahead)
-                for k in range(n_shared):
+                radius = draw_radius(key, i + 1, window) if shrink else window
+                n_next = _deal_outputs(
+                    staged, i + 1, radius, noise, most, window, stride, outputs, ahead
+                )
+                for k in range(GROUP * ((n_next + most - 1) // most)):
                     prefetch(syn1neg, outputs[ahead + k], width)
-                if i + 1 + window < staged.last[i]:
-                    prefetch(syn1neg, np.int64(kept[i + 1 + window]) * stride, width)
-            radius = draw_radius(key, i, window) if shrink else window
-            n = context_rows(staged, i, radius, stride, outputs, 0)
             if n == 0:
                 n_alone += 1
             else:
-                n_outputs = n + n_shared
-                for k in range(n_shared):
-                    outputs[n + k] = outputs[now + k]
-                n_blocks = (n_outputs + block - 1) // block
-                for k in range(n_outputs, n_blocks * block):
-                    outputs[k] = outputs[0]
-                gather_mean(lanes, n_vectors, syn0, inputs, here, n_inputs, hidden)
-                for b in range(n_blocks):
-                    at = b * block
-                    block_dots(
-                        lanes, block, 1, hidden, syn1neg, only, 1, outputs, at, n_vectors, dots, at
+                gather_mean(lanes, n_vectors, syn0, inputs, here, n_inputs, hidden, stride)
+                groups, done = (n + most - 1) // most, 0
+                for g in range(groups):
+                    end = n * (g + 1) // groups
+                    at, n_words = now + GROUP * g, end - done
+                    done = end
+                    for b in range(GROUP // block):
+                        o, d = at + b * block, b * block
+                        block_dots(
+                            lanes, block, 1, hidden, syn1neg, only, 1, outputs, o, n_vectors, dots,
+                            d,
+                        )  # fmt: skip
+                    weight = np.float32(n_words * negative) / np.float32(GROUP - n_words)
+                    hidden_gradients(lanes, n_words, GROUP, weight, lr, dots, losses)
+                    update_outputs(
+                        lanes, n_vectors, syn1neg, outputs, at, GROUP, dots, hidden, stride
                     )
-                weight = np.float32(n * negative) / np.float32(n_shared)
-                hidden_gradients(lanes, n, n_outputs, weight, lr, dots, losses)
-                update_outputs(
-                    lanes, n_vectors, syn1neg, outputs, 0, n_outputs, dots, hidden, stride
-                )
-                scatter_add(
-                    lanes, n_vectors, syn0, inputs, here, n_inputs, hidden, stride, np.float32(1.0)
-                )
+                share = np.float32(1.0)
+                scatter_add(lanes, n_vectors, syn0, inputs, here, n_inputs, hidden, stride, share)
                 n_pairs += n * (1 + negative)
                 n_trained += 1
             now, ahead = ahead, now
             here, there = there, here
-            n_inputs = n_next
+            n, n_inputs = n_next, n_inputs_next
         scratch.tally[0] += take_losses(losses)
         scratch.tally[1] += n_pairs
         scratch.tally[2] += n_trained

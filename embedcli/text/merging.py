@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from embedcli.text.ranking import rank
 from embedcli.text.scratch import Shelf
-from embedcli.text.words import BATCH_WORDS, NO_WORDS, Words, WordTable, concatenate
+from embedcli.text.words import BATCH_WORDS, NO_WORDS, SPARE, Words, WordTable, concatenate
 
 __all__ = ["Generation", "Limits", "Merged", "merge", "parts_of"]
 
 _PARTS = 64
 _BINS = 1 << 12  # of the histogram of counts; the last one holds all that are higher
+_EMPTY = -2  # the id of what became too long for a word
 _WORD_BYTES = 64  # what a word takes beside its bytes until it is ranked
 
 
@@ -35,11 +36,14 @@ class Limits:
         min_count: those that occur at least so often,
         max_vocab: of these the most frequent, up to so many (None: all),
         memory: of these the most frequent that fit in so many bytes.
+        unknown: a word that stands for all that are left out, or None to drop them. It comes beside
+            the others, where its count puts it; where it is a word of the text it is that one.
     """
 
     min_count: int
     max_vocab: int | None
     memory: int
+    unknown: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class Merged:
     Attributes:
         words: in the order of their final ids.
         n_tokens: all tokens counted.
-        n_kept: those whose word is among `words`.
+        n_kept: those that have an id.
+        n_unknown: those of them whose word is not among `words` or is the unknown one.
         n_types: distinct words before any limit.
         counts: the two highest counts.
         pruned_bound: words left out for lack of memory occurred at most so often; 0: none was.
@@ -58,6 +63,7 @@ class Merged:
     words: Words
     n_tokens: int
     n_kept: int
+    n_unknown: int
     n_types: int
     counts: tuple[int, int]
     pruned_bound: int
@@ -67,7 +73,7 @@ class Generation:
     """One table's words, and after `merge` their final ids.
 
     Attributes:
-        ids: int32 (n,), the final id of each provisional one, -1 for words left out.
+        ids: int32 (n,), the final id of each provisional one, -1 for those without one.
         distinct: whether no two words are equal.
     """
 
@@ -122,7 +128,7 @@ class Generation:
         self.ids[where if self._order is None else self._order[where]] = ids
 
     def translate(self, final: NDArray[np.int32]) -> None:
-        """Replace every id i by ``final[i]``, of which the last is for -1."""
+        """Replace every id i by ``final[i]``, of which the last two are for `_EMPTY` and -1."""
         for row in range(0, len(self.ids), BATCH_WORDS):
             ids = self.ids[row : row + BATCH_WORDS]
             ids[:] = final[ids]
@@ -177,19 +183,87 @@ def merge(
         order = rank(ranked)[: limits.max_vocab]
     else:
         order = dictionary.ids.astype(np.int64)
-    final = np.full(len(words) + 1, -1, np.int32)
-    final[order] = np.arange(len(order))
+    chosen, n_known = ranked.take(order), int(words.counts[order].sum())
+    final = np.full(len(words) + 2, -1, np.int32)
+    if limits.unknown is not None:
+        stays = dictionary is not None and not grows
+        chosen, order, n_known = _with_unknown(
+            limits.unknown, ranked, words, order, census.n_tokens, stays=stays
+        )
+        final[-1] = _place_of(limits.unknown, chosen)
+    inside = order >= 0
+    final[order[inside]] = np.flatnonzero(inside)
     for generation in generations:
         generation.translate(final)
-    n_kept = int(words.counts[order].sum())
+    n_unknown = census.n_tokens - n_known if final[-1] >= 0 else 0
     return Merged(
-        ranked.take(order),
+        chosen,
         census.n_tokens,
-        n_kept,
+        n_known + n_unknown,
+        n_unknown,
         census.n_types,
         census.top_counts,
         pruned_bound,
     )
+
+
+def _with_unknown(
+    unknown: bytes,
+    ranked: Words,
+    words: Words,
+    order: NDArray[np.int64],
+    n_tokens: int,
+    *,
+    stays: bool,
+) -> tuple[Words, NDArray[np.int64], int]:
+    """The words in `order` and the unknown one, whose count is that of all others.
+
+    Args:
+        unknown: it.
+        ranked: words with the counts that order them.
+        words: the same with the counts of this text.
+        order: which of them are chosen, and in what order.
+        n_tokens: of the text.
+        stays: the order is given, and what is not in it comes last.
+
+    Returns:
+        The words; where each stands in `ranked`, -1 for the unknown one if it is not there; and how
+        many tokens the others have.
+    """
+    chosen = ranked.take(order)
+    place = _place_of(unknown, chosen)
+    counts = words.counts[order]
+    n_known = int(counts.sum()) - (int(counts[place]) if place >= 0 else 0)
+    n_unknown = n_tokens - n_known
+    if place >= 0:
+        more = n_unknown - int(counts[place])
+    elif n_unknown:
+        more = n_unknown
+        place = len(chosen)
+        chosen = concatenate([chosen, _one_word(unknown)])
+        order = np.append(order, -1)
+    else:
+        return chosen, order, n_known
+    tally = chosen.counts.copy()
+    tally[place] += more
+    chosen = Words(chosen.blob, chosen.offsets, tally)
+    if stays:
+        return chosen, order, n_known
+    again = rank(chosen)
+    return chosen.take(again), order[again], n_known
+
+
+def _one_word(word: bytes) -> Words:
+    blob = np.frombuffer(word + bytes(SPARE), np.uint8)
+    return Words(blob, np.array([0, len(word)]), np.zeros(1, np.int64))
+
+
+def _place_of(word: bytes, words: Words) -> int:
+    """Where `word` is among distinct `words`, or -1."""
+    for place in np.flatnonzero(words.lengths == len(word)).tolist():
+        if words.blob[words.offsets[place] : words.offsets[place + 1]].tobytes() == word:
+            return int(place)
+    return -1
 
 
 def _choose(
@@ -197,13 +271,17 @@ def _choose(
     sums: _Sums,
     is_chosen: Callable[[Words, int], NDArray[np.bool_]],
 ) -> Words:
-    """The chosen words of all parts; the generations' ids become indices into them, or -1."""
+    """The chosen words of all parts; the generations' ids become indices into them.
+
+    They become -1 for other words, and `_EMPTY` for what is none.
+    """
     chosen: list[Words] = []
     n_chosen = 0
     for part in range(sums.n_parts):
         words, ids = sums.of_part(part)
         rows = np.flatnonzero(is_chosen(words, part) & (words.lengths > 0))
         places = np.full(len(words), -1, np.int32)
+        places[words.lengths == 0] = _EMPTY
         places[rows] = np.arange(n_chosen, n_chosen + len(rows))
         for generation, of_generation in zip(everything, ids, strict=True):
             generation.set_ids(part, places[of_generation])

@@ -1,9 +1,4 @@
-"""A run whose input vectors are made of subwords: `run.py` with more rows and other kernels.
-
-**The negatives that are shared.** The hidden vector of a centre word meets its n context words and
-M negatives, in place of the n K that it would meet one after the other; each weighs n K / M. Fewer
-are faster and the gradient is noisier. M = `_SHARED` K: measured, docs/training.md.
-"""
+"""A run whose input vectors are made of subwords: `run.py` with more rows and other kernels."""
 
 from __future__ import annotations
 
@@ -37,14 +32,7 @@ from embedcli.training.stopping import Deadline
 from embedcli.training.word_parts import WordParts
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["SubwordRun", "compile_subwords", "n_shared"]
-
-_SHARED = 6
-
-
-def n_shared(negative: int) -> int:
-    """M, the negatives that the words of a skip-gram window share."""
-    return _SHARED * negative
+__all__ = ["SubwordRun", "compile_subwords"]
 
 
 class SubwordRun(Run):
@@ -128,17 +116,15 @@ class SubwordWorker(Worker):
         config, words, lanes = self._config, self._words, host_lanes()
         stride, n_vectors = self._weights.stride, -(-config.dim // lanes)
         sizes = self._window, words.most, stride
+        self._more = (words.parts,)
         if config.arch == "cbow":
             n_outputs = 1 + outputs.negative
-            self._more = (words.parts,)
             scratch = subword_cbow_scratch(lanes, n_outputs, *sizes)
             work = (3 * n_outputs + 4 * self._window * words.most) * stride
             return subword_cbow(lanes, n_outputs, n_vectors), scratch, work
-        shared = n_shared(outputs.negative)
-        self._more = words.parts, outputs.negative
-        scratch = subword_skipgram_scratch(lanes, shared, *sizes)
-        work = (3 * (2 * self._window + shared) + 2 * words.most) * stride
-        return subword_skipgram(lanes, shared, n_vectors), scratch, work
+        scratch = subword_skipgram_scratch(lanes, outputs.negative, *sizes)
+        work = (3 * len(scratch.rows) + 2 * words.most) * stride
+        return subword_skipgram(lanes, outputs.negative, n_vectors), scratch, work
 
 
 def compile_subwords(config: TrainConfig) -> None:

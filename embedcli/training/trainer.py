@@ -196,6 +196,7 @@ def _read(
         max_vocab=config.max_vocab,
         vocabulary=vocabulary,
         base=base,
+        unk=config.unk,
         threads=config.threads or 1,
         scratch=scratch,
         on_progress=on_progress,
