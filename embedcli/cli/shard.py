@@ -48,6 +48,7 @@ def command() -> None:
     *OF_ONE_RUN,
     *OF_GLOVE,
     *("loss", "optimizer", "dropout", "l2", "max_norm", "subword", "buckets", "unk", "field"),
+    "deterministic",
 )
 @verbosity_options
 def plan(
