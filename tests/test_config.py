@@ -56,6 +56,7 @@ def test_the_defaults_are_those_of_the_contract():
         "symmetric": True,
         "distance_weighting": True,
         "count_memory": None,
+        "deterministic": False,
         "threads": None,
         "seed": 1,
         "subword": None,
@@ -341,6 +342,11 @@ def test_what_is_dumped_is_read_back(tmp_path_factory, options):
         options |= {name: getattr(TrainConfig, name) for name in NO_TREE}
     elif options["subword"]:
         cannot = ("init", *NO_TREE[:-1])
+        options |= {name: getattr(TrainConfig, name) for name in cannot}
+    if options["arch"] == "glove" or options["loss"] == "hs" or options["subword"]:
+        options["deterministic"] = False
+    elif options["deterministic"]:
+        cannot = ("optimizer", "dropout", "l2", "max_norm", "freeze", "time_budget")
         options |= {name: getattr(TrainConfig, name) for name in cannot}
     config = TrainConfig(**options)
     path = tmp_path_factory.mktemp("dump") / "c.yaml"
