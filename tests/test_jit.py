@@ -4,6 +4,8 @@ import os
 import stat
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -95,6 +97,26 @@ def test_damaged_files_are_compiled_anew(tmp_path):
         assert "is damaged or not ours" in done.stderr
     again = call(tmp_path, "strictly")
     assert (0, first.stdout, "") == (again.returncode, again.stdout, again.stderr)
+
+
+def test_kernels_made_by_several_threads_are_all_kept_in_their_place(fresh, monkeypatch):
+    made = []
+    original = jit._SealedCache.__init__
+
+    def slowly(cache, function):
+        time.sleep(1e-3)
+        original(cache, function)
+        made.append(cache.cache_path)
+
+    monkeypatch.setattr(jit._SealedCache, "__init__", slowly)
+    threads = [threading.Thread(target=jit.kernel, args=(call,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 8 == len(made)
+    assert {str(jit.cache_directory())} == {os.path.dirname(path) for path in made}  # noqa: PTH120
+    assert "" == jit.numba.config.CACHE_DIR
 
 
 def test_a_cache_that_cannot_be_written_is_no_failure(fresh, monkeypatch):

@@ -318,14 +318,14 @@ def _check_outputs(
     from embedcli import formats
     from embedcli.storage.publish import check_writable
 
-    for output in [*(output for output, _ in targets), *([metrics] if metrics else [])]:
-        for given in inputs:
-            if Path(given).is_file() and Path(output).exists() and Path(given).samefile(output):
-                raise UsageError(f"{output} is both input and output: name another file with -o")
     for output, name in targets:
         formats.check_target(output, name)
     if metrics:
         check_writable(metrics)
+    for output in [*(output for output, _ in targets), *([metrics] if metrics else [])]:
+        for given in inputs:
+            if Path(given).is_file() and Path(output).exists() and Path(given).samefile(output):
+                raise UsageError(f"{output} is both input and output: name another file with -o")
 
 
 def _scratch_directory(output: str) -> str | None:
