@@ -340,11 +340,11 @@ def test_the_vocabulary_of_word2vec(tmp_path):
     assert (["</s>", "the", "naïve"], [0, 12, 3]) == (read.words, read.counts.tolist())
 
 
-def test_a_vocabulary_without_counts_or_with_spaces_is_refused(tmp_path):
+def test_a_vocabulary_without_counts_or_with_tabs_is_refused(tmp_path):
     with pytest.raises(FormatError, match="counts of the words are not known"):
         formats.save(random_embeddings(), tmp_path / "x.vocab")
     with pytest.raises(FormatError, match="white space"):
-        write_vocab(Vocabulary.from_words(["a b"], [1]), tmp_path / "x")
+        write_vocab(Vocabulary.from_words(["a\tb"], [1]), tmp_path / "x")
 
 
 @pytest.mark.parametrize("name", ["word2vec", "word2vec-bin"])

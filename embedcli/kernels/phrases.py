@@ -1,7 +1,9 @@
 """Pairs of neighbours in a text of ids: counted, joined, and the text written out again.
 
 A pair (a, b) is the key ``a << 32 | b``. Tables are open addressing with linear probing over a
-power of two of slots, at most half of them taken; a slot is free where its value is 0.
+power of two of slots, at most half of them taken; slot i is the key ``slots[2 i]`` and the value
+``slots[2 i + 1]``, which is 0 where the slot is free. A table of millions of pairs lies in no
+cache: slots are asked for some words before they are needed.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ import numpy as np
 
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.sampling import mix
+from embedcli.kernels.simd import prefetch
+from embedcli.kernels.tokenize import load8, store8
 
 __all__ = ["count_pairs", "count_words", "insert_pairs", "join_pairs", "write_text"]
 
 _32 = np.uint64(32)
 _1 = np.uint64(1)
+_AHEAD = 12  # words between asking for a slot and using it
 
 
 @kernel
@@ -28,14 +33,7 @@ def count_words(ids: Any, counts: Any) -> None:
 
 @kernel
 def count_pairs(
-    ids: Any,
-    offsets: Any,
-    wanted: Any,
-    part: Any,
-    n_parts: Any,
-    keys: Any,
-    counts: Any,
-    state: Any,
+    ids: Any, offsets: Any, wanted: Any, part: Any, n_parts: Any, slots: Any, state: Any
 ) -> Any:
     """Count neighbours from where `state` says on; False where the table is full.
 
@@ -44,31 +42,37 @@ def count_pairs(
         offsets: int64 (S + 1,), the lines: neighbours stand in the same one.
         wanted: uint8 (V,), whether pairs with this word are counted.
         part, n_parts: count only the pairs that hash to this part of so many.
-        keys: uint64 (C,), C a power of two.
-        counts: int64 (C,), the values.
+        slots: uint64 (2 C,), the table: pairs and their counts.
         state: int64 (3,), line, place, and pairs in the table; advanced.
     """
-    mask = np.uint64(keys.shape[0] - 1)
+    n_slots = slots.shape[0] // 2
+    mask = np.uint64(n_slots - 1)
+    mine, parts = np.uint64(part), np.uint64(n_parts)
+    last = ids.shape[0] - 1 - _AHEAD
     n_taken = state[2]
     t = state[1]
     for s in range(state[0], offsets.shape[0] - 1):
         t = max(t, offsets[s])
         while t < offsets[s + 1] - 1:
+            if t < last:
+                ahead = mix(np.uint64(ids[t + _AHEAD]) << _32 | np.uint64(ids[t + _AHEAD + 1]))
+                if ((ahead >> _32) * parts) >> _32 == mine:
+                    prefetch(slots, np.int64((ahead & mask) << _1), 1)
             first, second = ids[t], ids[t + 1]
             if wanted[first] & wanted[second]:
                 key = np.uint64(first) << _32 | np.uint64(second)
                 hashed = mix(key)
-                if ((hashed >> _32) * np.uint64(n_parts)) >> _32 == np.uint64(part):
-                    slot = hashed & mask
-                    while counts[slot] != 0 and keys[slot] != key:
-                        slot = (slot + _1) & mask
-                    if counts[slot] == 0:
-                        if 2 * n_taken >= keys.shape[0]:
+                if ((hashed >> _32) * parts) >> _32 == mine:
+                    at = (hashed & mask) << _1
+                    while slots[at + _1] != 0 and slots[at] != key:
+                        at = ((at >> _1) + _1 & mask) << _1
+                    if slots[at + _1] == 0:
+                        if 2 * n_taken >= n_slots:
                             state[0], state[1], state[2] = s, t, n_taken
                             return False
-                        keys[slot] = key
+                        slots[at] = key
                         n_taken += 1
-                    counts[slot] += 1
+                    slots[at + _1] += _1
             t += 1
         t = 0
     state[2] = n_taken
@@ -76,22 +80,23 @@ def count_pairs(
 
 
 @kernel
-def insert_pairs(keys: Any, values: Any, table_keys: Any, table_values: Any) -> None:
-    """Put distinct `keys`, uint64 (n,), with `values` other than 0 into an empty table."""
-    mask = np.uint64(table_keys.shape[0] - 1)
-    for i in range(keys.shape[0]):
-        if values[i] != 0:
-            slot = mix(keys[i]) & mask
-            while table_values[slot] != 0:
-                slot = (slot + _1) & mask
-            table_keys[slot] = keys[i]
-            table_values[slot] = values[i]
+def insert_pairs(pairs: Any, slots: Any) -> None:
+    """Put distinct `pairs`, laid out like a table, uint64 (2 n,), into the empty table `slots`.
+
+    Pairs with the value 0 are left out, so that a table may be put into a larger one.
+    """
+    mask = np.uint64(slots.shape[0] // 2 - 1)
+    for i in range(0, pairs.shape[0], 2):
+        if pairs[i + 1] != 0:
+            at = (mix(pairs[i]) & mask) << _1
+            while slots[at + _1] != 0:
+                at = ((at >> _1) + _1 & mask) << _1
+            slots[at] = pairs[i]
+            slots[at + _1] = pairs[i + 1]
 
 
 @kernel
-def join_pairs(
-    ids: Any, offsets: Any, begins: Any, keys: Any, values: Any, out: Any, new_offsets: Any
-) -> Any:
+def join_pairs(ids: Any, offsets: Any, begins: Any, slots: Any, out: Any, new_offsets: Any) -> Any:
     """Replace pairs by words of their own, from left to right; returns how many ids remain.
 
     A word is part of one pair at most: the first one that it can be. `out` may be `ids`.
@@ -100,12 +105,11 @@ def join_pairs(
         ids: int32 (N,).
         offsets: int64 (S + 1,), the lines.
         begins: uint8 (V,), whether any pair begins with this word.
-        keys: uint64 (C,), a table of pairs.
-        values: int64 (C,), one more than the id of the word that stands for the pair.
+        slots: uint64 (2 C,), the table: pairs, and one more than the id of the word that each is.
         out: int32 (N,), receives the ids.
         new_offsets: int64 (S + 1,), receives the lines.
     """
-    mask = np.uint64(keys.shape[0] - 1)
+    mask = np.uint64(slots.shape[0] // 2 - 1)
     n = np.int64(0)
     begin = offsets[0]
     for s in range(offsets.shape[0] - 1):
@@ -117,11 +121,11 @@ def join_pairs(
             t += 1
             if begins[word] and t < end:
                 key = np.uint64(word) << _32 | np.uint64(ids[t])
-                slot = mix(key) & mask
-                while values[slot] != 0 and keys[slot] != key:
-                    slot = (slot + _1) & mask
-                if values[slot] != 0:
-                    word = values[slot] - 1
+                at = (mix(key) & mask) << _1
+                while slots[at + _1] != 0 and slots[at] != key:
+                    at = ((at >> _1) + _1 & mask) << _1
+                if slots[at + _1] != 0:
+                    word = np.int64(slots[at + _1]) - 1
                     t += 1
             out[n] = word
             n += 1
@@ -137,16 +141,18 @@ def write_text(ids: Any, offsets: Any, words: Any, ends: Any, out: Any) -> Any:
     Args:
         ids: int32, the text.
         offsets: int64 (S + 1,), the lines to write: ``ids[offsets[s]:offsets[s + 1]]``.
-        words: uint8, the words one after the other.
+        words: uint8, the words one after the other, and 8 bytes to spare.
         ends: int64 (V + 1,), word w is ``words[ends[w]:ends[w + 1]]``.
-        out: uint8, large enough.
+        out: uint8, large enough, with 8 bytes to spare.
     """
     n = 0
     for s in range(offsets.shape[0] - 1):
         for t in range(offsets[s], offsets[s + 1]):
-            for i in range(ends[ids[t]], ends[ids[t] + 1]):
-                out[n] = words[i]
-                n += 1
+            begin = ends[ids[t]]
+            length = ends[ids[t] + 1] - begin
+            for i in range(0, length, 8):
+                store8(out, n + i, load8(words, begin + i))
+            n += length
             out[n] = 0x20 if t + 1 < offsets[s + 1] else 0x0A
             n += 1
     return n

@@ -49,8 +49,10 @@ __all__ = [
     "WORDS",
     "Table",
     "absorb",
+    "load8",
     "rehash",
     "remap",
+    "store8",
     "tokenizer",
 ]
 
@@ -94,7 +96,7 @@ def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any
 
 
 @intrinsic
-def _load8(typing_context: Any, text: Any, index: Any) -> Any:
+def load8(typing_context: Any, text: Any, index: Any) -> Any:
     """``text[index:index + 8]`` as a little-endian uint64, aligned or not."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -105,7 +107,7 @@ def _load8(typing_context: Any, text: Any, index: Any) -> Any:
 
 
 @intrinsic
-def _store8(typing_context: Any, text: Any, index: Any, word: Any) -> Any:
+def store8(typing_context: Any, text: Any, index: Any, word: Any) -> Any:
     """Write eight bytes at `index`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -197,7 +199,7 @@ def _fold(typing_context: Any, left: Any, right: Any) -> Any:
 @kernel
 def _piece(text: Any, at: Any, n_bytes: Any, lower: Any) -> Any:
     """``min(n_bytes, 8)`` bytes from `at` on, zero padded; A-Z made a-z if `lower` is _HIGH."""
-    word = _load8(text, at)
+    word = load8(text, at)
     if n_bytes < 8:
         if n_bytes <= 0:
             return _0
@@ -244,7 +246,7 @@ def _intern(
     slots[slot], slots[slot + _1], slots[slot + _3] = first, second, weight
     slots[slot + _2] = np.uint64(word + 1) << _16 | np.uint64(length)
     for i in range(0, length, 8):
-        _store8(blob, used + i, _piece(text, start + i, length - i, lower))
+        store8(blob, used + i, _piece(text, start + i, length - i, lower))
     state[WORDS], state[BLOB] = word + 1, used + length
     offsets[word + 1] = used + length
     return word

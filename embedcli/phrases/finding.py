@@ -25,8 +25,9 @@ __all__ = ["Phrase", "PhraseRules", "PhraseText"]
 
 _TABLE_BYTES = 1 << 28  # of the tables of all threads
 _PAIR_BYTES = 16
-_FIRST_SLOTS = 1 << 16
+_FIRST_SLOTS = 1 << 18
 _WRITTEN_IDS = 1 << 20
+_SPARE = 8  # bytes that kernels may touch behind an array
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,9 @@ class PhraseText:
         columns = (pairs.first, pairs.second, pairs.counts, scores)
         rows = zip(*(column[found].tolist() for column in columns), strict=True)
         word = self.vocabulary.__getitem__
+        named = ((word(a), word(b), count, score) for a, b, count, score in rows)
         return [
-            Phrase(word(a), word(b), f"{word(a)}{rules.delimiter}{word(b)}", count, score)
-            for a, b, count, score in rows
+            Phrase(a, b, f"{a}{rules.delimiter}{b}", count, score) for a, b, count, score in named
         ]
 
     def join(self, phrases: Sequence[Phrase]) -> None:
@@ -119,15 +120,18 @@ class PhraseText:
         pairs = np.array([(a, b) for _, a, b in there], np.uint64)
         begins = np.zeros(len(self.vocabulary), np.uint8)
         begins[pairs[:, 0]] = 1
-        table = _empty_table(1 << (4 * len(pairs) - 1).bit_length())
-        kernels.insert_pairs(pairs[:, 0] << np.uint64(32) | pairs[:, 1], ids + 1, *table)
+        pairs[:, 0] = pairs[:, 0] << np.uint64(32) | pairs[:, 1]
+        pairs[:, 1] = ids + 1
+        slots = _empty_table(1 << (4 * len(pairs) - 1).bit_length())
+        kernels.insert_pairs(pairs.ravel(), slots)
         offsets = np.empty_like(self.offsets)
-        n = kernels.join_pairs(self.ids, self.offsets, begins, *table, self.ids, offsets)
+        n = kernels.join_pairs(self.ids, self.offsets, begins, slots, self.ids, offsets)
         self.ids, self.offsets = self.ids[:n], offsets
 
     def write(self) -> Iterator[memoryview]:
         """The text again, some lines at a time; a view is good until the next is asked for."""
-        words, ends = self.vocabulary.blob, self.vocabulary.offsets
+        words = np.concatenate([self.vocabulary.blob, np.zeros(_SPARE, np.uint8)])
+        ends = self.vocabulary.offsets
         lengths = np.diff(ends)
         out = np.empty(0, np.uint8)
         first = 0
@@ -137,8 +141,8 @@ class PhraseText:
             offsets = self.offsets[first : last + 1]
             ids = self.ids[offsets[0] : offsets[-1]]
             n_bytes = int(lengths[ids].sum()) + len(ids)
-            if n_bytes > len(out):
-                out = np.empty(n_bytes, np.uint8)
+            if n_bytes + _SPARE > len(out):
+                out = np.empty(n_bytes + _SPARE, np.uint8)
             n = kernels.write_text(ids, offsets - offsets[0], words, ends, out)
             yield out[:n].data
             first = last
@@ -188,15 +192,15 @@ class PhraseText:
     def _count_part(
         self, wanted: NDArray[np.uint8], part: int, n_parts: int, crew: Crew
     ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        keys, counts = _empty_table(_FIRST_SLOTS)
+        slots = _empty_table(_FIRST_SLOTS)
         state = np.zeros(3, np.int64)
         text = self.ids, self.offsets, wanted, part, n_parts
-        while not kernels.count_pairs(*text, keys, counts, state) and not crew.stopped:
-            larger = _empty_table(2 * len(keys))
-            kernels.insert_pairs(keys, counts, *larger)
-            keys, counts = larger
-        return keys, counts
+        while not kernels.count_pairs(*text, slots, state) and not crew.stopped:
+            larger = _empty_table(len(slots))
+            kernels.insert_pairs(slots, larger)
+            slots = larger
+        return slots[0::2], slots[1::2].astype(np.int64)
 
 
-def _empty_table(n_slots: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    return np.zeros(n_slots, np.uint64), np.zeros(n_slots, np.int64)
+def _empty_table(n_slots: int) -> NDArray[np.uint64]:
+    return np.zeros(2 * n_slots, np.uint64)
