@@ -183,6 +183,7 @@ def main() -> int:
     for job in JOBS:
         print(f"\n{table(rates, *job).markdown()}")
     draw(rates)
+    draw_accuracy(results)
     return 0
 
 
@@ -205,6 +206,35 @@ def draw(rates: Rates) -> None:
     axes.set_title("1 TB of text, 5 epochs of 8 rounds; dotted: no exchange", fontsize=10)
     axes.legend(fontsize=8, title="words x dimensions", title_fontsize=8)
     figure.savefig(_ROOT / "docs" / "cluster-cost.svg", metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def draw_accuracy(results: Mapping[str, Any]) -> None:
+    """docs/cluster-accuracy.svg: analogies against rounds, eight workers, by rule."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams["svg.hashsalt"] = "embed"
+    tables = {table["title"]: table["rows"] for table in results["combination"]["tables"]}
+    rows = tables["Rules of combination, 5 epochs"]
+    more = [row for row in tables["embed's rule, 5 epochs"] if row["shards"] == 8]
+    figure, axes = pyplot.subplots(figsize=(6, 3.2), layout="constrained")
+    for rule in dict.fromkeys(row["rule"] for row in rows):
+        points = [(row["rounds"], row["analogies"]) for row in rows if row["rule"] == rule]
+        if rule == "embed":
+            points += [(row["rounds"], row["analogies"]) for row in more]
+        axes.plot(*zip(*sorted(set(points)), strict=True), marker="o", label=rule)
+    for row in tables["One machine beside it"]:
+        axes.axhline(row["analogies"], linestyle=":", color="grey", label="one machine")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([1, 8, 16], ["1", "8", "16"])
+    axes.set_xlabel("rounds an epoch")
+    axes.set_ylabel("analogies, %")
+    axes.set_title("wiki-17m, 8 simulated workers, 5 epochs, one seed", fontsize=10)
+    axes.legend(fontsize=8)
+    figure.savefig(_ROOT / "docs" / "cluster-accuracy.svg", metadata={"Date": None})
     pyplot.close(figure)
 
 
