@@ -34,8 +34,8 @@ GROUP = 16  # outputs that meet one state of the hidden vector: the lanes of the
 
 
 def words_in_group(negative: int) -> int:
-    """p, the words to predict in a group at most: so that noise words weigh about 1."""
-    return max(1, round(GROUP / (1 + negative)))
+    """p, the words to predict in a group at most: those that leave room for K noise words each."""
+    return max(1, GROUP // (1 + negative))
 
 
 def n_groups(n_words: int, most: int) -> int:
