@@ -1,89 +1,87 @@
-"""What a run on a cluster costs: a model fitted to what `benchmarks.cluster` measured, and plots.
+"""What a run on a cluster costs: a model whose constants are measured, tables, and a plot.
 
     python -m benchmarks.cost
 
-No run is made: it reads benchmarks/results.json, prints tables and draws docs/cluster-*.svg
-(matplotlib, extra `viz`). With T tokens, V words, D dimensions, E epochs, W workers of c cores,
-lines of B bytes a second, and R rounds in an epoch:
+How fast a core reads and trains is taken from benchmarks/results.json (`benchmarks.peers`). What a
+round costs beside the training is measured here, in seconds of a core for each byte of the model,
+by the functions that workers call. With W workers of c cores, lines of B bytes a second, E epochs
+of R rounds, T tokens, V words and D dimensions:
 
     model      M = 8 V D bytes              levels  L = log2 W, rounded up
     reading    2 x text / (W c r)           counted once, encoded once
     training   E T / (W c t(D))
-    exchange   E R (a + M (b (1 + L) + 2 L / B))
+    exchange   E R (a + M (copy + difference + combine + L (2 / B + 2 send + add)))
     traffic    E R 2 (W - 1) M bytes
+
+The exchange is what a tree takes from its leaves to its root and back, one level after the other;
+combining is spread over the cores of one worker, the rest is one core's.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import pickle
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from benchmarks.tables import Table
+import numpy as np
 
-_RESULTS = Path(__file__).parent / "results.json"
-_DOCS = Path(__file__).parent.parent / "docs"
-_BYTES_A_TOKEN = 5.9  # wiki-17m
+from benchmarks.tables import Table
+from embedcli.cluster.combination import combine
+from embedcli.cluster.deltas import add, difference
+
+_ROOT = Path(__file__).parent.parent
+_ROWS, _DIM = 200_000, 100
+_START = 0.2  # a: Dask's tasks of a round, seconds
+_WORKERS = (1, 2, 4, 8, 16, 32, 64)
+JOBS = ((10_000_000, 300), (10_000_000, 100), (1_000_000, 300))
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What was measured, on a core of the machine that the figures are from.
+    """What was measured.
 
     Attributes:
-        reading: bytes of text a second.
-        training: tokens a second by dimension.
-        start: seconds that a round takes whatever it exchanges (a).
-        handling: seconds for each byte of the model and level (b).
+        reading: bytes of text a second and core.
+        token: bytes of text.
+        training: seconds of a core for a token, by dimension.
+        parts: seconds of a core for a byte of the model: copy, difference, send, add, combine.
     """
 
     reading: float
+    token: float
     training: Mapping[int, float]
-    start: float
-    handling: float
+    parts: Mapping[str, float]
 
-    def tokens(self, dim: int) -> float:
-        """Tokens a second at any dimension, as if time grew in a straight line between two."""
-        low, high = min(self.training), max(self.training)
-        seconds = {d: 1 / rate for d, rate in self.training.items()}
-        slope = (seconds[high] - seconds[low]) / (high - low)
-        return 1 / (seconds[low] + slope * (dim - low))
+    def seconds(self, dim: int) -> float:
+        """Seconds of a core for a token at any dimension, on a straight line."""
+        (low, fast), (high, slow) = sorted(self.training.items())
+        return fast + (slow - fast) * (dim - low) / (high - low)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run.
+    """A run: W, V, D, text in bytes, E, c, B in bytes a second, R."""
 
-    Attributes:
-        text: bytes.
-        words, dim, epochs: V, D, E.
-        workers, cores: W, c.
-        line: bytes a second (B).
-        rounds: in an epoch (R).
-    """
-
-    text: float
+    workers: int
     words: int
     dim: int
-    workers: int
+    text: float = 1e12
     epochs: int = 5
     cores: int = 16
     line: float = 1.25e9
-    rounds: int = 1
+    rounds: int = 8
 
     @property
     def model(self) -> float:
         """Bytes of both matrices."""
         return 8.0 * self.words * self.dim
-
-    @property
-    def levels(self) -> int:
-        """Of a tree over the workers."""
-        return math.ceil(math.log2(self.workers)) if self.workers > 1 else 0
 
     def reading(self, rates: Rates) -> float:
         """Seconds to count and to encode."""
@@ -91,24 +89,68 @@ class Job:
 
     def training(self, rates: Rates) -> float:
         """Seconds in kernels."""
-        tokens = self.epochs * self.text / _BYTES_A_TOKEN
-        return tokens / (self.workers * self.cores * rates.tokens(self.dim))
+        tokens = self.epochs * self.text / rates.token
+        return tokens * rates.seconds(self.dim) / (self.workers * self.cores)
 
     def exchange(self, rates: Rates) -> float:
-        """Seconds between rounds."""
-        handled = rates.handling * (1 + self.levels) + 2 * self.levels / self.line
-        return self.epochs * self.rounds * (rates.start + self.model * handled)
+        """Seconds between rounds; one worker has nobody to exchange with."""
+        if self.workers == 1:
+            return 0.0
+        part, levels = rates.parts, math.ceil(math.log2(self.workers))
+        alone = part["copy"] + part["difference"] + part["combine"] / self.cores
+        level = 2 / self.line + 2 * part["send"] + part["add"]
+        return self.epochs * self.rounds * (_START + self.model * (alone + levels * level))
 
     def traffic(self) -> float:
         """Bytes sent in the whole run."""
         return self.epochs * self.rounds * 2.0 * (self.workers - 1) * self.model
 
-    def seconds(self, rates: Rates) -> float:
-        """All of it."""
-        return self.reading(rates) + self.training(rates) + self.exchange(rates)
+    def hours(self, rates: Rates) -> tuple[float, float, float]:
+        """Reading, training, exchange."""
+        parts = self.reading(rates), self.training(rates), self.exchange(rates)
+        return parts[0] / 3600, parts[1] / 3600, parts[2] / 3600
 
 
-def table(rates: Rates, text: float, words: int, dim: int) -> Table:
+def measure_parts() -> dict[str, float]:
+    """Seconds of a core for a byte of the model; CPU time, so that other processes do not show."""
+    before = np.random.default_rng(0).random((_ROWS, _DIM), dtype=np.float32)
+    after = before * np.float32(1.01)
+    steps = (1000 / np.arange(1, _ROWS + 1)).astype(np.float32)
+    delta = difference(before, after, steps)
+    return {
+        "copy": _cpu(lambda: np.array(before)) / before.nbytes,
+        "difference": _cpu(lambda: difference(before, after, steps)) / before.nbytes,
+        "send": _cpu(lambda: pickle.dumps(delta, protocol=5)) / before.nbytes,
+        "add": _cpu(lambda: add(delta, delta)) / before.nbytes,
+        "combine": _cpu(lambda: combine([before, after], [delta, delta])) / (2 * before.nbytes),
+    }
+
+
+def _cpu(call: Callable[[], object]) -> float:
+    """Seconds of CPU, the median of three calls."""
+    seconds = []
+    for _ in range(3):
+        began = time.process_time()
+        call()
+        seconds.append(time.process_time() - began)
+    return median(seconds)
+
+
+def read_rates(results: Mapping[str, Any], parts: Mapping[str, float]) -> Rates:
+    """The rates from benchmarks/results.json: two threads' figures, halved."""
+    tables = {table["title"]: table["rows"][0] for table in results["peers"]["tables"]}
+    rows = {dim: _row(tables, f"Skip-gram, D={dim}, ") for dim in (100, 300)}
+    training = {dim: 2 / (row["M tokens/s"] * 1e6) for dim, row in rows.items()}
+    n_bytes = results["peers"]["corpus"]["bytes"]
+    n_tokens = rows[300]["M tokens/s"] * 1e6 * rows[300]["training s"]  # one epoch
+    return Rates(n_bytes / rows[100]["reading s"] / 2, n_bytes / n_tokens, training, parts)
+
+
+def _row(tables: Mapping[str, Any], title: str) -> Mapping[str, Any]:
+    return next(row for name, row in tables.items() if name.startswith(title) and "trainer" in row)
+
+
+def table(rates: Rates, words: int, dim: int) -> Table:
     """Time and traffic against the number of workers."""
     columns = {
         "workers": "d",
@@ -116,37 +158,30 @@ def table(rates: Rates, text: float, words: int, dim: int) -> Table:
         "training h": ".2f",
         "exchange h": ".2f",
         "in all h": ".2f",
-        "traffic TB": ".1f",
-        "GB a worker": ".0f",
+        "traffic TB": ".2f",
+        "memory a worker GB": ".0f",
     }
-    title = f"{text / 1e12:g} TB of text, {words / 1e6:g} M words x {dim}, 16 cores a worker"
-    made = Table(f"{title}, 10 Gbit/s, 5 epochs of one round", columns)
-    for workers in (1, 2, 4, 8, 16, 32, 64):
-        job = Job(text, words, dim, workers)
-        parts = job.reading(rates), job.training(rates), job.exchange(rates) * (workers > 1)
-        hours = [part / 3600 for part in (*parts, sum(parts))]
-        made.add(workers, *hours, job.traffic() / 1e12, 4 * job.model / 1e9)
+    title = f"1 TB of text, {words / 1e6:g} M words x {dim}, 5 epochs of 8 rounds"
+    made = Table(title, columns)
+    for workers in _WORKERS:
+        job = Job(workers, words, dim)
+        hours = job.hours(rates)
+        made.add(workers, *hours, sum(hours), job.traffic() / 1e12, 4 * job.model / 1e9)
     return made
 
 
-def read_rates(results: Mapping[str, Any]) -> Rates:
-    """The rates from benchmarks/results.json."""
-    tables = {table["title"]: table["rows"] for table in results["cluster"]["tables"]}
-    found = {(row["rate"], row["D"]): float(row["value"]) for row in tables["Rates"]}
-    training = {dim: v for (name, dim), v in found.items() if name.startswith("tokens")}
-    return Rates(
-        found["bytes read a second and core", None],
-        training,
-        found["seconds of a round", None],
-        found["seconds a byte of the model and level", None],
-    )
-
-
 def main() -> int:
-    """Print the tables and draw the plots."""
-    rates = read_rates(json.loads(_RESULTS.read_text()))
-    for words, dim in ((10_000_000, 300), (10_000_000, 100), (1_000_000, 300)):
-        print(f"\n{table(rates, 1e12, words, dim).markdown()}")
+    """Print the tables and draw the plot."""
+    results = json.loads((Path(__file__).parent / "results.json").read_text())
+    rates = read_rates(results, measure_parts())
+    parts = ", ".join(f"{name} {1e9 * value:.2f}" for name, value in rates.parts.items())
+    print(
+        f"A core reads {rates.reading / 1e6:.0f} MB/s and trains {1e-6 / rates.seconds(100):.2f} M "
+        f"tokens/s at D = 100, {1e-6 / rates.seconds(300):.2f} M at 300; {rates.token:.1f} bytes a "
+        f"token. Seconds for a GB of the model: {parts}."
+    )
+    for job in JOBS:
+        print(f"\n{table(rates, *job).markdown()}")
     draw(rates)
     return 0
 
@@ -158,23 +193,18 @@ def draw(rates: Rates) -> None:
     matplotlib.use("svg")
     from matplotlib import pyplot
 
+    matplotlib.rcParams["svg.hashsalt"] = "embed"
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
-    counts = [1, 2, 4, 8, 16, 32, 64]
-    for words, dim in ((10_000_000, 300), (10_000_000, 100), (1_000_000, 300)):
-        jobs = [Job(1e12, words, dim, workers) for workers in counts]
-        hours = [
-            (job.reading(rates) + job.training(rates) + job.exchange(rates) * (job.workers > 1))
-            / 3600
-            for job in jobs
-        ]
-        axes.loglog(counts, hours, marker="o", label=f"{words / 1e6:g} M words x {dim}")
-    axes.loglog(counts, [hours[0] / n for n in counts], ":", color="grey", label="no exchange")
-    axes.set_xticks(counts, [str(n) for n in counts])
+    for words, dim in JOBS:
+        hours = [sum(Job(n, words, dim).hours(rates)) for n in _WORKERS]
+        (line,) = axes.loglog(_WORKERS, hours, marker="o", label=f"{words / 1e6:g} M x {dim}")
+        axes.loglog(_WORKERS, [hours[0] / n for n in _WORKERS], ":", color=line.get_color())
+    axes.set_xticks(_WORKERS, [str(n) for n in _WORKERS])
     axes.set_xlabel("workers of 16 cores")
     axes.set_ylabel("hours")
-    axes.set_title("1 TB of text, 5 epochs of one round, 10 Gbit/s (model)", fontsize=10)
-    axes.legend(fontsize=8)
-    figure.savefig(_DOCS / "cluster-cost.svg", metadata={"Date": None})
+    axes.set_title("1 TB of text, 5 epochs of 8 rounds; dotted: no exchange", fontsize=10)
+    axes.legend(fontsize=8, title="words x dimensions", title_fontsize=8)
+    figure.savefig(_ROOT / "docs" / "cluster-cost.svg", metadata={"Date": None})
     pyplot.close(figure)
 
 

@@ -34,6 +34,7 @@ class Steps:
         epochs: iterations made.
         reading, counting, shuffling, training: seconds of each; None for what there is not.
         wall: of everything.
+        cpu: seconds of processors, of all threads together.
         peak: its most resident memory, in bytes.
         model: what it wrote.
     """
@@ -45,6 +46,7 @@ class Steps:
     shuffling: float | None
     training: float
     wall: float
+    cpu: float
     peak: int
     model: Path
 
@@ -87,7 +89,7 @@ def _embed(session: Session, epochs: int, corpus: Path) -> Steps:
     session.say(f"embed, {epochs} iterations: {done.seconds:.1f} s")
     return Steps(
         "embed", epochs, timings["reading"], counting, None, timings["training"] - counting,
-        done.seconds, done.peak, model,
+        done.seconds, done.cpu, done.peak, model,
     )  # fmt: skip
 
 
@@ -119,7 +121,8 @@ def _peer(session: Session, programs: Path, epochs: int) -> Steps:
     seconds = [done.seconds for done in steps]
     session.say(f"GloVe, {epochs} iterations: {sum(seconds):.1f} s")
     peak = max(done.peak for done in steps)
-    return Steps("GloVe", epochs, *seconds, sum(seconds), peak, folder / "glove.txt")
+    cpu = sum(done.cpu for done in steps)
+    return Steps("GloVe", epochs, *seconds, sum(seconds), cpu, peak, folder / "glove.txt")
 
 
 def _figures(scored: list[tuple[list[Steps], Scores]]) -> Table:
@@ -132,6 +135,7 @@ def _figures(scored: list[tuple[list[Steps], Scores]]) -> Table:
         "shuffling s": ".1f",
         "training s": ".1f",
         "wall s": ".1f",
+        "CPU s": ".1f",
         "peak MB": ",.0f",
         "analogies": ".1f",
         "semantic": ".1f",
@@ -150,6 +154,7 @@ def _figures(scored: list[tuple[list[Steps], Scores]]) -> Table:
             median(shuffling) if shuffling else None,
             median(one.training for one in made),
             median(one.wall for one in made),
+            median(one.cpu for one in made),
             max(one.peak for one in made) / 1e6,
             scores.analogies,
             scores.semantic,

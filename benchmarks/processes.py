@@ -34,11 +34,13 @@ class Done:
         seconds: wall time.
         peak: the most memory it held at once (resident, mapped files included), in bytes.
         stdout: what it printed.
+        cpu: seconds of processors, of all its threads together; hardly longer on a busy machine.
     """
 
     seconds: float
     peak: int
     stdout: str
+    cpu: float = 0.0
 
 
 def run(
@@ -76,7 +78,8 @@ def run(
         if child.returncode:
             told = err.read().decode(errors="replace").strip()
             raise ChildError(f"{' '.join(argv)}: exit code {child.returncode}: {told[-2000:]}")
-        return Done(seconds, usage.ru_maxrss * 1024, out.read().decode())
+        cpu = usage.ru_utime + usage.ru_stime
+        return Done(seconds, usage.ru_maxrss * 1024, out.read().decode(), cpu)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ _OF_NEGATIVES = ("negative", "ns_exponent")
 _OF_WINDOWS = ("loss", "sample", "shrink_window", "cbow_gradient")
 _OF_COUNTS = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
 
-ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.05}
+ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.2, "cbow": 0.3}
 
 NGRAMS = "([0-9]{1,4}):([0-9]{1,4})"  # how `subword` says the lengths of n-grams
 _LONGEST_NGRAM = 100
@@ -242,7 +242,11 @@ class TrainConfig(TextRules):
         None, 1, 100_000, "--cluster: parts of the text.", automatic="a part for each worker"
     )
     rounds: int | None = _integer(
-        None, 1, 1_000_000, "--cluster: rounds in an epoch.", automatic="as --sync-every says"
+        None,
+        1,
+        1_000_000,
+        "--cluster: rounds in an epoch.",
+        automatic="as --sync-every says, 40 in a run at least",
     )
     deltas: Literal["float32", "float16"] = _choice(
         "float32", ("float32", "float16"), "--cluster: numbers that workers send each other."

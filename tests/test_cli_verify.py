@@ -9,7 +9,8 @@ import pytest
 
 from embedcli import Vocabulary
 from embedcli.embeddings import Embeddings
-from embedcli.formats import save
+from embedcli.formats import load, save
+from embedcli.training.checkpoint import Checkpoints
 
 
 @pytest.fixture
@@ -28,6 +29,26 @@ def test_a_sound_file(run_embed, model):
     assert (True, "sha256 as written", 50, 8) == tuple(
         facts[name] for name in ("sound", "digest", "words", "dim")
     )
+
+
+def test_a_directory(run_embed, model):
+    save(load(model), model.with_name("m.npydir"))
+    done = run_embed("verify", model.with_name("m.npydir"), "--json")
+    facts = json.loads(done.stdout)
+    assert ("npy", True, 50) == tuple(facts[name] for name in ("format", "sound", "words"))
+    (model.with_name("m.npydir") / "words.txt").write_text("w0\n")
+    done = run_embed("verify", model.with_name("m.npydir"))
+    assert (3, True) == (done.returncode, "50 vectors, but 1 words" in done.stderr)
+
+
+def test_checkpoints(run_embed, model):
+    begun = Checkpoints(model.with_name("begun"), None, {"settings": {}, "sources": []})
+    begun.save()
+    path = model.with_name("begun") / "1.safetensors"
+    done = run_embed("verify", path)
+    assert (0, True) == (done.returncode, "checkpoint\tbefore training" in done.stdout)
+    path.write_bytes(flipped(path.read_bytes()))
+    assert 3 == run_embed("verify", path).returncode
 
 
 def flipped(content):

@@ -20,6 +20,7 @@ INSTALLED_AS = {
     "backports": "backports.zstd",
     "sklearn": "scikit-learn",
     "umap": "umap-learn",
+    "faiss": "faiss-cpu",
 }
 COMES_WITH = {"llvmlite": "numba"}
 NEVER_REQUIRED = {"compression"}  # the standard library's zstd, from Python 3.14

@@ -41,7 +41,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
         default="30s",
         show_default=True,
         envvar="EMBED_TRAIN_SYNC_EVERY",
-        help="--cluster: how long a round takes, about; --rounds says it exactly.",
+        help="--cluster: how long a round takes at most, about; --rounds says how many there are.",
     )
     decorated: Callable[..., Any] = where(often(function))
     return decorated

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -10,9 +11,12 @@ from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 
 if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
     from embedcli.formats.source import Source
 
 __all__ = ["command"]
+
+_DIGEST: Final = "sha256 as written"
 
 
 @click.command()
@@ -21,7 +25,7 @@ __all__ = ["command"]
 @json_option
 @verbosity_options
 def command(file: str, origin: str | None, as_json: bool) -> None:
-    r"""Check FILE, in any format embed reads, from its first byte to its last.
+    r"""Check FILE, a file or directory in any format embed reads, from its first byte to its last.
 
     Every number finite, every word sound and there once, nothing missing and nothing left over; for
     embed's own files and checkpoints, every byte as it was written. Exit code 0 if so, 3 if not:
@@ -31,12 +35,25 @@ def command(file: str, origin: str | None, as_json: bool) -> None:
     """
     from embedcli.formats.source import Source
 
-    with Source(file) as source:
-        facts = _verified(source, origin)
+    if Path(file).is_dir():
+        facts = _verified_folder(file, origin)
+    else:
+        with Source(file) as source:
+            facts = _verified(source, origin)
     if as_json:
         echo_json(facts)
     else:
         echo_rows((name, _text(value)) for name, value in facts.items() if value is not None)
+
+
+def _verified_folder(path: str, origin: str | None) -> dict[str, Any]:
+    from embedcli import formats
+    from embedcli.formats.checks import check_savable
+
+    name = origin or formats.detect(path)
+    embeddings = formats.load(path, name)
+    check_savable(embeddings)
+    return {"file": path, "format": name, "sound": True} | _size(embeddings)
 
 
 def _verified(source: Source, origin: str | None) -> dict[str, Any]:
@@ -46,19 +63,33 @@ def _verified(source: Source, origin: str | None) -> dict[str, Any]:
     from embedcli.formats.detection import detect_format
 
     name = origin or detect_format(source)
-    facts: dict[str, Any] = {"file": source.path, "format": name}
+    facts: dict[str, Any] = {"file": source.path, "format": name, "sound": True}
     if name == "vocab":
-        return facts | {"sound": True, "words": len(vocab.read(source, decode_errors="strict"))}
+        return facts | {"words": len(vocab.read(source, decode_errors="strict"))}
+    place = _checkpoint_place(source) if name == "safetensors" else None
+    if place == "before training":
+        return facts | {"digest": _DIGEST, "checkpoint": place}
     digest = native.verify(source) if name == "safetensors" else None
     embeddings = formats.load_from(source, name)
     if name != "safetensors":
         check_savable(embeddings)
-    return facts | {
-        "sound": True,
-        "digest": None if digest is None else "sha256 as written" if digest else "none in the file",
-        "words": len(embeddings),
-        "dim": embeddings.dim,
-    }
+    shown = None if digest is None else _DIGEST if digest else "none in the file"
+    return facts | {"digest": shown, "checkpoint": place} | _size(embeddings)
+
+
+def _checkpoint_place(source: Source) -> str | None:
+    """Where the run of a checkpoint stood; None for any other file."""
+    from embedcli.storage.safetensors import read_header
+
+    if source.size is None or "checkpoint" not in read_header(source.path).metadata:
+        return None
+    from embedcli.training.checkpoint import read_checkpoint  # loads numba, which models need not
+
+    return read_checkpoint(Path(source.path)).place
+
+
+def _size(embeddings: Embeddings) -> dict[str, int]:
+    return {"words": len(embeddings), "dim": embeddings.dim}
 
 
 def _text(value: Any) -> str:

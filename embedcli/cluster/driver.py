@@ -43,6 +43,7 @@ from embedcli.cluster.rounds import Rounds
 __all__ = ["train_on_cluster"]
 
 _WAKE_SECONDS = 0.1
+_FEWEST_ROUNDS = 40  # in a run: with a few, several points of analogies are lost (docs/cluster.md)
 _PART_BYTES = 1 << 34  # of text, whose distinct words one worker adds up
 _MODELS_HELD = 4  # by a worker while it trains: the model, what it trains, what changed, the next
 
@@ -199,13 +200,17 @@ def _choose(table: Any, config: TrainConfig) -> Any:
 def _with_rounds(
     machines: Machines, plan: Plan, words: Future, encoded: Sequence[Encoded], sync_every: float
 ) -> Plan:
-    """The plan with as many rounds as make one as long as is wanted, by the largest shard."""
+    """The plan with as many rounds as make one as long as is wanted, by the largest shard.
+
+    But not fewer than training needs: the less a model changes in a round, the better shards agree.
+    """
     largest = max(plan.shards, key=lambda shard: encoded[shard.number].tally.kept)
     measuring = machines.submit(
         "measure", measure_task, machines.job, largest, words, **machines.at_home(largest)
     )
     (seconds,) = machines.results([measuring])
-    rounds = max(1, math.ceil(seconds / sync_every))
+    fewest = math.ceil(_FEWEST_ROUNDS / plan.config.epochs)
+    rounds = max(fewest, math.ceil(seconds / sync_every))
     return replace(plan, config=replace(plan.config, rounds=rounds))
 
 

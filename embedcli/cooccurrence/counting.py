@@ -37,27 +37,35 @@ _MEMORY_SHARE, _MEMORY_MOST = 8, 2 << 30
 _TOKENS_AT_ONCE = 1 << 16
 _SLOTS_AT_ONCE = 1 << 20
 _SENTENCES_AT_ONCE = 1 << 20
-_FEWEST_ENTRIES = 1 << 12
+_PAIRS_FOR_A_SLOT = 16
+_FEWEST_ENTRIES, _MOST_ENTRIES = 1 << 12, 1 << 23
 _NUMBER = 8  # bytes of a slot, an entry
 _KINDS = 8  # of words, by their counts, from one power of two to the next
 _MOST_BITS = 63
 
 
-def counting_memory(memory: int | None, n_words: int, n_pairs: int, threads: int) -> int:
-    """The bytes that counting takes: no more than it needs, and not over `memory`.
+def counting_memory(memory: int | None, n_pairs: int, threads: int) -> int:
+    """The bytes that the tables and buffers of counting take, all threads together.
 
     Args:
         memory: as in `count_cooccurrences`.
-        n_words: words of the text.
         n_pairs: pairs of tokens.
         threads: how many count.
     """
-    needed = threads * _NUMBER * n_words**2 + 2 * _NUMBER * n_pairs
-    return min(needed, _budget(memory))
+    n_slots, n_entries = _sizes(memory, n_pairs, threads)
+    return threads * (n_slots + 2 * n_entries) * _NUMBER
 
 
-def _budget(memory: int | None) -> int:
-    return memory or min(memory_size() // _MEMORY_SHARE, _MEMORY_MOST)
+def _sizes(memory: int | None, n_pairs: int, threads: int) -> tuple[int, int]:
+    """How many slots the table of a thread has, and how many entries its buffer.
+
+    No more than are of use: a larger table is slower, as it is not in the cache and its memory has
+    to be had page by page (a million tokens took five times as long with 2 GiB).
+    """
+    share = (memory or min(memory_size() // _MEMORY_SHARE, _MEMORY_MOST)) // threads // _NUMBER
+    n_slots = min(share // 2, n_pairs // threads // _PAIRS_FOR_A_SLOT)
+    n_entries = min(share // 4, n_pairs // threads, _MOST_ENTRIES)
+    return n_slots, n_entries
 
 
 def count_cooccurrences(
@@ -94,9 +102,9 @@ def count_cooccurrences(
         len(corpus.vocabulary), window, symmetric=symmetric, distance_weighting=distance_weighting
     )
     n_pairs, n_alone = _census(corpus.offsets, window)
-    share = _budget(memory) // threads
+    sizes = _sizes(memory, n_pairs, threads)
     with Runs(scratch) as runs, CellFiles(scratch) as files:
-        _collect(corpus, layout, n_pairs, share, runs, threads, on_progress)
+        _collect(corpus, layout, sizes, runs, threads, on_progress)
         runs.merge(layout, files, threads, on_progress)
         return Cooccurrences(files, is_symmetric=symmetric, n_pairs=n_pairs, n_alone=n_alone)
 
@@ -165,21 +173,17 @@ def _census(offsets: NDArray[np.int64], window: int) -> tuple[int, int]:
 def _collect(
     corpus: Corpus,
     layout: Layout,
-    n_pairs: int,
-    share: int,
+    sizes: tuple[int, int],
     runs: Runs,
     threads: int,
     on_progress: OnProgress,
 ) -> None:
-    """Count every pair into runs; each thread takes up to `share` bytes."""
+    """Count every pair into runs; `sizes` are slots and entries of a thread."""
     n_tokens = len(corpus.ids)
     begins = range(0, n_tokens, _TOKENS_AT_ONCE)
     stretches = iter(itertools.pairwise([*begins, n_tokens]))
-    starts = _table_starts(len(corpus.vocabulary), share // 2 // _NUMBER, layout.sided)
-    n_entries = max(
-        _FEWEST_ENTRIES + layout.window,
-        min(share // 4 // _NUMBER, n_pairs // threads + layout.window),
-    )
+    n_slots, n_entries = sizes[0], max(sizes[1], _FEWEST_ENTRIES) + layout.window
+    starts = _table_starts(len(corpus.vocabulary), n_slots, layout.sided)
     workers = [_Worker(corpus, layout, starts, n_entries, runs) for _ in range(threads)]
 
     def report() -> None:

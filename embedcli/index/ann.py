@@ -4,8 +4,7 @@ An index holds the unit vectors of a model as bytes (8 bits a component) in one 
 
     ivf     in lists around about 2 sqrt(V) centres; a search looks into the lists nearest to it
             (Jégou, Douze & Schmid 2011). Quick to build, and a search reads little of the file.
-    hnsw    as a graph of neighbours of neighbours (Malkov & Yashunin 2018). Slow to build, quicker
-            to search.
+    hnsw    as a graph of neighbours of neighbours (Malkov & Yashunin 2018). Slow to build.
 
 What it finds are candidates. They are scored again in float64 by the model's own vectors, so that
 every cosine is exact and only a neighbour may be missing. How many are is measured when an index is
@@ -132,7 +131,7 @@ def _tuned(index: Index, most: int) -> Index:
     asked = np.unique(np.concatenate([_sample(pool, ASKED // 2) for pool in pools]))
     queries, itself = model.vectors[asked], asked[:, None].tolist()
     true, _ = nearest(model.vectors, model.norms, queries, NEAREST, excluded=itself)
-    effort = 1 if index.kind == "ivf" else NEAREST
+    effort = 1 if index.kind == "ivf" else _LEAST_CANDIDATES  # less would be the same
     while index.recall < TARGET and index.effort < most:
         harder = replace(index, effort=min(effort, most))
         found, _ = harder.nearest(queries, NEAREST, excluded=itself)

@@ -42,7 +42,7 @@ __all__ = ["HELD", "Cells", "GloveWeights", "glove", "order_cells"]
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
 HELD = 1e30
-_AHEAD = 2  # cells from prefetching a row to using it
+_AHEAD = 4  # cells from prefetching a row to using it
 _UNROLL = 4  # vectors of a row worked on at once: four sums that do not wait for each other
 
 

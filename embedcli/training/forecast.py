@@ -227,7 +227,7 @@ def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig, parts: _Cou
         matrices = 5 * n_words * row_stride(config.dim + 2) * _NUMBER_BYTES  # and their sum
         training = matrices + n_words * _WORD_BYTES + (config.threads or 1) * _GLOVE_THREAD_BYTES
         n_pairs = _window(config) * n_tokens
-        counting = counting_memory(config.count_bytes, n_words, n_pairs, config.threads or 1)
+        counting = counting_memory(config.count_bytes, n_pairs, config.threads or 1)
         return max(training, counting)
     matrices = 2 * n_words * row_stride(config.dim) * _NUMBER_BYTES
     if config.loss == "hs":
