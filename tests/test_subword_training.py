@@ -145,3 +145,26 @@ def test_files_that_are_no_model(corpus, tmp_path):
     pytest.importorskip("sentencepiece")
     with pytest.raises(FormatError, match="is no sentencepiece model"):
         train([corpus], config_of(subword=str(corpus)))
+
+
+def test_a_run_goes_on_without_the_file_it_began_with(
+    corpus, tmp_path, sentencepiece_model, run_embed
+):
+    (tmp_path / "m.spm").write_bytes(sentencepiece_model.read_bytes())
+    config = config_of(subword="m.spm", seed=3, epochs=3)
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in SETTINGS.items()]
+    options += ["--subword=m.spm", "--seed=3", "--epochs=3"]
+    assert 0 == run_embed("train", corpus, "-o", "whole.safetensors", *options).returncode
+    checkpoints = Checkpoints(
+        tmp_path / "resumed.safetensors.checkpoint", None, given(config, corpus)
+    )
+    path = str(tmp_path / "m.spm")
+    with pytest.raises(Stopped):
+        absolute = TrainConfig(**SETTINGS | {"subword": path, "seed": 3, "epochs": 3}).resolve()
+        train([corpus], absolute, guard=Guard(checkpoints, None, after(0)))
+    (tmp_path / "m.spm").unlink()
+    done = run_embed("train", "--resume", "-o", "resumed.safetensors")
+    assert 0 == done.returncode, done.stderr
+    whole, resumed = (load(tmp_path / f"{name}.safetensors") for name in ("whole", "resumed"))
+    np.testing.assert_array_equal(whole.vectors, resumed.vectors)
+    np.testing.assert_array_equal(whole["walkings"], resumed["walkings"])

@@ -13,6 +13,7 @@ from embedcli.cli.progress import show_progress
 from embedcli.config import TrainConfig
 
 if TYPE_CHECKING:
+    from embedcli.subwords.table import Units
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["show_estimate", "show_needs", "show_plan"]
@@ -24,12 +25,16 @@ def show_needs(
     config: TrainConfig,
     targets: Sequence[tuple[str, str]],
     checkpoints: bool,
+    units: Units | None = None,
 ) -> None:
-    """Say what training needs, and refuse it where that is not there."""
+    """Say what training needs, and refuse it where that is not there.
+
+    `units` say how words are cut, if not by what ``config.subword`` names.
+    """
     from embedcli.storage.publish import readable_size
     from embedcli.training.forecast import check_resources, forecast
 
-    found = forecast(vocabulary, n_tokens, config, targets, checkpoints=checkpoints)
+    found = forecast(vocabulary, n_tokens, config, targets, checkpoints=checkpoints, units=units)
     talk(
         f"needs {readable_size(found.memory)} of memory ({readable_size(found.memory_left)} left) "
         f"and {readable_size(found.disk)} of disk ({readable_size(found.disk_free)} free)"
@@ -45,8 +50,12 @@ def show_estimate(
     *,
     checkpoints: bool,
     scratch: Path | None,
+    units: Units | None = None,
 ) -> None:
-    """Before the text is read: say what can be known, and refuse what even so cannot fit."""
+    """Before the text is read: say what can be known, and refuse what even so cannot fit.
+
+    `units` as in `show_needs`.
+    """
     from embedcli.storage.publish import readable_size
     from embedcli.text.glimpse import glimpse
     from embedcli.training.forecast import (
@@ -64,8 +73,8 @@ def show_estimate(
     )
     words = vocabulary if vocabulary is not None or seen is None else sure_vocabulary(seen, config)
     if words is not None and len(words):
-        found = forecast(words, seen.n_tokens if seen else 0, config, targets,
-                         checkpoints=checkpoints)  # fmt: skip
+        n_tokens = seen.n_tokens if seen else 0
+        found = forecast(words, n_tokens, config, targets, checkpoints=checkpoints, units=units)
         if seen is not None:
             talk(
                 f"about {seen.n_tokens:,} tokens, {len(words):,} words or more: at least "

@@ -226,8 +226,10 @@ class Job:
                 say_given(given, len(corpus.vocabulary))
             n_tokens = len(corpus.ids)
             plain = self.plain_targets
-            show_needs(corpus.vocabulary, n_tokens, config, plain, checkpoints is not None)
+            show_needs(corpus.vocabulary, n_tokens, config, plain, checkpoints is not None, units)
 
+        saved = None if resumed is None else resumed.embeddings
+        units = saved.subwords.units if saved is not None and saved.subwords is not None else None
         guard = Guard(checkpoints, resumed, self._deferred, before_training)
         scratch = _scratch_directory(self.outputs[0])
         if self.cluster is None:
@@ -238,6 +240,7 @@ class Job:
                 self.plain_targets,
                 checkpoints=checkpoints is not None,
                 scratch=None if scratch is None else Path(scratch),
+                units=units,
             )
         with show_progress() as on_progress:
             try:

@@ -2,10 +2,10 @@
 
 The input is the *centre* word, as in fastText, where plain skip-gram (`skipgram.py`) takes a
 context word: so the mean h of its rows is made once for all words of its window, and written back
-once. The outputs meet it in groups of `GROUP`: p context words, and as many noise words as are then
-left, which they share, each weighing p K / (GROUP - p) (`hidden.py`). With K = 5 these are 3 and
-13. h moves on after each group, so that no more than p words are predicted from the same h: with
-all of a window in one group two points of analogies are lost (docs/training.md).
+once. The outputs meet it in groups of `GROUP`: p context words, and the noise words there is then
+room for, which they share, each weighing p K / (GROUP - p) (`hidden.py`). With K = 5 these are 2
+and 14; h moves on after each group. Fewer noise words would be faster, and cost accuracy
+(docs/training.md).
 
 As in `skipgram.py` the rows of the next position are on their way while this one is worked on.
 """
@@ -34,8 +34,8 @@ GROUP = 16  # outputs that meet one state of the hidden vector: the lanes of the
 
 
 def words_in_group(negative: int) -> int:
-    """p, the words to predict in a group at most: so that noise words weigh about 1."""
-    return max(1, round(GROUP / (1 + negative)))
+    """p, the words to predict in a group at most: those that leave room for K noise words each."""
+    return max(1, GROUP // (1 + negative))
 
 
 def n_groups(n_words: int, most: int) -> int:

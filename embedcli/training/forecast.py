@@ -27,6 +27,7 @@ from embedcli.kernels.rounds import MOST_HOT, STREAMS, rows_for_copies
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.storage.publish import free_space, readable_size
+from embedcli.subwords.table import Units
 from embedcli.text.glimpse import Glimpse
 from embedcli.text.memory import available_memory
 from embedcli.training.architectures import compile_architecture, prepared
@@ -87,6 +88,7 @@ def forecast(
     outputs: Sequence[tuple[str, str]],
     *,
     checkpoints: bool,
+    units: Units | None = None,
 ) -> Forecast:
     """What training takes once the text is counted.
 
@@ -96,8 +98,9 @@ def forecast(
         config: resolved settings.
         outputs: each plain file to be written and its format.
         checkpoints: whether any are kept.
+        units: how words are cut, if not by what ``config.subword`` names.
     """
-    n_words, parts = len(vocabulary), _count_parts(vocabulary, config)
+    n_words, parts = len(vocabulary), _count_parts(vocabulary, config, units)
     files = [(path, _file_bytes(name, vocabulary, config, parts)) for path, name in outputs]
     if checkpoints and outputs:
         each = _file_bytes("safetensors", vocabulary, _with_output_vectors(config), parts)
@@ -213,11 +216,11 @@ class _Counted(NamedTuple):
     n_ids: int = 0
 
 
-def _count_parts(vocabulary: Vocabulary, config: TrainConfig) -> _Counted:
+def _count_parts(vocabulary: Vocabulary, config: TrainConfig, units: Units | None) -> _Counted:
     """Cut all words: no guess says how many n-grams they share."""
     if config.subword is None:
         return _Counted()
-    words = WordParts.of(vocabulary, units_of(config))
+    words = WordParts.of(vocabulary, units or units_of(config))
     return _Counted(len(words.ids), len(words.parts.rows), words.units.count)
 
 
