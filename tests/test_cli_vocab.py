@@ -52,6 +52,7 @@ def test_json(run_embed, corpus):
         "read": 8,
         "kept": 6,
         "oov": 2,
+        "unknown": 0,
         "too_long": 0,
         "lines": 2,
         "n_bytes": len(TEXT),

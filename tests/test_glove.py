@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
 from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.weights import aligned
 from embedcli.training import workers
-from embedcli.training.glove_work import CellChunks, initial_weights
+from embedcli.training.glove_work import CellChunks, GloveWorker, initial_weights
 from embedcli.training.trainer import train as train_guarded
 from tests.test_checkpoint import stop_and_go
 
@@ -205,6 +206,13 @@ def many_chunks(monkeypatch):
     """Let short runs be stopped anywhere."""
     monkeypatch.setattr(workers, "_WAKE_SECONDS", 1e-4)
     monkeypatch.setattr("embedcli.training.glove_work._SMALLEST_CHUNK", 8)
+    train_chunk = GloveWorker.train
+
+    def slowly(self, *args, **more):  # so that the main thread wakes within an epoch
+        time.sleep(1e-3)
+        return train_chunk(self, *args, **more)
+
+    monkeypatch.setattr(GloveWorker, "train", slowly)
 
 
 @pytest.mark.usefixtures("many_chunks")

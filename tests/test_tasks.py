@@ -148,7 +148,7 @@ def test_the_same_seed_gives_the_same_report(synonyms):
     ("arguments", "code", "message"),
     [
         ((), 2, "give FILEs to score on, or --task TRAIN TEST"),
-        (("x", "--task", "train.tsv", "test.tsv"), 2, "not both"),
+        (("x", "--task", "train.tsv", "test.tsv"), 2, "not two of them"),
         (("--task", "train.tsv", "test.conll"), 3, "not of one kind"),
         (("--task", "train.tsv", "none"), 3, "none: No such file"),
         (("--task", "one.tsv", "test.tsv"), 3, "all examples have the same label"),

@@ -178,8 +178,10 @@ def command(
     """
     from embedcli import evaluate, load
 
-    if sum(map(bool, (files, tasks, item_files))) != 1:
-        raise UsageError("give FILEs to score on, or --task TRAIN TEST, or --next-item FILE")
+    n_kinds = sum(map(bool, (files, tasks, item_files)))
+    if n_kinds != 1:
+        more = "; not two of them" if n_kinds else ""
+        raise UsageError(f"give FILEs to score on, or --task TRAIN TEST, or --next-item FILE{more}")
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
     if tasks:
         from embedcli.cli.evaluate_task import evaluate_tasks
