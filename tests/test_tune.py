@@ -110,6 +110,14 @@ def test_what_would_end_too_late_is_not_begun(bench):
     assert 0 < trials[0].memory <= trials[1].memory
 
 
+def test_a_run_that_fails_is_a_result(bench, text):
+    with encode_corpus([str(text / "corpus.txt")], max_vocab=1) as corpus:
+        failed = replace(bench, corpus=corpus).measure({"dim": 2})
+    assert (None, [None], None) == (failed.score, failed.scores, failed.loss)
+    assert "single word" in failed.fault
+    assert 60.0 == recommended([failed, trial(60.0, dim=2)]).score
+
+
 def test_one_run_has_no_stability_and_another_text_can_be_measured(bench, text):
     corpus = [str(text / "corpus.txt")]
     with encode_corpus(corpus, vocabulary=bench.corpus.vocabulary) as valid:

@@ -20,7 +20,7 @@ from embedcli.cli.options import (
     train_options_without,
     verbosity_options,
 )
-from embedcli.cli.output import echo_json, echo_rows, talk
+from embedcli.cli.output import echo_json, echo_rows, talk, warn
 from embedcli.cli.progress import show_progress
 from embedcli.config import TrainConfig, load_space
 from embedcli.errors import UsageError
@@ -236,7 +236,10 @@ def _search(
 
 def _tell(trial: Trial) -> None:
     shown = ", ".join(f"{name} {value}" for name, value in trial.settings.items())
-    talk(f"{shown}: {_number(trial.score)}", at=1)
+    if trial.fault is not None:
+        warn(f"{shown}: {trial.fault}")
+    else:
+        talk(f"{shown}: {_number(trial.score)}", at=1)
 
 
 def _print(trials: Sequence[Trial], names: Sequence[str]) -> None:

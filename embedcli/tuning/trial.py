@@ -14,6 +14,7 @@ from typing import Any, Final
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
+from embedcli.errors import TrainingError
 from embedcli.evaluation import evaluate
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings import Value
@@ -34,24 +35,26 @@ class Trial:
         settings: those searched, by name.
         score: the mean of `scores`; None where one of them is undefined.
         scores: the score on each file (percent, or 100 x rho), the mean of all runs.
-        loss: the mean loss of a pair in the last epoch of the first run.
+        loss: the mean loss of a pair in the last epoch of the first run; None where it failed.
         held_out: the same of text that was not trained, after the last epoch; None where nothing
             was held out. To be compared where `negative`, `window` and the loss are the same.
         seconds: of training one run; the mean of all.
         n_bytes: of the input vectors, float32.
         memory: bytes that training takes in all.
         pip_loss: between the first two runs, 0 to about 1.41; None with a single one.
+        fault: why a run failed, such as a learning rate too high; None where none did.
     """
 
     settings: Mapping[str, Value]
     score: float | None
     scores: Sequence[float | None]
-    loss: float
+    loss: float | None
     held_out: float | None
     seconds: float
     n_bytes: int
     memory: int
     pip_loss: float | None
+    fault: str | None = None
 
     @property
     def dim(self) -> int:
@@ -81,29 +84,39 @@ class Bench:
     on_progress: OnProgress = ignore_progress
 
     def measure(self, settings: Mapping[str, Value]) -> Trial:
-        """Train with `settings`, score, and compare the runs.
-
-        Raises:
-            TrainingError: nothing could be trained, or the numbers diverged.
-        """
+        """Train with `settings`, score, and compare the runs; a run may fail, which is a result."""
         config = self.config.with_settings(settings).resolve()
         compile_architecture(config)
+        words = self.corpus.vocabulary
+        needed = forecast(words, len(self.corpus.ids), config, (), checkpoints=False)
+        unknown: list[float | None] = [None] * len(self.files)
+        trial = Trial(
+            settings=dict(settings),
+            score=None,
+            scores=unknown,
+            loss=None,
+            held_out=None,
+            seconds=0.0,
+            n_bytes=4 * config.dim * len(words),
+            memory=needed.memory,
+            pip_loss=None,
+        )
         began = time.perf_counter()
-        runs = [self._train(replace(config, seed=config.seed + more)) for more in range(self.runs)]
+        try:
+            seeds = range(config.seed, config.seed + self.runs)
+            runs = [self._train(replace(config, seed=seed)) for seed in seeds]
+        except TrainingError as error:
+            return replace(trial, seconds=time.perf_counter() - began, fault=str(error))
         seconds = (time.perf_counter() - began) / self.runs
         reports = [evaluate(run, self.files, bootstrap=0) for run in runs]
         scores = [mean([each[i].score for each in reports]) for i in range(len(self.files))]
-        words = self.corpus.vocabulary
-        needed = forecast(words, len(self.corpus.ids), config, (), checkpoints=False)
-        return Trial(
-            settings=dict(settings),
+        return replace(
+            trial,
             score=mean(scores),
             scores=scores,
             loss=runs[0].metadata["loss"],
             held_out=runs[0].metadata["held_out"],
             seconds=seconds,
-            n_bytes=4 * config.dim * len(words),
-            memory=needed.memory,
             pip_loss=pip_loss(runs[0].vectors, runs[1].vectors) if self.runs > 1 else None,
         )
 
