@@ -208,3 +208,29 @@ def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypa
     assert next(calls) > 0
     assert expected.vectors.tobytes() == found.vectors.tobytes()
     assert expected.metadata["epochs"] == found.metadata["epochs"]
+
+
+def test_workers_that_join_and_leave_change_nothing(corpus, expected, monkeypatch):
+    with (
+        quietly(),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as machines,
+        distributed.Client(machines, set_as_default=False) as client,
+    ):
+        original, homes = Machines.wait, []
+
+        def wait(self, futures, on_wake):
+            homes.append(len(set(self.homes.values())))
+            original(self, futures, on_wake)
+            if "summary-0-0" in futures[0].key:
+                machines.scale(2)
+                client.wait_for_workers(2)
+            if "summary-1-0" in futures[0].key:
+                machines.scale(1)
+
+        monkeypatch.setattr(Machines, "wait", wait)
+        found = run(client, corpus)
+
+    assert {1, 2} == set(homes)
+    assert expected.vectors.tobytes() == found.vectors.tobytes()

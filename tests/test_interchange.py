@@ -13,8 +13,11 @@ import pytest
 from embedcli import formats
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, MissingExtraError, UsageError
+from embedcli.formats.model2vec import _tokenizer
+from embedcli.rules import TextRules
 from embedcli.spaces.overlap import overlap
 from embedcli.spaces.reduction import reduce_dim
+from embedcli.text.tokens import splitter
 from embedcli.vocabulary import Vocabulary
 
 WORDS = ["the", "cat", "dog", "naïve", "東京", "don't"]
@@ -123,6 +126,33 @@ def test_model2vec_lower_cases_where_training_did(tmp_path):
     static = model2vec.StaticModel.from_pretrained(tmp_path / "x")
     assert VECTORS[1].tolist() == pytest.approx(static.encode(["CAT"])[0].tolist())
     assert "| lowercase | True |" in (tmp_path / "x" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"lowercase": True, "normalize": "NFKC", "digits": "zero"},
+        {"tokenizer": "words", "lowercase": True, "digits": "zero"},
+        {"digits": "hash"},
+        {"digits": "number"},
+        {"items": True, "separator": ", "},
+    ],
+    ids=str,
+)
+def test_the_tokenizer_cuts_text_as_training_did(settings):
+    tokenizers = pytest.importorskip("tokenizers")
+    rules = TextRules(**settings)
+    text = "Don't, stop: \u0939\u093f\u0902\u0926\u0940 x1-y2, \ufb01n\u00e9 e\u0301"
+    words = [*dict.fromkeys(splitter(rules)(text))]
+    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(_tokenizer(words, rules)))
+
+    assert splitter(rules)(text) == tokenizer.encode(text).tokens
+
+
+def test_the_tokenizer_says_what_it_cannot():
+    with pytest.warns(UserWarning, match="cannot cut text as --tokenizer unicode does"):
+        _tokenizer(["a"], TextRules(tokenizer="unicode"))
 
 
 def test_what_model2vec_saves_is_read(model, tmp_path):
@@ -241,6 +271,10 @@ def test_info_and_look_ups_of_a_directory(model, tmp_path, run_embed):
     formats.save(model, tmp_path / "x.model2vec")
     facts = json.loads(run_embed("info", "x.model2vec", "--json").stdout)
     assert ("model2vec", 6, 4) == (facts["format"], facts["words"], facts["dim"])
+    facts = json.loads(run_embed("verify", "x.model2vec", "--json").stdout)
+    assert ("model2vec", True, 6) == (facts["format"], facts["sound"], facts["words"])
+    (tmp_path / "y.model2vec").mkdir()
+    assert 3 == run_embed("verify", "y.model2vec").returncode
     done = run_embed("neighbors", "cat", "-k", "1", "-m", "x.model2vec")
     assert (0, 1) == (done.returncode, done.stdout.count("\n"))
 

@@ -111,7 +111,8 @@ def synonyms(tmp_path):
 
 
 def test_vectors_help_where_words_are_new(synonyms, run_embed):
-    done = run_embed("evaluate", "--task", "train.tsv", "test.tsv", "--fail-under", "90")
+    task = ("--task", "train.tsv", "test.tsv")
+    done = run_embed("evaluate", *task, "--fail-under", "90", "--fail-under-gain", "10")
     rows = list(csv.DictReader(done.stdout.splitlines(), delimiter="\t"))
     scores = {(row["features"], row["metric"]): float(row["score"]) for row in rows}
     assert (0, "") == (done.returncode, done.stderr)
@@ -152,6 +153,7 @@ def test_the_same_seed_gives_the_same_report(synonyms):
         (("--task", "train.tsv", "none"), 3, "none: No such file"),
         (("--task", "one.tsv", "test.tsv"), 3, "all examples have the same label"),
         (("--task", "train.tsv", "test.tsv", "--fail-under", "101"), 1, "below --fail-under 101:"),
+        (("--task", "train.tsv", "test.tsv", "--fail-under-gain", "60"), 1, "gain 60: +"),
     ],
 )
 def test_wrong_use_and_thresholds(synonyms, run_embed, arguments, code, message):

@@ -198,7 +198,7 @@ class Rounds:
 
     def _hand_out(self, model: Matrices) -> None:
         """Put a model into the cluster as data, on two workers if there are two."""
-        arrays = Matrices(*(np.array(matrix) for matrix in model))
+        arrays = Matrices(*map(np.ascontiguousarray, model))  # as they are: no second model here
         (self._model,) = self._machines.client.scatter([arrays], hash=False)
         self._machines.client.replicate([self._model], n=2)
         self._before = ()

@@ -9,8 +9,8 @@
 `StaticModel.from_pretrained(dir)` and `SentenceTransformer(dir)` then encode a sentence as the mean
 of its known words' vectors. int8 has one scale for the whole matrix, which neither library applies:
 directions survive, lengths do not, and reading it here gives vectors of that other length. Counts
-and output vectors are not kept. A model trained with `--lowercase` gets a tokenizer that does the
-same.
+and output vectors are not kept. The tokenizer cuts text as the model's was cut, as far as it can
+(`model2vec_rules.py`).
 
 Reading takes any directory of this kind, Model2Vec's own included; its tokens are then the words.
 """
@@ -29,8 +29,10 @@ from embedcli import __version__
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable
+from embedcli.formats.model2vec_rules import normalizer, pre_tokenizer
 from embedcli.formats.narrow import row_blocks, to_float16
 from embedcli.formats.rows import vocabulary_of
+from embedcli.rules import TextRules
 from embedcli.storage import safetensors
 from embedcli.storage.publish import publish
 
@@ -58,10 +60,9 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
     rows[1:] = vectors
     with publish(folder / FILES[0]) as sink:
         safetensors.write(sink, {_TENSORS[0]: rows}, {"format": "np"})
-    settings = embeddings.metadata.get("settings", {})
-    lowercase = bool(settings.get("lowercase", False))
+    rules = TextRules.from_settings(embeddings.metadata.get("settings", {}))
     for name, content in (
-        (FILES[1], _tokenizer(embeddings.vocabulary.words, lowercase)),
+        (FILES[1], _tokenizer(embeddings.vocabulary.words, rules)),
         (FILES[2], _config(embeddings.dim, dtype)),
         (FILES[3], [{"idx": 0, "name": "0", "path": ".", "type": _MODULE}]),
     ):
@@ -105,15 +106,15 @@ def _narrowed(embeddings: Embeddings, dtype: str) -> NDArray[Any]:
     return embeddings.vectors
 
 
-def _tokenizer(words: list[str], lowercase: bool) -> dict[str, Any]:
+def _tokenizer(words: list[str], rules: TextRules) -> dict[str, Any]:
     vocabulary = {_UNKNOWN: 0} | {word: i for i, word in enumerate(words, 1)}
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [],
-        "normalizer": {"type": "Lowercase"} if lowercase else None,
-        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "normalizer": normalizer(rules),
+        "pre_tokenizer": pre_tokenizer(rules),
         "post_processor": None,
         "decoder": None,
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": _UNKNOWN},

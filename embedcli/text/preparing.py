@@ -28,7 +28,7 @@ from embedcli.kernels.blank import blank
 from embedcli.kernels.tokenize import PAD
 from embedcli.rules import TextRules, text_settings
 from embedcli.text.blocks import Block
-from embedcli.text.tokens import Memory, prepared, word_characters
+from embedcli.text.tokens import Cutter, prepared, word_characters
 from embedcli.text.worker import HEADER
 
 __all__ = ["Prepare", "is_prepared", "preparing"]
@@ -44,7 +44,7 @@ def is_prepared(rules: TextRules) -> bool:
         MissingExtraError: they need a library that is not installed.
     """
     if rules.tokenizer == "unicode":
-        Memory(rules)
+        Cutter(rules)
     return rules.tokenizer != "whitespace"
 
 
@@ -63,7 +63,7 @@ def preparing(rules: TextRules, *, apart: bool) -> Iterator[Prepare]:
         with _Process(rules) as process:
             yield partial(_replaced, process.prepared)
     else:
-        yield partial(_replaced, partial(prepared, memory=Memory(rules)))
+        yield partial(_replaced, partial(prepared, cut=Cutter(rules)))
 
 
 def _blank(is_word: Text, text: Text, block: Block) -> tuple[Text, Block]:

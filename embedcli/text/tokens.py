@@ -9,24 +9,25 @@
 3. Its digits are replaced (`--digits`).
 
 No tokenizer looks beyond white space, so a text may be cut there for several threads, and what a
-stretch became is remembered: most of a text repeats. Nothing here needs NumPy, as the processes of
-`preparing.py` start with this module alone.
+stretch became is remembered: most of a text repeats. What is new in a block of text is worked on
+together, a line each. Nothing here needs NumPy, as the processes of `preparing.py` start with this
+module alone.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from embedcli.errors import MissingExtraError
 from embedcli.rules import TextRules
 
-__all__ = ["Memory", "prepared", "rewriter", "splitter", "without_digits", "word_characters"]
+__all__ = ["Cutter", "prepared", "rewriter", "splitter", "without_digits", "word_characters"]
 
 _DIGITS = {"zero": (r"\d", "0"), "hash": (r"\d", "#"), "number": (r"\d+(?:[.,]\d+)*", "0")}
-_REMEMBERED = 1 << 18  # stretches
-_REMEMBERED_LENGTH = 64  # characters: longer ones hardly repeat
+_REMEMBERED = 1 << 24  # characters; with its strings and table a few times as many bytes
 # All letters, marks and numbers lie below the first, or are variation selectors.
 _WORD_RANGES = ((0, 0x34000), (0xE0100, 0xE01F0))
 
@@ -62,34 +63,53 @@ def word_characters() -> Iterator[int]:
                 yield code
 
 
-class Memory(dict[str, str]):
-    """Stretches of text, and the tokens of each with a space between them."""
+class Cutter:
+    """Makes tokens of lines of text, and remembers what each stretch became.
+
+    Args:
+        rules: how text becomes tokens.
+
+    Raises:
+        MissingExtraError: they need a library that is not installed.
+    """
 
     def __init__(self, rules: TextRules) -> None:
         self._rewrite = rewriter(rules)
-        self._cut = _cutter(rules)
+        self._cut = _tokenizer(rules)
         self._replace = without_digits(rules)
+        self._known: dict[str, str] = {}
+        self._n_characters = 0
 
-    def __missing__(self, stretch: str) -> str:
-        """Find out what a stretch becomes; a malformed one is left as it is, to be counted."""
-        if not _is_sound(stretch):
-            return stretch
-        text = self._rewrite(stretch) if self._rewrite else stretch
-        text = " ".join(self._cut(text)) if self._cut else text
-        text = self._replace(text) if self._replace else text
-        if len(stretch) <= _REMEMBERED_LENGTH:
-            if len(self) == _REMEMBERED:
-                self.clear()
-            self[stretch] = text
-        return text
+    def __call__(self, lines: Sequence[str]) -> list[str]:
+        """The same lines with their tokens apart by white space."""
+        split = [line.split() for line in lines]
+        self._learn(set(itertools.chain.from_iterable(split)))
+        become = self._known.__getitem__
+        return [" ".join(map(become, stretches)) for stretches in split]
+
+    def _learn(self, stretches: set[str]) -> None:
+        """Find out what the new ones become; malformed ones stay as they are, to be counted."""
+        if self._n_characters > _REMEMBERED:
+            self._known.clear()
+            self._n_characters = 0
+        new = stretches.difference(self._known)
+        sound = list(filter(_is_sound, new))
+        self._known.update(zip(new, new, strict=True))
+        self._known.update(zip(sound, self._tokens(sound), strict=True))
+        self._n_characters += sum(map(len, new))
+
+    def _tokens(self, stretches: list[str]) -> list[str]:
+        """What becomes of each."""
+        for step in (self._rewrite, self._cut, self._replace):
+            if step is not None and stretches:
+                stretches = step("\n".join(stretches)).split("\n")
+        return stretches
 
 
-def prepared(text: bytes, memory: Memory) -> bytes:
+def prepared(text: bytes, cut: Cutter) -> bytes:
     """A text, lines and all, with its tokens apart by white space."""
     lines = text.decode(errors="surrogateescape").split("\n")
-    become = memory.__getitem__
-    done = "\n".join([" ".join(map(become, line.split())) for line in lines])
-    return done.encode(errors="surrogateescape")
+    return "\n".join(cut(lines)).encode(errors="surrogateescape")
 
 
 def splitter(rules: TextRules) -> Callable[[str], list[str]]:
@@ -97,30 +117,41 @@ def splitter(rules: TextRules) -> Callable[[str], list[str]]:
     if rules.separator_bytes is not None:
         between = re.compile(f"{re.escape(rules.separator_bytes.decode())}|[\0\n\r]")
         return lambda text: [item for item in between.split(text) if item]
-    memory = Memory(rules)
-    return lambda text: " ".join(map(memory.__getitem__, text.split())).split()
+    cut = Cutter(rules)
+    return lambda text: cut([text.replace("\n", " ")])[0].split()
 
 
-def _cutter(rules: TextRules) -> Callable[[str], list[str]] | None:
-    """Step 2; None: nothing to do."""
+def _tokenizer(rules: TextRules) -> Callable[[str], str] | None:
+    """Step 2, for many stretches, a line each; None: nothing to do."""
     if rules.tokenizer == "words":
-        inside = set(map(chr, word_characters()))
-        return lambda text: "".join(c if c in inside else " " for c in text).split()
+        find_words = re.compile(f"[{_ranges()}]+|\n").findall
+        return lambda text: " ".join(find_words(text))
     if rules.tokenizer == "pattern":
-        pattern = re.compile(rules.pattern or "")
-        return lambda text: [match.group() for match in pattern.finditer(text) if match.group()]
-    if rules.tokenizer == "unicode":
-        return _unicode_words()
-    return None
+        find = re.compile(rules.pattern or "").finditer
+        return lambda text: "\n".join(
+            [" ".join([match.group() for match in find(line)]) for line in text.split("\n")]
+        )
+    return _unicode_words() if rules.tokenizer == "unicode" else None
 
 
-def _unicode_words() -> Callable[[str], list[str]]:
+def _ranges() -> str:
+    """All word characters, as a set in a regular expression names them."""
+    runs: list[list[int]] = []
+    for code in word_characters():
+        if runs and code == runs[-1][1] + 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in runs)
+
+
+def _unicode_words() -> Callable[[str], str]:
     try:
         from icu4py.breakers import WordBreaker
     except ImportError as error:
         raise MissingExtraError("--tokenizer unicode", "icu4py", "unicode") from error
-    holds_word = re.compile(r"[^\W_]").search
-    return lambda text: [word for word in WordBreaker(text, "en") if holds_word(word)]
+    is_kept = re.compile(r"\n|.*[^\W_]", re.DOTALL).match
+    return lambda text: " ".join(filter(is_kept, WordBreaker(text, "en")))
 
 
 def _is_sound(text: str) -> bool:

@@ -13,7 +13,7 @@ import sys
 from typing import BinaryIO
 
 from embedcli.rules import TextRules
-from embedcli.text.tokens import Memory, prepared
+from embedcli.text.tokens import Cutter, prepared
 
 __all__ = ["HEADER", "serve"]
 
@@ -22,14 +22,14 @@ HEADER = struct.Struct("<qB")
 
 def serve(rules: TextRules, texts: BinaryIO, results: BinaryIO) -> None:
     """Prepare one text after the other."""
-    memory = Memory(rules)
+    cut = Cutter(rules)
     while header := texts.read(HEADER.size):
         n_bytes, _ = HEADER.unpack(header)
         text = texts.read(n_bytes)
         if len(text) < n_bytes:
             return
         try:
-            done, failed = prepared(text, memory), 0
+            done, failed = prepared(text, cut), 0
         except Exception as error:  # said by the process that asked
             done, failed = f"{type(error).__name__}: {error}".encode(errors="replace"), 1
         results.write(HEADER.pack(len(done), failed) + done)

@@ -1,0 +1,66 @@
+"""How a model's text was cut, as the ``tokenizer.json`` of Hugging Face tokenizers says it.
+
+What it can say: normal forms, lower case, digits, white space, runs of letters, marks and numbers,
+items by their separator. Regular expressions are not copied, as two libraries mean different things
+by the same one, and ICU's dictionaries are not in it: such a model gets white space, with a
+warning. Digits are replaced before the text is cut there and after it here, which is the same where
+the cut does not depend on it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from embedcli.rules import TextRules
+
+__all__ = ["normalizer", "pre_tokenizer"]
+
+_DIGITS = {"zero": (r"\d", "0"), "hash": (r"\d", "#"), "number": (r"\d+(?:[.,]\d+)*", "0")}
+
+
+def normalizer(rules: TextRules) -> dict[str, Any] | None:
+    """What is done to a text before it is cut; None for nothing."""
+    steps: list[dict[str, Any]] = []
+    if rules.normalize is not None:
+        steps.append({"type": rules.normalize})
+    if rules.lowercase:
+        steps.append({"type": "Lowercase"})
+    if rules.digits == "zero" or (rules.digits != "keep" and rules.tokenizer == "whitespace"):
+        pattern, content = _DIGITS[rules.digits]
+        steps.append({"type": "Replace", "pattern": {"Regex": pattern}, "content": content})
+    elif rules.digits != "keep":
+        _warn(f"replace digits as --digits {rules.digits} does after --tokenizer {rules.tokenizer}")
+    if not steps:
+        return None
+    return steps[0] if len(steps) == 1 else {"type": "Sequence", "normalizers": steps}
+
+
+def pre_tokenizer(rules: TextRules) -> dict[str, Any]:
+    """How a text is cut."""
+    separator = rules.separator_bytes
+    if separator is not None:
+        return {
+            "type": "Split",
+            "pattern": {"String": separator.decode()},
+            "behavior": "Removed",
+            "invert": False,
+        }
+    if rules.tokenizer == "words":
+        return {
+            "type": "Split",
+            "pattern": {"Regex": r"[\p{L}\p{M}\p{N}]+"},
+            "behavior": "Removed",
+            "invert": True,
+        }
+    if rules.tokenizer != "whitespace":
+        _warn(f"cut text as --tokenizer {rules.tokenizer} does")
+    return {"type": "WhitespaceSplit"}
+
+
+def _warn(what: str) -> None:
+    warnings.warn(
+        f"tokenizer.json cannot {what}: what it is given should be prepared already, with spaces "
+        "between the tokens",
+        stacklevel=3,
+    )
