@@ -4,6 +4,9 @@ import os
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,21 @@ def test_the_directory_is_ours_alone(fresh):
     path = jit.cache_directory()
     assert fresh / "kernels" == path.parent
     assert 0o700 == stat.S_IMODE(path.stat().st_mode)
+
+
+class Slow(jit._SealedCache):
+    """A cache that is made while other threads make theirs."""
+
+    def __init__(self, function):
+        time.sleep(1e-3)
+        super().__init__(function)
+
+
+def test_kernels_made_by_several_threads_are_all_kept_there(fresh, monkeypatch):
+    monkeypatch.setattr(jit, "_SealedCache", Slow)
+    with ThreadPoolExecutor(4) as pool:
+        kernels = list(pool.map(lambda _: jit.kernel(lambda x: x + 1), range(20)))
+    assert {jit.cache_directory()} == {Path(each._cache.cache_path).parent for each in kernels}
 
 
 def test_another_source_is_another_directory(fresh, monkeypatch):

@@ -19,6 +19,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,10 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 __all__ = ["cache_directory", "kernel"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# Numba takes the directory from a global, and kernels are made on first use, by several threads:
+# one would take away what the other has set, and leave machine code in the working directory.
+_DIRECTORY_SET = threading.Lock()
 
 
 @cache
@@ -71,12 +76,13 @@ def cache_directory() -> Path:
 def kernel(function: _Function) -> _Function:
     """Compile `function` on first call: without the GIL or fast-math, cached on disk."""
     compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_directory())  # read while the cache is made
-    try:
-        compiled._cache = _SealedCache(function)  # what `cache=True` would set to a FunctionCache
-    finally:
-        numba.config.CACHE_DIR = before
+    with _DIRECTORY_SET:
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(cache_directory())  # read while the cache is made
+        try:
+            compiled._cache = _SealedCache(function)  # what `cache=True` would set: FunctionCache
+        finally:
+            numba.config.CACHE_DIR = before
     result: _Function = compiled
     return result
 
