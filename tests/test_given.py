@@ -6,6 +6,8 @@ import pytest
 from embedcli import Embeddings, TrainConfig, Vocabulary, load, save, train
 from embedcli.corpus import encode_corpus
 from embedcli.errors import ConfigError, FormatError, InputError, UsageError
+from embedcli.subwords.ngrams import NGrams
+from embedcli.subwords.table import Subwords
 
 SETTINGS = {"dim": 8, "min_count": 2, "epochs": 2, "sample": 0, "window": 2, "threads": 1}
 OLD = "the cat sat on the mat\nthe dog sat on the log\n" * 30
@@ -65,6 +67,21 @@ def test_vectors_that_were_read_already_are_not_read_again(texts, model):
         load(model)["cat"].tobytes()
         == train([texts / "new"], config, given=load(model))["cat"].tobytes()
     )
+
+
+def test_words_the_file_does_not_hold_begin_by_its_subwords(texts):
+    units = NGrams(3, 4, 50)
+    generator = np.random.default_rng(0)
+    own, parts = (generator.random((n, 8), np.float32) for n in (2, 50))
+    words = Vocabulary.from_words(["cat", "the"])
+    subwords = Subwords(units, own, np.arange(50, dtype=np.int32), parts)
+    file = Embeddings(words, subwords.of_vocabulary(words), subwords=subwords)
+    config = TrainConfig(**SETTINGS | {"init": "i", "lr": 1e-30, "min_lr": 0})
+    new = train([texts / "new"], config, given=file)
+    for word in new.vocabulary:
+        np.testing.assert_array_equal(file[word], new[word])
+    given = new.metadata["given"]
+    assert (2, len(new) - 2) == (given["found"], given["by_subwords"])
 
 
 @pytest.mark.parametrize("arch", ["skipgram", "cbow"])

@@ -35,10 +35,11 @@ def read_given(
 def say_given(given: Mapping[str, Any], n_words: int) -> None:
     """How much of the text begins with given vectors, before it is trained."""
     frozen = f", {given['frozen']:,} of them frozen" if given["frozen"] else ""
+    made = f"{given['by_subwords']:,} begin by subwords, " if given["by_subwords"] else ""
     talk(
         f"{given['file']}: {given['found']:,} of its {given['words']:,} words are among the "
-        f"{n_words:,} trained, {given['share_of_tokens']:.1%} of the text{frozen}; the others "
-        "begin at random"
+        f"{n_words:,} trained, {given['share_of_tokens']:.1%} of the text{frozen}; {made}the "
+        "others begin at random"
     )
     if not given["output_vectors"]:
         warn(

@@ -1,7 +1,8 @@
 """Vectors that a run begins with: pretrained ones, or a model that goes on with another text.
 
 Words that are given begin with their vectors, and with their output vectors where the file has
-them; the others begin at random, as in any run. Given words can be frozen: then their input vectors
+them; the others begin with what the subwords of the file make of them, if it has any, or else at
+random, as in any run. Given words can be frozen: then their input vectors
 stay bit for bit, while their output vectors and all other words learn. At the end it is told how
 far the given words have moved: the cosine of a word's vector with the one it began with. There is
 nothing to align, as the space is the same one all the time.
@@ -42,6 +43,8 @@ class Given:
         rows: int64 (n,), rows of `embeddings`;
         words: int64 (n,), the word of the run that each of them belongs to, rising.
         frozen: bool (V,), which words of the run keep their input vectors; None: none.
+        made: int64 (m,), further words of the run, which begin as their subwords say;
+        spelling: those words.
     """
 
     path: str
@@ -49,6 +52,8 @@ class Given:
     rows: NDArray[np.int64]
     words: NDArray[np.int64]
     frozen: NDArray[np.bool_] | None
+    made: NDArray[np.int64]
+    spelling: Sequence[str]
 
     def copy_to(self, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32] | None) -> None:
         """Put the given vectors into the matrices of a run, float32 (V, D).
@@ -61,6 +66,9 @@ class Given:
             syn0[words] = self.embeddings.vectors[rows]
             if output is not None and syn1neg is not None:
                 syn1neg[words] = output[rows]
+        for first in range(0, len(self.made), _BLOCK_ROWS):
+            part = slice(first, first + _BLOCK_ROWS)
+            syn0[self.made[part]] = self.embeddings.from_subwords(self.spelling[part])[0]
 
     def facts(self, vocabulary: Vocabulary) -> dict[str, Any]:
         """What the model says of it: how much of the file and of the text it covers."""
@@ -70,6 +78,7 @@ class Given:
             "file": self.path,
             "words": len(self.embeddings),
             "found": len(self.words),
+            "by_subwords": len(self.made),
             "share_of_tokens": covered / max(1, 0 if counts is None else int(counts.sum())),
             "output_vectors": self.embeddings.output_vectors is not None,
             "frozen": 0 if self.frozen is None else int(self.frozen.sum()),
@@ -118,7 +127,23 @@ def match(config: TrainConfig, embeddings: Embeddings, vocabulary: Vocabulary) -
         if not np.isfinite(block).all():
             row = first + int(np.argmin(np.isfinite(block).all(axis=1)))
             raise InputError(f"{path}: the vector of {vocabulary[words[row]]!r} is not finite")
-    return Given(path, embeddings, rows, words, _frozen(config.freeze, vocabulary, words))
+    frozen = _frozen(config.freeze, vocabulary, words)
+    made = _made(embeddings, vocabulary, [i for i, row in enumerate(found) if row is None])
+    spelling = [vocabulary[i] for i in made.tolist()]
+    return Given(path, embeddings, rows, words, frozen, made, spelling)
+
+
+def _made(
+    embeddings: Embeddings, vocabulary: Vocabulary, others: Sequence[int]
+) -> NDArray[np.int64]:
+    """Which of these words have a vector by their subwords; int64."""
+    if embeddings.subwords is None:
+        return np.zeros(0, np.int64)
+    known = [
+        embeddings.from_subwords([vocabulary[i] for i in others[first : first + _BLOCK_ROWS]])[1]
+        for first in range(0, len(others), _BLOCK_ROWS)
+    ]
+    return np.array(others, np.int64)[np.concatenate(known)] if known else np.zeros(0, np.int64)
 
 
 def _frozen(
