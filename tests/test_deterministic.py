@@ -37,6 +37,17 @@ V, WINDOW, NEGATIVE, LENGTH = 300, 3, 4, 20
 MOVED = moved_shares(20, 0.05, 5000), moved_shares(4, 0.05, 5000)
 
 
+@pytest.fixture(autouse=True)
+def many_cores(monkeypatch):
+    """As many threads as asked for: a team takes no more than there are cores."""
+    monkeypatch.setattr(team_module, "usable_cores", lambda: 16)
+
+
+def test_a_team_is_no_larger_than_the_cores(monkeypatch):
+    monkeypatch.setattr(team_module, "usable_cores", lambda: 2)
+    assert 2 == a_team(7)._threads
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     generator = np.random.default_rng(4)

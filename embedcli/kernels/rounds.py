@@ -50,8 +50,8 @@ a run that was stopped between two rounds, and under any load. They are not the 
 
 **What it costs.** Copying and merging two rows a word, and the meetings; docs/training.md has the
 figures. More than `STREAMS` threads find nothing to do. Updates of a row that several streams train
-in a round are added, each from the same old row; with ``STREAMS * ROUND`` words a round the
-frequent ones are stale by a few updates, which the scores do not notice (docs/training.md).
+in a round all begin at the same old row; with ``STREAMS * ROUND`` words a round the frequent ones
+are stale by a few updates, which the scores do not notice.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import LINE, TrainConfig
+from embedcli.config import LINE, TrainConfig, usable_cores
 from embedcli.kernels.rounds import (
     ROUND,
     STREAMS,
@@ -105,7 +105,8 @@ class Team:
         pools = np.empty((STREAMS, max(1 << 8, pool_size // STREAMS)), np.int32)
         for number, of_class in enumerate(classes_of_words(np.diff(noise, prepend=0.0), n_hot)):
             fill_pool(of_class, 0.5, random_key(config.seed, "pool", number), pools[number])
-        self._threads = min(config.threads or 1, STREAMS)
+        # More than the cores there are would only wait for each other, in every step of a round.
+        self._threads = min(config.threads or 1, STREAMS, usable_cores())
         self._streams = make_streams(chunk, pools)
         sizes = n_outputs, window, self._n_words, n_hot, weights.stride
         self._copies = make_copies(*sizes, self._threads)
