@@ -79,12 +79,12 @@ def _digest(sources: Sequence[str], meta: Mapping[str, Any]) -> str:
     from embedcli.cluster.shards import cut, digest_shards
     from embedcli.corpus import digest_corpus
 
+    rules = TextRules.from_settings(meta["settings"])
     recursive = bool(meta["settings"]["recursive"])
     if "shards" not in meta:
-        return digest_corpus(
-            sources, rules=TextRules.from_settings(meta["settings"]), recursive=recursive
-        )
-    return digest_shards(cut(sources, meta["shards"]["n_shards"], recursive=recursive))
+        return digest_corpus(sources, rules=rules, recursive=recursive)
+    n_shards = meta["shards"]["n_shards"]
+    return digest_shards(cut(sources, n_shards, rules=rules, recursive=recursive), rules)
 
 
 def settings_of(

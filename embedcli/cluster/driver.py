@@ -23,12 +23,12 @@ from embedcli.cluster.desk import (
     encode_task,
     measure_task,
 )
-from embedcli.cluster.plan import Plan, check_settings, shards_of
-from embedcli.cluster.shards import cut, text_size
+from embedcli.cluster.plan import Plan, check_settings, make_plan, shards_of
+from embedcli.cluster.shards import text_size
 from embedcli.cluster.tables import N_PARTS, add_tables, choose, vocabulary_of
 from embedcli.config import TrainConfig
 from embedcli.embeddings import Embeddings
-from embedcli.errors import ResourceError, UsageError
+from embedcli.errors import ResourceError
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.storage.publish import readable_size
 from embedcli.training.trainer import Guard
@@ -109,14 +109,8 @@ def _plan(client: Client, paths: Sequence[str], config: TrainConfig, guard: Guar
     """The shards: those of the checkpoint, or the text cut anew."""
     if guard.resumed is not None and "shards" in guard.resumed.given:
         return Plan(shards_of(guard.resumed.given["shards"]), config)
-    n_shards = config.shards or len(client.scheduler_info(n_workers=-1)["workers"])
-    shards = cut(paths, n_shards, recursive=config.recursive)
-    if config.shards is not None and len(shards) < config.shards:
-        raise UsageError(
-            f"--shards is {config.shards}, but the text can be cut into {len(shards)} only: packed "
-            "files stay whole, and a cut lies between two lines"
-        )
-    return Plan(tuple(shards), replace(config, shards=len(shards)))
+    n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    return make_plan(paths, config, n_workers)
 
 
 def _prepare(
