@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from embedcli import TrainConfig, Vocabulary
-from embedcli.cli import clusters, combine, shard, spool, train
+from embedcli.cli import clusters, combine, shard, train
 from embedcli.cli.clusters import Cluster
 from embedcli.cli.resuming import resume_line
 from embedcli.cli.spool import spooled
@@ -68,7 +68,7 @@ def test_options_that_do_not_go_together_are_refused(chosen, message):
 
 def test_standard_input_is_a_file_while_it_is_needed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(spool, "open_source", lambda _: io.BytesIO(b"a b\n"))
+    monkeypatch.setattr("embedcli.text.sources.open_source", lambda _: io.BytesIO(b"a b\n"))
 
     with pytest.raises(ValueError, match="in between"), spooled(["x", "-"], "m.stdin") as names:
         assert [str(tmp_path / "x"), str(tmp_path / "m.stdin")] == names

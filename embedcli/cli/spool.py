@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from embedcli.storage.publish import publish
-from embedcli.text.sources import STDIN, open_source
 
 __all__ = ["spooled"]
 
@@ -27,6 +26,8 @@ def spooled(paths: Sequence[str], target: str | None = None) -> Iterator[list[st
         OutputError, ResourceError: it cannot be written.
         UsageError: standard input is a terminal.
     """
+    from embedcli.text.sources import STDIN, open_source  # needs numba, which is slow to load
+
     if STDIN not in paths:
         yield [_absolute(path) for path in paths]
         return
