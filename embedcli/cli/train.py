@@ -19,7 +19,7 @@ from embedcli.cli.clusters import Cluster, cluster_options
 from embedcli.cli.given import read_given, say_given, say_movement
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
-from embedcli.cli.plan import show_estimate, show_needs, show_plan
+from embedcli.cli.plan import show_cluster_plan, show_estimate, show_needs, show_plan
 from embedcli.cli.progress import show_progress
 from embedcli.cli.signals import Deferred, Terminated, deferred, heard
 from embedcli.config import TrainConfig
@@ -107,8 +107,9 @@ def command(
     inputs = [*corpus, *filter(None, (vocab_file, config.valid, config.evaluate))]
     targets = _targets(outputs, to)
     _check_outputs(targets, config.metrics, inputs)
-    where = Cluster(cluster, sync_every) if cluster else None
-    clusters.check_options(where, chosen, dry_run=dry_run)
+    spool = f"{outputs[0]}.stdin" if _is_plain(outputs[0]) else None
+    where = Cluster(cluster, sync_every, spool) if cluster else None
+    clusters.check_options(where, chosen)
     config, given = read_given(clusters.resolve(where, config, chosen), chosen)
     job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
     if not corpus and not resume:
@@ -118,6 +119,9 @@ def command(
     if dry_run:
         base = given.vocabulary if given is not None and config.continue_from else None
         vocabulary, targets = job.vocabulary(), job.plain_targets
+        if where is not None:
+            show_cluster_plan(where, corpus, vocabulary, config, targets, as_json=as_json)
+            return
         show_plan(corpus, vocabulary, job.config, targets, base=base, as_json=as_json)
         return
     with locked(outputs):
