@@ -17,7 +17,7 @@ from embedcli.kernels.rules import DROPOUT, EPSILON, Features, Rule
 from embedcli.kernels.sampling import (
     GOLDEN,
     RADIUS,
-    STRETCH_READINGS,
+    STRETCH,
     STRETCH_WINDOWS,
     Noise,
     Staged,
@@ -112,7 +112,7 @@ def draw_shared(position: int, noise: Noise, n_negatives: int) -> list[int]:
     """The ids that the pool holds for the word at `position`."""
     size = len(noise.pool)
     length = min(STRETCH_WINDOWS * n_negatives + 1, size)
-    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    stretch, within = divmod(position, STRETCH)
     begin = (int(noise.begin) + stretch * length) % (size - length + 1)
     items = range(within * n_negatives, (within + 1) * n_negatives)
     return [int(noise.pool[begin + item % length]) for item in items]
@@ -136,6 +136,25 @@ def draw_outputs(
                 word = (word + 1) % n_words
         outputs.append(word)
     return outputs
+
+
+def draw_in_stretch(centre: int, position: int, noise: Noise, n_outputs: int) -> list[int]:
+    """The ids of the centre word and of K distinct negatives, all of one stretch of the pool."""
+    stretch = stretch_words(position // STRETCH, noise, n_outputs - 1)
+    begin = position % STRETCH * (n_outputs - 1) % len(stretch)
+    outputs = [centre]
+    items = itertools.cycle([*stretch[begin:], *stretch[:begin]])
+    for _ in range(n_outputs - 1):
+        tried = itertools.chain(itertools.islice(items, len(stretch)), itertools.count())
+        outputs.append(next(word for word in tried if word not in outputs))
+    return outputs
+
+
+def stretch_words(number: int, noise: Noise, n_negatives: int) -> list[int]:
+    """The words of a stretch of the pool."""
+    length = min(STRETCH_WINDOWS * n_negatives + 1, len(noise.pool))
+    begin = (int(noise.begin) + number * length) % (len(noise.pool) - length + 1)
+    return [int(word) for word in noise.pool[begin : begin + length]]
 
 
 def _windows(
