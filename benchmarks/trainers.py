@@ -88,9 +88,12 @@ def installed(trainer: str) -> bool:
     return find_spec(trainer.lower()) is not None
 
 
-def warm_up(session: Session, trainer: str, settings: Settings) -> None:
+def warm_up(
+    session: Session, trainer: str, settings: Settings, *, more: tuple[str, ...] = ()
+) -> None:
     """Train a few lines: libraries in the page cache, kernels of these settings compiled."""
-    train(session, trainer, replace(settings, epochs=1), session.excerpt(_WARM_UP_TOKENS))
+    text = session.excerpt(_WARM_UP_TOKENS)
+    train(session, trainer, replace(settings, epochs=1), text, more=more)
 
 
 def train(

@@ -450,26 +450,26 @@ def _list(
         hot_words[n_copied] = word
         n_copied += np.int64(is_hot)
     hot[n_hot] = -1
-    for place in range(n_hot + 1):
-        uses1[place] = uses0[place]
-    for word in range(min(n_outputs, n_hot)):  # what is drawn where a stretch is not enough
-        is_new = hot[word] < 0
-        hot[word] = np.int32(n_copied) if is_new else hot[word]
-        hot_words[n_copied] = word
+    for h in range(n_hot + 1):
+        uses1[h] = uses0[h]
+    for h in range(min(n_outputs, n_hot)):  # what is drawn where a stretch is not enough
+        is_new = hot[h] < 0
+        hot[h] = np.int32(n_copied) if is_new else hot[h]
+        hot_words[n_copied] = h
         n_copied += np.int64(is_new)
     for number in range(start // STRETCH, (stop - 1) // STRETCH + 1):
         n_windows = min(stop, (number + 1) * STRETCH) - max(start, number * STRETCH)
         n_readings = (n_windows + STRETCH_WINDOWS - 1) // STRETCH_WINDOWS
         first_item, end_item = stretch_items(number, noise, n_outputs - 1)
         for item in range(first_item, end_item):
-            word = np.int64(noise.pool[item])
-            lists.drawn[word] = 1
-            place = min(word, n_hot)
+            drawn = np.int64(noise.pool[item])
+            lists.drawn[drawn] = 1
+            place = min(drawn, n_hot)
             uses1[place] += n_readings
             slot = hot[place]
-            is_new = (slot < 0) & (word < n_hot)
+            is_new = (slot < 0) & (drawn < n_hot)
             hot[place] = np.int32(n_copied) if is_new else slot
-            hot_words[n_copied] = word
+            hot_words[n_copied] = drawn
             n_copied += np.int64(is_new)
     copied1.n[w] = n_copied
 
