@@ -20,6 +20,7 @@ import click
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
 from embedcli.cli.signals import heard
+from embedcli.cli.unknown import say_ways
 from embedcli.errors import EmbedError, UsageError
 
 if TYPE_CHECKING:
@@ -58,8 +59,9 @@ def command(model: str, k: int, as_json: bool) -> None:
 
     Tab completes words, the arrow keys bring back earlier lines. From a pipe it answers line by
     line; a line that cannot be answered is reported on stderr, and the exit code then is 3. With
-    --json an answer is an object a line: the question, and answers, a list of word and score, or
-    cosine.
+    --json an answer is an object a line: the question, and answers, a list of word and cosine, or
+    cosine. Words that are not in the vocabulary are answered as by `embed neighbors`, which is said
+    on stderr and, in JSON, in answered_by.
     """
     import embedcli
 
@@ -107,10 +109,8 @@ class _Shell:
             echo(_HELP)
         elif words[0] == "k" and len(words) == 2 and words[1].isdigit() and int(words[1]) > 0:
             self.k = int(words[1])
-        elif words[0] == "odd" and len(words) > 3:
-            from embedcli.lookup import odd_one_out
-
-            self._show(words, odd_one_out(self.embeddings, list(dict.fromkeys(words[1:]))))
+        elif words[0] == "odd" and len(words) > 2 and not {"+", "-"} & set(words):
+            self._odd(words)
         elif "~" in words:
             self._similarity(words)
         elif "::" in words:
@@ -118,23 +118,34 @@ class _Shell:
         else:
             self._sum(words)
 
+    def _odd(self, words: Sequence[str]) -> None:
+        from embedcli.lookup import odd_one_out
+
+        asked = list(dict.fromkeys(words[1:]))
+        if len(asked) < 3:
+            raise UsageError("three different words or more: odd cat dog spoon")
+        self._show(words, asked, odd_one_out(self.embeddings, asked))
+
     def _similarity(self, words: Sequence[str]) -> None:
         from embedcli.lookup import cosine_table
 
         if len(words) != 3 or words[1] != "~":
             raise UsageError("two words with ~ between them: cat ~ dog")
-        cosine = float(cosine_table(self.embeddings, (words[0], words[2]))[0, 1])
+        asked = (words[0], words[2])
+        cosine = float(cosine_table(self.embeddings, asked)[0, 1])
         if self.as_json:
-            echo_json({"question": " ".join(words), "cosine": cosine})
+            echo_json({"question": " ".join(words), "cosine": cosine, **self._made(asked)})
         else:
             echo(f"{cosine:.4f}")
+            self._made(asked)
 
     def _analogy(self, words: Sequence[str]) -> None:
         from embedcli.lookup import analogy
 
         if len(words) != 5 or (words[1], words[3]) != (":", "::"):
             raise UsageError("an analogy is written man : king :: woman")
-        self._show(words, analogy(self.embeddings, (words[0], words[2], words[4]), self.k))
+        asked = (words[0], words[2], words[4])
+        self._show(words, asked, analogy(self.embeddings, asked, self.k))
 
     def _sum(self, words: Sequence[str]) -> None:
         """Words with + and - before or between them; two words without a sign are a sum."""
@@ -149,17 +160,28 @@ class _Shell:
                 continue
             (taken if sign == "-" else added).append(word)
             sign = "+"
-        if not added and not taken:
-            raise UsageError("no word in it; help shows what can be asked")
+        if words[-1] in ("+", "-"):
+            raise UsageError(f"no word behind the last {words[-1]}; help shows what can be asked")
         query = Query(tuple(added), tuple(taken))
-        self._show(words, neighbors(self.embeddings, [query], self.k)[0])
+        self._show(words, query.words, neighbors(self.embeddings, [query], self.k)[0])
 
-    def _show(self, question: Sequence[str], answers: Sequence[tuple[str, float]]) -> None:
+    def _show(
+        self, question: Sequence[str], asked: Sequence[str], answers: Sequence[tuple[str, float]]
+    ) -> None:
         if self.as_json:
-            listed = [{"word": word, "score": score} for word, score in answers]
-            echo_json({"question": " ".join(question), "answers": listed})
+            listed = [{"word": word, "cosine": cosine} for word, cosine in answers]
+            echo_json({"question": " ".join(question), "answers": listed, **self._made(asked)})
         else:
-            echo_rows([(word, score) for word, score in answers])
+            echo_rows([(word, cosine) for word, cosine in answers])
+            self._made(asked)
+
+    def _made(self, asked: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Say which words the vocabulary does not hold and what stands for them; for JSON."""
+        from embedcli.resolution import resolve
+
+        otherwise = resolve(self.embeddings, asked).answered()
+        say_ways(otherwise)
+        return {"answered_by": otherwise} if otherwise else {}
 
 
 def _typed() -> Iterator[str]:
