@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,51 @@ def run_embed(
         )
 
     return run
+
+
+@pytest.fixture
+def in_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run ask once before each chunk whether to stop: no clock decides where it does.
+
+    It asks for the first time when every thread has a chunk, so each of them may leave one.
+    """
+    from embedcli.training import run as run_module
+    from embedcli.training import workers
+
+    monkeypatch.setattr(workers, "_WAKE_SECONDS", 1e-4)
+    original = workers.run_workers
+
+    def run_in_step(
+        jobs: Sequence[workers.Job],
+        first: int,
+        n_items: int,
+        on_wake: Callable[[int], bool],
+        stop: threading.Event | None = None,
+    ) -> int:
+        stop = stop or threading.Event()
+        waiting: list[threading.Event] = []
+        n_awaited = min(len(jobs), n_items - first)
+
+        def in_turn(job: workers.Job) -> workers.Job:
+            def wait_and_work(item: int) -> None:
+                waiting.append(asked := threading.Event())
+                while not (asked.wait(0.01) or stop.is_set()):
+                    pass
+                job(item)
+
+            return wait_and_work
+
+        def ask(n_begun: int) -> bool:
+            nonlocal n_awaited
+            if len(waiting) < n_awaited:
+                return False
+            n_awaited = 1
+            if on_wake(n_begun):
+                stop.set()
+            while waiting:
+                waiting.pop().set()
+            return stop.is_set()
+
+        return original([in_turn(job) for job in jobs], first, n_items, ask, stop)
+
+    monkeypatch.setattr(run_module, "run_workers", run_in_step)

@@ -11,7 +11,6 @@ from embedcli.errors import CorpusError, FormatError, OutputError, TrainingError
 from embedcli.formats import save
 from embedcli.training import checkpoint as checkpoint_module
 from embedcli.training import run as run_module
-from embedcli.training import workers
 from embedcli.training.checkpoint import (
     Checkpoints,
     checkpoint_directory,
@@ -20,6 +19,8 @@ from embedcli.training.checkpoint import (
 )
 from embedcli.training.run import Run
 from embedcli.training.trainer import Guard, Stopped, train
+
+pytestmark = pytest.mark.usefixtures("in_step")
 
 SETTINGS = {"dim": 20, "min_count": 1, "epochs": 3, "sample": 1e-2, "window": 3, "threads": 1}
 
@@ -31,12 +32,6 @@ def corpus(tmp_path_factory):
     lines = itertools.batched(words, 20) if hasattr(itertools, "batched") else np.split(words, 2000)
     path.write_text("\n".join(" ".join(f"w{word}" for word in line) for line in lines))
     return path
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch):
-    """Ask for a pause a thousand times a second, so that short runs can be stopped anywhere."""
-    monkeypatch.setattr(workers, "_WAKE_SECONDS", 1e-3)
 
 
 def config_of(**more):
@@ -89,12 +84,13 @@ def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path, arch):
 
 @pytest.mark.parametrize("arch", ["skipgram", "cbow"])
 def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(corpus, tmp_path, arch, monkeypatch):
-    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 19)  # some 60 words
+    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 16)  # some words
     config = config_of(arch=arch)
     save(train([corpus], config), tmp_path / "whole.safetensors")
     embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
     save(embeddings, tmp_path / "resumed.safetensors")
-    assert any(n_unfinished for *_, n_unfinished in places)
+    assert 9 == len(places)
+    assert {1} == {n_unfinished for *_, n_unfinished in places}
     whole, resumed = [(tmp_path / f"{n}.safetensors").read_bytes() for n in ("whole", "resumed")]
     assert whole == resumed, places
 
@@ -127,7 +123,7 @@ def test_several_threads_may_each_leave_a_chunk(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 15)  # long enough to be stopped
     config = config_of(threads=3, epochs=1)
     embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
-    assert max(n_unfinished for *_, n_unfinished in places) > 1
+    assert 3 == places[0][2]
     [epoch] = embeddings.metadata["epochs"]
     [whole] = train([corpus], config).metadata["epochs"]
     assert whole | {"loss": 0} == epoch | {"loss": 0}
@@ -264,6 +260,16 @@ def test_they_are_written_when_they_are_due(corpus, tmp_path):
     embeddings = train([corpus], config_of(), guard=Guard(checkpoints))
     assert checkpoints.newest().sequence > 3
     assert whole.vectors.tobytes() == embeddings.vectors.tobytes()
+
+
+def test_what_is_done_within_a_chunk_is_saved_again(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 16)
+    checkpoints = Checkpoints(tmp_path / "c", 0.0, given(config_of()))
+    with pytest.raises(Stopped):
+        train([corpus], config_of(), guard=Guard(checkpoints, None, after(4)))
+    older, newer = (read_checkpoint(tmp_path / "c" / f"{n}.safetensors").state for n in (1, 2))
+    assert (older.epoch, older.chunk) == (newer.epoch, newer.chunk)
+    assert older.arrays["unfinished"][0, 1] < newer.arrays["unfinished"][0, 1]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, -2e4])

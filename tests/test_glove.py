@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from embedcli.kernels import reference_glove as reference
 from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
 from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.weights import aligned
-from embedcli.training import workers
-from embedcli.training.glove_work import CellChunks, GloveWorker, initial_weights
+from embedcli.training.glove_work import CellChunks, initial_weights
 from embedcli.training.trainer import train as train_guarded
 from tests.test_checkpoint import stop_and_go
 
@@ -202,17 +200,9 @@ def test_one_thread_and_one_seed_give_the_same_bytes(corpus):
 
 
 @pytest.fixture
-def many_chunks(monkeypatch):
+def many_chunks(monkeypatch, in_step):
     """Let short runs be stopped anywhere."""
-    monkeypatch.setattr(workers, "_WAKE_SECONDS", 1e-4)
     monkeypatch.setattr("embedcli.training.glove_work._SMALLEST_CHUNK", 8)
-    train_chunk = GloveWorker.train
-
-    def slowly(self, *args, **more):  # so that the main thread wakes within an epoch
-        time.sleep(1e-3)
-        return train_chunk(self, *args, **more)
-
-    monkeypatch.setattr(GloveWorker, "train", slowly)
 
 
 @pytest.mark.usefixtures("many_chunks")

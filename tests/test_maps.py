@@ -80,9 +80,6 @@ def test_the_odd_one_out(model, run_embed):
     assert (0, "blue1") == (done.returncode, done.stdout.split("\t")[0])
     assert "blue1" == json.loads(run_embed("odd", "red1", "blue1", "red2", "--json").stdout)["odd"]
     assert 2 == run_embed("odd", "red1", "red1", "red2").returncode
-    done = run_embed("odd", "Red1", "blue1", "red2", "--json")
-    assert {"Red1": "case variant"} == json.loads(done.stdout)["answered_by"]
-    assert "answered by another case: 'Red1'" in done.stderr
     assert 3 == run_embed("odd", "red1", "red2", "reed3").returncode
     with pytest.raises(UnknownWordError):
         odd_one_out(model, ["red1", "no", "red2"])

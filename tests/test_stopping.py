@@ -9,13 +9,15 @@ import pytest
 
 from embedcli import TrainConfig, train
 from embedcli.errors import ConfigError, CorpusError, FormatError, OutputError, TrainingError
-from embedcli.training import stopping, workers
+from embedcli.training import stopping
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.schedule import learning_rate
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline, best_epoch, is_stalled
 from embedcli.training.trainer import Guard, Stopped
+
+pytestmark = pytest.mark.usefixtures("in_step")
 
 SETTINGS = {"dim": 8, "min_count": 1, "epochs": 3, "sample": 1e-2, "window": 2, "threads": 1}
 
@@ -52,12 +54,6 @@ def pairs(tmp_path_factory):
     path = tmp_path_factory.mktemp("pairs") / "pairs.tsv"
     path.write_text("".join(f"w{i}\tw{7 * i % 200}\t{i % 5}\n" for i in range(1, 40)))
     return path
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch):
-    """Ask for a pause a thousand times a second."""
-    monkeypatch.setattr(workers, "_WAKE_SECONDS", 1e-3)
 
 
 def trained(path, **more):

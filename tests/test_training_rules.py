@@ -8,7 +8,6 @@ import pytest
 
 from embedcli import TrainConfig, load, save, train
 from embedcli.kernels.rules import Features
-from embedcli.training import workers
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.forecast import forecast
 from embedcli.training.run import features_of
@@ -75,9 +74,9 @@ def test_the_learning_rate_of_adagrad_is_its_own():
     assert 0.3 == TrainConfig(optimizer="adagrad", lr=0.3).starting_lr
 
 
+@pytest.mark.usefixtures("in_step")
 @pytest.mark.parametrize("arch", ["skipgram", "cbow"])
-def test_the_state_of_the_optimiser_survives_a_resume(corpus, tmp_path, monkeypatch, arch):
-    monkeypatch.setattr(workers, "_WAKE_SECONDS", 1e-3)
+def test_the_state_of_the_optimiser_survives_a_resume(corpus, tmp_path, arch):
     config = TrainConfig(**SETTINGS | EVERYTHING | {"arch": arch}).resolve()
     whole = train([corpus], config)
     for n_asked in itertools.chain([0, 1, 0, 2], itertools.repeat(10**9)):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
-from embedcli.cli.unknown import say_ways
+from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedcli.resolution import Ways
 
 __all__ = ["command"]
 
@@ -17,17 +21,18 @@ __all__ = ["command"]
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="WORD WORD WORD...")
 @model_option
+@ways_options
 @json_option
 @verbosity_options
-def command(words: tuple[str, ...], model: str, as_json: bool) -> None:
+def command(words: tuple[str, ...], model: str, ways: Ways, as_json: bool) -> None:
     r"""Show which WORD does not belong to the others.
 
     \b
         embed odd breakfast cereal dinner lunch
 
-    Columns: word, and its mean cosine to the others; the odd one first. Words that are not in the
-    vocabulary are answered as by `embed neighbors`, which is said on stderr and, in JSON, in
-    answered_by; one that is unknown all the same is exit code 3.
+    Columns: word, and its mean cosine to the others; the odd one first. A word that is not in the
+    vocabulary is answered by its subwords, another spelling of its case or <unk>, which is said on
+    stderr and, with --json, in answered_by.
     """
     import embedcli
     from embedcli.lookup import odd_one_out
@@ -35,16 +40,14 @@ def command(words: tuple[str, ...], model: str, as_json: bool) -> None:
 
     asked = list(dict.fromkeys(words))
     if len(asked) < 3:
-        raise UsageError(
-            f"{len(asked)} different words: give three or more, of which one may be odd"
-        )
+        raise UsageError(f"{len(asked)} different words: give three or more; one may be odd")
     embeddings = embedcli.load(model)
-    scored = odd_one_out(embeddings, asked)
-    otherwise = resolve(embeddings, asked).answered()
+    scored = odd_one_out(embeddings, asked, ways=ways)
+    otherwise = resolve(embeddings, asked, ways).answered()
     if as_json:
         made = {"answered_by": otherwise} if otherwise else {}
-        rows = [{"word": word, "cosine": cosine} for word, cosine in scored]
-        echo_json({"odd": scored[0].word, "words": rows, **made})
+        listed = [{"word": word, "cosine": cosine} for word, cosine in scored]
+        echo_json({"odd": scored[0].word, "words": listed} | made)
     else:
         echo_rows(scored, ("word", "cosine") if sys.stdout.isatty() else None)
     say_ways(otherwise)

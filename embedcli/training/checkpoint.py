@@ -115,7 +115,7 @@ class Checkpoints:
         self._saved_at = time.monotonic()
         self._files = [directory / f"{number}.safetensors" for number in (1, 2)]
         self._sequences: dict[Path, int] | None = None  # of those that verify; 0 for the others
-        self._saved: tuple[int, int] | None = None
+        self._saved: tuple[int, int, bytes] | None = None
 
     def is_due(self) -> bool:
         """Whether it is time for the next one."""
@@ -150,7 +150,9 @@ class Checkpoints:
         Raises:
             OutputError: it cannot be written; those that were there still are.
         """
-        place = (state.epoch, state.chunk) if state else (-1, 0)
+        place = (-1, 0, b"")
+        if state is not None:
+            place = (state.epoch, state.chunk, state.arrays["unfinished"].tobytes())
         if place == self._saved:
             return
         if self._sequences is None:

@@ -62,10 +62,9 @@ class Metrics:
         def report(progress: Progress) -> None:
             self._epochs()
             self._last = progress
-            if time.monotonic() >= self._next:
+            if progress.loss is not None and time.monotonic() >= self._next:
                 self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
-                if progress.loss is not None:
-                    self._write({"event": "progress", **self._place(progress, progress.epoch)})
+                self._write({"event": "progress", **self._place(progress, progress.epoch)})
             on_progress(progress)
 
         return report
