@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rounds=options.rounds,
         deltas=options.deltas,
     ).resolve()
-    shards = cut([options.text], options.shards)
+    shards = cut([options.text], options.shards, rules=config)
     table = add_tables([count(shard, config) for shard in shards])
     vocabulary = vocabulary_of([table], config)
     corpora = [

@@ -1,15 +1,20 @@
 """`embed shard`, `embed combine` and the options of a cluster: what is refused, in what words."""
 
+import io
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
-from embedcli import TrainConfig
-from embedcli.cli import clusters, combine, shard
+from embedcli import TrainConfig, Vocabulary
+from embedcli.cli import clusters, combine, shard, train
 from embedcli.cli.clusters import Cluster
 from embedcli.cli.resuming import resume_line
+from embedcli.cli.spool import spooled
 from embedcli.cluster.plan import check_settings
+from embedcli.corpus import Tally
 from embedcli.errors import FormatError, UsageError
 
 THERE = Cluster("tcp://there:8786", 30.0)
@@ -49,16 +54,52 @@ def test_files_that_combine_to_nothing_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cluster", "chosen", "dry_run", "message"),
+    ("chosen", "message"),
     [
-        (None, {"shards": 4}, False, "--shards is for a cluster: give --cluster too"),
-        (None, {"deltas": "float16"}, False, "--deltas is for a cluster"),
-        (THERE, {}, True, "--dry-run measures this machine"),
+        ({"shards": 4}, "--shards is for a cluster: give --cluster too"),
+        ({"deltas": "float16"}, "--deltas is for a cluster"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(cluster, chosen, dry_run, message):
+def test_options_that_do_not_go_together_are_refused(chosen, message):
     with pytest.raises(UsageError, match=message):
-        clusters.check_options(cluster, chosen, dry_run=dry_run)
+        clusters.check_options(None, chosen)
+    clusters.check_options(THERE, chosen)
+
+
+def test_standard_input_is_a_file_while_it_is_needed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("embedcli.text.sources.open_source", lambda _: io.BytesIO(b"a b\n"))
+
+    with pytest.raises(ValueError, match="in between"), spooled(["x", "-"], "m.stdin") as names:
+        assert [str(tmp_path / "x"), str(tmp_path / "m.stdin")] == names
+        assert b"a b\n" == (tmp_path / "m.stdin").read_bytes()
+        raise ValueError("in between")
+    assert [] == list(tmp_path.iterdir())
+    with spooled(["-", "memory://x"]) as names:
+        assert b"a b\n" == Path(names[0]).read_bytes()
+        assert "memory://x" == names[1]
+    assert not Path(names[0]).exists()
+
+
+def test_a_plan_for_a_cluster_is_shown_as_one_for_this_machine(tmp_path, monkeypatch):
+    words = Vocabulary.from_words(["a", "b"], [3, 2])
+    seen = SimpleNamespace(
+        config=TrainConfig(shards=4, rounds=8), vocabulary=words, workers=2, threads=6,
+        tally=Tally(5, 5, 0, 0, 1, 10, 0), memory=6400, memory_limit=None, seconds=1.5,
+    )  # fmt: skip
+    monkeypatch.setattr(Cluster, "look_ahead", lambda *_, **__: seen)
+    monkeypatch.chdir(tmp_path)
+    args = ("text", "--dry-run", "--cluster", "local:2")
+
+    shown = dict(line.split("\t") for line in run(train.command, *args).stdout.splitlines())
+    assert ("5", "2", "2", "4", "8") == tuple(
+        shown[name] for name in ("tokens", "words", "workers", "shards", "rounds")
+    )
+    assert ("6.4 kB", "unknown") == (shown["memory"], shown["memory_left"])
+    assert shown["seconds"].startswith("2 of training, without")
+    facts = json.loads(run(train.command, *args, "--json").stdout)
+    assert (list(shown), None) == (list(facts), facts["memory_left"])
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_run_goes_on_where_it_was_begun():

@@ -109,6 +109,17 @@ def test_the_number_of_rounds_is_measured_where_none_is_given(client, corpus, mo
     assert (2, 3) == (meta["settings"]["shards"], meta["settings"]["rounds"])
 
 
+def test_it_can_be_known_before_what_a_run_will_take(client, corpus):
+    config = TrainConfig(**CONFIG.as_dict() | {"rounds": None, "shards": None, "threads": None})
+    with quietly():
+        seen = driver.look_ahead(client, [corpus], config, sync_every=60.0)
+
+    assert (2, 20) == (seen.config.shards, seen.config.rounds)
+    assert (30_000, 300) == (seen.tally.kept, len(seen.vocabulary))
+    assert (2, 2, 4 * 8 * 300 * 8) == (seen.workers, seen.threads, seen.memory)
+    assert 0 < seen.seconds < 60
+
+
 def stop_after(n_asked):
     asked = itertools.count()
     return lambda: nullcontext(lambda: next(asked) >= n_asked)

@@ -60,6 +60,12 @@ def test_a_record_is_a_line(tmp_path, write):
         assert corpus.digest == digest_corpus([str(tmp_path / "data")], rules=RULES)
 
 
+def test_a_byte_order_mark_hides_nothing(tmp_path):
+    (tmp_path / "data").write_bytes(b"\xef\xbb\xbf" + b'{"text": "a b"}\n{"text": "c d"}\n')
+
+    assert [["a", "b"], ["c", "d"]] == sentences(tmp_path / "data")
+
+
 def test_lists_are_items(tmp_path):
     path = tmp_path / "baskets.jsonl"
     path.write_text('{"items": ["whole milk", "rolls", 7]}\n{"items": []}\n{"items": ["rolls"]}\n')

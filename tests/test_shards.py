@@ -1,6 +1,8 @@
 """A text cut into shards, counted and encoded apart, is the text."""
 
 import gzip
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli import TrainConfig
-from embedcli.cluster.plan import Plan, read_plan, write_plan
-from embedcli.cluster.shards import cut
+from embedcli.cluster.plan import Plan, make_plan, read_plan, write_plan
+from embedcli.cluster.shards import cut, digest_shards, joint_digest
 from embedcli.cluster.tables import (
     N_PARTS,
     add_tables,
@@ -22,6 +24,7 @@ from embedcli.cluster.tables import (
 )
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, UsageError
+from embedcli.rules import TextRules
 from embedcli.text.spans import Span
 
 CONFIG = TrainConfig(min_count=1, threads=1, shards=3, rounds=1)
@@ -89,6 +92,50 @@ def test_packed_files_stay_whole(write):
 
     assert [(Span(name),) for name in packed] == [shard.spans for shard in shards]
     assert count(shards[0], CONFIG).tally.n_bytes == len(TEXT)
+
+
+def test_records_in_shards_are_the_records(write):
+    lines = [json.dumps({"id": i, "text": line}) for i, line in enumerate(LINES)]
+    lines[len(lines) // 2 :: 3] = ['{"other": 1}'] * len(lines[len(lines) // 2 :: 3])
+    path = write("\n".join(lines).encode(), "text.jsonl")
+    rules = replace(CONFIG, field="text")
+    shards = cut([path], 4, rules=rules)
+    with pytest.warns(UserWarning, match="records have no 'text'"):
+        tables = [count(shard, rules) for shard in shards]
+        with encode_corpus([path], rules=rules, min_count=1) as whole:
+            assert 4 == len(shards)
+            assert whole.vocabulary == vocabulary_of([add_tables(tables)], rules)
+            assert whole.tally == sum_tallies([table.tally for table in tables])
+
+
+def test_tables_stay_whole_as_a_line_may_end_within_a_cell(write):
+    text = b'id,text\n1,"a b\n c d"\n' + b"".join(b"%d,e f\n" % i for i in range(99))
+    rules = replace(CONFIG, field="text")
+    shards = cut([write(text, "1.csv"), write(text, "2.csv")], 4, rules=rules)
+
+    assert [1, 1] == [len(shard.spans) for shard in shards]
+    assert all(shard.spans[0].is_whole for shard in shards)
+    digests = [digest_shards([shard], rules) for shard in shards]
+    assert digests[0] == digests[1] == joint_digest([hashlib.sha256(text).hexdigest()])
+
+
+def test_lines_of_items_are_not_cut(write, monkeypatch):
+    monkeypatch.setattr("embedcli.cluster.shards._LONGEST_LINE", 16)
+    monkeypatch.setattr("embedcli.cluster.shards._BLOCK", 8)
+    path = write(b"whole milk,rolls,butter and beer,tea,coffee\n" * 3)
+
+    assert 3 == len(cut([path], 9, rules=TextRules(items=True, separator=",")))
+    assert 3 < len(cut([path], 9))
+
+
+def test_as_many_shards_as_there_are_is_what_asking_for_so_many_gives(write):
+    packed = [write(gzip.compress(TEXT * n), f"{n}.gz") for n in (9, 1, 1, 9, 2)]
+    plan = make_plan(packed, replace(CONFIG, shards=None), n_workers=7)
+
+    assert len(plan.shards) == plan.config.shards < 7
+    assert plan == make_plan(packed, plan.config)
+    with pytest.raises(UsageError, match=r"--shards is 7, but .* into \d only: packed files and"):
+        make_plan(packed, replace(CONFIG, shards=7))
 
 
 def test_a_url_is_cut_and_counted_like_a_file(write):

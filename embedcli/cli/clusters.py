@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.options import Duration
+from embedcli.cli.spool import spooled
 from embedcli.config import TrainConfig
 from embedcli.errors import UsageError
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
+    from embedcli.cluster.driver import Outlook
     from embedcli.embeddings import Embeddings
     from embedcli.training.checkpoint import Checkpoint
     from embedcli.training.trainer import Guard
@@ -54,10 +56,12 @@ class Cluster:
     Attributes:
         address: as `--cluster` has it.
         sync_every: seconds in a round.
+        spool: the file that is made of standard input, in reach of all workers; None: any.
     """
 
     address: str
     sync_every: float
+    spool: str | None = None
 
     @property
     def arguments(self) -> Sequence[str]:
@@ -79,12 +83,15 @@ class Cluster:
         from embedcli.cluster.plan import check_settings
 
         check_settings(config)
-        with connect(self.address) as client:
+        with (
+            spooled([str(path) for path in paths], self.spool) as names,
+            connect(self.address) as client,
+        ):
             from embedcli.cluster.driver import train_on_cluster  # needs what `connect` checks for
 
             return train_on_cluster(
                 client,
-                [str(path) for path in paths],
+                names,
                 config,
                 sync_every=self.sync_every,
                 vocabulary=vocabulary,
@@ -92,8 +99,33 @@ class Cluster:
                 guard=guard,
             )
 
+    def look_ahead(
+        self,
+        paths: Sequence[str],
+        config: TrainConfig,
+        *,
+        vocabulary: Vocabulary | None,
+        on_progress: OnProgress,
+    ) -> Outlook:
+        """What `train` would take."""
+        from embedcli.cluster.connect import connect
+        from embedcli.cluster.plan import check_settings
 
-def check_options(cluster: Cluster | None, chosen: Mapping[str, Value], *, dry_run: bool) -> None:
+        check_settings(config)
+        with spooled(paths) as names, connect(self.address) as client:
+            from embedcli.cluster.driver import look_ahead  # as above
+
+            return look_ahead(
+                client,
+                names,
+                config,
+                sync_every=self.sync_every,
+                vocabulary=vocabulary,
+                on_progress=on_progress,
+            )
+
+
+def check_options(cluster: Cluster | None, chosen: Mapping[str, Value]) -> None:
     """Refuse options that do not go together.
 
     Raises:
@@ -103,8 +135,6 @@ def check_options(cluster: Cluster | None, chosen: Mapping[str, Value], *, dry_r
         for name in _ONLY_HERE:
             if chosen.get(name) not in (None, getattr(TrainConfig, name)):
                 raise UsageError(f"--{name} is for a cluster: give --cluster too")
-    elif dry_run:
-        raise UsageError("--dry-run measures this machine: leave it or --cluster out")
 
 
 def check_resumed(cluster: Cluster | None, resumed: Checkpoint) -> None:

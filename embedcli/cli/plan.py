@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from embedcli.cli.progress import show_progress
 from embedcli.config import TrainConfig
 
 if TYPE_CHECKING:
+    from embedcli.cli.clusters import Cluster
     from embedcli.subwords.table import Units
     from embedcli.vocabulary import Vocabulary
 
@@ -111,7 +112,6 @@ def show_plan(
     The arguments are those of `training.forecast.forecast` and `corpus.encode_corpus`.
     """
     from embedcli.corpus import encode_corpus
-    from embedcli.storage.publish import readable_size
     from embedcli.training.forecast import check_resources, forecast, measure_seconds
 
     scratch = Path(targets[0][0]).resolve().parent if targets else None
@@ -160,11 +160,57 @@ def show_plan(
             "disk_free": found.disk_free,
             "seconds": round(seconds, 1),
         }
+    _show(facts, "of training", as_json=as_json)
+
+
+def show_cluster_plan(
+    cluster: Cluster,
+    sources: Sequence[str],
+    vocabulary: Vocabulary | None,
+    config: TrainConfig,
+    targets: Sequence[tuple[str, str]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what training on a cluster would take; memory is what each worker needs.
+
+    The other arguments are those of `show_plan`.
+    """
+    from embedcli.training.forecast import check_resources, forecast
+
+    with show_progress() as on_progress:
+        seen = cluster.look_ahead(sources, config, vocabulary=vocabulary, on_progress=on_progress)
+    # This process holds one model, while it writes, and no more.
+    needs = partial(forecast, n_tokens=seen.tally.kept, outputs=targets, checkpoints=bool(targets))
+    found = needs(seen.vocabulary, config)
+    check_resources(found, seen.vocabulary, config, needs)
+    facts: dict[str, Any] = {
+        "tokens": seen.tally.read,
+        "tokens_in_vocabulary": seen.tally.kept,
+        "words": len(seen.vocabulary),
+        "dim": config.dim,
+        "epochs": config.epochs,
+        "workers": seen.workers,
+        "threads": seen.threads,
+        "shards": seen.config.shards,
+        "rounds": seen.config.rounds,
+        "memory": seen.memory,
+        "memory_left": seen.memory_limit,
+        "disk": found.disk,
+        "disk_free": found.disk_free,
+        "seconds": round(seen.seconds, 1),
+    }
+    _show(facts, "of training, without what workers send each other", as_json=as_json)
+
+
+def _show(facts: Mapping[str, Any], of_what: str, *, as_json: bool) -> None:
+    from embedcli.storage.publish import readable_size
+
     if as_json:
         echo_json(facts)
         return
-    sizes = {"memory", "memory_left", "disk", "disk_free"}
-    shown = {name: readable_size(value) if name in sizes else f"{value:,}"
-             for name, value in facts.items()}  # fmt: skip
-    shown["seconds"] = f"{math.ceil(seconds):,} of training"
-    echo_rows(shown.items())
+    shown = {name: f"{value:,}" for name, value in facts.items() if value is not None}
+    for name in ("memory", "memory_left", "disk", "disk_free"):
+        shown[name] = "unknown" if facts[name] is None else readable_size(facts[name])
+    shown["seconds"] = f"{math.ceil(facts['seconds']):,} {of_what}"
+    echo_rows((name, shown[name]) for name in facts)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from embedcli.cli.output import talk, warn
+from embedcli.cli.spool import spooled
 from embedcli.config import TrainConfig
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
 from embedcli.rules import TextRules
@@ -79,12 +80,13 @@ def _digest(sources: Sequence[str], meta: Mapping[str, Any]) -> str:
     from embedcli.cluster.shards import cut, digest_shards
     from embedcli.corpus import digest_corpus
 
+    rules = TextRules.from_settings(meta["settings"])
     recursive = bool(meta["settings"]["recursive"])
     if "shards" not in meta:
-        return digest_corpus(
-            sources, rules=TextRules.from_settings(meta["settings"]), recursive=recursive
-        )
-    return digest_shards(cut(sources, meta["shards"]["n_shards"], recursive=recursive))
+        return digest_corpus(sources, rules=rules, recursive=recursive)
+    n_shards = meta["shards"]["n_shards"]
+    with spooled(sources) as names:
+        return digest_shards(cut(names, n_shards, rules=rules, recursive=recursive), rules)
 
 
 def settings_of(

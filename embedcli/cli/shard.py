@@ -47,7 +47,7 @@ def command() -> None:
 @train_options_without(
     *OF_ONE_RUN,
     *OF_GLOVE,
-    *("loss", "optimizer", "dropout", "l2", "max_norm", "subword", "buckets", "unk", "field"),
+    *("loss", "optimizer", "dropout", "l2", "max_norm", "subword", "buckets", "unk"),
     "deterministic",
 )
 @verbosity_options
@@ -59,8 +59,7 @@ def plan(
     CORPUS is files, globs, directories or URLs that every machine can read under the same names.
     Nothing but the places of the cuts is read of them.
     """
-    from embedcli.cluster.plan import Plan, check_settings, write_plan
-    from embedcli.cluster.shards import cut
+    from embedcli.cluster.plan import check_settings, make_plan, write_plan
     from embedcli.storage.publish import check_writable
 
     if config.shards is None or config.rounds is None:
@@ -68,14 +67,9 @@ def plan(
         raise UsageError(f"a plan needs {missing}: how many {missing[2:]} there are")
     check_settings(config)
     check_writable(output, stdout=True)
-    shards = cut(corpus, config.shards, recursive=config.recursive)
-    if len(shards) < config.shards:
-        raise UsageError(
-            f"--shards is {config.shards}, but the text can be cut into {len(shards)} only: packed "
-            "files stay whole, and a cut lies between two lines"
-        )
-    write_plan(Plan(tuple(shards), config.resolve()), output)
-    talk(f"{output}: {len(shards)} shards, {config.epochs} epochs of {config.rounds} rounds")
+    made = make_plan(corpus, config.resolve())
+    write_plan(made, output)
+    talk(f"{output}: {len(made.shards)} shards, {config.epochs} epochs of {config.rounds} rounds")
 
 
 @command.command(short_help="Count the words of one shard.")

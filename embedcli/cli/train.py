@@ -19,7 +19,7 @@ from embedcli.cli.clusters import Cluster, cluster_options
 from embedcli.cli.given import read_given, say_given, say_movement
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
-from embedcli.cli.plan import show_estimate, show_needs, show_plan
+from embedcli.cli.plan import show_cluster_plan, show_estimate, show_needs, show_plan
 from embedcli.cli.progress import show_progress
 from embedcli.cli.signals import Deferred, Terminated, deferred, heard
 from embedcli.config import TrainConfig
@@ -107,16 +107,21 @@ def command(
     inputs = [*corpus, *filter(None, (vocab_file, config.valid, config.evaluate))]
     targets = _targets(outputs, to)
     _check_outputs(targets, config.metrics, inputs)
-    where = Cluster(cluster, sync_every) if cluster else None
-    clusters.check_options(where, chosen, dry_run=dry_run)
+    spool = f"{outputs[0]}.stdin" if _is_plain(outputs[0]) else None
+    where = Cluster(cluster, sync_every, spool) if cluster else None
+    clusters.check_options(where, chosen)
     config, given = read_given(clusters.resolve(where, config, chosen), chosen)
     job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
-    _warn_of_unused(chosen, config)
+    if not resume:
+        _warn_of_unused(chosen, config)
     if dry_run:
         base = given.vocabulary if given is not None and config.continue_from else None
         vocabulary, targets = job.vocabulary(), job.plain_targets
+        if where is not None:
+            show_cluster_plan(where, corpus, vocabulary, config, targets, as_json=as_json)
+            return
         show_plan(corpus, vocabulary, job.config, targets, base=base, as_json=as_json)
         return
     with locked(outputs):
@@ -353,11 +358,9 @@ def _is_plain(output: str) -> bool:
 
 def _warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:
     """Say what was chosen and has no effect."""
-    loss = " --loss hs" if config.loss == "hs" and config.arch != "glove" else ""
-    for name in chosen:
-        if name in config.unused:
-            flag = f"--{name.replace('_', '-')}"
-            warn(f"{flag} decides nothing with --arch {config.arch}{loss}")
+    for name, why in config.unused.items():
+        if name in chosen:
+            warn(f"--{name.replace('_', '-')} decides nothing {why}")
 
 
 def _warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:

@@ -135,7 +135,7 @@ def command(
     from embedcli.tuning.journal import import_optuna
     from embedcli.tuning.trial import Bench, recommended
 
-    check_options(None, chosen, dry_run=False)
+    check_options(None, chosen)
     if "-" in corpus:
         raise UsageError("give files: what is tuned on standard input could not be trained again")
     space = _space(dims, tried, space_file)

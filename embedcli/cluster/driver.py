@@ -10,42 +10,59 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from embedcli.cluster.desk import (
-    Desk,
-    Encoded,
-    Job,
-    count_task,
-    encode_task,
-    measure_task,
-)
-from embedcli.cluster.plan import Plan, check_settings, shards_of
-from embedcli.cluster.shards import cut, text_size
-from embedcli.cluster.tables import N_PARTS, add_tables, choose, vocabulary_of
+from embedcli.cluster.desk import Desk, Job, measure_task
+from embedcli.cluster.machines import Machines
+from embedcli.cluster.plan import Plan, check_settings, make_plan, shards_of
+from embedcli.cluster.reading import Reading, count, encode
+from embedcli.cluster.rounds import Rounds
+from embedcli.cluster.shards import text_size
 from embedcli.config import TrainConfig
+from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
-from embedcli.errors import ResourceError, UsageError
+from embedcli.errors import ResourceError
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.storage.publish import readable_size
 from embedcli.training.trainer import Guard
 from embedcli.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
-from embedcli.cluster.machines import Machines
-from embedcli.cluster.rounds import Rounds
+__all__ = ["Outlook", "look_ahead", "train_on_cluster"]
 
-__all__ = ["train_on_cluster"]
-
-_WAKE_SECONDS = 0.1
 _FEWEST_ROUNDS = 40  # in a run: with a few, several points of analogies are lost (docs/cluster.md)
-_PART_BYTES = 1 << 34  # of text, whose distinct words one worker adds up
 _MODELS_HELD = 4  # by a worker while it trains: the model, what it trains, what changed, the next
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run on a cluster would take.
+
+    Attributes:
+        config: the settings; shards and rounds are numbers.
+        vocabulary: the words that would be trained.
+        tally: what became of everything in the text.
+        workers: how many there are.
+        threads: of all of them together.
+        memory: bytes that each worker needs.
+        memory_limit: bytes that the worker with the least may take; None: nobody says.
+        seconds: of training, without what workers send each other.
+    """
+
+    config: TrainConfig
+    vocabulary: Vocabulary
+    tally: Tally
+    workers: int
+    threads: int
+    memory: int
+    memory_limit: int | None
+    seconds: float
 
 
 def train_on_cluster(
@@ -83,15 +100,61 @@ def train_on_cluster(
     began = time.perf_counter()
     check_settings(config)
     plan = _plan(client, paths, config, guard)
-    machines = Machines(client, Job(uuid4().hex[:8], plan.config))
-    client.register_plugin(Desk(machines.job.name), name=machines.job.name)
-    try:
-        run = _prepare(machines, plan, vocabulary, sync_every, on_progress, guard)
+    saved = guard.resumed.embeddings if guard.resumed is not None else None
+    known = saved.metadata["shards"]["digests"] if saved is not None else {}
+    with _machines(client, plan) as machines:
+        words = saved.vocabulary if saved is not None else vocabulary
+        reading = _read(machines, plan, words, known, on_progress)
+        if plan.config.rounds is None:
+            plan = _with_rounds(plan, _measure(machines, plan, reading), sync_every)
+        run = Rounds(machines, plan, reading, on_progress, guard)
+        run.begin(saved)
         read = time.perf_counter()
         with guard.deferred() as stopping:
             run.train(stopping)
         timings = {"reading": read - began, "training": time.perf_counter() - read}
         return run.result(timings)
+
+
+def look_ahead(
+    client: Client,
+    paths: Sequence[str],
+    config: TrainConfig,
+    *,
+    sync_every: float,
+    vocabulary: Vocabulary | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Outlook:
+    """What `train_on_cluster` would take: the text is read, a second of it trained and forgotten.
+
+    Arguments and errors are those of `train_on_cluster`.
+    """
+    check_settings(config)
+    plan = _plan(client, paths, config, Guard())
+    with _machines(client, plan) as machines:
+        reading = _read(machines, plan, vocabulary, {}, on_progress)
+        seconds = _measure(machines, plan, reading)
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [worker["memory_limit"] for worker in workers if worker.get("memory_limit")]
+        return Outlook(
+            _with_rounds(plan, seconds, sync_every).config,
+            reading.vocabulary,
+            reading.tally,
+            len(workers),
+            sum(config.threads or worker["nthreads"] for worker in workers),
+            _memory(reading.vocabulary, config),
+            min(limits, default=None),
+            seconds * config.epochs,
+        )
+
+
+@contextmanager
+def _machines(client: Client, plan: Plan) -> Iterator[Machines]:
+    """The workers, each with a desk for this run."""
+    machines = Machines(client, Job(uuid4().hex[:8], plan.config))
+    client.register_plugin(Desk(machines.job.name), name=machines.job.name)
+    try:
+        yield machines
     finally:
         _tidy(client, machines.job.name)
 
@@ -109,106 +172,51 @@ def _plan(client: Client, paths: Sequence[str], config: TrainConfig, guard: Guar
     """The shards: those of the checkpoint, or the text cut anew."""
     if guard.resumed is not None and "shards" in guard.resumed.given:
         return Plan(shards_of(guard.resumed.given["shards"]), config)
-    n_shards = config.shards or len(client.scheduler_info(n_workers=-1)["workers"])
-    shards = cut(paths, n_shards, recursive=config.recursive)
-    if config.shards is not None and len(shards) < config.shards:
-        raise UsageError(
-            f"--shards is {config.shards}, but the text can be cut into {len(shards)} only: packed "
-            "files stay whole, and a cut lies between two lines"
-        )
-    return Plan(tuple(shards), replace(config, shards=len(shards)))
+    n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    return make_plan(paths, config, n_workers)
 
 
-def _prepare(
+def _read(
     machines: Machines,
     plan: Plan,
     vocabulary: Vocabulary | None,
-    sync_every: float,
+    known: Mapping[str, str],
     on_progress: OnProgress,
-    guard: Guard,
-) -> Rounds:
-    """Count and encode; everything that comes before the first round."""
-    saved = guard.resumed.embeddings if guard.resumed is not None else None
-    if saved is not None:
-        vocabulary = saved.vocabulary
+) -> Reading:
+    """Count, unless the words are given, and encode."""
     n_bytes = text_size(plan.shards)
     on_progress(Progress("reading", 0, n_bytes))
     machines.settle(plan.shards)
     if vocabulary is None:
-        vocabulary = _count(machines, plan, n_bytes)
+        vocabulary = count(machines, plan)
     _check_memory(machines.client, vocabulary, plan.config)
-    words = machines.client.scatter(vocabulary, broadcast=True, hash=False)
-    known = saved.metadata["shards"]["digests"] if saved is not None else {}
-    encoding = [
-        machines.submit(
-            f"encode-{shard.number}",
-            encode_task,
-            machines.job,
-            shard,
-            words,
-            known.get(str(shard.number)),
-            **machines.at_home(shard),
-        )
-        for shard in plan.shards
-    ]
-    encoded: list[Encoded] = machines.results(encoding)
+    reading = encode(machines, plan, vocabulary, known)
     on_progress(Progress("reading", n_bytes, n_bytes))
-    if plan.config.rounds is None:
-        plan = _with_rounds(machines, plan, words, encoded, sync_every)
-    run = Rounds(machines, plan, vocabulary, words, encoded, on_progress, guard)
-    run.begin(saved)
-    return run
+    return reading
 
 
-def _count(machines: Machines, plan: Plan, n_bytes: int) -> Vocabulary:
-    """The vocabulary, each part of the words added up in a tree of its own."""
-    n_parts = min(N_PARTS, 1 << max(0, math.ceil(n_bytes / _PART_BYTES) - 1).bit_length())
-    counting = [
-        machines.submit(
-            f"count-{shard.number}",
-            count_task,
-            machines.job,
-            shard,
-            n_parts,
-            **machines.at_home(shard),
-        )
-        for shard in plan.shards
-    ]
-    chosen = []
-    for part in range(n_parts):
-        tables = [
-            machines.submit(f"part-{part}-{number}", _part, table, part)
-            for number, table in enumerate(counting)
-        ]
-        total = machines.tree(f"add-counts-{part}", _add_two_tables, tables)
-        chosen.append(machines.submit(f"choose-{part}", _choose, total, plan.config))
-    return vocabulary_of(machines.results(chosen), plan.config)
-
-
-def _part(tables: list[Any], part: int) -> Any:
-    return tables[part]
-
-
-def _add_two_tables(one: Any, other: Any) -> Any:
-    return add_tables([one, other])
-
-
-def _choose(table: Any, config: TrainConfig) -> Any:
-    return choose([table], config)
-
-
-def _with_rounds(
-    machines: Machines, plan: Plan, words: Future, encoded: Sequence[Encoded], sync_every: float
-) -> Plan:
-    """The plan with as many rounds as make one as long as is wanted, by the largest shard.
-
-    But not fewer than training needs: the less a model changes in a round, the better shards agree.
-    """
-    largest = max(plan.shards, key=lambda shard: encoded[shard.number].tally.kept)
+def _measure(machines: Machines, plan: Plan, reading: Reading) -> float:
+    """How many seconds an epoch takes, by the largest shard."""
+    largest = max(plan.shards, key=lambda shard: reading.encoded[shard.number].tally.kept)
     measuring = machines.submit(
-        "measure", measure_task, machines.job, largest, words, **machines.at_home(largest)
+        "measure", measure_task, machines.job, largest, reading.words, **machines.at_home(largest)
     )
     (seconds,) = machines.results([measuring])
+    return float(seconds)
+
+
+def _with_rounds(plan: Plan, seconds: float, sync_every: float) -> Plan:
+    """The plan with as many rounds as make one as long as is wanted, where none were chosen.
+
+    But not fewer than training needs: the less a model changes in a round, the better shards agree.
+
+    Args:
+        plan: the plan.
+        seconds: of an epoch.
+        sync_every: seconds of a round.
+    """
+    if plan.config.rounds is not None:
+        return plan
     fewest = math.ceil(_FEWEST_ROUNDS / plan.config.epochs)
     rounds = max(fewest, math.ceil(seconds / sync_every))
     return replace(plan, config=replace(plan.config, rounds=rounds))
@@ -220,7 +228,7 @@ def _check_memory(client: Client, vocabulary: Vocabulary, config: TrainConfig) -
     Raises:
         ResourceError: a worker may not take the memory that it needs.
     """
-    needed = _MODELS_HELD * 2 * 4 * len(vocabulary) * config.dim
+    needed = _memory(vocabulary, config)
     for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
         limit = worker.get("memory_limit")
         if limit and needed > limit:
@@ -230,3 +238,8 @@ def _check_memory(client: Client, vocabulary: Vocabulary, config: TrainConfig) -
                 f"of a worker's memory, but {address} may take {readable_size(limit)}; "
                 f"--max-vocab {fitting} would fit"
             )
+
+
+def _memory(vocabulary: Vocabulary, config: TrainConfig) -> int:
+    """Bytes that each worker needs."""
+    return _MODELS_HELD * 2 * 4 * len(vocabulary) * config.dim

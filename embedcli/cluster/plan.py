@@ -12,18 +12,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from embedcli.cluster.shards import Shard
+from embedcli.cluster.shards import Shard, cut
 from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, FormatError, UsageError
 from embedcli.storage.publish import publish
 from embedcli.text.spans import Span
 
-__all__ = ["Plan", "check_settings", "config_of", "read_plan", "shards_of", "write_plan"]
+__all__ = [
+    "Plan",
+    "check_settings",
+    "config_of",
+    "make_plan",
+    "read_plan",
+    "shards_of",
+    "write_plan",
+]
 
 _FORMAT, _VERSION = "embed-shards", 1
 _LARGEST_FILE = 1 << 26
@@ -31,7 +39,7 @@ _LARGEST_FILE = 1 << 26
 _FOLLOWED = {
     *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "schedule", "warmup"),
     *("min_count", "max_vocab", "sample", "ns_exponent", "shrink_window", "cbow_gradient"),
-    *("threads", "seed", "shuffle", "recursive", "output_vectors", "items", "separator"),
+    *("threads", "seed", "shuffle", "recursive", "output_vectors", "items", "separator", "field"),
     *("tokenizer", "pattern", "normalize", "lowercase", "digits", "shards", "rounds", "deltas"),
 }
 
@@ -91,6 +99,32 @@ def check_settings(config: TrainConfig) -> None:
                 f"--{flag} is {value}, which a run in shards cannot do yet: leave it out, or train "
                 "on one machine"
             )
+
+
+def make_plan(paths: Sequence[str], config: TrainConfig, n_workers: int = 1) -> Plan:
+    """Cut a text into shards.
+
+    Args:
+        paths: files, globs, directories and URLs.
+        config: resolved settings; where `shards` is None, it is a shard for each worker, or as many
+            as the text can be cut into.
+        n_workers: how many workers there are.
+
+    Raises:
+        CorpusError: a file cannot be read, or all are empty.
+        UsageError: the text cannot be cut, or not into so many.
+    """
+    n_shards = config.shards or n_workers
+    shards = cut(paths, n_shards, rules=config, recursive=config.recursive)
+    if config.shards is not None and len(shards) < n_shards:
+        raise UsageError(
+            f"--shards is {n_shards}, but the text can be cut into {len(shards)} only: packed "
+            "files and tables stay whole, and a cut lies between two lines"
+        )
+    while len(shards) < n_shards:  # until --shards N would say the same
+        n_shards = len(shards)
+        shards = cut(paths, n_shards, rules=config, recursive=config.recursive)
+    return Plan(tuple(shards), replace(config, shards=n_shards))
 
 
 def write_plan(plan: Plan, path: str) -> None:

@@ -10,19 +10,19 @@ cluster anew, as data: nothing is ever computed again that is older than the las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embedcli.cluster.desk import Encoded, identity, train_task
+from embedcli.cluster.desk import identity, train_task
 from embedcli.cluster.ledger import advance, at_beginning, loss, next_round
 from embedcli.cluster.machines import Machines
 from embedcli.cluster.plan import Plan
+from embedcli.cluster.reading import Reading
 from embedcli.cluster.result import to_embeddings
 from embedcli.cluster.shards import joint_digest
-from embedcli.cluster.tables import sum_tallies
 from embedcli.cluster.training import Change, Matrices, Round, add_changes, apply_change, beginning
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
@@ -30,7 +30,6 @@ from embedcli.embeddings import Embeddings
 from embedcli.progress import OnProgress, Progress
 from embedcli.training.schedule import learning_rate
 from embedcli.training.trainer import Guard, Stopped
-from embedcli.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -44,9 +43,7 @@ class Rounds:
     Args:
         machines: who computes.
         plan: shards and settings; `rounds` is a number.
-        vocabulary: V words with the counts of all shards.
-        words: the same, as the workers have it.
-        encoded: what is known of each shard.
+        reading: the text, encoded, and its words.
         on_progress: called after each round.
         guard: where checkpoints go, and which one to go on from.
     """
@@ -55,24 +52,21 @@ class Rounds:
         self,
         machines: Machines,
         plan: Plan,
-        vocabulary: Vocabulary,
-        words: Future,
-        encoded: Sequence[Encoded],
+        reading: Reading,
         on_progress: OnProgress,
         guard: Guard,
     ) -> None:
         self._machines = machines
         self._plan = plan
-        self._vocabulary = vocabulary
-        self._words = words
+        self._vocabulary = reading.vocabulary
+        self._words = reading.words
         self._on_progress = on_progress
         self._guard = guard
         self._state = at_beginning()
-        self._digests = [shard.digest for shard in encoded]
-        tally = sum_tallies([shard.tally for shard in encoded])
-        self._n_tokens = tally.kept
-        self._facts = {"sha256": joint_digest(self._digests), **asdict(tally)}
-        self._tally = tally
+        self._digests = [shard.digest for shard in reading.encoded]
+        self._tally = reading.tally
+        self._n_tokens = self._tally.kept
+        self._facts = {"sha256": joint_digest(self._digests), **asdict(self._tally)}
         self._before: tuple[Future, ...] = ()  # what the model of this round was made from
 
     @property

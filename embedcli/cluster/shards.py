@@ -1,8 +1,9 @@
 """Shards: a text cut into parts of about equal size, each a few stretches of files.
 
 A cut lies where a line begins, so that a line belongs to one shard. Only where no line begins for a
-megabyte (text8 is one line) is it put between two words. Packed files and UTF-16 cannot be entered
-in the middle and stay whole.
+megabyte (text8 is one line) is it put between two words, if a line is no more than its words: a
+record and a basket stay whole. Packed files, UTF-16 and tables cannot be entered in the middle and
+stay whole, too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 
 from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
+from embedcli.rules import TextRules
 from embedcli.text.compression import decompressed
+from embedcli.text.fields import is_json_lines
 from embedcli.text.separators import SPACE
 from embedcli.text.sources import STDIN, find_sources, open_source
 from embedcli.text.spans import Span
@@ -47,19 +50,27 @@ class Shard:
         return f"shard {self.number}: {self.spans[0]}{more}"
 
 
-def cut(paths: Sequence[str], n_shards: int, *, recursive: bool = False) -> list[Shard]:
+def cut(
+    paths: Sequence[str],
+    n_shards: int,
+    *,
+    rules: TextRules | None = None,
+    recursive: bool = False,
+) -> list[Shard]:
     """Cut a text into `n_shards` parts of about equal size, or as many as it can be cut into.
 
     Args:
         paths: files, globs, directories (with `recursive`), URLs.
         n_shards: how many are wanted.
+        rules: how text becomes tokens; by white space if None.
         recursive: whether directories are read, with all that is below them.
 
     Raises:
         CorpusError: a file cannot be read, or all are empty.
         UsageError: standard input or a pipe is among them.
     """
-    sources = [_Source(str(path)) for path in find_sources(paths, recursive=recursive)]
+    rules = rules or TextRules()
+    sources = [_Source(str(path), rules) for path in find_sources(paths, recursive=recursive)]
     total = sum(source.size for source in sources)
     if not total:
         raise CorpusError(f"{', '.join(paths)}: no text to cut into shards")
@@ -73,13 +84,13 @@ def cut(paths: Sequence[str], n_shards: int, *, recursive: bool = False) -> list
     return [Shard(number, tuple(part)) for number, part in enumerate(filter(None, spans))]
 
 
-def digest_shards(shards: Sequence[Shard]) -> str:
+def digest_shards(shards: Sequence[Shard], rules: TextRules) -> str:
     """The digest of a text in shards, read here and now.
 
     Raises:
         CorpusError: something of it cannot be read.
     """
-    return joint_digest([digest_corpus(shard.spans) for shard in shards])
+    return joint_digest([digest_corpus(shard.spans, rules=rules) for shard in shards])
 
 
 def joint_digest(digests: Sequence[str]) -> str:
@@ -91,7 +102,7 @@ def text_size(shards: Sequence[Shard]) -> int:
     """About how many bytes of text; that of packed files is guessed."""
     spans = [span for shard in shards for span in shard.spans]
     return sum(
-        _UNPACKED * _Source(span.source).size if span.end is None else span.end - span.begin
+        _UNPACKED * _size(span.source) if span.end is None else span.end - span.begin
         for span in spans
     )
 
@@ -99,13 +110,14 @@ def text_size(shards: Sequence[Shard]) -> int:
 class _Source:
     """A file to be cut."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, rules: TextRules) -> None:
         if name == STDIN:
             raise UsageError("standard input (-) cannot be cut into shards: give files")
         self._name = name
+        self._within_lines = not rules.items and rules.field is None
         try:
-            self.size = self._size()
-            self._can_cut = self.size > 0 and self._is_plain()
+            self.size = _size(name)
+            self._can_cut = self.size > 0 and self._is_plain(rules)
         except OSError as error:
             raise self._unreadable(error) from error
 
@@ -123,39 +135,51 @@ class _Source:
         stretches = enumerate(itertools.pairwise(places))
         return [(k, Span(self._name, begin, end)) for k, (begin, end) in stretches if begin < end]
 
-    def _size(self) -> int:
-        if "://" in self._name:
-            import fsspec  # takes 0.1 s, and few need it
-
-            filesystem, path = fsspec.core.url_to_fs(self._name)
-            size = filesystem.info(path)["size"]
-            if size is None:
-                raise UsageError(f"{self._name} does not tell its size, so it cannot be cut")
-            return int(size)
-        if not Path(self._name).is_file():
-            raise UsageError(f"{self._name} is no plain file, so it cannot be cut into shards")
-        return Path(self._name).stat().st_size
-
-    def _is_plain(self) -> bool:
+    def _is_plain(self, rules: TextRules) -> bool:
+        """Whether it can be entered where a line begins."""
         with open_source(self._name) as file:
             head = file.read(_HEAD)
             is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-            return decompressed(file, head) is file and not is_utf16
+            has_lines = rules.field is None or is_json_lines(head)
+            return decompressed(file, head) is file and not is_utf16 and has_lines
 
     def _beginning(self, file: Any, goal: int) -> int:
-        """The first place from `goal` on where a line begins, or at least a word."""
+        """The first place from `goal` on where a line begins, or at least, where it may, a word."""
         if goal <= 0 or goal >= self.size:
             return min(max(goal, 0), self.size)
         file.seek(goal - 1)
-        seen = b""
-        while len(seen) < _LONGEST_LINE and (block := file.read(_BLOCK)):
-            if (at := block.find(b"\n")) >= 0:
-                return goal + len(seen) + int(at)
-            seen += block
-        if goal - 1 + len(seen) == self.size:
-            return self.size
-        space = SPACE.search(seen)
-        return goal - 1 + int(space.end()) if space else self.size
+        at, line = goal - 1, bytearray()
+        while len(line) < _LONGEST_LINE:
+            block = file.read(_BLOCK)
+            if not block:
+                return self.size
+            if (found := int(block.find(b"\n"))) >= 0:
+                return at + found + 1
+            at += len(block)
+            if self._within_lines:
+                line += block
+        space = SPACE.search(line)
+        return goal - 1 + space.end() if space else self.size
 
     def _unreadable(self, error: OSError) -> CorpusError:
         return CorpusError(f"{self._name} cannot be read: {error.strerror or error}")
+
+
+def _size(name: str) -> int:
+    """Bytes of a file or of what a URL names.
+
+    Raises:
+        UsageError: it does not say.
+        OSError: it is not there.
+    """
+    if "://" in name:
+        import fsspec  # takes 0.1 s, and few need it
+
+        filesystem, path = fsspec.core.url_to_fs(name)
+        size = filesystem.info(path)["size"]
+        if size is None:
+            raise UsageError(f"{name} does not tell its size, so it cannot be cut")
+        return int(size)
+    if not Path(name).is_file():
+        raise UsageError(f"{name} is no plain file, so it cannot be cut into shards")
+    return Path(name).stat().st_size

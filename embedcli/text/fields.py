@@ -2,7 +2,8 @@ r"""One field of every record of a file, a line each: JSON lines, CSV, TSV, Parq
 
 They are told apart by what is in them: ``{`` begins JSON lines, ``PAR1`` Parquet; anything else is
 a table with a header. A tab in the header makes it TSV, whose cells are never quoted; else it is
-CSV, quoted as spreadsheets do.
+CSV, quoted as spreadsheets do. Only JSON lines can be entered in the middle: a table's columns are
+named at its beginning, and a line end may be within a cell.
 
 A record is a line whatever is in it: ends of lines inside become spaces. A list of texts or numbers
 is joined, by what separates items or by a space. A record without the field, or with nothing in it,
@@ -11,6 +12,7 @@ is an empty line.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -22,7 +24,7 @@ from embedcli.errors import CorpusError, MissingExtraError
 from embedcli.rules import TextRules
 from embedcli.text.blocks import Readable
 
-__all__ = ["IS_PARQUET", "Field", "Texts", "parquet_texts"]
+__all__ = ["IS_PARQUET", "Field", "Texts", "is_json_lines", "parquet_texts"]
 
 IS_PARQUET = b"PAR1"  # the first bytes
 
@@ -67,13 +69,16 @@ class Field:
 
     def of(self, file: Readable, head: bytes, title: str) -> Readable:
         """The texts of `file`, UTF-8 that begins with `head`; `title` is for messages."""
-        start = head.lstrip()[:1]
-        if start == b"[":
+        if _start(head) == b"[":
             raise CorpusError(
                 f"{title} is a JSON array; --field reads an object a line: jq -c '.[]' {title}"
             )
-        texts = self._of_json if start == b"{" else self._of_table
+        texts = self._of_json if is_json_lines(head) else self._of_table
         return Texts(texts(_Lines(file), title))
+
+    def of_part(self, file: Readable, title: str) -> Readable:
+        """The texts of a stretch of JSON lines, from a record on that is not the first."""
+        return Texts(self._of_json(_Lines(file), title, is_first=False))
 
     def text(self, value: Any, place: Callable[[], str]) -> str:
         """A value as a line of text, or as nothing.
@@ -92,7 +97,9 @@ class Field:
         line = self._between.join(map(str, parts))
         return line.replace("\r\n", " ").replace("\n", " ") if "\n" in line else line
 
-    def _of_json(self, lines: Iterable[bytes], title: str) -> Iterator[str]:
+    def _of_json(
+        self, lines: Iterable[bytes], title: str, *, is_first: bool = True
+    ) -> Iterator[str]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -103,7 +110,7 @@ class Field:
                 raise CorpusError(
                     f"{title}, line {number}: expected a JSON object, found {line[:60]!r}"
                 ) from error
-            if number == 1 and self.name not in record:
+            if is_first and number == 1 and self.name not in record:
                 self.check_is_there(record, title)
             yield self.text(value, lambda: f"{title}, line {number}")  # noqa: B023 (called at once)
 
@@ -132,6 +139,16 @@ class Field:
             more = ", ..." * (len(found) > _SHOWN_FIELDS)
             shown = ", ".join(map(repr, found[:_SHOWN_FIELDS])) + more
             raise CorpusError(f"{title} has no field {self.name!r}; there are {shown or 'none'}")
+
+
+def is_json_lines(head: bytes) -> bool:
+    """Whether a file of records that begins with `head` has one a line, each for itself."""
+    return _start(head) == b"{"
+
+
+def _start(head: bytes) -> bytes:
+    """The first byte of a text that is neither white space nor of a byte order mark."""
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
 
 
 def parquet_texts(file: Any, field: Field, title: str) -> Iterator[str]:

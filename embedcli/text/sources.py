@@ -189,10 +189,13 @@ class _TextFile:
             else:
                 plain = packed if is_part else decompressed(packed, head)
                 text = _Tapped(plain, library.digest_text)
-                head = b"" if isinstance(source, Span) and source.begin else text.peek()
+                is_inside = isinstance(source, Span) and source.begin > 0
+                head = b"" if is_inside else text.peek()
                 check_is_text(self._name, head)
                 self._text = decoded(text, head)
-                if library.field is not None:
+                if library.field is not None and is_inside:
+                    self._text = library.field.of_part(self._text, self._name)
+                elif library.field is not None:
                     self._text = library.field.of(self._text, head, self._name)
         except (OSError, EOFError, DamagedError) as error:
             self.close()
