@@ -23,7 +23,7 @@ from embedcli.cluster import driver  # noqa: E402
 from embedcli.cluster.connect import connect  # noqa: E402
 from embedcli.cluster.machines import Machines  # noqa: E402
 
-CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=3, rounds=2, lr=0.05)
+CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=5, rounds=2, lr=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +71,11 @@ def expected(client, corpus):
 def test_a_cluster_trains_and_says_how(expected, corpus):
     meta = expected.metadata
 
-    assert (3, 2) == (meta["settings"]["shards"], meta["settings"]["rounds"])
+    assert (5, 2) == (meta["settings"]["shards"], meta["settings"]["rounds"])
     assert [30_000] * 2 == [epoch["tokens"] for epoch in meta["epochs"]]
     assert all(0.1 < value < 1 for value in meta["loss"])
     assert 30_000 == meta["corpus"]["read"] == meta["corpus"]["kept"]
-    assert 3 == len(meta["shards"]["digests"])
+    assert 5 == len(meta["shards"]["digests"])
 
 
 def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
@@ -84,17 +84,17 @@ def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
     from embedcli.cluster.shards import cut
 
     monkeypatch.chdir(tmp_path)
-    plan = Plan(tuple(cut([corpus], 3)), CONFIG)
-    for number in range(3):
+    plan = Plan(tuple(cut([corpus], 5)), CONFIG)
+    for number in range(5):
         steps.count_shard(plan, number, f"{number}.counts", 1)
-    save(steps.first_model(plan, [f"{number}.counts" for number in range(3)]), "m.safetensors")
+    save(steps.first_model(plan, [f"{number}.counts" for number in range(5)]), "m.safetensors")
     model = load("m.safetensors")
-    for number in range(3):
+    for number in range(5):
         steps.encode_shard(plan, number, model, f"{number}.ids", 1)
     for _ in range(4):
-        for number in range(3):
+        for number in range(5):
             steps.train_ids(model, f"{number}.ids", f"{number}.change", 1)
-        model = steps.next_model(model, [f"{number}.change" for number in range(3)])
+        model = steps.next_model(model, [f"{number}.change" for number in range(5)])
 
     assert expected.vectors.tobytes() == model.vectors.tobytes()
     assert expected.metadata["corpus"] == model.metadata["corpus"]
@@ -209,7 +209,7 @@ def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypa
         original, calls = Machines.wait, itertools.count()
 
         def wait(self, futures, on_wake):
-            if "summary-0-1" in futures[0].key and next(calls) == 0:
+            if "sums-0-1" in futures[0].key and next(calls) == 0:
                 os.kill(victim, signal.SIGKILL)
             original(self, futures, on_wake)
 
@@ -234,10 +234,10 @@ def test_workers_that_join_and_leave_change_nothing(corpus, expected, monkeypatc
         def wait(self, futures, on_wake):
             homes.append(len(set(self.homes.values())))
             original(self, futures, on_wake)
-            if "summary-0-0" in futures[0].key:
+            if "sums-0-0" in futures[0].key:
                 machines.scale(2)
                 client.wait_for_workers(2)
-            if "summary-1-0" in futures[0].key:
+            if "sums-1-0" in futures[0].key:
                 machines.scale(1)
 
         monkeypatch.setattr(Machines, "wait", wait)

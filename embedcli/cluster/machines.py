@@ -117,6 +117,13 @@ class Machines:
         home = self.homes.get(shard.number)
         return {"workers": [home], "allow_other_workers": True} if home else {}
 
+    def place(self, number: int) -> dict[str, Any]:
+        """Where to run the `number`th of many tasks that may run anywhere, in turn."""
+        homes = sorted(set(self.homes.values()))
+        if not homes:
+            return {}
+        return {"workers": [homes[number % len(homes)]], "allow_other_workers": True}
+
     def tree(self, what: str, add: Callable[[Any, Any], Any], parts: Sequence[Future]) -> Future:
         """The sum of all parts, two neighbours at a time."""
         level = 0

@@ -28,7 +28,7 @@ from embedcli.cluster.training import (
     Matrices,
     Round,
     add_changes,
-    apply_change,
+    apply_changes,
     beginning,
     train_shard,
 )
@@ -141,8 +141,10 @@ def next_model(model: Embeddings, inputs: Sequence[str]) -> Embeddings:
         due = files.show_round((at.epoch, at.number))
         raise FormatError(f"the model is due for {due}, but {inputs[0]} is of {stamp.shown_round}")
     _check_same_text(stage.digests, stamp.digests)
-    change = _sum(files.read_change(path) for path in inputs)
-    matrices = apply_change(stage.matrices, change, stage.config, at)
+    in_order = sorted(inputs, key=lambda path: files.read_stamp(path, CHANGE).shards)
+    changes = [files.read_change(path) for path in in_order]
+    matrices = apply_changes(stage.matrices, changes, stage.config, at)
+    change = _sum(change._replace(deltas=()) for change in changes)
     facts = dict(model.metadata["corpus"])
     state = advance(stage.state, change, stage.config, int(facts["kept"]))
     texts = [stamp.digests[str(number)] for number in range(stage.n_shards)]
