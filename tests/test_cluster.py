@@ -1,11 +1,15 @@
 """Training on a Dask cluster: the same functions, wherever they run and whoever dies meanwhile."""
 
+import contextlib
 import itertools
+import json
 import os
 import signal
+import socket
 import warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -195,6 +199,57 @@ def test_what_is_no_cluster_is_refused(cluster, error, message, monkeypatch):
 
     with quietly(), pytest.raises(error, match=message), connect(cluster):
         pass
+
+
+def test_a_file_is_a_cluster_if_a_scheduler_wrote_it(client, tmp_path):
+    (tmp_path / "no.json").write_text("the cat sat")
+    with pytest.raises(UsageError, match=r"no\.json is no cluster"), connect(f"{tmp_path}/no.json"):
+        pass
+
+    (tmp_path / "yes.json").write_text(json.dumps({"address": client.scheduler.address}))
+    with quietly(), connect(str(tmp_path / "yes.json")) as found:
+        assert 2 == len(found.scheduler_info()["workers"])
+
+
+def test_workers_with_another_embed_are_refused(client, monkeypatch):
+    monkeypatch.setattr("embedcli.cluster.connect._version", lambda: "0.0.1")
+
+    with quietly(), pytest.raises(UsageError, match=r"runs embed 0\.0\.1, this is .*: install"):  # noqa: SIM117
+        with connect(client.scheduler.address):
+            pass
+
+
+def test_processes_on_this_machine_ask_for_no_port_that_others_may_have():
+    with socket.socket() as taken, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        with connect("local:1") as client:
+            assert [os.getpid()] != list(client.run(os.getpid).values())
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [("running", "too many workers were lost"), ("closed", "the scheduler was lost")],
+)
+def test_what_was_lost_is_told_apart(status, message):
+    machines = Machines(SimpleNamespace(status=status), None)
+
+    with pytest.raises(ClusterError, match=message):
+        machines.wait([SimpleNamespace(status="lost", done=lambda: True)], lambda: None)
+
+
+def test_a_shard_without_words_trains_nothing_and_warnings_come_home(client, corpus, tmp_path):
+    blank, more = tmp_path / "blank", tmp_path / "more"
+    blank.write_bytes(b"\n" * 300_000)
+    more.write_bytes(b"w1 w2 w3 \xff w4\n" + Path(corpus).read_bytes())
+    config = TrainConfig(**CONFIG.as_dict() | {"shards": None, "epochs": 1})
+    with pytest.warns(UserWarning, match=r"1 malformed .* by U\+FFFD \(shard 0: .*more"):
+        found = driver.train_on_cluster(client, [str(more), str(blank)], config, sync_every=60.0)
+
+    assert [30_005] == [epoch["tokens"] for epoch in found.metadata["epochs"]]
+    assert 2 == len(found.metadata["shards"]["digests"])
 
 
 def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypatch):

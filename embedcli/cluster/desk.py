@@ -76,6 +76,7 @@ class Encoded:
 
     tally: Tally
     digest: str
+    remarks: tuple[str, ...] = ()
 
 
 class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there to look at
@@ -116,6 +117,7 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
                 shard.spans,
                 rules=config,
                 vocabulary=vocabulary,
+                is_part=True,
                 threads=config.threads or 1,
                 scratch=self._directory,
             )
@@ -155,7 +157,7 @@ def encode_task(job: Job, shard: Shard, vocabulary: Vocabulary, digest: str | No
     """Encode a shard and keep it."""
     with _named(shard), _desk(job) as desk:
         corpus = desk.corpus(shard, vocabulary, _config(job), digest)
-        return Encoded(corpus.tally, corpus.digest)
+        return Encoded(corpus.tally, corpus.digest, corpus.remarks)
 
 
 def measure_task(job: Job, shard: Shard, vocabulary: Vocabulary) -> float:

@@ -82,13 +82,19 @@ class Machines:
                 error = future.exception()
                 raise error if isinstance(error, EmbedError) else self._lost(error)
             if future.status in ("cancelled", "lost"):
-                raise self._lost(None)
+                raise self._gone()
         if self.client.status not in ("running", "connecting"):
-            raise self._lost(None)
+            raise self._gone()
 
-    def _lost(self, error: BaseException | None) -> ClusterError:
-        if error is None:
-            return ClusterError("the scheduler was lost, and what the workers held with it")
+    def _gone(self) -> ClusterError:
+        """What has ended that nobody can compute again."""
+        if self.client.status == "running":
+            return ClusterError(
+                "too many workers were lost at once: nobody has the model or the words any more"
+            )
+        return ClusterError("the scheduler was lost, and what the workers held with it")
+
+    def _lost(self, error: BaseException) -> ClusterError:
         if type(error).__name__ == "KilledWorker":
             return ClusterError(f"a task has ended several workers, one after the other: {error}")
         return ClusterError(f"the cluster failed: {type(error).__name__}: {error}")

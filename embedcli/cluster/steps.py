@@ -9,6 +9,7 @@ them in any order that has the inputs, anywhere, and again after a failure.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -100,8 +101,11 @@ def encode_shard(plan: Plan, number: int, model: Embeddings, output: str, thread
         plan.shard(number).spans,
         rules=plan.config,
         vocabulary=model.vocabulary,
+        is_part=True,
         threads=threads,
     ) as corpus:
+        for remark in corpus.remarks:
+            warnings.warn(f"{remark} ({plan.shard(number)})", stacklevel=2)
         stamp = Stamp(plan.digest, (number,), digests={str(number): corpus.digest})
         files.write_ids(corpus, stamp, output)
         return len(corpus.ids)
