@@ -29,6 +29,8 @@ def read_options(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"no `embed` beside {sys.executable}: pip install -e '.[bench]'")
     if options.glove is not None and not (options.glove / "cooccur").is_file():
         parser.error(f"no program `cooccur` in {options.glove}: run `make` there")
+    if options.rare is not None and not options.rare.is_file():
+        parser.error(f"there is no file {options.rare}: name pairs of rare words with --rare FILE")
     if options.quick:
         options.seeds = 1
     if options.results is None:
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeat", type=_count, default=1, metavar="N", help="runs of each peer (1)")
     add("--seeds", type=_count, default=3, metavar="N", help="seeds an accuracy is a mean of (3)")
     add("--glove", type=Path, metavar="DIR", help="where stanfordnlp's GloVe programs are")
+    add("--rare", type=Path, metavar="FILE", help="similarity of rare words, for `subwords`")
     add("--cache", type=Path, default=_CACHE, metavar="DIR", help="what the next run uses again")
     add("--results", type=Path, metavar="FILE", help="JSON (benchmarks/results.json)")
     return parser

@@ -32,23 +32,27 @@ class Scores:
         similarity: 100 x the mean of Spearman's rho over the sets of `SIMILARITY`, likewise.
         date: when this was measured.
         semantic: percent of the semantic analogies; None where that was not asked for.
+        rare: 100 x Spearman's rho on `Session.rare`; None where there is no such file.
     """
 
     analogies: float | None
     similarity: float | None
     date: str
     semantic: float | None = None
+    rare: float | None = None
 
 
 def score(session: Session, vectors: Path) -> Scores:
     """Score a file of vectors in any format that embed reads."""
     files = [session.tests / name for name in (ANALOGIES, *SIMILARITY)]
+    files += [session.rare] if session.rare else []
     done = session.embed("evaluate", *files, "-m", vectors, "--json", "--bootstrap=0")
     reports = json.loads(done.stdout)
     analogies, *pairs = (report["score"] for report in reports)
+    rare = pairs.pop() if session.rare else None
     parts = {part["name"]: part["score"] for part in reports[0]["parts"]}
     mean = None if None in pairs else fmean(pairs)
-    return Scores(analogies, mean, now(), parts.get("semantic"))
+    return Scores(analogies, mean, now(), parts.get("semantic"), rare)
 
 
 def remember(session: Session, trainer: str, settings: Settings, scores: Scores) -> None:

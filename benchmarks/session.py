@@ -37,6 +37,7 @@ class Session:
         repeat: runs of each peer.
         seeds: seeds that accuracies are a mean of.
         glove: the directory of stanfordnlp's GloVe programs; None where there are none.
+        rare: a similarity file of rare words; None where there is none.
     """
 
     corpus: Path
@@ -47,6 +48,7 @@ class Session:
     repeat: int
     seeds: int
     glove: Path | None = None
+    rare: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -99,6 +101,7 @@ def main(claims: Mapping[str, Claim], argv: Sequence[str] | None = None) -> int:
             repeat=options.repeat,
             seeds=options.seeds,
             glove=options.glove,
+            rare=options.rare,
         )
         if options.quick:
             session = replace(session, corpus=session.excerpt(_QUICK_TOKENS))

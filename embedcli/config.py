@@ -324,13 +324,22 @@ class TrainConfig(TextRules):
         return rates[self.arch] if self.lr is None else self.lr
 
     @property
-    def unused(self) -> tuple[str, ...]:
-        """The settings that decide nothing in this combination."""
+    def unused(self) -> dict[str, str]:
+        """The settings that decide nothing in this combination, and why; as flags say it."""
+        unused: dict[str, str] = {}
         if self.arch == "glove":
-            return (*_OF_WINDOWS, *_OF_NEGATIVES, "shuffle")
-        unused = _OF_COUNTS + (_OF_NEGATIVES if self.loss == "hs" else ())
-        has_ngrams = self.subword is not None and re.fullmatch(NGRAMS, self.subword)
-        return unused if has_ngrams else (*unused, "buckets")
+            unused |= dict.fromkeys((*_OF_WINDOWS, *_OF_NEGATIVES, "shuffle"), "with --arch glove")
+        else:
+            unused |= dict.fromkeys(_OF_COUNTS, "without --arch glove")
+            if self.loss == "hs":
+                unused |= dict.fromkeys(_OF_NEGATIVES, "with --loss hs")
+            if self.arch != "cbow":
+                unused["cbow_gradient"] = "without --arch cbow"
+        if not (self.subword and re.fullmatch(NGRAMS, self.subword)):
+            unused["buckets"] = "without --subword N:M"
+        if not self.evaluate:
+            unused["evaluate_every"] = "without --evaluate"
+        return unused
 
     @property
     def budget_seconds(self) -> float | None:

@@ -168,6 +168,23 @@ def test_the_final_learning_rate_may_not_be_above_the_first():
     assert "min_lr is 0.02, but must not be above lr, which is 0.01" == str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "name", "why"),
+    [
+        ({"arch": "glove"}, "negative", "with --arch glove"),
+        ({"loss": "hs"}, "negative", "with --loss hs"),
+        ({}, "x_max", "without --arch glove"),
+        ({}, "cbow_gradient", "without --arch cbow"),
+        ({"subword": "model.spm"}, "buckets", "without --subword N:M"),
+        ({}, "evaluate_every", "without --evaluate"),
+    ],
+)
+def test_what_decides_nothing_is_known(given, name, why):
+    assert why == TrainConfig(**given).unused[name]
+    used = TrainConfig(arch="cbow", subword="3:6", evaluate="pairs.tsv").unused
+    assert {"x_max", "alpha", "symmetric", "distance_weighting", "count_memory"} == set(used)
+
+
 def test_numpy_scalars_become_plain_numbers():
     config = TrainConfig(dim=np.int64(7), lr=np.float64(0.5))
 

@@ -169,6 +169,8 @@ def test_what_cannot_be_given_is_refused(texts, model, tmp_path):
             trained(texts / "new", **more)
     with pytest.raises(InputError, match="'cat' is not finite"):
         train([texts / "new"], TrainConfig(**SETTINGS | {"init": "i"}), given=infinite)
+    with pytest.raises(ConfigError, match="dim is 9: give --dim 8"):
+        train([texts / "new"], TrainConfig(**SETTINGS | {"init": "i", "dim": 9}), given=load(model))
     words = Vocabulary.from_words(["cat"])
     with pytest.raises(UsageError, match="leave --vocab out"):
         config = TrainConfig(**SETTINGS | {"continue_from": str(model)})

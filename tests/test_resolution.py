@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from embedcli import evaluate, load, save
+from embedcli.cli.shell import _Shell
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UnknownWordError
 from embedcli.lookup import Query, analogy, cosine_table, neighbors, odd_one_out
@@ -132,8 +133,22 @@ def test_commands_say_how_words_were_answered(saved, run_embed):
     strict = ("--no-subwords", "--no-case-variants", "--no-unk")
     done = run_embed("neighbors", "talking", "PARIS", "walk", "-k", "1", *strict)
     assert (3, 1, 2) == (done.returncode, done.stdout.count("\n"), done.stderr.count("unknown"))
-    done = run_embed("analogy", "walk", "walking", "tal", "--json")
-    assert {"tal": "subwords"} == json.loads(done.stdout)["answered_by"]
+    for line in (("analogy", "walk", "walking", "tal"), ("odd", "walk", "walking", "tal")):
+        done = run_embed(*line, "--json")
+        assert {"tal": "subwords"} == json.loads(done.stdout)["answered_by"]
+        assert "answered by subwords: 'tal'\n" in done.stderr
+        assert 3 == run_embed(*line, *strict).returncode
+
+
+@pytest.mark.parametrize("line", ["tal", "walk + tal", "walk ~ tal", "walk : walking :: tal",
+                                  "odd walk walking tal"])  # fmt: skip
+def test_the_shell_says_how_words_were_answered(model, line, capsys):
+    _Shell(model, 1, Ways(), True).answer(line)
+    out, talk = capsys.readouterr()
+    assert {"tal": "subwords"} == json.loads(out)["answered_by"]
+    assert "not in the vocabulary, answered by subwords: 'tal'\n" == talk
+    with pytest.raises(UnknownWordError, match="unknown word 'tal'"):
+        _Shell(model, 1, NONE, True).answer(line)
 
 
 def test_vectors_of_words_never_seen(model, saved, run_embed):

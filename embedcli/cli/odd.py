@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
+from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from embedcli.resolution import Ways
 
 __all__ = ["command"]
 
@@ -16,23 +21,33 @@ __all__ = ["command"]
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="WORD WORD WORD...")
 @model_option
+@ways_options
 @json_option
 @verbosity_options
-def command(words: tuple[str, ...], model: str, as_json: bool) -> None:
+def command(words: tuple[str, ...], model: str, ways: Ways, as_json: bool) -> None:
     r"""Show which WORD does not belong to the others.
 
     \b
         embed odd breakfast cereal dinner lunch
 
-    Columns: word, and its mean cosine to the others; the odd one first.
+    Columns: word, and its mean cosine to the others; the odd one first. A word that is not in the
+    vocabulary is answered by its subwords, another spelling of its case or <unk>, which is said on
+    stderr and, with --json, in answered_by.
     """
     import embedcli
     from embedcli.lookup import odd_one_out
+    from embedcli.resolution import resolve
 
-    if len(set(words)) < 3:
-        raise UsageError(f"{len(set(words))} words: give three or more, of which one may be odd")
-    scored = odd_one_out(embedcli.load(model), list(dict.fromkeys(words)))
+    asked = list(dict.fromkeys(words))
+    if len(asked) < 3:
+        raise UsageError(f"{len(asked)} different words: give three or more; one may be odd")
+    embeddings = embedcli.load(model)
+    scored = odd_one_out(embeddings, asked, ways=ways)
+    otherwise = resolve(embeddings, asked, ways).answered()
     if as_json:
-        echo_json({"odd": scored[0].word, "words": [{"word": w, "cosine": c} for w, c in scored]})
+        made = {"answered_by": otherwise} if otherwise else {}
+        listed = [{"word": word, "cosine": cosine} for word, cosine in scored]
+        echo_json({"odd": scored[0].word, "words": listed} | made)
     else:
         echo_rows(scored, ("word", "cosine") if sys.stdout.isatty() else None)
+    say_ways(otherwise)

@@ -20,10 +20,12 @@ import click
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
 from embedcli.cli.signals import heard
+from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import EmbedError, UsageError
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
+    from embedcli.resolution import Ways
 
 __all__ = ["command"]
 
@@ -44,9 +46,10 @@ _HISTORY_LINES = 1000
 @click.option(
     "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers to a question."
 )
+@ways_options
 @json_option
 @verbosity_options
-def command(model: str, k: int, as_json: bool) -> None:
+def command(model: str, k: int, ways: Ways, as_json: bool) -> None:
     r"""Ask one question after the other: neighbours, sums, analogies, similarity, the odd one out.
 
     \b
@@ -58,12 +61,13 @@ def command(model: str, k: int, as_json: bool) -> None:
 
     Tab completes words, the arrow keys bring back earlier lines. From a pipe it answers line by
     line; a line that cannot be answered is reported on stderr, and the exit code then is 3. With
-    --json an answer is an object a line: the question, and answers, a list of word and score, or
-    cosine.
+    --json an answer is an object a line: the question, and answers, a list of word and cosine, or
+    cosine. A word that is not in the vocabulary is answered by its subwords, another spelling of
+    its case or <unk>, which is said on stderr and, with --json, in answered_by.
     """
     import embedcli
 
-    shell = _Shell(embedcli.load(model), k, as_json)
+    shell = _Shell(embedcli.load(model), k, ways, as_json)
     if sys.stdin.isatty():
         talk(f"{model}: {len(shell.embeddings):,} words x {shell.embeddings.dim}; help, quit")
         with _editing(shell.embeddings.vocabulary.words):
@@ -75,9 +79,10 @@ def command(model: str, k: int, as_json: bool) -> None:
 class _Shell:
     """The questions, and how many answers they get."""
 
-    def __init__(self, embeddings: Embeddings, k: int, as_json: bool) -> None:
+    def __init__(self, embeddings: Embeddings, k: int, ways: Ways, as_json: bool) -> None:
         self.embeddings = embeddings
         self.k = k
+        self.ways = ways
         self.as_json = as_json
 
     def run(self, lines: Iterator[str]) -> int:
@@ -107,10 +112,8 @@ class _Shell:
             echo(_HELP)
         elif words[0] == "k" and len(words) == 2 and words[1].isdigit() and int(words[1]) > 0:
             self.k = int(words[1])
-        elif words[0] == "odd" and len(words) > 3:
-            from embedcli.lookup import odd_one_out
-
-            self._show(words, odd_one_out(self.embeddings, list(dict.fromkeys(words[1:]))))
+        elif words[0] == "odd" and len(words) > 2 and not {"+", "-"} & set(words):
+            self._odd(words)
         elif "~" in words:
             self._similarity(words)
         elif "::" in words:
@@ -118,14 +121,24 @@ class _Shell:
         else:
             self._sum(words)
 
+    def _odd(self, words: Sequence[str]) -> None:
+        from embedcli.lookup import odd_one_out
+
+        asked = list(dict.fromkeys(words[1:]))
+        if len(asked) < 3:
+            raise UsageError("three different words or more: odd cat dog spoon")
+        self._show(words, asked, odd_one_out(self.embeddings, asked, ways=self.ways))
+
     def _similarity(self, words: Sequence[str]) -> None:
         from embedcli.lookup import cosine_table
 
         if len(words) != 3 or words[1] != "~":
             raise UsageError("two words with ~ between them: cat ~ dog")
-        cosine = float(cosine_table(self.embeddings, (words[0], words[2]))[0, 1])
+        asked = words[0], words[2]
+        cosine = float(cosine_table(self.embeddings, asked, ways=self.ways)[0, 1])
+        otherwise = self._otherwise(asked)
         if self.as_json:
-            echo_json({"question": " ".join(words), "cosine": cosine})
+            echo_json({"question": " ".join(words), "cosine": cosine} | otherwise)
         else:
             echo(f"{cosine:.4f}")
 
@@ -134,7 +147,8 @@ class _Shell:
 
         if len(words) != 5 or (words[1], words[3]) != (":", "::"):
             raise UsageError("an analogy is written man : king :: woman")
-        self._show(words, analogy(self.embeddings, (words[0], words[2], words[4]), self.k))
+        asked = words[0], words[2], words[4]
+        self._show(words, asked, analogy(self.embeddings, asked, self.k, ways=self.ways))
 
     def _sum(self, words: Sequence[str]) -> None:
         """Words with + and - before or between them; two words without a sign are a sum."""
@@ -149,17 +163,29 @@ class _Shell:
                 continue
             (taken if sign == "-" else added).append(word)
             sign = "+"
-        if not added and not taken:
-            raise UsageError("no word in it; help shows what can be asked")
+        if words[-1] in ("+", "-"):
+            raise UsageError(f"no word behind the last {words[-1]}; help shows what can be asked")
         query = Query(tuple(added), tuple(taken))
-        self._show(words, neighbors(self.embeddings, [query], self.k)[0])
+        found = neighbors(self.embeddings, [query], self.k, ways=self.ways)[0]
+        self._show(words, query.words, found)
 
-    def _show(self, question: Sequence[str], answers: Sequence[tuple[str, float]]) -> None:
+    def _show(
+        self, question: Sequence[str], asked: Sequence[str], answers: Sequence[tuple[str, float]]
+    ) -> None:
+        otherwise = self._otherwise(asked)
         if self.as_json:
-            listed = [{"word": word, "score": score} for word, score in answers]
-            echo_json({"question": " ".join(question), "answers": listed})
+            listed = [{"word": word, "cosine": cosine} for word, cosine in answers]
+            echo_json({"question": " ".join(question), "answers": listed} | otherwise)
         else:
             echo_rows([(word, score) for word, score in answers])
+
+    def _otherwise(self, asked: Sequence[str]) -> dict[str, Any]:
+        """Say how words that are not in the vocabulary were answered; what JSON says of it."""
+        from embedcli.resolution import resolve
+
+        otherwise = resolve(self.embeddings, asked, self.ways).answered()
+        say_ways(otherwise)
+        return {"answered_by": otherwise} if otherwise else {}
 
 
 def _typed() -> Iterator[str]:

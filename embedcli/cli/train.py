@@ -114,7 +114,8 @@ def command(
     job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
-    _warn_of_unused(chosen, config)
+    if not resume:
+        _warn_of_unused(chosen, config)
     if dry_run:
         base = given.vocabulary if given is not None and config.continue_from else None
         vocabulary, targets = job.vocabulary(), job.plain_targets
@@ -349,11 +350,9 @@ def _is_plain(output: str) -> bool:
 
 def _warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:
     """Say what was chosen and has no effect."""
-    loss = " --loss hs" if config.loss == "hs" and config.arch != "glove" else ""
-    for name in chosen:
-        if name in config.unused:
-            flag = f"--{name.replace('_', '-')}"
-            warn(f"{flag} decides nothing with --arch {config.arch}{loss}")
+    for name, why in config.unused.items():
+        if name in chosen:
+            warn(f"--{name.replace('_', '-')} decides nothing {why}")
 
 
 def _warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:

@@ -85,8 +85,12 @@ class Given:
         }
 
 
-def load_given(config: TrainConfig) -> Embeddings | None:
+def load_given(config: TrainConfig, given: Embeddings | None = None) -> Embeddings | None:
     """The vectors that `config` begins with; None if it begins with none.
+
+    Args:
+        config: names their file.
+        given: what is in it, where it has been read already.
 
     Raises:
         ConfigError: they have another dimension than ``config.dim``.
@@ -95,7 +99,7 @@ def load_given(config: TrainConfig) -> Embeddings | None:
     path = config.init or config.continue_from
     if path is None:
         return None
-    embeddings = load(path)
+    embeddings = load(path) if given is None else given
     if embeddings.dim != config.dim:
         raise ConfigError(
             f"{path} has {embeddings.dim} dimensions, but dim is {config.dim}: give --dim "

@@ -111,7 +111,7 @@ def train(
     began = time.perf_counter()
     if config.evaluate:
         read_evaluation_file(config.evaluate)  # before the work, not after it
-    given = given or load_given(config)
+    given = load_given(config, given)
     units = _units(config, guard.resumed)
     if config.continue_from and vocabulary is not None and guard.resumed is None:
         raise UsageError(
