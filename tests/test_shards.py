@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from embedcli import TrainConfig
 from embedcli.cluster.plan import Plan, make_plan, read_plan, write_plan
-from embedcli.cluster.shards import cut, digest_shards, joint_digest
+from embedcli.cluster.shards import Shard, cut, digest_shards, joint_digest
 from embedcli.cluster.tables import (
     N_PARTS,
     add_tables,
@@ -190,7 +190,8 @@ def test_shards_encode_to_the_text(write):
 
 
 def test_a_shard_may_hold_nothing(write):
-    shards = cut([write(TEXT), write(gzip.compress(b" \n" * 40), "blank.gz")], 2)
+    names = write(TEXT), write(gzip.compress(b" \n" * 40), "blank.gz")
+    shards = [Shard(number, (Span(name),)) for number, name in enumerate(names)]
     tables = [count(shard, CONFIG) for shard in shards]
 
     assert [True, False] == [bool(len(table.words)) for table in tables]
