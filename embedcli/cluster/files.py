@@ -40,6 +40,7 @@ __all__ = [
     "read_change",
     "read_ids",
     "read_stamp",
+    "read_step",
     "read_table",
     "show_round",
     "union",
@@ -111,6 +112,18 @@ def read_stamp(path: str, kind: str) -> Stamp:
         return _stamp(path, kind, safetensors.read_header(path))
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def read_step(path: str) -> tuple[str, Stamp]:
+    """The ``format`` and the stamp of a file of any kind that is as it was written.
+
+    Raises:
+        FormatError: it is damaged, or none of them.
+    """
+    kind = kind_of(path)
+    if kind not in (COUNTS, IDS, CHANGE):
+        raise FormatError(f"{path} is no step of a run in shards")
+    return kind, _read(path, kind)[1]
 
 
 def write_table(table: Table, stamp: Stamp, path: str) -> None:
