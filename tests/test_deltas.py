@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from embedcli.cluster import combination
 from embedcli.cluster.combination import combine
 from embedcli.cluster.deltas import Delta, add, difference
+from embedcli.cluster.parts import row_parts
 
 V, D = 12, 4
 # Output vectors that have much in common along the first axis and little along the others.
@@ -29,7 +30,7 @@ def changed(rows, by=1.0, steps=1.0, dtype="float32"):
 def moved(*parts):
     """How far each row goes when the changes are combined, (V, D)."""
     still = Delta(V, None, np.zeros_like(OTHER), ALL, ALL)
-    after, _ = combine([BEFORE, OTHER], [reduce(add, parts), still])
+    after, _ = combine([BEFORE, OTHER], [(part, still) for part in parts], row_parts(V, 1))
     return after - BEFORE
 
 

@@ -13,7 +13,7 @@ from embedcli.cluster import files, steps
 from embedcli.cluster.ledger import advance, at_beginning, next_round
 from embedcli.cluster.plan import Plan, write_plan
 from embedcli.cluster.shards import cut
-from embedcli.cluster.training import add_changes, apply_change, beginning, train_shard
+from embedcli.cluster.training import add_changes, apply_changes, beginning, train_shard
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, TrainingError, UsageError
 from embedcli.formats import save
@@ -44,7 +44,7 @@ def run(corpus, config):
     while (at := next_round(state, config)) is not None:
         changes = [train_shard(model, part, config, i, at) for i, part in enumerate(parts)]
         total = reduce(add_changes, changes)
-        model = apply_change(model, total, config, at)
+        model = apply_changes(model, changes, config, at)
         state = advance(state, total, config, n_tokens)
     return model, state
 
