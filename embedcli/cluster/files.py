@@ -168,17 +168,18 @@ def read_ids(path: str, vocabulary: Vocabulary) -> Corpus:
 
 def write_change(change: Change, stamp: Stamp, path: str) -> None:
     """Publish what a round did."""
+    (deltas,) = change.deltas  # all rows are one part
     stamp = replace(
         stamp,
-        n_rows=change.deltas[0].n_rows,
+        n_rows=deltas[0].n_rows,
         subsampled=change.subsampled,
         tokens=change.tokens,
     )
     arrays: dict[str, NDArray[Any]] = {"sums": change.sums}
-    for name, delta in zip(_MATRICES, change.deltas, strict=True):
+    for name, delta in zip(_MATRICES, deltas, strict=True):
         parts = {"rows": delta.rows, "steps": delta.steps, "squares": delta.squares}
         arrays |= {f"{name}.{key}": part for key, part in parts.items() if part is not None}
-    for name, delta in zip(_MATRICES, change.deltas, strict=True):
+    for name, delta in zip(_MATRICES, deltas, strict=True):
         arrays[f"{name}.values"] = delta.values  # last: of numbers that may be two bytes wide
     _write(path, CHANGE, stamp, arrays)
 
@@ -190,15 +191,15 @@ def read_change(path: str) -> Change:
         FormatError: it is no such file, or damaged.
     """
     arrays, stamp = _read(path, CHANGE)
-    deltas = [
+    syn0, syn1neg = (
         Delta(
             stamp.n_rows,
             arrays.get(f"{name}.rows"),
             *(arrays[f"{name}.{key}"] for key in ("values", "steps", "squares")),
         )
         for name in _MATRICES
-    ]
-    return Change(tuple(deltas), arrays["sums"], stamp.subsampled, stamp.tokens)
+    )
+    return Change(((syn0, syn1neg),), arrays["sums"], stamp.subsampled, stamp.tokens)
 
 
 def union(stamps: Sequence[tuple[str, Stamp]]) -> Stamp:
