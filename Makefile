@@ -7,13 +7,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build-demo
 TEXT8_URL ?= http://mattmahoney.net/dc/text8.zip
-PYTEST ?= -q
+PYTEST ?= -q -n auto --dist worksteal
 TORTURE ?=
 BENCH ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint torture bench data clean
+.PHONY: help demo test consumers lint torture bench data clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,8 +25,11 @@ demo: $(VENV)/installed $(DEMO)/stdlib.safetensors ## train on the standard libr
 	@$(BIN)/embed evaluate data/python-analogies.txt data/python-similarity.tsv \
 		-m $(DEMO)/stdlib.safetensors
 
-test: $(VENV)/installed-dev ## run the tests (PYTEST="-k config" narrows)
+test: $(VENV)/installed-dev ## run the tests on all cores (PYTEST="-k config": some of them)
 	$(BIN)/python -m pytest $(PYTEST)
+
+consumers: $(VENV)/installed-consumers ## load our files in PyTorch, Keras, sentence-transformers and fastText too (2 GB)
+	$(BIN)/python -m pytest -q tests/test_interchange.py tests/test_subwords.py
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .
@@ -67,6 +70,10 @@ $(VENV)/installed: pyproject.toml $(VENV)/python
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(VENV)/installed-consumers: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,consumers]'
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed
