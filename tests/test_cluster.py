@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 import warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,6 +26,7 @@ distributed = pytest.importorskip("distributed")
 
 from embedcli.cluster import driver  # noqa: E402
 from embedcli.cluster.connect import connect  # noqa: E402
+from embedcli.cluster.desk import Desk, Janitor  # noqa: E402
 from embedcli.cluster.machines import Machines  # noqa: E402
 
 CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=5, rounds=2, lr=0.05)
@@ -250,6 +252,30 @@ def test_a_shard_without_words_trains_nothing_and_warnings_come_home(client, cor
 
     assert [30_005] == [epoch["tokens"] for epoch in found.metadata["epochs"]]
     assert 2 == len(found.metadata["shards"]["digests"])
+
+
+def test_who_began_a_run_may_die_and_leaves_nothing_behind(client, corpus):
+    def desks():
+        return [
+            name
+            for worker in client.cluster.workers.values()
+            for name, plugin in worker.plugins.items()
+            if isinstance(plugin, Desk)
+        ]
+
+    address = client.scheduler.address
+    other = distributed.Client(address, set_as_default=False)
+    other.register_plugin(Desk("run"), name="run")
+    other.register_plugin(Janitor("run", other.id), name="run")
+    assert ["run"] * 2 == desks()
+    other.close()  # which tells the scheduler no more than a lost connection does
+
+    for _ in range(600):
+        if not desks():
+            break
+        time.sleep(0.05)
+    assert [] == desks()
+    assert "run" not in client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.plugins))
 
 
 def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypatch):

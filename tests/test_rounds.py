@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -119,6 +120,14 @@ def test_a_run_in_files_is_the_run(step, corpus, tmp_path):
     assert 40_000 == model.metadata["corpus"]["kept"]
     with pytest.raises(UsageError, match="trained for all rounds"):
         steps.next_model(model, changes)
+
+
+def test_narrow_changes_lead_nearly_to_the_same_model(corpus):
+    narrow, _ = run(corpus, replace(CONFIG, deltas="float16"))
+    wide, _ = run(corpus, CONFIG)
+
+    assert narrow.syn0.tobytes() != wide.syn0.tobytes()
+    assert np.allclose(narrow.syn0, wide.syn0, atol=1e-3)
 
 
 def test_a_step_that_is_run_again_writes_the_same_bytes(step, tmp_path):

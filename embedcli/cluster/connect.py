@@ -138,7 +138,7 @@ def _is_scheduler_file(path: Path) -> bool:
 
 
 def _checked(client: Client, cluster: str) -> Client:
-    """The client, once it has a worker and all its workers run what this process runs."""
+    """The client, once it has a worker, and all run what this process runs."""
     try:
         client.wait_for_workers(1, timeout=_TIMEOUT)
     except TimeoutError as error:
@@ -147,17 +147,20 @@ def _checked(client: Client, cluster: str) -> Client:
             "dask worker ADDRESS"
         ) from error
     try:
-        found = client.run(_version)
+        found = {
+            f"the worker {worker}": version for worker, version in client.run(_version).items()
+        }
+        found["the scheduler"] = client.run_on_scheduler(_version)
     except ImportError as error:
         raise UsageError(
-            f"a worker of {cluster} cannot import {error.name}: install embedcli[cluster] "
-            f"{__version__} where the workers run"
+            f"the scheduler or a worker of {cluster} cannot import {error.name}: install "
+            f"embedcli[cluster] {__version__} where they run"
         ) from error
-    for worker, version in sorted(found.items()):
+    for who, version in sorted(found.items()):
         if version != __version__:
             raise UsageError(
-                f"the worker {worker} runs embed {version}, this is {__version__}: install the "
-                "same version everywhere"
+                f"{who} runs embed {version}, this is {__version__}: install the same version "
+                "everywhere"
             )
     return client
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from distributed import Worker, WorkerPlugin, get_worker
+from distributed import Scheduler, SchedulerPlugin, Worker, WorkerPlugin, get_worker
 
 from embedcli.cluster.combination import Basis, Moment, after, bases, moments
 from embedcli.cluster.deltas import Deltas, total
@@ -41,6 +41,7 @@ __all__ = [
     "Deaf",
     "Desk",
     "Encoded",
+    "Janitor",
     "Job",
     "after_task",
     "bases_task",
@@ -136,6 +137,23 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
         if shard not in self._trainers:
             self._trainers[shard] = ShardTrainer(corpus, config, shard, self._weights)
         return self._trainers[shard]
+
+
+class Janitor(SchedulerPlugin):  # type: ignore[misc]  # as above
+    """Takes a run's desks away when the process that began it is gone, however it ended."""
+
+    def __init__(self, run: str, client: str) -> None:
+        self.name = run
+        self._client = client
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Called by Dask when a client has closed, or its connection is lost."""
+        if client == self._client:
+            scheduler.loop.add_callback(self._clear, scheduler)
+
+    async def _clear(self, scheduler: Scheduler) -> None:
+        await scheduler.unregister_worker_plugin(comm=None, name=self.name)
+        await scheduler.unregister_scheduler_plugin(name=self.name)
 
 
 class Deaf(WorkerPlugin):  # type: ignore[misc]  # as above
