@@ -20,7 +20,15 @@ from embedcli.cooccurrence.cells import CellFiles, Cooccurrences
 from embedcli.cooccurrence.runs import Runs, compile_merging
 from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
-from embedcli.kernels.cooccurrence import UNITS, Counter, Layout, add_up, collect, sort_entries
+from embedcli.kernels.cooccurrence import (
+    RADIX,
+    UNITS,
+    Counter,
+    Layout,
+    add_up,
+    collect,
+    sort_entries,
+)
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.text.crew import Crew
 from embedcli.text.memory import memory_size
@@ -135,7 +143,7 @@ def compile_counting() -> None:
     words, numbers = np.zeros(1, np.int32), np.zeros(2, np.uint64)
     counter = Counter(np.zeros(2, np.int64), numbers[:1].copy(), numbers, numbers.copy())
     collect(words, np.array([0, 1]), 0, 1, layout, counter, 0)
-    sort_entries(numbers, numbers.copy(), 0, 0, 1)
+    sort_entries(numbers, numbers.copy(), np.empty(RADIX, np.int64), 0, 0, 1)
     add_up(numbers, 0, layout, numbers, numbers.copy())
     compile_merging(layout)
 
@@ -216,6 +224,7 @@ class _Worker:
             np.empty(n_entries, np.uint64),
             np.empty(n_entries, np.uint64),
         )
+        self._places = np.empty(RADIX, np.int64)
         self._corpus, self._layout, self._runs = corpus, layout, runs
 
     def count(self, crew: Crew, stretches: Iterator[tuple[int, int]]) -> None:
@@ -240,7 +249,7 @@ class _Worker:
         layout, entries, spare = self._layout, self.counter.entries, self.counter.spare
         first = layout.distance_bits
         last = first + 2 * layout.id_bits + layout.sided
-        if sort_entries(entries, spare, n_entries, first, last):
+        if sort_entries(entries, spare, self._places, n_entries, first, last):
             entries, spare = spare, entries
         n_cells = add_up(entries, n_entries, layout, entries, spare)
         self._runs.append(entries[:n_cells], spare[:n_cells])

@@ -112,8 +112,8 @@ class _Merger:
             n_given = int((ends - cursors).sum())
             cells = np.empty((3, n_given), np.int32)
             n = merge(
-                self._keys, self._sums, cursors, ends, self._layout, cells[0], cells[1],
-                cells[2].view(np.float32),
+                self._keys, self._sums, cursors, ends, np.empty_like(ends), self._layout,
+                cells[0], cells[1], cells[2].view(np.float32),
             )  # fmt: skip
             crew.hand_in(part, cells[:, :n], n_given)
 
@@ -146,6 +146,6 @@ def compile_merging(layout: Layout) -> None:
     """Compile the kernel of merging, or load it from the cache."""
     numbers, places, cells = np.zeros(1, np.uint64), np.zeros(1, np.int64), np.zeros((3, 1), "i4")
     merge(
-        numbers, numbers, places, places.copy(), layout, cells[0], cells[1],
+        numbers, numbers, places, places.copy(), places.copy(), layout, cells[0], cells[1],
         cells[2].view(np.float32),
     )  # fmt: skip

@@ -39,6 +39,7 @@ from embedcli.kernels.simd import F32, F64, I64, Lanes, data_pointer, loop
 __all__ = [
     "BLOCK_OUTPUTS",
     "DOTS_STRIDE",
+    "SINGLE",
     "LossLanes",
     "block_dots",
     "block_gradients",
@@ -48,6 +49,7 @@ __all__ = [
 
 BLOCK_OUTPUTS = 6  # output rows of a full block
 DOTS_STRIDE = 16  # floats kept for the dots of a pair of inputs: 2 x 6, to whole vectors
+SINGLE = np.zeros(1, np.int64)  # offsets of "input rows" that are one vector in an array of its own
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 

@@ -26,6 +26,7 @@ from numba.extending import intrinsic
 from embedcli.kernels.blocks import (
     BLOCK_OUTPUTS,
     DOTS_STRIDE,
+    SINGLE,
     block_dots,
     block_gradients,
     take_losses,
@@ -238,7 +239,7 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
         kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
         rows, inputs = scratch.rows, scratch.inputs
         n_words = syn1neg.shape[0] // stride
-        only = np.zeros(1, np.int64)
+        only = SINGLE
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_outputs
         draw_outputs(np.int64(kept[start]), start, noise, n_outputs, stride, n_words, rows, now)

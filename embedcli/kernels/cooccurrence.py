@@ -116,17 +116,19 @@ def collect(
 
 
 @kernel
-def sort_entries(entries: Any, spare: Any, n: Any, first_bit: Any, last_bit: Any) -> Any:
+def sort_entries(
+    entries: Any, spare: Any, places: Any, n: Any, first_bit: Any, last_bit: Any
+) -> Any:
     """Sort by the bits from `first_bit` to below `last_bit`, 11 at a time, lowest first.
 
     Args:
         entries: uint64 (E,), of which the first `n` are sorted. spare: uint64 (E,), overwritten.
+        places: int64 (`RADIX`,), overwritten.
 
     Returns:
         Whether the sorted entries are in `spare`.
     """
     source, target = entries, spare
-    places = np.empty(RADIX, np.int64)
     n_passes = 0
     for bit in range(first_bit, last_bit, _RADIX_BITS):
         shift = np.uint64(bit)
@@ -174,13 +176,22 @@ def add_up(entries: Any, n: Any, layout: Any, keys: Any, sums: Any) -> Any:
 
 @kernel
 def merge(
-    keys: Any, sums: Any, cursors: Any, ends: Any, layout: Any, rows: Any, columns: Any, counts: Any
+    keys: Any,
+    sums: Any,
+    cursors: Any,
+    ends: Any,
+    heap: Any,
+    layout: Any,
+    rows: Any,
+    columns: Any,
+    counts: Any,
 ) -> Any:
     """Merge sorted runs of cells, and add up those of the same key; returns how many are left.
 
     Args:
         keys, sums: uint64 (n,), all runs. cursors: int64 (R,), where each run begins; advanced to
             its end. ends: int64 (R,). layout: `Layout`.
+        heap: int64 (R,), receives the runs, the one with the lowest key first.
         rows, columns: int32, receive the words of each cell; of a symmetric one the rarer first.
         counts: float32, receives X. A word's own cell counts twice where X is symmetric, as each of
             the two tokens is in the context of the other.
@@ -188,7 +199,6 @@ def merge(
     one = np.uint64(1)
     sided, bits = np.uint64(layout.sided), np.uint64(layout.id_bits)
     id_mask = (one << bits) - one
-    heap = np.empty(cursors.shape[0], np.int64)  # runs, the one with the lowest key first
     n_runs = 0
     for run in range(cursors.shape[0]):
         if cursors[run] < ends[run]:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from embedcli.kernels.blocks import (
     BLOCK_OUTPUTS,
     DOTS_STRIDE,
+    SINGLE,
     LossLanes,
     block_dots,
     block_update,
@@ -284,7 +285,7 @@ def cbow_hs(lanes: int, n_vectors: int) -> Callable[..., None]:
         hidden = scratch.hidden
         nowhere = syn1.shape[0] - stride
         half_rows, half_signs = rows.shape[0] // 2, signs.shape[0] // 2
-        only = np.zeros(1, np.int64)  # the one "input row" of the block is `hidden` at offset 0
+        only = SINGLE
         losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
         half = 0

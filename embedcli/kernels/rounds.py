@@ -69,7 +69,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from embedcli.kernels.blocks import BLOCK_OUTPUTS, take_losses
+from embedcli.kernels.blocks import BLOCK_OUTPUTS, SINGLE, take_losses
 from embedcli.kernels.cbow import cbow_step
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.sampling import SPARE, Noise, draw_outputs, draw_radius
@@ -294,7 +294,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         Returns:
             Whether all went well: False if another thread called it off.
         """
-        only = np.zeros(1, np.int64)
+        only = SINGLE
         time = 0
         for r in range(first, stop):
             start = r * length

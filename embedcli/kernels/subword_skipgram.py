@@ -19,7 +19,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from embedcli.kernels.blocks import block_dots, take_losses
+from embedcli.kernels.blocks import SINGLE, block_dots, take_losses
 from embedcli.kernels.hidden import gather_mean, hidden_gradients, scatter_add, update_outputs
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.parts import append_rows, make_parts_scratch, padded_outputs
@@ -124,7 +124,7 @@ def subword_skipgram(lanes: int, negative: int, n_vectors: int) -> Callable[...,
         """
         kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
         outputs, inputs, dots, hidden = scratch.rows, scratch.inputs, scratch.dots, scratch.hidden
-        only = np.zeros(1, np.int64)  # the one "input row" of a block is `hidden` at offset 0
+        only = SINGLE
         losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, GROUP * ((2 * window + most - 1) // most)

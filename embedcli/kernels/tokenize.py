@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -57,6 +58,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 256  # the longest token that is kept
+_AHEAD = 8  # words between asking for a slot and needing it
 PAD = 128  # separators a text must be followed by: loads run past the end
 WHITE_SPACE = -1  # the separator that is no single byte
 
@@ -80,7 +82,7 @@ class Table(NamedTuple):
     blob: NDArray[np.uint8]
 
 
-_BYTE, _WORD = ir.IntType(8), ir.IntType(64)
+_BYTE, _INT, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _CHUNK = ir.VectorType(_BYTE, 64)
 _LOW7 = np.uint64(0x7F7F7F7F7F7F7F7F)
 _HIGH = np.uint64(0x8080808080808080)
@@ -174,6 +176,21 @@ def _classify(typing_context: Any, separator: Any, text: Any, index: Any) -> Any
 
 
 @intrinsic
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of ``array[index]``, to be written soon."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, signature.args[0], *arguments)
+        line = builder.bitcast(address, _BYTE.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [line.type, *[_INT] * 3])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [line, _INT(1), _INT(3), _INT(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), generate
+
+
+@intrinsic
 def _lowest_bit(typing_context: Any, mask: Any) -> Any:
     """The index of the lowest set bit of a uint64 that is not zero."""
 
@@ -210,6 +227,17 @@ def _piece(text: Any, at: Any, n_bytes: Any, lower: Any) -> Any:
 
 
 @kernel
+def _key(text: Any, start: Any, length: Any, lower: Any, seeds: Any) -> Any:
+    """The first two words of a token's slot, and its hash."""
+    first = _piece(text, start, length, lower)
+    second = _piece(text, start + 8, length - 8, lower)
+    if length > 16:
+        for i in range(16, length, 8):
+            second = _fold(second ^ seeds[2], _piece(text, start + i, length - i, lower) ^ seeds[3])
+    return first, second, _fold(first ^ seeds[0], second ^ seeds[1])
+
+
+@kernel
 def _intern(
     text: Any, start: Any, length: Any, weight: Any, lower: Any, table: Any, state: Any
 ) -> Any:
@@ -218,13 +246,9 @@ def _intern(
     A new word is appended to the blob and the offsets. Half the slots at most are taken.
     """
     seeds, slots, offsets, blob = table
-    first = _piece(text, start, length, lower)
-    second = _piece(text, start + 8, length - 8, lower)
-    if length > 16:
-        for i in range(16, length, 8):
-            second = _fold(second ^ seeds[2], _piece(text, start + i, length - i, lower) ^ seeds[3])
+    first, second, at = _key(text, start, length, lower, seeds)
     mask = np.uint64(slots.size // 4 - 1)
-    at = _fold(first ^ seeds[0], second ^ seeds[1]) & mask
+    at &= mask
     while slots[(at << _2) + _2]:
         slot = at << _2
         tag = slots[slot + _2]
@@ -333,7 +357,13 @@ def absorb(words: Any, ends: Any, counts: Any, table: Any, ids: Any, state: Any)
         ids: int32 (n,), where the ids that the words have there are written.
         state: int64 (7,), advanced.
     """
+    seeds, slots, _, _ = table
+    mask = np.uint64(slots.size // 4 - 1)
     for i in range(state[POSITION], counts.size):
+        ahead = i + _AHEAD
+        if ahead < counts.size:
+            _, _, at = _key(words, ends[ahead], ends[ahead + 1] - ends[ahead], _0, seeds)
+            _prefetch(slots, (at & mask) << _2)
         length = ends[i + 1] - ends[i]
         word = _intern(words, ends[i], length, np.uint64(counts[i]), _0, table, state)
         if word < 0:

@@ -312,7 +312,7 @@ class _Sums:
             if len(several) == 1 and self._generations[0].distinct:
                 self._last = part, several[0], [np.arange(len(several[0]), dtype=np.int32)]
             else:
-                table = WordTable(max(map(len, several)))
+                table = WordTable(min(sum(map(len, several)), 2 * max(map(len, several))))
                 ids = [table.absorb(words) for words in several]
                 self._last = part, table.words(), ids
                 for generation in self._generations:
