@@ -13,7 +13,7 @@ BENCH ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint torture bench data clean
+.PHONY: help demo test consumers lint torture bench data clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,9 @@ demo: $(VENV)/installed $(DEMO)/stdlib.safetensors ## train on the standard libr
 
 test: $(VENV)/installed-dev ## run the tests (PYTEST="-k config" narrows)
 	$(BIN)/python -m pytest $(PYTEST)
+
+consumers: $(VENV)/installed-consumers ## load our files in PyTorch, Keras, sentence-transformers and fastText too (2 GB)
+	$(BIN)/python -m pytest -q tests/test_interchange.py tests/test_subwords.py
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .
@@ -67,6 +70,10 @@ $(VENV)/installed: pyproject.toml $(VENV)/python
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(VENV)/installed-consumers: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,consumers]'
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed

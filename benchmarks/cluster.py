@@ -11,7 +11,6 @@ Needs root. ``python -m benchmarks.cluster``.
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 import threading
@@ -24,7 +23,7 @@ from statistics import linear_regression
 
 from benchmarks.corpora import digest
 from benchmarks.network import Network
-from benchmarks.session import Session, main
+from benchmarks.session import THREADS, Session, main
 from benchmarks.tables import Table
 from benchmarks.trainers import EMBED, Settings
 from benchmarks.trainers import train as train_here
@@ -69,16 +68,17 @@ class Exchange:
         return 2 * 4 * self.words * self.dim
 
     @property
-    def levels(self) -> int:
-        """Steps of a tree over the workers."""
-        return math.ceil(math.log2(self.workers))
+    def share(self) -> float:
+        """Of a model, what a worker has to get from others, and to send them."""
+        return (self.workers - 1) / self.workers
 
 
 # The rate of a line, bytes a second of it, and what is tried over it: workers, dimensions, deltas.
 LINES: tuple[tuple[str | None, float | None, tuple[tuple[int, int, str], ...]], ...] = (
     (None, None, ((2, 200, "float32"), (4, 50, "float32"), (4, 200, "float32"))),
     ("1gbit", 125e6, ((2, 200, "float32"), (4, 200, "float32"), (4, 200, "float16"))),
-    ("100mbit", 12.5e6, ((2, 50, "float32"),)),
+    ("100mbit", 12.5e6, ((2, 50, "float32"), (4, 50, "float32"), (4, 50, "float16"))),
+    ("100mbit", 12.5e6, ((8, 50, "float32"),)),
 )
 
 
@@ -95,15 +95,19 @@ def measure(session: Session) -> list[Table]:
             "deltas": "",
             "s a round": ".3f",
             "MB a round": ".1f",
-            "models": ".2f",
+            "models a worker": ".2f",
             "by the line s": ".3f",
         },
     )
     line = fit([one for one in found if one.deltas == "float32"])
     for one in found:
-        figures = one.seconds, one.sent / 1e6, one.sent / one.model, line(one)
+        models = one.sent / one.model / one.workers
+        figures = one.seconds, one.sent / 1e6, models, line(one)
         table.add(one.line, one.workers, one.words, one.dim, one.deltas, *figures)
-    table.notes.append("MB are what all workers' lines carried, both ways; models: in sizes of it.")
+    table.notes.append(
+        "MB are what all workers' lines carried, both ways; models: in sizes of the model, "
+        "for each worker."
+    )
     table.notes.append(line.told)
     return [table, rates(session, line), faults(session)]
 
@@ -120,7 +124,7 @@ def rates(session: Session, line: Line) -> Table:
         table.add("tokens a second and core", dim, made.rate)
     table.add("bytes read a second and core", None, size / (made.reading or 1))
     table.add("seconds of a round", None, line.start)
-    table.add("seconds a byte of the model and level", None, line.handling / 1e9)
+    table.add("seconds of a core for a byte of the model", None, line.handling / 1e9)
     return table
 
 
@@ -245,13 +249,13 @@ def train(
 
 
 class Line:
-    """Seconds of a round = start + model x (1 + levels) x handling + what the line takes."""
+    """Seconds of a round = start + model x workers / cores x handling + what the line takes."""
 
     def __init__(self, start: float, handling: float) -> None:
         self.start, self.handling = start, handling
         self.told = (
-            f"The line: {start:.3f} s + model GB x ({handling:.2f} s x (1 + levels) + 2 levels / "
-            "GB/s of the line); levels = log2 of the workers, rounded up."
+            f"The line: {start:.3f} s + model GB x ({handling:.2f} s x workers / {THREADS} cores + "
+            "2 (1 - 1 / workers) / GB/s of the line)."
         )
 
     def __call__(self, one: Exchange) -> float:
@@ -268,11 +272,11 @@ def fit(found: Sequence[Exchange]) -> Line:
 
 
 def _handled(one: Exchange) -> float:
-    return one.model / 1e9 * (1 + one.levels)
+    return one.model / 1e9 * one.workers / THREADS
 
 
 def _on_the_line(one: Exchange) -> float:
-    return 0.0 if one.bandwidth is None else 2 * one.levels * one.model / one.bandwidth
+    return 0.0 if one.bandwidth is None else 2 * one.share * one.model / one.bandwidth
 
 
 if __name__ == "__main__":

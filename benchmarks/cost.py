@@ -7,20 +7,22 @@ round costs beside the training is measured here, in seconds of a core for each 
 by the functions that workers call. With W workers of c cores, lines of B bytes a second, E epochs
 of R rounds, T tokens, V words and D dimensions:
 
-    model      M = 8 V D bytes              levels  L = log2 W, rounded up
+    model      M = 8 V D bytes
     reading    2 x text / (W c r)           counted once, encoded once
     training   E T / (W c t(D))
-    exchange   E R (a + M (copy + difference + combine + L (2 / B + 2 send + add)))
-    traffic    E R 2 (W - 1) M bytes
+    exchange   E R (a + b W P + M (copy + difference + 2 send + add + combine / (W c)
+                                   + 2 (1 - 1 / W) / B))
+    traffic    E R 2 (W - 1) M bytes, 2 (1 - 1 / W) M a round to and from each worker
 
-The exchange is what a tree takes from its leaves to its root and back, one level after the other;
-combining is spread over the cores of one worker, the rest is one core's.
+A model is combined in P parts, as many as there are workers, but 8 to 32 (`cluster/parts.py`): each
+worker gets what all others changed in its part, and sends that part of the next model to all. a is
+what Dask takes for a round, b for each of the pieces. Combining is spread over all workers and
+their cores, the rest is one core's in each worker.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import pickle
 import sys
 import time
@@ -33,12 +35,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tables import Table
-from embedcli.cluster.combination import combine
-from embedcli.cluster.deltas import add, difference
+from embedcli.cluster.combination import after, bases, moments
+from embedcli.cluster.deltas import difference, total
+from embedcli.cluster.parts import row_parts
 
 _ROOT = Path(__file__).parent.parent
 _ROWS, _DIM = 200_000, 100
-_START = 0.2  # a: Dask's tasks of a round, seconds
+_START, _PIECE = 0.2, 0.001  # a and b, seconds: of a round, and of each piece that is sent in it
 _WORKERS = (1, 2, 4, 8, 16, 32, 64)
 JOBS = ((10_000_000, 300), (10_000_000, 100), (1_000_000, 300))
 
@@ -96,10 +99,12 @@ class Job:
         """Seconds between rounds; one worker has nobody to exchange with."""
         if self.workers == 1:
             return 0.0
-        part, levels = rates.parts, math.ceil(math.log2(self.workers))
-        alone = part["copy"] + part["difference"] + part["combine"] / self.cores
-        level = 2 / self.line + 2 * part["send"] + part["add"]
-        return self.epochs * self.rounds * (_START + self.model * (alone + levels * level))
+        part, n_parts = rates.parts, len(row_parts(self.words, self.workers))
+        handling = part["copy"] + part["difference"] + 2 * part["send"] + part["add"]
+        handling += part["combine"] / (self.workers * self.cores)
+        wire = 2 * (1 - 1 / self.workers) / self.line
+        start = _START + _PIECE * self.workers * n_parts
+        return self.epochs * self.rounds * (start + self.model * (handling + wire))
 
     def traffic(self) -> float:
         """Bytes sent in the whole run."""
@@ -114,15 +119,20 @@ class Job:
 def measure_parts() -> dict[str, float]:
     """Seconds of a core for a byte of the model; CPU time, so that other processes do not show."""
     before = np.random.default_rng(0).random((_ROWS, _DIM), dtype=np.float32)
-    after = before * np.float32(1.01)
+    trained = before * np.float32(1.01)
     steps = (1000 / np.arange(1, _ROWS + 1)).astype(np.float32)
-    delta = difference(before, after, steps)
+    delta = difference(before, trained, steps)
+    both = total([delta, delta])
+
+    def combine() -> object:
+        return after([before], [both], bases([moments([before], [both])]))
+
     return {
         "copy": _cpu(lambda: np.array(before)) / before.nbytes,
-        "difference": _cpu(lambda: difference(before, after, steps)) / before.nbytes,
+        "difference": _cpu(lambda: difference(before, trained, steps)) / before.nbytes,
         "send": _cpu(lambda: pickle.dumps(delta, protocol=5)) / before.nbytes,
-        "add": _cpu(lambda: add(delta, delta)) / before.nbytes,
-        "combine": _cpu(lambda: combine([before, after], [delta, delta])) / (2 * before.nbytes),
+        "add": _cpu(lambda: total([delta, delta])) / (2 * before.nbytes),
+        "combine": _cpu(combine) / before.nbytes,
     }
 
 

@@ -39,7 +39,7 @@ from embedcli.cluster.training import (
     Round,
     ShardTrainer,
     add_changes,
-    apply_change,
+    apply_changes,
     beginning,
     make_weights,
 )
@@ -91,7 +91,8 @@ RULES: dict[str, Callable[[Sequence[Change], int], Matrix]] = {
 
 
 def _dense(change: Change, which: int) -> Matrix:
-    delta: Delta = change.deltas[which]
+    (deltas,) = change.deltas
+    delta: Delta = deltas[which]
     if delta.rows is None:
         return delta.values.astype(np.float32)
     dense = np.zeros((delta.n_rows, delta.values.shape[1]), np.float32)
@@ -103,9 +104,9 @@ def combine(
     rule: str, model: Matrices, changes: list[Change], config: TrainConfig, at: Round
 ) -> tuple[Matrices, Change]:
     """The model after a round, and what all shards did together."""
-    whole = reduce(add_changes, changes)
+    whole = reduce(add_changes, [change._replace(deltas=()) for change in changes])
     if rule == "embed":
-        return apply_change(model, whole, config, at), whole
+        return apply_changes(model, changes, config, at), whole
     after = [matrix + RULES[rule](changes, which) for which, matrix in enumerate(model)]
     return Matrices(*after), whole
 
@@ -119,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epochs=options.epochs,
         seed=options.seed,
         threads=options.threads,
+        shards=options.shards,
         rounds=options.rounds,
         deltas=options.deltas,
     ).resolve()
@@ -135,9 +137,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     model, state = beginning(len(vocabulary), config), at_beginning()
     sent, sparse, began = [], 0, time.perf_counter()
     while (at := next_round(state, config)) is not None:
-        changes = [trainer.train(model, at) for trainer in trainers]
+        changes = [trainer.train([model], at) for trainer in trainers]
         sent += [change.nbytes for change in changes]
-        sparse += sum(delta.rows is not None for change in changes for delta in change.deltas)
+        sparse += sum(delta.rows is not None for change in changes for delta in change.deltas[0])
         model, whole = combine(options.rule, model, changes, config, at)
         state = advance(state, whole, config, n_tokens)
     config = replace(config, output_vectors=False)

@@ -79,6 +79,7 @@ class Corpus:
         offsets: int64 (S + 1,), sentence s is ``ids[offsets[s]:offsets[s + 1]]``; none is empty.
         tally: what was read, and what became of it.
         digest: sha256 of the text's bytes, decompressed, in order; hexadecimal.
+        remarks: what is worth a warning.
     """
 
     def __init__(
@@ -89,12 +90,14 @@ class Corpus:
         tally: Tally,
         digest: str,
         mappings: Sequence[mmap.mmap] = (),
+        remarks: Sequence[str] = (),
     ) -> None:
         self.vocabulary = vocabulary
         self.ids = ids
         self.offsets = offsets
         self.tally = tally
         self.digest = digest
+        self.remarks = tuple(remarks)
         self._mappings = list(mappings)
 
     @property
@@ -135,6 +138,7 @@ def encode_corpus(
     vocabulary: Vocabulary | None = None,
     base: Vocabulary | None = None,
     unk: bool = False,
+    is_part: bool = False,
     threads: int = 1,
     memory: int | None = None,
     scratch: Path | None = None,
@@ -154,6 +158,8 @@ def encode_corpus(
         base: words that get an id beside those that occur often enough; their counts are added to
             this text's before all are ranked.
         unk: whether words that get no id are kept as one, `UNKNOWN`, which comes beside the others.
+        is_part: whether this is a part of a text, which may be empty; nothing is warned of, as that
+            is for whoever knows all parts.
         threads: how many threads read.
         memory: bytes that counting may take, whatever the number of words; by default an eighth of
             the memory that is there, 256 MiB at most.
@@ -173,11 +179,12 @@ def encode_corpus(
         merged = _counted(
             encoder, ids, min_count, max_vocab, vocabulary, memory, on_progress, base=base, unk=unk
         )
+        remarks = _examined(encoder, merged, min_count, vocabulary, unk=unk, is_part=is_part)
         n_sentences = encoder.translate(ids, offsets)
         tally = _tally(encoder, merged)
         digest = encoder.library.digest.hexdigest()
         arrays, mappings = _mapped(ids, tally.kept, offsets, n_sentences + 1)
-        return Corpus(_vocabulary(merged, vocabulary), *arrays, tally, digest, mappings)
+        return Corpus(_vocabulary(merged, vocabulary), *arrays, tally, digest, mappings, remarks)
 
 
 def count_corpus(
@@ -188,6 +195,7 @@ def count_corpus(
     min_count: int = 5,
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
+    is_part: bool = False,
     threads: int = 1,
     memory: int | None = None,
     scratch: Path | None = None,
@@ -199,6 +207,7 @@ def count_corpus(
     """
     with _encoder(paths, rules, recursive, threads, memory, scratch) as encoder:
         merged = _counted(encoder, None, min_count, max_vocab, vocabulary, memory, on_progress)
+        _examined(encoder, merged, min_count, vocabulary, unk=False, is_part=is_part)
         return _vocabulary(merged, vocabulary), _tally(encoder, merged)
 
 
@@ -258,22 +267,36 @@ def _counted(
     base: Vocabulary | None = None,
     unk: bool = False,
 ) -> Merged:
-    """Read everything; the words that the vocabulary takes, if it is fit to be used."""
+    """Read everything; the words that the vocabulary takes."""
     known = base if vocabulary is None else vocabulary
     given = None if known is None else _words(known)
     encoder.count(ids, on_progress)
     most = memory or memory_size() // _VOCABULARY_SHARE
     limits = Limits(min_count, max_vocab, most, UNKNOWN.encode() if unk else None)
-    merged = encoder.merge(limits, given, grows=vocabulary is None and base is not None)
+    return encoder.merge(limits, given, grows=vocabulary is None and base is not None)
+
+
+def _examined(
+    encoder: Encoder,
+    merged: Merged,
+    min_count: int,
+    vocabulary: Vocabulary | None,
+    *,
+    unk: bool,
+    is_part: bool,
+) -> list[str]:
+    """What is worth a warning, warned of unless it `is_part`; what cannot be used is refused."""
+    _check_encoding(encoder, merged)
+    remarks = _remarks(encoder, merged)
+    if is_part:
+        return remarks
     _check(encoder, merged, min_count, vocabulary)
-    for remark in _remarks(encoder, merged):
-        warnings.warn(remark, stacklevel=3)
     if unk and not merged.n_unknown and vocabulary is None:
-        warnings.warn(
-            f"no word of {encoder.library.title} is left out: {UNKNOWN} has nothing to learn from",
-            stacklevel=3,
-        )
-    return merged
+        title = encoder.library.title
+        remarks.append(f"no word of {title} is left out: {UNKNOWN} has nothing to learn from")
+    for remark in remarks:
+        warnings.warn(remark, stacklevel=3)
+    return remarks
 
 
 def _mapped(
@@ -329,7 +352,7 @@ def _tally(encoder: Encoder, merged: Merged) -> Tally:
 
 def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabulary | None) -> None:
     """Refuse a text that nothing can be learned from."""
-    n_bytes, n_tokens, marks = encoder.library.n_bytes, merged.n_tokens, encoder.marks
+    n_bytes, n_tokens = encoder.library.n_bytes, merged.n_tokens
     where = encoder.library.title
     if n_bytes == 0:
         raise CorpusError(f"{where} is empty")
@@ -340,11 +363,6 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
         )
     if n_tokens == 0:
         raise CorpusError(f"{where} holds only white space ({n_bytes} bytes)")
-    if marks.malformed_tokens > _MOST_MALFORMED * (n_tokens + marks.too_long):
-        raise CorpusError(
-            f"{where} does not look like UTF-8 text: {marks.malformed_tokens} of {n_tokens} tokens "
-            "are malformed; convert it first, for example: iconv -f LATIN1 -t UTF-8"
-        )
     if n_tokens == 1:
         raise CorpusError(f"{where} holds 1 token; nothing to predict")
     if merged.n_kept > merged.n_unknown:
@@ -364,6 +382,17 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
         f"no word of {where} occurs {min_count} times: {merged.n_types} types, {n_tokens} tokens, "
         f"highest count {first}; try --min-count {second or first}"
     )
+
+
+def _check_encoding(encoder: Encoder, merged: Merged) -> None:
+    """Refuse a text that is not UTF-8."""
+    n_tokens, marks = merged.n_tokens, encoder.marks
+    if marks.malformed_tokens > _MOST_MALFORMED * (n_tokens + marks.too_long):
+        raise CorpusError(
+            f"{encoder.library.title} does not look like UTF-8 text: {marks.malformed_tokens} of "
+            f"{n_tokens} tokens are malformed; convert it first, for example: iconv -f LATIN1 -t "
+            "UTF-8"
+        )
 
 
 def _remarks(encoder: Encoder, merged: Merged) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+
+# What is ignored is inherited: where pytest runs behind `&`, its children would not be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Numba compiles inside the first example, and the machine may be busy: no time limits.
 hypothesis.settings.register_profile("embed", deadline=None, max_examples=50)

@@ -52,7 +52,7 @@ def test_too_much_is_refused_before_the_text_is_read(run_embed, corpus, tmp_path
     )  # fmt: skip
     assert 4 == done.returncode, done.stderr
     error = done.stderr.splitlines()[-1]
-    assert error.startswith("embed: error: training 100,000 words x 4096 needs 3.3 GB of memory")
+    assert error.startswith("embed: error: training 100,000 words x 4096 needs 3.5 GB of memory")
     assert "try --max-vocab" in error
     assert "--dim" in error
     assert not (tmp_path / "model.safetensors").exists()

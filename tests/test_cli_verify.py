@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from embedcli import Vocabulary
+from embedcli.cluster.files import Stamp, write_table
+from embedcli.cluster.tables import Table
+from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.formats import load, save
 from embedcli.training.checkpoint import Checkpoints
@@ -49,6 +52,19 @@ def test_checkpoints(run_embed, model):
     assert (0, True) == (done.returncode, "checkpoint\tbefore training" in done.stdout)
     path.write_bytes(flipped(path.read_bytes()))
     assert 3 == run_embed("verify", path).returncode
+
+
+def test_steps_in_shards(run_embed, model):
+    path = model.with_name("2.counts")
+    tally = Tally(read=450, kept=450, oov=0, too_long=0, lines=1, n_bytes=999, invalid=0)
+    write_table(Table(load(model).vocabulary, tally), Stamp("plan", (2, 3)), str(path))
+    done = run_embed("verify", path, "--json")
+    assert 0 == done.returncode, done.stderr
+    facts = json.loads(done.stdout)
+    assert ("embed-counts", [2, 3]) == (facts["format"], facts["shards"])
+    path.write_bytes(flipped(path.read_bytes()))
+    done = run_embed("verify", path)
+    assert (3, 1) == (done.returncode, done.stderr.count("\n"))
 
 
 def flipped(content):

@@ -1,11 +1,16 @@
 """Training on a Dask cluster: the same functions, wherever they run and whoever dies meanwhile."""
 
+import contextlib
 import itertools
+import json
 import os
 import signal
+import socket
+import time
 import warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,9 +26,10 @@ distributed = pytest.importorskip("distributed")
 
 from embedcli.cluster import driver  # noqa: E402
 from embedcli.cluster.connect import connect  # noqa: E402
+from embedcli.cluster.desk import Desk, Janitor  # noqa: E402
 from embedcli.cluster.machines import Machines  # noqa: E402
 
-CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=3, rounds=2, lr=0.05)
+CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=5, rounds=2, lr=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +77,11 @@ def expected(client, corpus):
 def test_a_cluster_trains_and_says_how(expected, corpus):
     meta = expected.metadata
 
-    assert (3, 2) == (meta["settings"]["shards"], meta["settings"]["rounds"])
+    assert (5, 2) == (meta["settings"]["shards"], meta["settings"]["rounds"])
     assert [30_000] * 2 == [epoch["tokens"] for epoch in meta["epochs"]]
     assert all(0.1 < value < 1 for value in meta["loss"])
     assert 30_000 == meta["corpus"]["read"] == meta["corpus"]["kept"]
-    assert 3 == len(meta["shards"]["digests"])
+    assert 5 == len(meta["shards"]["digests"])
 
 
 def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
@@ -84,17 +90,17 @@ def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
     from embedcli.cluster.shards import cut
 
     monkeypatch.chdir(tmp_path)
-    plan = Plan(tuple(cut([corpus], 3)), CONFIG)
-    for number in range(3):
+    plan = Plan(tuple(cut([corpus], 5)), CONFIG)
+    for number in range(5):
         steps.count_shard(plan, number, f"{number}.counts", 1)
-    save(steps.first_model(plan, [f"{number}.counts" for number in range(3)]), "m.safetensors")
+    save(steps.first_model(plan, [f"{number}.counts" for number in range(5)]), "m.safetensors")
     model = load("m.safetensors")
-    for number in range(3):
+    for number in range(5):
         steps.encode_shard(plan, number, model, f"{number}.ids", 1)
     for _ in range(4):
-        for number in range(3):
+        for number in range(5):
             steps.train_ids(model, f"{number}.ids", f"{number}.change", 1)
-        model = steps.next_model(model, [f"{number}.change" for number in range(3)])
+        model = steps.next_model(model, [f"{number}.change" for number in range(5)])
 
     assert expected.vectors.tobytes() == model.vectors.tobytes()
     assert expected.metadata["corpus"] == model.metadata["corpus"]
@@ -197,6 +203,81 @@ def test_what_is_no_cluster_is_refused(cluster, error, message, monkeypatch):
         pass
 
 
+def test_a_file_is_a_cluster_if_a_scheduler_wrote_it(client, tmp_path):
+    (tmp_path / "no.json").write_text("the cat sat")
+    with pytest.raises(UsageError, match=r"no\.json is no cluster"), connect(f"{tmp_path}/no.json"):
+        pass
+
+    (tmp_path / "yes.json").write_text(json.dumps({"address": client.scheduler.address}))
+    with quietly(), connect(str(tmp_path / "yes.json")) as found:
+        assert 2 == len(found.scheduler_info()["workers"])
+
+
+def test_workers_with_another_embed_are_refused(client, monkeypatch):
+    monkeypatch.setattr("embedcli.cluster.connect._version", lambda: "0.0.1")
+
+    with quietly(), pytest.raises(UsageError, match=r"runs embed 0\.0\.1, this is .*: install"):  # noqa: SIM117
+        with connect(client.scheduler.address):
+            pass
+
+
+def test_processes_on_this_machine_ask_for_no_port_that_others_may_have():
+    with socket.socket() as taken, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        with connect("local:1") as client:
+            assert [os.getpid()] != list(client.run(os.getpid).values())
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [("running", "too many workers were lost"), ("closed", "the scheduler was lost")],
+)
+def test_what_was_lost_is_told_apart(status, message):
+    machines = Machines(SimpleNamespace(status=status), None)
+
+    with pytest.raises(ClusterError, match=message):
+        machines.wait([SimpleNamespace(status="lost", done=lambda: True)], lambda: None)
+
+
+def test_a_shard_without_words_trains_nothing_and_warnings_come_home(client, corpus, tmp_path):
+    blank, more = tmp_path / "blank", tmp_path / "more"
+    blank.write_bytes(b"\n" * 300_000)
+    more.write_bytes(b"w1 w2 w3 \xff w4\n" + Path(corpus).read_bytes())
+    config = TrainConfig(**CONFIG.as_dict() | {"shards": None, "epochs": 1})
+    with pytest.warns(UserWarning, match=r"1 malformed .* by U\+FFFD \(shard 0: .*more"):
+        found = driver.train_on_cluster(client, [str(more), str(blank)], config, sync_every=60.0)
+
+    assert [30_005] == [epoch["tokens"] for epoch in found.metadata["epochs"]]
+    assert 2 == len(found.metadata["shards"]["digests"])
+
+
+def test_who_began_a_run_may_die_and_leaves_nothing_behind(client, corpus):
+    def desks():
+        return [
+            name
+            for worker in client.cluster.workers.values()
+            for name, plugin in worker.plugins.items()
+            if isinstance(plugin, Desk)
+        ]
+
+    address = client.scheduler.address
+    other = distributed.Client(address, set_as_default=False)
+    other.register_plugin(Desk("run"), name="run")
+    other.register_plugin(Janitor("run", other.id), name="run")
+    assert ["run"] * 2 == desks()
+    other.close()  # which tells the scheduler no more than a lost connection does
+
+    for _ in range(600):
+        if not desks():
+            break
+        time.sleep(0.05)
+    assert [] == desks()
+    assert "run" not in client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.plugins))
+
+
 def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypatch):
     with (
         quietly(),
@@ -209,7 +290,7 @@ def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypa
         original, calls = Machines.wait, itertools.count()
 
         def wait(self, futures, on_wake):
-            if "summary-0-1" in futures[0].key and next(calls) == 0:
+            if "sums-0-1" in futures[0].key and next(calls) == 0:
                 os.kill(victim, signal.SIGKILL)
             original(self, futures, on_wake)
 
@@ -234,10 +315,10 @@ def test_workers_that_join_and_leave_change_nothing(corpus, expected, monkeypatc
         def wait(self, futures, on_wake):
             homes.append(len(set(self.homes.values())))
             original(self, futures, on_wake)
-            if "summary-0-0" in futures[0].key:
+            if "sums-0-0" in futures[0].key:
                 machines.scale(2)
                 client.wait_for_workers(2)
-            if "summary-1-0" in futures[0].key:
+            if "sums-1-0" in futures[0].key:
                 machines.scale(1)
 
         monkeypatch.setattr(Machines, "wait", wait)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from embedcli.cluster import combination
 from embedcli.cluster.combination import combine
-from embedcli.cluster.deltas import Delta, add, difference
+from embedcli.cluster.deltas import Delta, add, difference, part, total
+from embedcli.cluster.parts import row_parts
 
 V, D = 12, 4
 # Output vectors that have much in common along the first axis and little along the others.
@@ -26,10 +27,12 @@ def changed(rows, by=1.0, steps=1.0, dtype="float32"):
     return difference(BEFORE, after, steps * ALL, dtype)
 
 
-def moved(*parts):
+def moved(*deltas, parts=None):
     """How far each row goes when the changes are combined, (V, D)."""
     still = Delta(V, None, np.zeros_like(OTHER), ALL, ALL)
-    after, _ = combine([BEFORE, OTHER], [reduce(add, parts), still])
+    after, _ = combine(
+        [BEFORE, OTHER], [(delta, still) for delta in deltas], parts or row_parts(V, 1)
+    )
     return after - BEFORE
 
 
@@ -102,6 +105,36 @@ def test_the_order_and_the_form_do_not_matter(parts, narrow):
     if whole.rows is not None:
         dense = [Delta(V, None, *_spread(whole))]
         assert np.allclose(forwards, moved(*dense), rtol=tolerance, atol=tolerance)
+
+
+@given(ROWS, st.booleans(), st.integers(1, 40))
+def test_parts_are_what_the_whole_is(parts, narrow, n_shards):
+    dtype = "float16" if narrow else "float32"
+    sent = [changed(rows, by=1 + i / 8, steps=i + 1, dtype=dtype) for i, rows in enumerate(parts)]
+    rows = row_parts(V, n_shards)
+    whole = total(sent)
+    dealt = [total([part(delta, some) for delta in sent]) for some in rows]
+
+    assert list(range(V)) == [row for some in rows for row in range(V)[some]]
+    assert np.float32 == whole.values.dtype
+    for name in ("values", "steps", "squares"):
+        pieces = [_dense(delta, name) for delta in dealt]
+        assert _dense(whole, name).tobytes() == np.concatenate(pieces).tobytes()
+    moved_by_parts = moved(*sent, parts=rows)
+    assert np.allclose(moved(*sent, parts=[slice(0, V)]), moved_by_parts, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_has_parts_enough_that_two_fit_beside_it_and_no_more_than_rows():
+    assert 8 == len(row_parts(1000, 2))
+    assert 32 == len(row_parts(1000, 100))
+    assert [slice(0, 1), slice(1, 2), slice(2, 3)] == row_parts(3, 2)
+
+
+def _dense(delta, name):
+    values = getattr(delta, name)
+    dense = np.zeros((delta.n_rows, *values.shape[1:]), values.dtype)
+    dense[slice(None) if delta.rows is None else delta.rows] = values
+    return dense
 
 
 def _spread(delta):

@@ -6,8 +6,15 @@ import json
 
 import pytest
 
-QUICK = ("--min-count", "1", "--dim", "8", "--epochs", "2", "--sample", "0.01", "--threads", "1")
-OUTPUTS = ("m.safetensors", "m.vec", "m.bin", "m.glove.txt", "m.vocab")
+from embedcli import load
+
+QUICK = ("--min-count", "1", "--dim", "8", "--epochs", "2", "--sample", "0.01")
+# A rate that is 0 as a float32: vectors stay what they were initially.
+FROZEN = ("--lr", "1e-46", "--min-lr", "0")
+OUTPUTS = (
+    "m.safetensors", "m.vec", "m.bin", "m.glove.txt", "m.vocab", "m.fasttext.bin", "m.parquet",
+    "m.sqlite", "m.npydir", "m.projector", "m.model2vec",
+)  # fmt: skip
 # ties everywhere, and words that other collations would sort in other ways
 LINES = (
     "zebra \u00e4rger Zebra apfel \u0131stanbul Istanbul \u00df ss",
@@ -27,26 +34,35 @@ def text(tmp_path_factory):
     return path
 
 
-def trained(run_embed, folder, text, environment, threads):
+def trained(run_embed, folder, text, *more, **environment):
+    """Every file of a run, by its path, and what it says of itself."""
     folder.mkdir()
     outputs = [part for name in OUTPUTS for part in ("-o", name)]
-    settings = (*QUICK[:-1], threads)
-    done = run_embed("train", text, *settings, *outputs, "-q", env=environment, cwd=folder)
+    settings = (*QUICK, *outputs, *more)
+    done = run_embed("train", text, *settings, "-q", "--json", env=environment, cwd=folder)
     assert 0 == done.returncode, done.stderr
-    return {name: (folder / name).read_bytes() for name in OUTPUTS}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    facts = json.loads(done.stdout)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}, facts
 
 
 def test_every_file_is_the_same_in_every_environment(run_embed, tmp_path, text):
-    first = trained(run_embed, tmp_path / "first", text, {"PYTHONHASHSEED": "0"}, 1)
+    one = ("--threads", "1")
+    first, _ = trained(run_embed, tmp_path / "first", text, *one, PYTHONHASHSEED="0")
+    assert len(OUTPUTS) < len(first)  # three of them are directories
     for number, environment in enumerate(PLACES):
-        assert first == trained(run_embed, tmp_path / f"{number}", text, environment, 1)
+        files, _ = trained(run_embed, tmp_path / f"{number}", text, *one, **environment)
+        assert first == files
 
 
-def test_vocabulary_and_samples_are_the_same_for_any_threads(run_embed, tmp_path, text):
+def test_what_training_begins_with_is_the_same_for_any_threads(run_embed, tmp_path, text):
     seen = []
     for threads in (1, 2, 5):
-        done = run_embed("train", text, *QUICK[:-1], threads, "--json", "-o", f"{threads}.vocab")
-        epochs = json.loads(done.stdout)["epochs"]
-        counts = [(e["trained"], e["subsampled"], e["alone"], e["pairs"]) for e in epochs]
-        seen.append(((tmp_path / f"{threads}.vocab").read_bytes(), counts))
+        folder = tmp_path / f"{threads}"
+        files, facts = trained(run_embed, folder, text, *FROZEN, "--threads", threads)
+        for name in ("m.safetensors", "m.model2vec/README.md"):
+            del files[name]  # they say how many threads
+        samples = [[e[name] for name in ("trained", "subsampled", "alone", "pairs")]
+                   for e in facts["epochs"]]  # fmt: skip
+        seen.append((files, load(folder / "m.safetensors").vectors.tobytes(), samples))
     assert seen[0] == seen[1] == seen[2]

@@ -9,6 +9,7 @@ import pytest
 
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.corpus import encode_corpus
+from embedcli.errors import UnknownWordError
 from embedcli.spaces.contexts import explain
 
 LINES = ["a cat eats fish"] * 3 + ["the dog eats fish"] * 4 + ["cat dog run", "the end"]
@@ -66,16 +67,33 @@ def test_explain_as_a_shell_sees_it(text, run_embed):
     assert (1, [4, 5]) == (facts["together"], facts["counts"])
 
 
+def test_another_case_is_another_spelling_and_not_another_word(text, run_embed):
+    done = run_embed("explain", "Cat", "DOG", "--corpus", "corpus.txt", "--json")
+    facts = json.loads(done.stdout)
+    assert ("cat", "dog", [4, 5]) == (facts["first"], facts["second"], facts["counts"])
+    assert "answered by another case: 'Cat', 'DOG'" in done.stderr
+
+
+def test_what_the_vocabulary_lacks_is_not_its_first_word(text):
+    with (
+        encode_corpus([str(text / "corpus.txt")], min_count=1) as corpus,
+        pytest.raises(UnknownWordError, match="'Cat'"),
+    ):
+        explain(corpus, ("Cat", "dog"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (("cat", "dog"), 2, "--corpus"),
         (("cat", "cat", "--corpus", "corpus.txt"), 2, "'cat' twice"),
+        (("cat", "Cat", "--corpus", "corpus.txt"), 2, "'cat' twice"),
         (("cat", "dgo", "--corpus", "corpus.txt"), 3, "did you mean dog?"),
         (("cat", "dog", "--corpus", "none.txt"), 3, "none.txt"),
     ],
 )
 def test_wrong_use(text, run_embed, arguments, code, message):
     done = run_embed("explain", *arguments)
-    assert (code, "", 1) == (done.returncode, done.stdout, done.stderr.count("\n"))
-    assert message in done.stderr
+    *_, error = done.stderr.splitlines()
+    assert (code, "") == (done.returncode, done.stdout)
+    assert message in error

@@ -14,10 +14,10 @@ from embedcli import TrainConfig, Vocabulary
 from embedcli.corpus import encode_corpus
 from embedcli.errors import ResourceError
 from embedcli.rules import TextRules
+from embedcli.storage.publish import readable_size
 from embedcli.text.glimpse import Glimpse, glimpse
 from embedcli.training import forecast as forecasts
 from embedcli.training.forecast import (
-    Forecast,
     check_resources,
     check_scratch,
     forecast,
@@ -35,14 +35,14 @@ def outputs(folder, *names):
 
 
 def test_memory_is_both_matrices_and_what_is_always_there(tmp_path):
-    found = forecast(WORDS, 10**6, CONFIG, outputs(tmp_path, "m"), checkpoints=False)
+    found = forecast(WORDS, CONFIG, 10**6, outputs(tmp_path, "m"), checkpoints=False)
     matrices = 2 * 10_000 * 304 * 4
     assert 160 << 20 < found.memory - matrices < 200 << 20
 
 
 def test_disk_is_every_output_and_three_checkpoints(tmp_path):
     one, two, kept = (
-        forecast(WORDS, 10**6, CONFIG, outputs(tmp_path, *names), checkpoints=more).disk
+        forecast(WORDS, CONFIG, 10**6, outputs(tmp_path, *names), checkpoints=more).disk
         for names, more in ((["a"], False), (["a", "b"], False), (["a"], True))
     )
     assert 2 * one == two
@@ -51,7 +51,7 @@ def test_disk_is_every_output_and_three_checkpoints(tmp_path):
 
 
 def test_pipes_alone_take_no_disk():
-    assert 0 == forecast(WORDS, 10**6, CONFIG, [], checkpoints=False).disk
+    assert 0 == forecast(WORDS, CONFIG, 10**6, [], checkpoints=False).disk
 
 
 def test_outputs_on_two_disks_are_not_added_up(tmp_path, monkeypatch):
@@ -66,24 +66,63 @@ def test_outputs_on_two_disks_are_not_added_up(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "stat", stat)
     room = {str(tmp_path): 10**9, str(tmp_path / "other"): 10**6}
     monkeypatch.setattr(forecasts, "free_space", room.__getitem__)
-    found = forecast(WORDS, 9, CONFIG, outputs(tmp_path, "a", "other/b"), checkpoints=False)
+    found = forecast(WORDS, CONFIG, 9, outputs(tmp_path, "a", "other/b"), checkpoints=False)
     assert 10**6 == found.disk_free
     assert found.disk < 30_000_000
 
 
-@pytest.mark.parametrize("short", ["memory", "disk"])
-def test_what_is_refused_names_options_that_fit(short):
-    enough = Forecast(memory=10**9, memory_left=2 * 10**9, disk=10**9, disk_free=2 * 10**9)
-    check_resources(enough, WORDS, CONFIG)
-    scarce = replace(enough, **{"memory_left" if short == "memory" else "disk_free": 4 * 10**8})
+SETTINGS = [
+    {}, {"dim": 20}, {"arch": "cbow", "optimizer": "adagrad"}, {"loss": "hs", "dim": 5},
+    {"deterministic": True}, {"subword": "3:6"}, {"arch": "glove", "count_memory": "1M"},
+    {"window": 100, "max_norm": 1.0, "threads": 2},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", SETTINGS)
+@pytest.mark.parametrize("what", ["memory", "disk"])
+@pytest.mark.parametrize("share", [0.9, 0.3])
+def test_what_is_refused_names_options_that_fit(tmp_path, more, what, share):
+    words = Vocabulary.from_words(
+        [f"word{i}" for i in range(2000)], [10**6 // i for i in range(1, 2001)]
+    )
+    config = TrainConfig(**{"dim": 300, "threads": 1} | more).resolve()
+    names = outputs(tmp_path, "a", "b")
+    whole = forecast(words, config, 10**6, names, checkpoints=True)
+    base = 160 << 20  # is there in any case
+    scarce = {
+        "memory": {"memory_left": base + int(share * (whole.memory - base))},
+        "disk": {"disk_free": int(share * whole.disk)},
+    }[what]
+
+    def again(words, config):
+        return replace(forecast(words, config, 10**6, names, checkpoints=True), **scarce)
+
     with pytest.raises(ResourceError) as refusal:
-        check_resources(scarce, WORDS, CONFIG)
-    words, dim = re.search(r"try --max-vocab (\d+) or --dim (\d+)$", str(refusal.value)).groups()
-    assert 0.3 < int(words) / 10_000 < 0.55
-    assert 0.3 < int(dim) / 300 < 0.55
-    assert short in str(refusal.value)
-    assert "400.0 MB" in str(refusal.value)
+        check_resources(again(words, config), words, config, again)
     assert 4 == refusal.value.exit_code
+    assert what in str(refusal.value)
+    assert readable_size(next(iter(scarce.values()))) in str(refusal.value)
+    n_words = re.search(r"--max-vocab (\d+)", str(refusal.value))
+    dim = re.search(r"--dim (\d+)$", str(refusal.value))
+    assert n_words or dim or "no --max-vocab or --dim would fit" in str(refusal.value)
+    assert n_words is None or again(words.head(int(n_words[1])), config).fits(0.1)
+    assert dim is None or again(words, replace(config, dim=int(dim[1]))).fits(0.1)
+
+
+def test_options_that_decide_nothing_are_not_named(tmp_path):
+    def again(words, config):
+        left = 170 << 20 if len(words) > 100 else 10**10
+        found = forecast(words, config, 10**6, [], checkpoints=False)
+        return replace(found, memory_left=left)
+
+    for config, is_given, message in (
+        (CONFIG, False, r"; try --max-vocab 100$"),
+        (CONFIG, True, r"; try --vocab of 100$"),
+        (replace(CONFIG, init="some.vec"), False, r"; try --max-vocab 100$"),
+    ):
+        with pytest.raises(ResourceError, match=message):
+            check_resources(again(WORDS, config), WORDS, config, again, is_given=is_given)
+    check_resources(again(WORDS.head(9), CONFIG), WORDS.head(9), CONFIG, again)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

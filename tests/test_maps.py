@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import re
 import shutil
@@ -14,7 +16,7 @@ import pytest
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.cli import plot
 from embedcli.errors import MissingExtraError, UnknownWordError, UsageError
-from embedcli.lookup import odd_one_out
+from embedcli.lookup import Query, neighbors, odd_one_out
 from embedcli.maps import figures
 from embedcli.maps.layout import lay_out
 from embedcli.maps.page import make_page
@@ -152,6 +154,8 @@ def test_colours_from_a_file(model, tmp_path, run_embed):
         (("-o", "no/map.html"), 5, "mkdir -p no"),
         (("a", "b", "-o", "map.html"), 2, "one map shows one model, not 2"),
         (("none.vec", "-o", "map.html"), 3, "none.vec"),
+        (("-o", "t.png", "--tune", "t.json"), 3, "cannot read t.json: No such file"),
+        (("-o", "t.png", "--tune", "t.json", "--loss"), 2, "leave MODEL and --loss out"),
     ],
 )
 def test_plot_errors(model, run_embed, arguments, code, message):
@@ -180,9 +184,40 @@ def test_a_curve_of_the_loss_and_one_of_the_held_out_loss(model, tmp_path, monke
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
 
+# What a visitor does, one thing after the other; what the page then shows is left in an attribute.
+VISIT = """<script>
+const seen = {}, mouse = (kind, x, y, more) => map.dispatchEvent(
+  new (kind === "wheel" ? WheelEvent : PointerEvent)(kind, {clientX: x, clientY: y, ...more}));
+map.setPointerCapture = () => {};  // there is no pointer
+const click = i => { mouse("pointerdown", atX(i), atY(i)); mouse("pointerup", atX(i), atY(i)); };
+const shown = () => document.querySelector("#panel h2")?.textContent ?? null;
+const press = (where, key) =>
+  where.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+const search = text => { const box = byId("search"); box.value = text;
+  box.dispatchEvent(new Event("input")); press(box, "Enter"); };
+const inked = () => { draw(); const {data} = pen.getImageData(0, 0, canvas.width, canvas.height);
+  return data.reduce((sum, part, i) => sum + (i % 4 === 3 && part > 0), 0); };
+seen.address = shown();
+seen.all = inked();
+search("RED7"); seen.searched = shown();
+seen.offered = [...byId("found").children].map(option => option.value);
+search("purple"); seen.message = byId("message").textContent;
+document.querySelector("#panel li").click(); seen.neighbour = shown();
+click(place.get("blue5")); seen.clicked = shown();
+const before = scale; mouse("wheel", 300, 300, {deltaY: -500}); seen.zoomed = scale / before;
+const from = shiftX; mouse("pointerdown", 200, 200); mouse("pointermove", 240, 200);
+mouse("pointerup", 240, 200); seen.dragged = shiftX - from;
+press(document, "Escape"); seen.escaped = [shown(), scale === before];
+document.querySelectorAll("#groups div").forEach(line => line.click()); seen.hidden = inked();
+document.body.dataset.seen = JSON.stringify(seen);
+</script>"""
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_page_works_in_a_browser(model, tmp_path, run_embed):
     run_embed("plot", "-o", "map.html", "--clusters", "3", "-k", "5")
+    with (tmp_path / "map.html").open("a") as page:
+        page.write(VISIT)
     shell = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     shell += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000"]
     done = subprocess.run(
@@ -190,8 +225,19 @@ def test_the_page_works_in_a_browser(model, tmp_path, run_embed):
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
     assert 'data-ready="yes"' in done.stdout
-    panel = re.search(r'<div id="panel">(.*?)</div>', done.stdout, re.DOTALL)[1]
-    assert "<h2>green3</h2>" in panel
-    found = re.findall(r"<li>(\w+)<span>([\d.]+)</span>", panel)
-    assert 5 == len(found)
-    assert all(word.startswith("green") and float(cosine) > 0.9 for word, cosine in found)
+    seen = json.loads(html.unescape(re.search(r'data-seen="(.*?)"', done.stdout)[1]))
+    assert ("green3", "red7", "blue5") == (seen["address"], seen["searched"], seen["clicked"])
+    assert ["red7"] == seen["offered"]
+    assert "“purple” is not among these 120 words" == seen["message"]
+    assert seen["neighbour"].startswith("red")
+    assert (pytest.approx(2.117, abs=1e-3), 40) == (seen["zoomed"], seen["dragged"])
+    assert [None, True] == seen["escaped"]
+    assert 0 == seen["hidden"] < seen["all"]
+
+
+def test_neighbours_in_the_page_are_those_of_the_model(model, tmp_path, run_embed):
+    run_embed("plot", "-o", "map.html", "-k", "4")
+    data = page_data((tmp_path / "map.html").read_text())
+    near = np.frombuffer(base64.b64decode(data["near"]), "<u4").reshape(120, 4)
+    (expected,) = neighbors(model, [Query(("blue7",))], 4)
+    assert [word for word, _ in expected] == [WORDS[i] for i in near[WORDS.index("blue7")]]

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -13,7 +14,7 @@ from embedcli.cluster import files, steps
 from embedcli.cluster.ledger import advance, at_beginning, next_round
 from embedcli.cluster.plan import Plan, write_plan
 from embedcli.cluster.shards import cut
-from embedcli.cluster.training import add_changes, apply_change, beginning, train_shard
+from embedcli.cluster.training import add_changes, apply_changes, beginning, train_shard
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, TrainingError, UsageError
 from embedcli.formats import save
@@ -44,7 +45,7 @@ def run(corpus, config):
     while (at := next_round(state, config)) is not None:
         changes = [train_shard(model, part, config, i, at) for i, part in enumerate(parts)]
         total = reduce(add_changes, changes)
-        model = apply_change(model, total, config, at)
+        model = apply_changes(model, changes, config, at)
         state = advance(state, total, config, n_tokens)
     return model, state
 
@@ -119,6 +120,14 @@ def test_a_run_in_files_is_the_run(step, corpus, tmp_path):
     assert 40_000 == model.metadata["corpus"]["kept"]
     with pytest.raises(UsageError, match="trained for all rounds"):
         steps.next_model(model, changes)
+
+
+def test_narrow_changes_lead_nearly_to_the_same_model(corpus):
+    narrow, _ = run(corpus, replace(CONFIG, deltas="float16"))
+    wide, _ = run(corpus, CONFIG)
+
+    assert narrow.syn0.tobytes() != wide.syn0.tobytes()
+    assert np.allclose(narrow.syn0, wide.syn0, atol=1e-3)
 
 
 def test_a_step_that_is_run_again_writes_the_same_bytes(step, tmp_path):

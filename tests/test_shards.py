@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from embedcli import TrainConfig
 from embedcli.cluster.plan import Plan, make_plan, read_plan, write_plan
-from embedcli.cluster.shards import cut, digest_shards, joint_digest
+from embedcli.cluster.shards import Shard, cut, digest_shards, joint_digest
 from embedcli.cluster.tables import (
     N_PARTS,
     add_tables,
@@ -155,6 +155,8 @@ def test_a_url_is_cut_and_counted_like_a_file(write):
 def test_what_cannot_be_cut_is_refused(write, tmp_path):
     with pytest.raises(UsageError, match="standard input"):
         cut(["-"], 2)
+    with pytest.raises(UsageError, match="nobody://x cannot be opened: Protocol not known"):
+        cut(["nobody://x"], 2)
     with pytest.raises(CorpusError, match="no such file"):
         cut([str(tmp_path / "none")], 2)
     with pytest.raises(CorpusError, match="no text to cut"):
@@ -185,6 +187,19 @@ def test_shards_encode_to_the_text(write):
         assert whole.ids.tolist() == np.concatenate([part.ids for part in parts]).tolist()
         sentences = [length for part in parts for length in np.diff(part.offsets).tolist()]
         assert np.diff(whole.offsets).tolist() == sentences
+
+
+def test_a_shard_may_hold_nothing(write):
+    names = write(TEXT), write(gzip.compress(b" \n" * 40), "blank.gz")
+    shards = [Shard(number, (Span(name),)) for number, name in enumerate(names)]
+    tables = [count(shard, CONFIG) for shard in shards]
+
+    assert [True, False] == [bool(len(table.words)) for table in tables]
+    vocabulary = vocabulary_of([add_tables(tables)], CONFIG)
+    with encode_corpus(shards[1].spans, vocabulary=vocabulary, is_part=True) as blank:
+        assert (0, [0], 40) == (len(blank.ids), blank.offsets.tolist(), blank.tally.lines)
+    with pytest.raises(CorpusError, match="holds only white space"):
+        encode_corpus(shards[1].spans, vocabulary=vocabulary)
 
 
 def test_too_rare_words_are_an_error_that_names_what_would_do(write):

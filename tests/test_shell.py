@@ -56,12 +56,21 @@ def test_answers_as_json(model, run_embed):
     near, cosine, odd = map(json.loads, done.stdout.splitlines())
     assert ("king", ["queen"]) == (near["question"], [a["word"] for a in near["answers"]])
     assert ("man ~ woman", pytest.approx(0.7071, abs=1e-4)) == tuple(cosine.values())
+    assert ["word", "cosine"] == list(odd["answers"][0])
     assert "apple" == odd["answers"][0]["word"]
 
 
+def test_what_stands_for_an_unknown_word_is_said(model, run_embed):
+    code, lines, talk = ask(run_embed, "King", "Man : king :: woman", "odd King queen apple")
+    assert (0, ["queen\t0.8165", "queen\t0.9753"]) == (code, lines[:2])
+    assert ["'King'", "'Man'", "'King'"] == [line.split()[-1] for line in talk.splitlines()]
+    done = run_embed("shell", "--json", input="King ~ queen\n")
+    assert {"King": "case variant"} == json.loads(done.stdout)["answered_by"]
+
+
 def test_a_line_that_fails_does_not_end_it(model, run_embed):
-    code, lines, talk = ask(run_embed, "quen", "man ~", "king")
-    assert (3, ["queen\t0.8165"]) == (code, lines)
+    code, lines, talk = ask(run_embed, "quen", "man ~", "man -", "odd man woman", "king")
+    assert (3, ["queen\t0.8165"], 4) == (code, lines, talk.count("\n"))
     assert "unknown word 'quen'; did you mean queen?" in talk
     assert "two words with ~ between them" in talk
 

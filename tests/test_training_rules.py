@@ -102,7 +102,7 @@ def test_its_memory_is_forecast():
 
     def memory(**more):
         config = TrainConfig(threads=1, **more).resolve()
-        found = forecast(words, 10_000, config, [("m.vec", "word2vec")], checkpoints=True)
+        found = forecast(words, config, 10_000, [("m.vec", "word2vec")], checkpoints=True)
         return found.memory, found.disk
 
     plain, adagrad, clipped = memory(), memory(optimizer="adagrad"), memory(max_norm=1)

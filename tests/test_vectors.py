@@ -43,6 +43,13 @@ def test_an_unknown_word_does_not_stop_the_others(model, run_embed):
     assert "embed: error: unknown word 'cats'; did you mean cat?\n" == done.stderr
 
 
+def test_an_array_has_a_row_for_every_word_or_is_not_written(model, tmp_path, run_embed):
+    assert 3 == run_embed("vectors", "cat", "cats", "dog", "-o", "x.npy").returncode
+    assert not (tmp_path / "x.npy").exists()
+    assert 0 == run_embed("vectors", "dog", "cat", "-o", "x.npy").returncode
+    assert VECTORS[[2, 1]].tolist() == np.load(tmp_path / "x.npy").tolist()
+
+
 def test_sentences_are_means(model, tmp_path, run_embed):
     text = "The cat\n\nunheard of\ndog dog sat\n"
     done = run_embed("vectors", "--sentences", input=text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,14 @@ import click
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.progress import show_progress
+from embedcli.cli.unknown import say_ways
 from embedcli.config import TrainConfig
-from embedcli.errors import UsageError
+from embedcli.errors import UnknownWordError, UsageError
 from embedcli.rules import TextRules
 
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus
+    from embedcli.embeddings import Embeddings
     from embedcli.spaces.contexts import Explanation
 
 __all__ = ["command"]
@@ -61,16 +63,18 @@ def command(
 
     The cosine, how often the words occur and meet, and the contexts they share with how often each
     stands beside either and its pointwise mutual information in bits; then passages that hold both.
-    In a pipe the rows are: what, then up to five cells.
+    In a pipe the rows are: what, then up to five cells. A word that is not in the vocabulary is
+    exit code 3, unless another spelling of its case is, which is said.
     """
     import embedcli
     from embedcli.corpus import encode_corpus
     from embedcli.lookup import cosine_table
     from embedcli.spaces.contexts import explain
 
+    embeddings = embedcli.load(model)
+    first, second = _as_spelt(embeddings, first, second)
     if first == second:
         raise UsageError(f"{first!r} twice: give two words")
-    embeddings = embedcli.load(model)
     cosine = float(cosine_table(embeddings, (first, second))[0, 1])
     settings = embeddings.metadata.get("settings", {})
     with (
@@ -92,6 +96,23 @@ def command(
         echo_json({"first": first, "second": second, "cosine": cosine, **asdict(found)})
     else:
         _print(first, second, cosine, found)
+
+
+def _as_spelt(embeddings: Embeddings, *asked: str) -> Sequence[str]:
+    """Words as the vocabulary spells them; one made of subwords or <unk> has no place in the text.
+
+    Raises:
+        UnknownWordError: the vocabulary holds a word in no case.
+    """
+    from embedcli.resolution import Ways, resolve
+    from embedcli.suggest import Suggester
+
+    found = resolve(embeddings, asked, Ways(subwords=False, token=False))
+    for word, way in zip(asked, found.ways, strict=True):
+        if way is None:
+            raise UnknownWordError(word, Suggester(embeddings.vocabulary).suggest(word))
+    say_ways(found.answered())
+    return [embeddings.vocabulary[index] for index in found.ids.tolist()]
 
 
 def _window(settings: Mapping[str, Any], text: Corpus) -> int:

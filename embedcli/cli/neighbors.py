@@ -16,7 +16,7 @@ from embedcli.cli.neighbors_runs import model_paths, show_agreement
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.cli.progress import show_progress
-from embedcli.cli.unknown import say_ways, ways_options
+from embedcli.cli.unknown import MAX_HINTS, say_ways, ways_options
 from embedcli.errors import UnknownWordError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _BATCH = 1024  # queries searched in one pass over the vectors
-_MAX_HINTS = 10  # unknown words that get suggestions: the wrong model makes all words unknown
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,7 @@ def _answers(
     from embedcli.suggest import Suggester
 
     suggester = Suggester(embeddings.vocabulary)
-    n_hints = _MAX_HINTS
+    n_hints = MAX_HINTS
     while batch := list(islice(queries, _BATCH)):
         resolved = resolve(
             embeddings, sorted({word for query in batch for word in query.words}), ways

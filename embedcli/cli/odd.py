@@ -38,9 +38,10 @@ def command(words: tuple[str, ...], model: str, ways: Ways, as_json: bool) -> No
     from embedcli.lookup import odd_one_out
     from embedcli.resolution import resolve
 
-    if len(set(words)) < 3:
-        raise UsageError(f"{len(set(words))} words: give three or more, of which one may be odd")
-    embeddings, asked = embedcli.load(model), list(dict.fromkeys(words))
+    asked = list(dict.fromkeys(words))
+    if len(asked) < 3:
+        raise UsageError(f"{len(asked)} different words: give three or more; one may be odd")
+    embeddings = embedcli.load(model)
     scored = odd_one_out(embeddings, asked, ways=ways)
     otherwise = resolve(embeddings, asked, ways).answered()
     if as_json:

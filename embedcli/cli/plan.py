@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +26,28 @@ def show_needs(
     n_tokens: int,
     config: TrainConfig,
     targets: Sequence[tuple[str, str]],
+    *,
     checkpoints: bool,
+    is_given: bool,
     units: Units | None = None,
 ) -> None:
     """Say what training needs, and refuse it where that is not there.
 
-    `units` say how words are cut, if not by what ``config.subword`` names.
+    `is_given` is as in `training.forecast.check_resources`; `units` say how words are cut, if not
+    by what ``config.subword`` names.
     """
     from embedcli.storage.publish import readable_size
     from embedcli.training.forecast import check_resources, forecast
 
-    found = forecast(vocabulary, n_tokens, config, targets, checkpoints=checkpoints, units=units)
+    needs = partial(
+        forecast, n_tokens=n_tokens, outputs=targets, checkpoints=checkpoints, units=units
+    )
+    found = needs(vocabulary, config)
     talk(
         f"needs {readable_size(found.memory)} of memory ({readable_size(found.memory_left)} left) "
         f"and {readable_size(found.disk)} of disk ({readable_size(found.disk_free)} free)"
     )
-    check_resources(found, vocabulary, config)
+    check_resources(found, vocabulary, config, needs, is_given=is_given)
 
 
 def show_estimate(
@@ -50,12 +57,13 @@ def show_estimate(
     targets: Sequence[tuple[str, str]],
     *,
     checkpoints: bool,
+    is_given: bool,
     scratch: Path | None,
     units: Units | None = None,
 ) -> None:
     """Before the text is read: say what can be known, and refuse what even so cannot fit.
 
-    `units` as in `show_needs`.
+    `is_given` and `units` are as in `show_needs`.
     """
     from embedcli.storage.publish import readable_size
     from embedcli.text.glimpse import glimpse
@@ -75,14 +83,17 @@ def show_estimate(
     words = vocabulary if vocabulary is not None or seen is None else sure_vocabulary(seen, config)
     if words is not None and len(words):
         n_tokens = seen.n_tokens if seen else 0
-        found = forecast(words, n_tokens, config, targets, checkpoints=checkpoints, units=units)
+        needs = partial(
+            forecast, n_tokens=n_tokens, outputs=targets, checkpoints=checkpoints, units=units
+        )
+        found = needs(words, config)
         if seen is not None:
             talk(
                 f"about {seen.n_tokens:,} tokens, {len(words):,} words or more: at least "
                 f"{readable_size(found.memory)} of memory and {readable_size(found.disk)} of disk, "
                 f"and for a while {readable_size(seen.scratch_bytes)} of disk for the text"
             )
-        check_resources(found, words, config)
+        check_resources(found, words, config, needs, is_given=is_given)
     if seen is not None:
         check_scratch(seen, scratch or Path(tempfile.gettempdir()))
 
@@ -104,8 +115,16 @@ def show_plan(
     from embedcli.training.forecast import check_resources, forecast, measure_seconds
 
     scratch = Path(targets[0][0]).resolve().parent if targets else None
-    kept = bool(targets)
-    show_estimate(sources, vocabulary, config, targets, checkpoints=kept, scratch=scratch)
+    kept, is_given = bool(targets), vocabulary is not None
+    show_estimate(
+        sources,
+        vocabulary,
+        config,
+        targets,
+        checkpoints=kept,
+        is_given=is_given,
+        scratch=scratch,
+    )
     with (
         show_progress() as on_progress,
         encode_corpus(
@@ -123,8 +142,9 @@ def show_plan(
         ) as corpus,
     ):
         n_tokens = len(corpus.ids)
-        found = forecast(corpus.vocabulary, n_tokens, config, targets, checkpoints=kept)
-        check_resources(found, corpus.vocabulary, config)
+        needs = partial(forecast, n_tokens=n_tokens, outputs=targets, checkpoints=kept)
+        found = needs(corpus.vocabulary, config)
+        check_resources(found, corpus.vocabulary, config, needs, is_given=is_given)
         seconds = measure_seconds(corpus, config, scratch)
         seconds = min(seconds, config.budget_seconds or math.inf)
         facts: dict[str, Any] = {
@@ -161,8 +181,9 @@ def show_cluster_plan(
     with show_progress() as on_progress:
         seen = cluster.look_ahead(sources, config, vocabulary=vocabulary, on_progress=on_progress)
     # This process holds one model, while it writes, and no more.
-    found = forecast(seen.vocabulary, seen.tally.kept, config, targets, checkpoints=bool(targets))
-    check_resources(found, seen.vocabulary, config)
+    needs = partial(forecast, n_tokens=seen.tally.kept, outputs=targets, checkpoints=bool(targets))
+    found = needs(seen.vocabulary, config)
+    check_resources(found, seen.vocabulary, config, needs)
     facts: dict[str, Any] = {
         "tokens": seen.tally.read,
         "tokens_in_vocabulary": seen.tally.kept,

@@ -87,6 +87,8 @@ def command(
     import embedcli
     from embedcli.storage.publish import check_writable, publish
 
+    if tune is not None and (loss or models):
+        raise UsageError("--tune FILE.json is a picture of its own: leave MODEL and --loss out")
     kind = _kind(output, loss or tune is not None)
     check_writable(output)
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
@@ -189,12 +191,16 @@ def _tune_curves(path: str, kind: str) -> bytes:
     from embedcli.maps.figures import draw_curves, draw_panels
 
     try:
-        trials = json.loads(Path(path).read_bytes())["trials"]
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        trials = json.loads(content)["trials"]
         scored = [(t["settings"], float(t["score"])) for t in trials if t["score"] is not None]
         names = list(trials[0]["settings"])
         panels = {name: [(_place(s[name]), score) for s, score in scored] for name in names}
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise FormatError(f"{path} is not what `embed tune --json` prints: {error!r}") from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise FormatError(f"{path} is not what `embed tune --json` prints") from error
     if not scored:
         raise InputError(f"{path}: no score in it is defined")
     if names == ["dim"]:

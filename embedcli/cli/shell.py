@@ -61,7 +61,7 @@ def command(model: str, k: int, ways: Ways, as_json: bool) -> None:
 
     Tab completes words, the arrow keys bring back earlier lines. From a pipe it answers line by
     line; a line that cannot be answered is reported on stderr, and the exit code then is 3. With
-    --json an answer is an object a line: the question, and answers, a list of word and score, or
+    --json an answer is an object a line: the question, and answers, a list of word and cosine, or
     cosine. A word that is not in the vocabulary is answered by its subwords, another spelling of
     its case or <unk>, which is said on stderr and, with --json, in answered_by.
     """
@@ -112,17 +112,22 @@ class _Shell:
             echo(_HELP)
         elif words[0] == "k" and len(words) == 2 and words[1].isdigit() and int(words[1]) > 0:
             self.k = int(words[1])
-        elif words[0] == "odd" and len(words) > 3:
-            from embedcli.lookup import odd_one_out
-
-            asked = list(dict.fromkeys(words[1:]))
-            self._show(words, asked, odd_one_out(self.embeddings, asked, ways=self.ways))
+        elif words[0] == "odd" and len(words) > 2 and not {"+", "-"} & set(words):
+            self._odd(words)
         elif "~" in words:
             self._similarity(words)
         elif "::" in words:
             self._analogy(words)
         else:
             self._sum(words)
+
+    def _odd(self, words: Sequence[str]) -> None:
+        from embedcli.lookup import odd_one_out
+
+        asked = list(dict.fromkeys(words[1:]))
+        if len(asked) < 3:
+            raise UsageError("three different words or more: odd cat dog spoon")
+        self._show(words, asked, odd_one_out(self.embeddings, asked, ways=self.ways))
 
     def _similarity(self, words: Sequence[str]) -> None:
         from embedcli.lookup import cosine_table
@@ -158,8 +163,8 @@ class _Shell:
                 continue
             (taken if sign == "-" else added).append(word)
             sign = "+"
-        if not added and not taken:
-            raise UsageError("no word in it; help shows what can be asked")
+        if words[-1] in ("+", "-"):
+            raise UsageError(f"no word behind the last {words[-1]}; help shows what can be asked")
         query = Query(tuple(added), tuple(taken))
         found = neighbors(self.embeddings, [query], self.k, ways=self.ways)[0]
         self._show(words, query.words, found)
@@ -169,7 +174,7 @@ class _Shell:
     ) -> None:
         otherwise = self._otherwise(asked)
         if self.as_json:
-            listed = [{"word": word, "score": score} for word, score in answers]
+            listed = [{"word": word, "cosine": cosine} for word, cosine in answers]
             echo_json({"question": " ".join(question), "answers": listed} | otherwise)
         else:
             echo_rows([(word, score) for word, score in answers])

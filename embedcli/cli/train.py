@@ -230,8 +230,15 @@ class Job:
             if given is not None:
                 say_given(given, len(corpus.vocabulary))
             n_tokens = len(corpus.ids)
-            plain = self.plain_targets
-            show_needs(corpus.vocabulary, n_tokens, config, plain, checkpoints is not None, units)
+            show_needs(
+                corpus.vocabulary,
+                n_tokens,
+                config,
+                self.plain_targets,
+                checkpoints=checkpoints is not None,
+                is_given=self.vocab_file is not None,
+                units=units,
+            )
 
         saved = None if resumed is None else resumed.embeddings
         units = saved.subwords.units if saved is not None and saved.subwords is not None else None
@@ -244,6 +251,7 @@ class Job:
                 config,
                 self.plain_targets,
                 checkpoints=checkpoints is not None,
+                is_given=self.vocab_file is not None,
                 scratch=None if scratch is None else Path(scratch),
                 units=units,
             )

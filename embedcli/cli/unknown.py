@@ -10,8 +10,9 @@ import click
 
 from embedcli.cli.output import talk
 
-__all__ = ["say_ways", "ways_options"]
+__all__ = ["MAX_HINTS", "say_ways", "ways_options"]
 
+MAX_HINTS = 10  # unknown words that get suggestions: the wrong model makes all words unknown
 _SHOWN = 5
 
 

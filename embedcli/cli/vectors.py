@@ -10,7 +10,7 @@ import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, report_error, talk
-from embedcli.cli.unknown import say_ways, ways_options
+from embedcli.cli.unknown import MAX_HINTS, say_ways, ways_options
 from embedcli.errors import UnknownWordError, UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def command(
     Words: a line each, the word and its D numbers, tab-separated; - reads words from stdin, one a
     line. A word that is not in the vocabulary is answered by its subwords, another spelling of its
     case or <unk>, which is said on stderr. One that is unknown all the same is reported there, the
-    others are printed; the exit code then is 3.
+    others are printed; the exit code then is 3. With -o nothing is written in that case, as rows of
+    an array have no names.
 
     Sentences: D numbers a line, tab-separated, in the order of stdin; a line becomes words by the
     settings the model was trained with. A line without a known word is zeros. sif
@@ -90,14 +91,14 @@ def command(
         names, vectors, missing = _word_rows(embeddings, words, ways)
         blocks = iter([_scaled(vectors, unit)])
     if output is not None:
-        _write(output, blocks, embeddings.dim)
+        if not missing:
+            _write(output, blocks, embeddings.dim)
     elif as_json:
         echo_json(_as_json(names, blocks))
     else:
         _print(names, blocks)
-    for word in missing:
-        report_error(str(_unknown(embeddings, word)))
     if missing:
+        _report(embeddings, missing)
         click.get_current_context().exit(UnknownWordError.exit_code)
 
 
@@ -190,7 +191,10 @@ def _write(output: str, blocks: Iterator[Floats], dim: int) -> None:
     talk(f"{output}: {len(vectors):,} x {dim}, float32")
 
 
-def _unknown(embeddings: Embeddings, word: str) -> UnknownWordError:
+def _report(embeddings: Embeddings, missing: Sequence[str]) -> None:
     from embedcli.suggest import Suggester
 
-    return UnknownWordError(word, Suggester(embeddings.vocabulary).suggest(word))
+    suggester = Suggester(embeddings.vocabulary)
+    for i, word in enumerate(missing):
+        hints = suggester.suggest(word) if i < MAX_HINTS else ()
+        report_error(str(UnknownWordError(word, hints)))

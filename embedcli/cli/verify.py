@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +29,8 @@ def command(file: str, origin: str | None, as_json: bool) -> None:
     r"""Check FILE, a file or directory in any format embed reads, from its first byte to its last.
 
     Every number finite, every word sound and there once, nothing missing and nothing left over; for
-    embed's own files and checkpoints, every byte as it was written. Exit code 0 if so, 3 if not:
+    embed's own files, checkpoints and steps, every byte as it was written. Exit code 0 if so, 3 if
+    not:
 
     \b
         embed verify model.safetensors && cp model.safetensors /backup
@@ -66,7 +68,10 @@ def _verified(source: Source, origin: str | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"file": source.path, "format": name, "sound": True}
     if name == "vocab":
         return facts | {"words": len(vocab.read(source, decode_errors="strict"))}
-    place = _checkpoint_place(source) if name == "safetensors" else None
+    metadata = _metadata(source) if name == "safetensors" else {}
+    if "step" in metadata:
+        return facts | _step(source.path)
+    place = _checkpoint_place(source) if "checkpoint" in metadata else None
     if place == "before training":
         return facts | {"digest": _DIGEST, "checkpoint": place}
     digest = native.verify(source) if name == "safetensors" else None
@@ -77,12 +82,23 @@ def _verified(source: Source, origin: str | None) -> dict[str, Any]:
     return facts | {"digest": shown, "checkpoint": place} | _size(embeddings)
 
 
-def _checkpoint_place(source: Source) -> str | None:
-    """Where the run of a checkpoint stood; None for any other file."""
+def _metadata(source: Source) -> Mapping[str, str]:
+    """What a safetensors file says of itself; nothing where it cannot be mapped."""
     from embedcli.storage.safetensors import read_header
 
-    if source.size is None or "checkpoint" not in read_header(source.path).metadata:
-        return None
+    return {} if source.size is None else read_header(source.path).metadata
+
+
+def _step(path: str) -> dict[str, Any]:
+    """What there is to say of a file that a step in shards left."""
+    from embedcli.cluster.files import read_step  # loads numba, which models need not
+
+    kind, stamp = read_step(path)
+    return {"format": kind, "digest": _DIGEST, "shards": list(stamp.shards)}
+
+
+def _checkpoint_place(source: Source) -> str:
+    """Where the run of a checkpoint stood."""
     from embedcli.training.checkpoint import read_checkpoint  # loads numba, which models need not
 
     return read_checkpoint(Path(source.path)).place
@@ -93,4 +109,6 @@ def _size(embeddings: Embeddings) -> dict[str, int]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     return "yes" if value is True else str(value)

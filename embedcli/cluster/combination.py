@@ -33,45 +33,101 @@ second moment of the input vectors they meet. Measured beside other rules: docs/
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.cluster.deltas import Delta, blocks
+from embedcli.cluster.deltas import Delta, Deltas, blocks, part, total
 
-__all__ = ["combine"]
+__all__ = ["Basis", "Moment", "after", "bases", "combine", "moments"]
 
 CURVATURE = 0.2  # s: 1/4 where the model knows nothing, less where it is sure; measured
 _ALONE = 1.001  # shards, below which one has done it all
 _NO_WAY = 1e-6  # k N, below which f is 1
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What a part of the rows of a matrix adds to its second moment.
+
+    Attributes:
+        sum: float64 (D, D), the sum of y y^T, each row y as often as it was in a step.
+        steps: the sum of these.
+    """
+
+    sum: NDArray[np.float64]
+    steps: float
+
+
+@dataclass(frozen=True)
+class Basis:
+    """In which directions rows pull that meet a matrix, and how hard.
+
+    Attributes:
+        k: float32 (D,), see above.
+        directions: float32 (D, D), as columns.
+    """
+
+    k: NDArray[np.float32]
+    directions: NDArray[np.float32]
+
+
 def combine(
-    matrices: Sequence[NDArray[np.float32]], deltas: Sequence[Delta]
+    matrices: Sequence[NDArray[np.float32]], changes: Sequence[Deltas], parts: Sequence[slice]
 ) -> list[NDArray[np.float32]]:
     """The two matrices after a round.
 
     Args:
         matrices: syn0 and syn1neg, float32 (V, D), as all shards began the round.
-        deltas: what all shards together changed in each.
+        changes: what each shard changed in both, in the order of the shards.
+        parts: of the rows; several machines could each do one (`moments`, `bases`, `after`).
 
     Returns:
         Both, float32 (V, D), new.
     """
-    bases = [_directions(*pair) for pair in zip(matrices, deltas, strict=True)]
-    return [
-        _apply(matrix, delta, *basis)
-        for matrix, delta, basis in zip(matrices, deltas, reversed(bases), strict=True)
+    before = [[matrix[rows] for matrix in matrices] for rows in parts]
+    totals = [
+        [total([part(delta, rows) for delta in of_all]) for of_all in zip(*changes, strict=True)]
+        for rows in parts
     ]
+    found = bases([moments(*pair) for pair in zip(before, totals, strict=True)])
+    combined = [after(*pair, found) for pair in zip(before, totals, strict=True)]
+    return [np.concatenate(of_all) for of_all in zip(*combined, strict=True)]
 
 
-def _directions(
-    matrix: NDArray[np.float32], delta: Delta
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the rows of the other matrix meet in this one: k, float32 (D,), and directions (D, D).
+def moments(matrices: Sequence[NDArray[np.float32]], totals: Sequence[Delta]) -> list[Moment]:
+    """What a part of the rows says of the directions in which others pull that meet them.
 
-    Each row counts as often as it was in a step, and is taken where the shards have brought it on
-    average: at the beginning of training there would be nothing else to see.
+    Args:
+        matrices: of each matrix, the part as it was: float32 (n, D).
+        totals: what all shards together changed in it.
+    """
+    return [_moment(*pair) for pair in zip(matrices, totals, strict=True)]
+
+
+def bases(parts: Sequence[Sequence[Moment]]) -> list[Basis]:
+    """From the moments of all parts: for each matrix, what its rows meet in the other one."""
+    return [_basis(of_all) for of_all in zip(*parts, strict=True)][::-1]
+
+
+def after(
+    matrices: Sequence[NDArray[np.float32]], totals: Sequence[Delta], found: Sequence[Basis]
+) -> list[NDArray[np.float32]]:
+    """A part of the rows of each matrix after the round: float32 (n, D), new.
+
+    Args:
+        matrices: of each matrix, the part as it was: float32 (n, D).
+        totals: what all shards together changed in it.
+        found: of `bases`.
+    """
+    return [_apply(*of_one) for of_one in zip(matrices, totals, found, strict=True)]
+
+
+def _moment(matrix: NDArray[np.float32], delta: Delta) -> Moment:
+    """Each row is taken where the shards have brought it on average.
+
+    At the beginning of training there would be nothing else to see.
     """
     moment = np.zeros((matrix.shape[1], matrix.shape[1]))
     for block in blocks(len(delta.values)):
@@ -79,24 +135,30 @@ def _directions(
         mean = delta.values[block] / _shards(delta, block)[:, None]
         rows = (matrix[where] + mean).astype(np.float64)
         moment += (rows * delta.steps[block, None]).T @ rows
-    moment /= max(float(delta.steps.sum(dtype=np.float64)), np.finfo(np.float64).tiny)
-    values, directions = np.linalg.eigh(moment)
-    return (CURVATURE * np.maximum(values, 0)).astype(np.float32), directions.astype(np.float32)
+    return Moment(moment, float(delta.steps.sum(dtype=np.float64)))
+
+
+def _basis(moments: Sequence[Moment]) -> Basis:
+    steps = max(sum(one.steps for one in moments), float(np.finfo(np.float64).tiny))
+    values, directions = np.linalg.eigh(sum(one.sum for one in moments) / steps)
+    return Basis(
+        (CURVATURE * np.maximum(values, 0)).astype(np.float32), directions.astype(np.float32)
+    )
 
 
 def _apply(
     matrix: NDArray[np.float32],
     delta: Delta,
-    k: NDArray[np.float32],
-    directions: NDArray[np.float32],
+    basis: Basis,
 ) -> NDArray[np.float32]:
+    directions = basis.directions
     changed = np.array(matrix)
     for block in blocks(len(delta.values)):
         where = np.arange(len(matrix))[block] if delta.rows is None else delta.rows[block]
         values = delta.values[block].astype(np.float32)
         shards = _shards(delta, block)
         shared = np.flatnonzero(shards > _ALONE)
-        factors = _factors(delta.steps[block][shared], shards[shared], k)
+        factors = _factors(delta.steps[block][shared], shards[shared], basis.k)
         values[shared] = (values[shared] @ directions * factors) @ directions.T
         changed[where] += values
     return changed

@@ -6,6 +6,7 @@ Nothing about machines is decided here. Who has a cluster (Kubernetes, Slurm, SS
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -28,6 +29,7 @@ __all__ = ["connect"]
 
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
 _CONFIGURED = "config"
+_NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # but a port it must have
 _TIMEOUT = 30  # seconds to reach the scheduler, and for the first worker to come
 
 
@@ -86,7 +88,7 @@ def _local(distributed: Any, n_workers: int) -> Iterator[Client]:
         machines = distributed.LocalCluster(
             n_workers=n_workers,
             threads_per_worker=max(1, usable_cores() // n_workers),
-            dashboard_address=None,
+            scheduler_kwargs=_NO_DASHBOARD,
             silence_logs=logging.CRITICAL,
         )
     with machines, distributed.Client(machines, set_as_default=False) as client:
@@ -119,7 +121,7 @@ def _options(cluster: str) -> dict[str, str]:
         return {"address": address}
     if "://" in cluster:
         return {"address": cluster}
-    if Path(cluster).is_file():
+    if _is_scheduler_file(Path(cluster)):
         return {"scheduler_file": os.fspath(cluster)}
     raise UsageError(
         f"--cluster {cluster} is no cluster: give tcp://HOST:PORT, local:N for N processes here, "
@@ -127,8 +129,16 @@ def _options(cluster: str) -> dict[str, str]:
     )
 
 
+def _is_scheduler_file(path: Path) -> bool:
+    """Whether a file is what ``dask scheduler --scheduler-file`` writes."""
+    try:
+        return path.is_file() and "address" in json.loads(path.read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def _checked(client: Client, cluster: str) -> Client:
-    """The client, once it has a worker and all its workers run what this process runs."""
+    """The client, once it has a worker, and all run what this process runs."""
     try:
         client.wait_for_workers(1, timeout=_TIMEOUT)
     except TimeoutError as error:
@@ -137,17 +147,20 @@ def _checked(client: Client, cluster: str) -> Client:
             "dask worker ADDRESS"
         ) from error
     try:
-        found = client.run(_version)
+        found = {
+            f"the worker {worker}": version for worker, version in client.run(_version).items()
+        }
+        found["the scheduler"] = client.run_on_scheduler(_version)
     except ImportError as error:
         raise UsageError(
-            f"a worker of {cluster} cannot import {error.name}: install embedcli[cluster] "
-            f"{__version__} where the workers run"
+            f"the scheduler or a worker of {cluster} cannot import {error.name}: install "
+            f"embedcli[cluster] {__version__} where they run"
         ) from error
-    for worker, version in sorted(found.items()):
+    for who, version in sorted(found.items()):
         if version != __version__:
             raise UsageError(
-                f"the worker {worker} runs embed {version}, this is {__version__}: install the "
-                "same version everywhere"
+                f"{who} runs embed {version}, this is {__version__}: install the same version "
+                "everywhere"
             )
     return client
 

@@ -5,13 +5,14 @@ What to make of the sum is decided in `combination.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Delta", "add", "blocks", "difference"]
+__all__ = ["Delta", "Deltas", "add", "blocks", "difference", "part", "total"]
 
 _BLOCK_ROWS = 1 << 11  # rows worked on at a time: they stay in the cache
 _FEW = 0.5  # a matrix of which less is touched is sent as rows
@@ -42,6 +43,9 @@ class Delta:
         """Bytes that are sent."""
         rows = 0 if self.rows is None else self.rows.nbytes
         return rows + self.values.nbytes + self.steps.nbytes + self.squares.nbytes
+
+
+Deltas = tuple[Delta, Delta]  # of syn0 and of syn1neg
 
 
 def difference(
@@ -88,6 +92,36 @@ def add(one: Delta, other: Delta) -> Delta:
             steps[where] += part.steps[block]
             squares[where] += part.squares[block]
     return Delta(one.n_rows, rows, values, steps, squares)
+
+
+def part(delta: Delta, rows: slice) -> Delta:
+    """What `delta` says of consecutive rows, as of a matrix of its own; views."""
+    places, moved = rows, None
+    if delta.rows is not None:
+        places = slice(*np.searchsorted(delta.rows, [rows.start, rows.stop]).tolist())
+        moved = delta.rows[places] - np.int32(rows.start)
+    arrays = delta.values[places], delta.steps[places], delta.squares[places]
+    return Delta(rows.stop - rows.start, moved, *arrays)
+
+
+def total(deltas: Sequence[Delta]) -> Delta:
+    """The sum of the changes of different shards, in float32 whatever was sent.
+
+    It depends on the order, but not on the form in which each comes.
+    """
+    n_rows, dim = deltas[0].n_rows, deltas[0].values.shape[1]
+    values = np.zeros((n_rows, dim), np.float32)
+    steps, squares = np.zeros(n_rows, np.float32), np.zeros(n_rows, np.float32)
+    for delta in deltas:
+        for block in blocks(len(delta.values)):
+            where = block if delta.rows is None else delta.rows[block]
+            values[where] += delta.values[block]
+            steps[where] += delta.steps[block]
+            squares[where] += delta.squares[block]
+    rows = np.flatnonzero(steps).astype(np.int32)
+    if len(rows) >= _FEW * n_rows:
+        return Delta(n_rows, None, values, steps, squares)
+    return Delta(n_rows, rows, values[rows], steps[rows], squares[rows])
 
 
 def _add_whole(one: Delta, other: Delta) -> Delta:

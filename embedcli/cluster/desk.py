@@ -13,13 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from distributed import Worker, WorkerPlugin, get_worker
+import numpy as np
+from distributed import Scheduler, SchedulerPlugin, Worker, WorkerPlugin, get_worker
 
+from embedcli.cluster.combination import Basis, Moment, after, bases, moments
+from embedcli.cluster.deltas import Deltas, total
 from embedcli.cluster.shards import Shard
 from embedcli.cluster.tables import Table, count
-from embedcli.cluster.training import Change, Matrices, Round, ShardTrainer, make_weights
+from embedcli.cluster.training import (
+    Change,
+    Matrices,
+    Round,
+    ShardTrainer,
+    beginning,
+    check,
+    make_weights,
+)
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus, Tally, encode_corpus
 from embedcli.errors import CorpusError, EmbedError, UsageError
@@ -31,10 +41,19 @@ __all__ = [
     "Deaf",
     "Desk",
     "Encoded",
+    "Janitor",
     "Job",
+    "after_task",
+    "bases_task",
+    "begin_task",
     "count_task",
     "encode_task",
     "measure_task",
+    "moments_task",
+    "part_task",
+    "rows_task",
+    "sums_task",
+    "total_task",
     "train_task",
 ]
 
@@ -58,6 +77,7 @@ class Encoded:
 
     tally: Tally
     digest: str
+    remarks: tuple[str, ...] = ()
 
 
 class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there to look at
@@ -98,6 +118,7 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
                 shard.spans,
                 rules=config,
                 vocabulary=vocabulary,
+                is_part=True,
                 threads=config.threads or 1,
                 scratch=self._directory,
             )
@@ -116,6 +137,23 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
         if shard not in self._trainers:
             self._trainers[shard] = ShardTrainer(corpus, config, shard, self._weights)
         return self._trainers[shard]
+
+
+class Janitor(SchedulerPlugin):  # type: ignore[misc]  # as above
+    """Takes a run's desks away when the process that began it is gone, however it ended."""
+
+    def __init__(self, run: str, client: str) -> None:
+        self.name = run
+        self._client = client
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Called by Dask when a client has closed, or its connection is lost."""
+        if client == self._client:
+            scheduler.loop.add_callback(self._clear, scheduler)
+
+    async def _clear(self, scheduler: Scheduler) -> None:
+        await scheduler.unregister_worker_plugin(comm=None, name=self.name)
+        await scheduler.unregister_scheduler_plugin(name=self.name)
 
 
 class Deaf(WorkerPlugin):  # type: ignore[misc]  # as above
@@ -137,7 +175,7 @@ def encode_task(job: Job, shard: Shard, vocabulary: Vocabulary, digest: str | No
     """Encode a shard and keep it."""
     with _named(shard), _desk(job) as desk:
         corpus = desk.corpus(shard, vocabulary, _config(job), digest)
-        return Encoded(corpus.tally, corpus.digest)
+        return Encoded(corpus.tally, corpus.digest, corpus.remarks)
 
 
 def measure_task(job: Job, shard: Shard, vocabulary: Vocabulary) -> float:
@@ -149,13 +187,63 @@ def measure_task(job: Job, shard: Shard, vocabulary: Vocabulary) -> float:
 
 
 def train_task(
-    job: Job, shard: Shard, at: Round, digest: str, model: Matrices, vocabulary: Vocabulary
+    job: Job, shard: Shard, at: Round, digest: str, vocabulary: Vocabulary, *model: Matrices
 ) -> Change:
-    """Train a shard's stretch of a round."""
+    """Train a shard's stretch of a round, from all parts of a model."""
     with _named(shard), _desk(job) as desk:
         config = _config(job)
         corpus = desk.corpus(shard, vocabulary, config, digest)
         return desk.trainer(corpus, config, shard.number).train(model, at)
+
+
+def begin_task(n_words: int, config: TrainConfig) -> Matrices:
+    """The matrices that a run begins with."""
+    return beginning(n_words, config)
+
+
+def rows_task(model: Matrices, rows: slice) -> Matrices:
+    """A part of the rows of a model."""
+    return Matrices(*(np.array(matrix[rows]) for matrix in model))
+
+
+def part_task(change: Change, number: int) -> Deltas:
+    """What a shard changed in one part of the rows."""
+    return change.deltas[number]
+
+
+def sums_task(change: Change) -> Change:
+    """What is known of a change without the matrices."""
+    return change._replace(deltas=())
+
+
+def total_task(*changes: Deltas) -> Deltas:
+    """What all shards, in their order, changed in one part of the rows."""
+    syn0, syn1neg = (total(of_all) for of_all in zip(*changes, strict=True))
+    return syn0, syn1neg
+
+
+def moments_task(model: Matrices, totals: Deltas) -> list[Moment]:
+    """What a part of the rows adds to the moments of both matrices."""
+    return moments(model, totals)
+
+
+def bases_task(*parts: list[Moment]) -> list[Basis]:
+    """From the moments of all parts, the directions of both matrices."""
+    return bases(parts)
+
+
+def after_task(
+    model: Matrices,
+    totals: Deltas,
+    found: list[Basis],
+    config: TrainConfig,
+    at: Round,
+    rows: slice,
+) -> Matrices:
+    """A part of the rows of the model after a round."""
+    made = Matrices(*after(model, totals, found))
+    check(made, config, at, f" (counted from row {rows.start})")
+    return made
 
 
 def _config(job: Job) -> TrainConfig:
@@ -179,8 +267,3 @@ def _named(shard: Shard) -> Iterator[None]:
         raise UsageError(f"{error} ({shard})") from None
     except EmbedError as error:
         raise type(error)(f"{error} ({shard})") from None
-
-
-def identity(value: Any) -> Any:
-    """The same: a copy on the worker that is asked for it."""
-    return value

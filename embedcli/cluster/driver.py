@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from embedcli.cluster.desk import Desk, Job, measure_task
+from embedcli.cluster.desk import Desk, Janitor, Job, measure_task
 from embedcli.cluster.machines import Machines
 from embedcli.cluster.plan import Plan, check_settings, make_plan, shards_of
 from embedcli.cluster.reading import Reading, count, encode
@@ -153,6 +153,7 @@ def _machines(client: Client, plan: Plan) -> Iterator[Machines]:
     """The workers, each with a desk for this run."""
     machines = Machines(client, Job(uuid4().hex[:8], plan.config))
     client.register_plugin(Desk(machines.job.name), name=machines.job.name)
+    client.register_plugin(Janitor(machines.job.name, client.id), name=machines.job.name)
     try:
         yield machines
     finally:
@@ -164,6 +165,7 @@ def _tidy(client: Client, name: str) -> None:
     if client.status == "running":
         try:
             client.unregister_worker_plugin(name)
+            client.unregister_scheduler_plugin(name)
         except (OSError, TimeoutError, ValueError):
             return
 

@@ -40,6 +40,7 @@ __all__ = [
     "read_change",
     "read_ids",
     "read_stamp",
+    "read_step",
     "read_table",
     "show_round",
     "union",
@@ -113,6 +114,18 @@ def read_stamp(path: str, kind: str) -> Stamp:
         raise _unreadable(path, error) from error
 
 
+def read_step(path: str) -> tuple[str, Stamp]:
+    """The ``format`` and the stamp of a file of any kind that is as it was written.
+
+    Raises:
+        FormatError: it is damaged, or none of them.
+    """
+    kind = kind_of(path)
+    if kind not in (COUNTS, IDS, CHANGE):
+        raise FormatError(f"{path} is no step of a run in shards")
+    return kind, _read(path, kind)[1]
+
+
 def write_table(table: Table, stamp: Stamp, path: str) -> None:
     """Publish counts."""
     words = table.words
@@ -155,17 +168,18 @@ def read_ids(path: str, vocabulary: Vocabulary) -> Corpus:
 
 def write_change(change: Change, stamp: Stamp, path: str) -> None:
     """Publish what a round did."""
+    (deltas,) = change.deltas  # all rows are one part
     stamp = replace(
         stamp,
-        n_rows=change.deltas[0].n_rows,
+        n_rows=deltas[0].n_rows,
         subsampled=change.subsampled,
         tokens=change.tokens,
     )
     arrays: dict[str, NDArray[Any]] = {"sums": change.sums}
-    for name, delta in zip(_MATRICES, change.deltas, strict=True):
+    for name, delta in zip(_MATRICES, deltas, strict=True):
         parts = {"rows": delta.rows, "steps": delta.steps, "squares": delta.squares}
         arrays |= {f"{name}.{key}": part for key, part in parts.items() if part is not None}
-    for name, delta in zip(_MATRICES, change.deltas, strict=True):
+    for name, delta in zip(_MATRICES, deltas, strict=True):
         arrays[f"{name}.values"] = delta.values  # last: of numbers that may be two bytes wide
     _write(path, CHANGE, stamp, arrays)
 
@@ -177,15 +191,15 @@ def read_change(path: str) -> Change:
         FormatError: it is no such file, or damaged.
     """
     arrays, stamp = _read(path, CHANGE)
-    deltas = [
+    syn0, syn1neg = (
         Delta(
             stamp.n_rows,
             arrays.get(f"{name}.rows"),
             *(arrays[f"{name}.{key}"] for key in ("values", "steps", "squares")),
         )
         for name in _MATRICES
-    ]
-    return Change(tuple(deltas), arrays["sums"], stamp.subsampled, stamp.tokens)
+    )
+    return Change(((syn0, syn1neg),), arrays["sums"], stamp.subsampled, stamp.tokens)
 
 
 def union(stamps: Sequence[tuple[str, Stamp]]) -> Stamp:

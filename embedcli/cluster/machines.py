@@ -82,13 +82,19 @@ class Machines:
                 error = future.exception()
                 raise error if isinstance(error, EmbedError) else self._lost(error)
             if future.status in ("cancelled", "lost"):
-                raise self._lost(None)
+                raise self._gone()
         if self.client.status not in ("running", "connecting"):
-            raise self._lost(None)
+            raise self._gone()
 
-    def _lost(self, error: BaseException | None) -> ClusterError:
-        if error is None:
-            return ClusterError("the scheduler was lost, and what the workers held with it")
+    def _gone(self) -> ClusterError:
+        """What has ended that nobody can compute again."""
+        if self.client.status == "running":
+            return ClusterError(
+                "too many workers were lost at once: nobody has the model or the words any more"
+            )
+        return ClusterError("the scheduler was lost, and what the workers held with it")
+
+    def _lost(self, error: BaseException) -> ClusterError:
         if type(error).__name__ == "KilledWorker":
             return ClusterError(f"a task has ended several workers, one after the other: {error}")
         return ClusterError(f"the cluster failed: {type(error).__name__}: {error}")
@@ -116,6 +122,13 @@ class Machines:
         """Where to run a shard's task, rather than anywhere else."""
         home = self.homes.get(shard.number)
         return {"workers": [home], "allow_other_workers": True} if home else {}
+
+    def place(self, number: int) -> dict[str, Any]:
+        """Where to run the `number`th of many tasks that may run anywhere, in turn."""
+        homes = sorted(set(self.homes.values()))
+        if not homes:
+            return {}
+        return {"workers": [homes[number % len(homes)]], "allow_other_workers": True}
 
     def tree(self, what: str, add: Callable[[Any, Any], Any], parts: Sequence[Future]) -> Future:
         """The sum of all parts, two neighbours at a time."""

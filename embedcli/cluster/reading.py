@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading", "count", "encode"]
 
+_MOST_REMARKS = 8
 _PART_BYTES = 1 << 34  # of text, whose distinct words one worker adds up
 
 
@@ -68,7 +70,21 @@ def encode(
         )
         for shard in plan.shards
     ]
-    return Reading(vocabulary, words, tuple(machines.results(encoding)))
+    encoded: list[Encoded] = machines.results(encoding)
+    _warn([
+        f"{remark} ({shard})"
+        for shard, one in zip(plan.shards, encoded, strict=True)
+        for remark in one.remarks
+    ])  # fmt: skip
+    return Reading(vocabulary, words, tuple(encoded))
+
+
+def _warn(remarks: Sequence[str]) -> None:
+    """Warn of what workers found, but not a thousand times."""
+    for remark in remarks[:_MOST_REMARKS]:
+        warnings.warn(remark, stacklevel=2)
+    if len(remarks) > _MOST_REMARKS:
+        warnings.warn(f"and {len(remarks) - _MOST_REMARKS} warnings more", stacklevel=2)
 
 
 def count(machines: Machines, plan: Plan) -> Vocabulary:

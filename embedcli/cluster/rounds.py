@@ -1,6 +1,7 @@
 """Round after round: what each worker trains, how it becomes one model, and what is kept of it.
 
-    model - copies in a tree -> train each shard - add up in a tree -> model after the round
+    parts of a model -> train each shard - deal what changed into parts (`parts.py`) -> add up each
+    part - moments of each -> directions -> parts of the model after the round
 
 A task that is lost with its worker runs again elsewhere, with the same arguments and hence, with
 one thread a worker, the same result. Dask can do that as long as it knows how everything came
@@ -10,20 +11,32 @@ cluster anew, as data: nothing is ever computed again that is older than the las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embedcli.cluster.desk import identity, train_task
+from embedcli.cluster.desk import (
+    after_task,
+    bases_task,
+    begin_task,
+    moments_task,
+    part_task,
+    rows_task,
+    sums_task,
+    total_task,
+    train_task,
+)
 from embedcli.cluster.ledger import advance, at_beginning, loss, next_round
 from embedcli.cluster.machines import Machines
+from embedcli.cluster.parts import row_parts
 from embedcli.cluster.plan import Plan
 from embedcli.cluster.reading import Reading
 from embedcli.cluster.result import to_embeddings
-from embedcli.cluster.shards import joint_digest
-from embedcli.cluster.training import Change, Matrices, Round, add_changes, apply_change, beginning
+from embedcli.cluster.shards import Shard, joint_digest
+from embedcli.cluster.training import Change, Matrices, Round, add_changes
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
@@ -67,7 +80,9 @@ class Rounds:
         self._tally = reading.tally
         self._n_tokens = self._tally.kept
         self._facts = {"sha256": joint_digest(self._digests), **asdict(self._tally)}
-        self._before: tuple[Future, ...] = ()  # what the model of this round was made from
+        self._parts = row_parts(len(self._vocabulary), len(self._digests))
+        self._model: list[Future] = []  # its parts
+        self._before: list[Future] = []  # those of the model that it was made from
 
     @property
     def _config(self) -> TrainConfig:
@@ -86,9 +101,13 @@ class Rounds:
         )
         resumed = self._guard.resumed
         if saved is None or saved.output_vectors is None or resumed is None or not resumed.state:
-            self._model = self._machines.submit(
-                "model-0-0", beginning, len(self._vocabulary), self._config
+            whole = self._machines.submit(
+                "beginning", begin_task, len(self._vocabulary), self._config
             )
+            self._model = [
+                self._machines.submit(f"beginning-{number}", rows_task, whole, rows)
+                for number, rows in enumerate(self._parts)
+            ]
             return
         self._state = resumed.state
         self._hand_out(Matrices(saved.vectors, saved.output_vectors))
@@ -118,14 +137,12 @@ class Rounds:
 
     def result(self, timings: Mapping[str, float]) -> Embeddings:
         """The model at the end."""
-        (model,) = self._machines.results([self._model])
-        return self._embeddings(model, timings, everything=False)
+        return self._embeddings(self._collected(), timings, everything=False)
 
     def _round(self, at: Round, on_wake: Callable[[], None]) -> Change:
         """Go on by one round; what it did, without the matrices."""
         machines, where = self._machines, f"{at.epoch}-{at.number}"
         machines.settle(self._plan.shards)
-        copies = self._copies(where)
         trained = [
             machines.submit(
                 f"train-{where}-{shard.number}",
@@ -134,39 +151,70 @@ class Rounds:
                 shard,
                 at,
                 self._digests[shard.number],
-                copies.get(machines.homes.get(shard.number, ""), self._model),
                 self._words,
+                *self._model,
                 **machines.at_home(shard),
             )
             for shard in self._plan.shards
         ]
-        total = machines.tree(f"add-{where}", add_changes, trained)
-        after = machines.submit(
-            f"model-{where}-after", apply_change, self._model, total, self._config, at
-        )
-        summary = machines.submit(f"summary-{where}", _without_matrices, total)
-        machines.wait([summary, after], on_wake)
-        (change,) = machines.results([summary])
-        self._before = self._model, total  # `after` is on one worker yet, which may be lost
-        self._model = after
-        return change  # type: ignore[no-any-return]
+        sums = [
+            machines.submit(f"sums-{where}-{shard.number}", sums_task, change, **home)
+            for shard, change, home in self._at_home(trained)
+        ]
+        after = self._combined(trained, at, where)
+        machines.wait([*sums, *after], on_wake)
+        self._model, self._before = after, self._model
+        found: list[Change] = machines.results(sums)
+        return reduce(add_changes, found)
 
-    def _copies(self, where: str) -> dict[str, Future]:
-        """The model on every worker that trains, handed on in a tree: by address."""
-        homes = sorted(set(self._machines.homes.values()))
-        copies: list[Future] = []
-        for number, home in enumerate(homes):
-            source = copies[(number - 1) // 2] if number else self._model
-            copies.append(
-                self._machines.submit(
-                    f"copy-{where}-{number}",
-                    identity,
-                    source,
-                    workers=[home],
-                    allow_other_workers=True,
-                )
+    def _combined(self, trained: Sequence[Future], at: Round, where: str) -> list[Future]:
+        """The parts of the model after a round, each made by one worker."""
+        machines, config = self._machines, self._config
+        places = [machines.place(at.number + number) for number in range(len(self._parts))]
+        totals = [
+            machines.submit(
+                f"total-{where}-{number}",
+                total_task,
+                *(
+                    machines.submit(
+                        f"part-{where}-{shard.number}-{number}", part_task, change, number, **home
+                    )
+                    for shard, change, home in self._at_home(trained)
+                ),
+                **place,
             )
-        return dict(zip(homes, copies, strict=True))
+            for number, place in enumerate(places)
+        ]
+        moments = [
+            machines.submit(f"moments-{where}-{number}", moments_task, before, total, **place)
+            for number, (before, total, place) in enumerate(
+                zip(self._model, totals, places, strict=True)
+            )
+        ]
+        bases = machines.submit(f"bases-{where}", bases_task, *moments)
+        together = zip(self._model, totals, self._parts, places, strict=True)
+        return [
+            machines.submit(
+                *(f"model-{where}-{number}", after_task, before, total, bases, config, at, rows),
+                **place,
+            )
+            for number, (before, total, rows, place) in enumerate(together)
+        ]
+
+    def _at_home(self, trained: Sequence[Future]) -> Iterator[tuple[Shard, Future, dict[str, Any]]]:
+        """Each shard, what it changed, and where that is."""
+        for shard, change in zip(self._plan.shards, trained, strict=True):
+            yield shard, change, self._machines.at_home(shard)
+
+    def _collected(self) -> Matrices:
+        """The model, brought here part by part: never more than one and a part of it."""
+        shape = len(self._vocabulary), self._config.dim
+        model = Matrices(np.empty(shape, np.float32), np.empty(shape, np.float32))
+        for rows, future in zip(self._parts, self._model, strict=True):
+            (part,) = self._machines.results([future])
+            for mine, theirs in zip(model, part, strict=True):
+                mine[rows] = theirs
+        return model
 
     def _report(self) -> None:
         rounds = self._config.rounds or 1
@@ -183,7 +231,7 @@ class Rounds:
         checkpoints = self._guard.checkpoints
         if checkpoints is None:
             return
-        (model,) = self._machines.results([self._model])
+        model = self._collected()
         embeddings = self._embeddings(model, {}, everything=True)
         save = checkpoints.save if must else checkpoints.save_if_possible
         save(embeddings, self._state)
@@ -191,11 +239,12 @@ class Rounds:
             self._hand_out(model)
 
     def _hand_out(self, model: Matrices) -> None:
-        """Put a model into the cluster as data, on two workers if there are two."""
-        arrays = Matrices(*map(np.ascontiguousarray, model))  # as they are: no second model here
-        (self._model,) = self._machines.client.scatter([arrays], hash=False)
-        self._machines.client.replicate([self._model], n=2)
-        self._before = ()
+        """Put a model into the cluster as data, each part on two workers if there are two."""
+        whole = [np.ascontiguousarray(matrix) for matrix in model]  # as they are: no second model
+        parts = [Matrices(*(matrix[rows] for matrix in whole)) for rows in self._parts]
+        self._model = self._machines.client.scatter(parts, hash=False)
+        self._machines.client.replicate(self._model, n=2)
+        self._before = []
 
     def _embeddings(
         self, model: Matrices, timings: Mapping[str, float], *, everything: bool
@@ -217,8 +266,3 @@ class Rounds:
 
 class _StopAskedError(Exception):
     """The run is to stop before the round is over."""
-
-
-def _without_matrices(change: Change) -> Change:
-    """What the driver needs to know of a round: the sums."""
-    return change._replace(deltas=())

@@ -175,7 +175,10 @@ def _size(name: str) -> int:
     if "://" in name:
         import fsspec  # takes 0.1 s, and few need it
 
-        filesystem, path = fsspec.core.url_to_fs(name)
+        try:
+            filesystem, path = fsspec.core.url_to_fs(name)
+        except (ValueError, ImportError) as error:  # no such protocol, or its library is missing
+            raise UsageError(f"{name} cannot be opened: {error}") from error
         size = filesystem.info(path)["size"]
         if size is None:
             raise UsageError(f"{name} does not tell its size, so it cannot be cut")

@@ -9,6 +9,7 @@ them in any order that has the inputs, anywhere, and again after a failure.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -28,7 +29,7 @@ from embedcli.cluster.training import (
     Matrices,
     Round,
     add_changes,
-    apply_change,
+    apply_changes,
     beginning,
     train_shard,
 )
@@ -100,8 +101,11 @@ def encode_shard(plan: Plan, number: int, model: Embeddings, output: str, thread
         plan.shard(number).spans,
         rules=plan.config,
         vocabulary=model.vocabulary,
+        is_part=True,
         threads=threads,
     ) as corpus:
+        for remark in corpus.remarks:
+            warnings.warn(f"{remark} ({plan.shard(number)})", stacklevel=2)
         stamp = Stamp(plan.digest, (number,), digests={str(number): corpus.digest})
         files.write_ids(corpus, stamp, output)
         return len(corpus.ids)
@@ -141,8 +145,10 @@ def next_model(model: Embeddings, inputs: Sequence[str]) -> Embeddings:
         due = files.show_round((at.epoch, at.number))
         raise FormatError(f"the model is due for {due}, but {inputs[0]} is of {stamp.shown_round}")
     _check_same_text(stage.digests, stamp.digests)
-    change = _sum(files.read_change(path) for path in inputs)
-    matrices = apply_change(stage.matrices, change, stage.config, at)
+    in_order = sorted(inputs, key=lambda path: files.read_stamp(path, CHANGE).shards)
+    changes = [files.read_change(path) for path in in_order]
+    matrices = apply_changes(stage.matrices, changes, stage.config, at)
+    change = _sum(change._replace(deltas=()) for change in changes)
     facts = dict(model.metadata["corpus"])
     state = advance(stage.state, change, stage.config, int(facts["kept"]))
     texts = [stamp.digests[str(number)] for number in range(stage.n_shards)]

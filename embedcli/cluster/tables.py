@@ -50,10 +50,12 @@ def count(shard: Shard, config: TrainConfig) -> Table:
     """Count the words of a shard, every one of them.
 
     Raises:
-        CorpusError: it cannot be read, or holds no words; names the file.
+        CorpusError: it cannot be read, or is no text; names the file.
         ResourceError: its distinct words do not fit in the memory of this machine.
     """
-    words, tally = count_corpus(shard.spans, rules=config, min_count=1, threads=config.threads or 1)
+    words, tally = count_corpus(
+        shard.spans, rules=config, min_count=1, is_part=True, threads=config.threads or 1
+    )
     if tally.pruned_bound:
         raise ResourceError(
             f"the distinct words of {shard} do not fit in the memory of the machine that counts "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -9,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.cluster.combination import combine
-from embedcli.cluster.deltas import Delta, add, difference
+from embedcli.cluster.deltas import Deltas, add, difference
+from embedcli.cluster.parts import row_parts
 from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import TrainingError
@@ -24,8 +27,9 @@ __all__ = [
     "Round",
     "ShardTrainer",
     "add_changes",
-    "apply_change",
+    "apply_changes",
     "beginning",
+    "check",
     "make_weights",
     "train_shard",
 ]
@@ -64,13 +68,13 @@ class Change(NamedTuple):
     """What a round did, in one shard or in several.
 
     Attributes:
-        deltas: of syn0 and of syn1neg; none where only the sums matter.
+        deltas: for each part of the rows, of syn0 and syn1neg; none where only the sums matter.
         sums: float64 (4,), the sums of `Epoch`: loss, pairs, trained, alone.
         subsampled: words that were.
         tokens: words that were read.
     """
 
-    deltas: tuple[Delta, ...]
+    deltas: tuple[Deltas, ...]
     sums: NDArray[np.float64]
     subsampled: int
     tokens: int
@@ -78,7 +82,7 @@ class Change(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Bytes that are sent."""
-        return sum(delta.nbytes for delta in self.deltas)
+        return sum(delta.nbytes for deltas in self.deltas for delta in deltas)
 
 
 def beginning(n_words: int, config: TrainConfig) -> Matrices:
@@ -103,7 +107,7 @@ def train_shard(
     Raises:
         TrainingError: the numbers diverge.
     """
-    return ShardTrainer(corpus, config, shard).train(model, at)
+    return ShardTrainer(corpus, config, shard).train([model], at)
 
 
 class ShardTrainer:
@@ -127,22 +131,34 @@ class ShardTrainer:
         seed = (config.seed + shard * _SHARD_SEEDS) % (1 << 63)
         self._run = Run(corpus, replace(config, seed=seed), self._weights)
 
-    def train(self, model: Matrices, at: Round) -> Change:
-        """Train the shard's stretch of a round, from `model`, which is left as it is."""
+    def train(self, model: Sequence[Matrices], at: Round) -> Change:
+        """Train the shard's stretch of a round.
+
+        Args:
+            model: all its rows, in consecutive parts, which are left as they are.
+            at: the round.
+        """
         config, bounds = self._config, self._run.bounds
         chunks = at.chunks(len(bounds) - 1)
         begin, end = int(bounds[chunks.start]), int(bounds[chunks.stop])
         trained = _matrices(self._weights, config.dim)
-        for mine, given in zip(trained, model, strict=True):
-            mine[:] = given
+        edges = np.cumsum([0, *(len(part.syn0) for part in model)]).tolist()
+        places = [slice(*pair) for pair in itertools.pairwise(edges)]
+        for rows, part in zip(places, model, strict=True):
+            for mine, given in zip(trained, part, strict=True):
+                mine[rows] = given
         sums, subsampled = self._run.train_chunks(at.epoch, chunks, self._release)
-        _check(trained, config, at, f" in shard {self._shard}")
+        check(trained, config, at, f" in shard {self._shard}")
         progress = (at.epoch + (begin + end) / 2 / max(1, len(self._corpus.ids))) / config.epochs
         lr = learning_rate(progress, config)
-        deltas = [
-            difference(before, after, np.float32(lr) * n, config.deltas)
-            for before, after, n in zip(model, trained, self._steps(begin, end), strict=True)
-        ]
+        steps = [np.float32(lr) * n for n in self._steps(begin, end)]
+        deltas = []
+        for rows, part in zip(places, model, strict=True):
+            syn0, syn1neg = (
+                difference(before, now[rows], n[rows], config.deltas)
+                for before, now, n in zip(part, trained, steps, strict=True)
+            )
+            deltas.append((syn0, syn1neg))
         return Change(tuple(deltas), sums, subsampled, end - begin)
 
     def _release(self, chunk: int) -> bool:
@@ -175,23 +191,31 @@ def _contexts(corpus: Corpus, config: TrainConfig) -> float:
 
 
 def add_changes(one: Change, other: Change) -> Change:
-    """What both together did."""
+    """What both together did; of the same parts."""
+    deltas = tuple(
+        (add(mine[0], theirs[0]), add(mine[1], theirs[1]))
+        for mine, theirs in zip(one.deltas, other.deltas, strict=True)
+    )
     return Change(
-        tuple(map(add, one.deltas, other.deltas)),
+        deltas,
         one.sums + other.sums,
         one.subsampled + other.subsampled,
         one.tokens + other.tokens,
     )
 
 
-def apply_change(model: Matrices, change: Change, config: TrainConfig, at: Round) -> Matrices:
-    """The model after round `at`, in which `change` is what all shards did.
+def apply_changes(
+    model: Matrices, changes: Sequence[Change], config: TrainConfig, at: Round
+) -> Matrices:
+    """The model after round `at`, in which `changes` are what the shards did, in their order.
 
     Raises:
         TrainingError: the numbers diverge.
     """
-    after = Matrices(*combine(model, change.deltas))
-    _check(after, config, at)
+    parts = row_parts(len(model.syn0), config.shards or 1)
+    deltas = [deltas for change in changes for deltas in change.deltas]
+    after = Matrices(*combine(model, deltas, parts))
+    check(after, config, at)
     return after
 
 
@@ -201,8 +225,18 @@ def make_weights(n_words: int, dim: int) -> Weights:
     return Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
 
 
-def _check(model: Matrices, config: TrainConfig, at: Round, where: str = "") -> None:
-    """Refuse numbers that grow without bound."""
+def check(model: Matrices, config: TrainConfig, at: Round, where: str = "") -> None:
+    """Refuse numbers that grow without bound.
+
+    Args:
+        model: all of it, or a part.
+        config: resolved settings.
+        at: the round that made them.
+        where: they are.
+
+    Raises:
+        TrainingError: they do.
+    """
     faults = map(find_fault, Matrices._fields, model)
     fault = next(filter(None, faults), None)
     if fault is None:

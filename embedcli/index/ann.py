@@ -1,10 +1,13 @@
 """Approximate nearest neighbours by faiss: candidates from an index, scores from the model itself.
 
-An index holds the unit vectors of a model as bytes (8 bits a component) in one of two orders:
+An index holds the unit vectors of a model in fewer bytes and in one of two orders:
 
     ivf     in lists around about 2 sqrt(V) centres; a search looks into the lists nearest to it
-            (Jégou, Douze & Schmid 2011). Quick to build, and a search reads little of the file.
-    hnsw    as a graph of neighbours of neighbours (Malkov & Yashunin 2018). Slow to build.
+            (Jégou, Douze & Schmid 2011). Two components are 4 bits, by product quantisation, whose
+            tables of 16 distances fit a register (André, Kermarrec & Le Scouarnec 2015): so little
+            is told apart by them, and many candidates are asked for, but they are found very fast.
+    hnsw    as a graph of neighbours of neighbours (Malkov & Yashunin 2018), 8 bits a component.
+            Slow to build.
 
 What it finds are candidates. They are scored again in float64 by the model's own vectors, so that
 every cosine is exact and only a neighbour may be missing. How many are is measured when an index is
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -38,8 +42,12 @@ ASKED: Final = 1000  # words whose neighbours are compared
 FREQUENT: Final = 30_000  # half of them are among so many: they are asked most, and found least
 NEAREST: Final = 10  # of each
 
-_SPARE: Final = 2  # candidates for each neighbour asked for: bytes mistake the order of near ones
+_SPARE: Final = {
+    "ivf": 32,
+    "hnsw": 2,
+}  # candidates for each neighbour asked for, by what codes tell
 _LEAST_CANDIDATES: Final = 32
+_FEW: Final = 1000  # words, too few to learn codes from
 _ROWS: Final = 1 << 14
 _TRAINED: Final = 50  # vectors for each centre that k-means sees; faiss warns below 39
 _LINKS: Final = 32  # of a word in the graph
@@ -85,7 +93,7 @@ class Index:
         """
         banned = [list(each) for each in excluded or [()] * len(queries)]
         wanted = k + max(map(len, banned), default=0)
-        candidates = min(len(self.embeddings), max(_LEAST_CANDIDATES, _SPARE * wanted))
+        candidates = min(len(self.embeddings), max(_LEAST_CANDIDATES, _SPARE[self.kind] * wanted))
         units = np.ascontiguousarray(unit_rows(queries), np.float32)
         _, found = self.searcher.search(units, candidates, params=self._parameters(candidates))
         model = self.embeddings
@@ -115,9 +123,11 @@ def build_index(
     faiss = load_faiss("--index")
     n_words, dim = embeddings.vectors.shape
     lists = max(1, min(int(2 * math.sqrt(n_words)), n_words // _TRAINED))
-    recipe = f"IVF{lists},SQ8" if kind == "ivf" else f"HNSW{_LINKS},SQ8"
+    codes = "SQ8" if n_words < _FEW else f"PQ{dim if dim % 2 else dim // 2}x4fs"
+    recipe = f"IVF{lists},{codes}" if kind == "ivf" else f"HNSW{_LINKS},SQ8"
     searcher = faiss.index_factory(dim, recipe, faiss.METRIC_INNER_PRODUCT)
-    searcher.train(_units(embeddings, _sample(n_words, _TRAINED * lists)))
+    with _one_thread(faiss):
+        searcher.train(_units(embeddings, _sample(n_words, _TRAINED * lists)))
     for rows in _blocks(n_words):
         on_progress(Progress("indexing", rows.start, n_words))
         searcher.add(_units(embeddings, rows))
@@ -140,6 +150,20 @@ def _tuned(index: Index, most: int) -> Index:
             return index
         index, effort = harder, 2 * effort
     return index
+
+
+@contextmanager
+def _one_thread(faiss: Any) -> Iterator[None]:
+    """Learning codes is thousands of steps too short for several threads, which spin between them.
+
+    With two on two busy cores it took 8.4 s of processor time, with one 0.5 s.
+    """
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
 def _shared(true: Ids, found: Ids) -> float:

@@ -30,7 +30,7 @@ from embedcli.storage.publish import check_writable, publish
 __all__ = ["index_path", "model_digest", "open_index"]
 
 _MAGIC: Final = b"embedidx"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _ROWS: Final = 1 << 14
 _LARGEST_JSON: Final = 1 << 16
 

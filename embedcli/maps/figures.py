@@ -19,7 +19,7 @@ __all__ = ["KINDS", "draw_curves", "draw_map", "draw_panels"]
 
 KINDS: Final = ("png", "svg", "pdf")
 _LABELS: Final = 150
-_ROOM: Final = (0.045, 0.014)  # of the picture that a label keeps free around its start
+_CHARACTER: Final = (0.006, 0.014)  # of the picture that one takes, across and up
 
 Curve = Sequence[tuple[float, float]]
 Points = Sequence[tuple[float | str, float]]
@@ -33,7 +33,7 @@ def draw_map(
     axes.scatter(
         places[:, 0], places[:, 1], s=3, c=np.asarray(groups) % 20, cmap="tab20", linewidths=0
     )
-    for i in _with_room(places):
+    for i in _with_room(places, words):
         axes.annotate(words[i], places[i], fontsize=7, parse_math=False)
     axes.set_axis_off()
     axes.set_title(title, parse_math=False)
@@ -41,10 +41,11 @@ def draw_map(
 
 
 def draw_curves(curves: Mapping[str, Curve], x: str, y: str, kind: str) -> bytes:
-    """A line with marks for each curve, named in a legend where there are several."""
+    """A line with marks for each curve, over whole numbers, named in a legend if there are more."""
     figure, axes = _figure((7, 4.5))
     for name, points in curves.items():
         axes.plot(*zip(*points, strict=True), marker="o", label=name)
+    _label_whole_numbers(axes)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)
@@ -62,25 +63,34 @@ def draw_panels(panels: Mapping[str, Points], y: str, kind: str) -> bytes:
     for panel, (name, points) in zip(axes, panels.items(), strict=True):
         across, up = zip(*points, strict=True)
         panel.plot(across, up, "o")
-        if all(isinstance(x, int | float) and x > 0 for x in across) and (
-            max(across) >= 10 * min(across)
-        ):
-            panel.set_xscale("log")
+        if all(isinstance(x, int | float) for x in across):
+            if 0 < 10 * min(across) <= max(across):
+                panel.set_xscale("log")
+            else:
+                panel.locator_params(axis="x", nbins=5)
         panel.set_xlabel(name)
         panel.grid(alpha=0.3)
     axes[0].set_ylabel(y)
     return _saved(figure, kind)
 
 
-def _with_room(places: NDArray[np.float32]) -> list[int]:
+def _label_whole_numbers(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _with_room(places: NDArray[np.float32], words: Sequence[str]) -> list[int]:
     """The first words whose labels do not lie on each other."""
     taken: set[tuple[int, int]] = set()
     chosen = []
     for i, (x, y) in enumerate(places.tolist()):
-        cell = int(x / _ROOM[0]), int(y / _ROOM[1])
-        if cell in taken or (cell[0] + 1, cell[1]) in taken or (cell[0] - 1, cell[1]) in taken:
+        column, row = int(x / _CHARACTER[0]), int(y / _CHARACTER[1])
+        columns = range(column, column + len(words[i]) + 1)
+        label = {(c, r) for c in columns for r in (row, row + 1)}
+        if label & taken:
             continue
-        taken.add(cell)
+        taken |= label
         chosen.append(i)
         if len(chosen) == _LABELS:
             break

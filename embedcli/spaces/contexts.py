@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.corpus import Corpus
+from embedcli.errors import UnknownWordError
 
 __all__ = ["Explanation", "Shared", "explain"]
 
@@ -64,8 +65,11 @@ def explain(
         window: words on each side.
         top: how many shared contexts to return.
         lines: how many passages.
+
+    Raises:
+        UnknownWordError: a word is not in the vocabulary.
     """
-    first, second = (corpus.vocabulary.find(list(words))[i] or 0 for i in (0, 1))
+    first, second = (_known(corpus, word) for word in words)
     places = [np.flatnonzero(corpus.ids == word) for word in (first, second)]
     contexts = [_contexts(corpus, place, window) for place in places]
     frequency = np.bincount(corpus.ids, minlength=len(corpus.vocabulary)) / max(1, len(corpus.ids))
@@ -93,6 +97,13 @@ def explain(
         shared,
         _passages(corpus, places[0], second, window, lines),
     )
+
+
+def _known(corpus: Corpus, word: str) -> int:
+    index = corpus.vocabulary.get(word)
+    if index is None:
+        raise UnknownWordError(word)
+    return index
 
 
 def _bounds(

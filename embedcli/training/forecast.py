@@ -10,7 +10,8 @@ long.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -59,6 +60,8 @@ _DECIMAL_BYTES = 12  # of a number in a text format, with its space
 _ASSUMED_LINE = 32  # words
 _CHECKPOINTS = 3  # two kept, one being written
 _SAMPLE_SECONDS = 1.0
+_SPARE = 0.1  # of what there is, left over by options that are recommended
+_ROUND_DIM = 16
 _SCRATCH_SURE = 0.5  # of the estimate: a text may be unlike its first megabyte
 
 
@@ -68,7 +71,7 @@ class Forecast:
 
     Attributes:
         memory: the most the process will take, in all.
-        memory_left: what it may still take.
+        memory_left: what it may take, in all.
         disk: what models and checkpoints will take of the disk that has the least to spare.
         disk_free: what is free there.
         seconds: of training.
@@ -80,11 +83,20 @@ class Forecast:
     disk_free: int
     seconds: float | None = None
 
+    def fits(self, spare: float = 0.0) -> bool:
+        """Whether all that is needed is there, and of memory and disk this share is left over."""
+        room = self.memory_left - _BASE_BYTES, self.disk_free
+        needs = self.memory - _BASE_BYTES, self.disk
+        return all(n <= (1 - spare) * left for n, left in zip(needs, room, strict=True))
+
+
+Again = Callable[[Vocabulary, TrainConfig], Forecast]
+
 
 def forecast(
     vocabulary: Vocabulary,
-    n_tokens: int,
     config: TrainConfig,
+    n_tokens: int,
     outputs: Sequence[tuple[str, str]],
     *,
     checkpoints: bool,
@@ -94,8 +106,8 @@ def forecast(
 
     Args:
         vocabulary: the words that will be trained.
-        n_tokens: of the text, in the vocabulary.
         config: resolved settings.
+        n_tokens: of the text, in the vocabulary.
         outputs: each plain file to be written and its format.
         checkpoints: whether any are kept.
         units: how words are cut, if not by what ``config.subword`` names.
@@ -113,7 +125,7 @@ def forecast(
     disk, disk_free = _tightest_disk(files)
     return Forecast(
         memory=_BASE_BYTES + _trainer_bytes(n_words, n_tokens, config, parts),
-        memory_left=available_memory(),
+        memory_left=_BASE_BYTES + available_memory(),  # the base has been taken already
         disk=disk,
         disk_free=disk_free,
     )
@@ -139,26 +151,39 @@ def _with_output_vectors(config: TrainConfig) -> TrainConfig:
     return replace(config, output_vectors=True)
 
 
-def check_resources(found: Forecast, vocabulary: Vocabulary, config: TrainConfig) -> None:
+def check_resources(
+    found: Forecast,
+    vocabulary: Vocabulary,
+    config: TrainConfig,
+    again: Again,
+    *,
+    is_given: bool = False,
+) -> None:
     """Refuse what cannot end well.
+
+    Args:
+        found: what is needed.
+        vocabulary: for these words.
+        config: and these settings.
+        again: what others would need, to find those that fit.
+        is_given: whether the words are those of ``--vocab``, which ``--max-vocab`` does not cut.
 
     Raises:
         ResourceError: names what is missing, and the option that would fit.
     """
-    memory = found.memory - _BASE_BYTES  # that much has been taken already
-    if memory > found.memory_left:
-        fitting = _fitting(found.memory_left / memory, vocabulary, config)
+    if found.fits():
+        return
+    options = _fitting(vocabulary, config, again, "--vocab of" if is_given else "--max-vocab")
+    what = f"{len(vocabulary):,} words x {config.dim}"
+    if found.memory > found.memory_left:
         raise ResourceError(
-            f"training {len(vocabulary):,} words x {config.dim} needs {readable_size(memory)} of "
-            f"memory, but {readable_size(found.memory_left)} are left; {fitting}"
+            f"training {what} needs {readable_size(found.memory)} of memory, but "
+            f"{readable_size(found.memory_left)} are left for it; {options}"
         )
-    if found.disk > found.disk_free:
-        fitting = _fitting(found.disk_free / found.disk, vocabulary, config)
-        raise ResourceError(
-            f"the outputs and checkpoints of {len(vocabulary):,} words x {config.dim} need "
-            f"{readable_size(found.disk)} of disk, but {readable_size(found.disk_free)} are free; "
-            f"make room, or {fitting}"
-        )
+    raise ResourceError(
+        f"the outputs and checkpoints of {what} need {readable_size(found.disk)} of disk, but "
+        f"{readable_size(found.disk_free)} are free; make room, or {options}"
+    )
 
 
 def sure_vocabulary(seen: Glimpse, config: TrainConfig) -> Vocabulary:
@@ -200,12 +225,28 @@ def measure_seconds(corpus: Corpus, config: TrainConfig, scratch: Path | None = 
     return ready - began + training
 
 
-def _fitting(share: float, vocabulary: Vocabulary, config: TrainConfig) -> str:
-    """The options that fit into `share` of what was asked for, with a tenth to spare."""
-    words = max(2, int(0.9 * share * len(vocabulary)))
-    dim = int(0.9 * share * row_stride(config.dim)) // 16 * 16
-    smaller = f" or --dim {dim}" if dim >= 1 else ""
-    return f"try --max-vocab {words}{smaller}"
+def _fitting(vocabulary: Vocabulary, config: TrainConfig, again: Again, words: str) -> str:
+    """The options that would fit, with a tenth to spare; found by trying, as not all shrinks."""
+
+    def takes_words(n: int) -> bool:
+        return again(vocabulary.head(n), config).fits(_SPARE)
+
+    def takes_dim(dim: int) -> bool:
+        return again(vocabulary, replace(config, dim=dim)).fits(_SPARE)
+
+    options = []
+    n_words = _most(len(vocabulary), takes_words)
+    if n_words > 1:
+        options.append(f"{words} {n_words}")
+    dim = 0 if config.init or config.continue_from else _most(config.dim, takes_dim)
+    if dim:
+        options.append(f"--dim {dim - dim % _ROUND_DIM or dim}")
+    return f"try {' or '.join(options)}" if options else f"no {words} or --dim would fit"
+
+
+def _most(end: int, fits: Callable[[int], bool]) -> int:
+    """The largest number below `end` that fits, where all smaller ones do too; 0 if none does."""
+    return bisect_left(range(1, end), True, key=lambda n: not fits(n))
 
 
 class _Counted(NamedTuple):

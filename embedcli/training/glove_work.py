@@ -29,7 +29,7 @@ _LARGEST_CHUNK = 1 << 16
 _SMALLEST_CHUNK = 1 << 11
 _CHUNKS_WANTED = 64
 _CHUNK_WORK = 1 << 23  # numbers of vectors read; a chunk takes some 0.1 s whatever the dimensions
-_INIT_ROWS = 1 << 12
+_INIT_NUMBERS = 1 << 20
 
 
 class CellChunks:
@@ -147,16 +147,18 @@ def initial_weights(n_words: int, dim: int, seed: int, lr: float) -> GloveWeight
         aligned(n_words * stride).reshape(n_words, stride) for _ in range(4)
     )
     generator = np.random.Generator(np.random.Philox(seed))
+    n_at_once = max(1, _INIT_NUMBERS // (dim + 1))
     for rows, squares, bias, held in (
         (words, words_squares, dim, dim + 1),
         (contexts, contexts_squares, dim + 1, dim),
     ):
-        for start in range(0, n_words, _INIT_ROWS):
-            shape = min(_INIT_ROWS, n_words - start), dim + 1
+        for start in range(0, n_words, n_at_once):
+            shape = min(n_at_once, n_words - start), dim + 1
             block = generator.random(shape, dtype=np.float32)
-            block = (block - np.float32(0.5)) / np.float32(dim)
-            rows[start : start + _INIT_ROWS, :dim] = block[:, :dim]
-            rows[start : start + _INIT_ROWS, bias] = block[:, dim]
+            block -= np.float32(0.5)
+            block /= np.float32(dim)
+            rows[start : start + n_at_once, :dim] = block[:, :dim]
+            rows[start : start + n_at_once, bias] = block[:, dim]
         rows[:, held] = 1
         squares[:] = 1
         squares[:, bias] = lr**2

@@ -96,7 +96,7 @@ class Member(Protocol):
 # Multiply-adds in one call of a kernel, about 0.1 s: between calls a chunk can be left unfinished,
 # so that a run stops soon whatever its settings.
 _SLICE_WORK = 1 << 30
-_INIT_ROWS = 1 << 12
+_INIT_NUMBERS = 1 << 20
 _LARGEST_WEIGHT = 1e4  # components that learn stay below a hundred; beyond, only overflow follows
 _CHECKED_BYTES = 1 << 22
 # Where the number of the epoch goes in keys: the same samples whenever they are measured.
@@ -726,9 +726,12 @@ def initial_weights(
     weights = Weights(syn0, syn1neg, stride)
     rows = syn0[: n_rows * stride].reshape(n_rows, stride)
     generator = np.random.Generator(np.random.Philox(seed))
-    for start in range(0, n_rows, _INIT_ROWS):
-        block = generator.random((min(_INIT_ROWS, n_rows - start), dim), dtype=np.float32)
-        rows[start : start + _INIT_ROWS, :dim] = (block - np.float32(0.5)) / np.float32(dim)
+    n_at_once = max(1, _INIT_NUMBERS // dim)
+    for start in range(0, n_rows, n_at_once):
+        block = generator.random((min(n_at_once, n_rows - start), dim), dtype=np.float32)
+        block -= np.float32(0.5)
+        block /= np.float32(dim)
+        rows[start : start + n_at_once, :dim] = block
     return weights
 
 

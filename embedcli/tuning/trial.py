@@ -88,7 +88,7 @@ class Bench:
         config = self.config.with_settings(settings).resolve()
         compile_architecture(config)
         words = self.corpus.vocabulary
-        needed = forecast(words, len(self.corpus.ids), config, (), checkpoints=False)
+        needed = forecast(words, config, len(self.corpus.ids), (), checkpoints=False)
         unknown: list[float | None] = [None] * len(self.files)
         trial = Trial(
             settings=dict(settings),
