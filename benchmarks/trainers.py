@@ -58,6 +58,7 @@ class Run:
     Attributes:
         seconds: wall time of the whole process, seen from outside.
         peak: its most resident memory, in bytes.
+        cpu: seconds of processors, of all threads together.
         reading: seconds for reading and counting, as the trainer says; None where it does not.
         training: seconds in the training loop, as the trainer says; None where it does not.
         rate: tokens of the text, all of them, times the epochs, a second of the training loop.
@@ -69,6 +70,7 @@ class Run:
 
     seconds: float
     peak: int
+    cpu: float
     reading: float | None
     training: float | None
     rate: float | None
@@ -131,6 +133,7 @@ def _train_embed(
     return Run(
         done.seconds,
         done.peak,
+        done.cpu,
         timings["reading"],
         timings["training"],
         told["corpus"]["read"] * len(told["epochs"]) / timings["training"],
@@ -150,6 +153,7 @@ def _train_peer(session: Session, trainer: str, settings: Settings, corpus: Path
     return Run(
         done.seconds,
         done.peak,
+        done.cpu,
         told["reading"],
         told["training"],
         told["training"] and told["tokens"] * settings.epochs / told["training"],

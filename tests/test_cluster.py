@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import warnings
 from contextlib import contextmanager, nullcontext
@@ -23,11 +25,13 @@ from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.trainer import Guard, Stopped
 
 distributed = pytest.importorskip("distributed")
+import dask  # noqa: E402
 
 from embedcli.cluster import driver  # noqa: E402
 from embedcli.cluster.connect import connect  # noqa: E402
 from embedcli.cluster.desk import Desk, Janitor  # noqa: E402
 from embedcli.cluster.machines import Machines  # noqa: E402
+from embedcli.cluster.training import Matrices  # noqa: E402
 
 CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=5, rounds=2, lr=0.05)
 
@@ -147,9 +151,18 @@ def test_stopped_and_resumed_it_ends_with_the_same_bytes(client, corpus, expecte
     assert expected.metadata["epochs"] == found.metadata["epochs"]
 
 
-def test_each_checkpoint_is_handed_out_anew(client, corpus, expected, tmp_path):
+def test_each_checkpoint_is_handed_out_anew(client, corpus, expected, tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path / "c", 0.0, {"settings": CONFIG.as_dict()})
+    original, held = Machines.results, []
+
+    def results(self, futures, on_wake=lambda: None):
+        found = original(self, futures, on_wake)
+        held.append(sum(isinstance(one, Matrices) for one in found))
+        return found
+
+    monkeypatch.setattr(Machines, "results", results)
     found = run(client, corpus, guard=Guard(checkpoints))
+    assert 1 == max(held)  # the model comes part by part: never two of it
 
     assert expected.vectors.tobytes() == found.vectors.tobytes()
     assert checkpoints.newest().is_complete
@@ -209,8 +222,10 @@ def test_a_file_is_a_cluster_if_a_scheduler_wrote_it(client, tmp_path):
         pass
 
     (tmp_path / "yes.json").write_text(json.dumps({"address": client.scheduler.address}))
-    with quietly(), connect(str(tmp_path / "yes.json")) as found:
-        assert 2 == len(found.scheduler_info()["workers"])
+    with dask.config.set({"scheduler-address": client.scheduler.address}):
+        for cluster in (str(tmp_path / "yes.json"), "config"):
+            with quietly(), connect(cluster) as found:
+                assert 2 == len(found.scheduler_info()["workers"])
 
 
 def test_workers_with_another_embed_are_refused(client, monkeypatch):
@@ -300,6 +315,44 @@ def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypa
     assert next(calls) > 0
     assert expected.vectors.tobytes() == found.vectors.tobytes()
     assert expected.metadata["epochs"] == found.metadata["epochs"]
+
+
+def test_a_scheduler_that_was_killed_is_the_end_and_another_goes_on(
+    client, corpus, expected, tmp_path, monkeypatch, command_environment
+):
+    def start(*command):
+        argv = [sys.executable, "-m", "distributed.cli.dask_" + command[0], *command[1:]]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+        return subprocess.Popen(argv, env=command_environment, **quiet)
+
+    file = str(tmp_path / "scheduler.json")
+    common = ("--scheduler-file", file, "--no-dashboard", "--host", "127.0.0.1")
+    scheduler = start("scheduler", *common, "--port", "0")
+    worker = start("worker", *common, "--nthreads", "1", "--no-nanny")
+    original = Machines.wait
+
+    def wait(self, futures, on_wake):
+        if "sums-1-0" in futures[0].key:
+            scheduler.kill()
+        original(self, futures, on_wake)
+
+    checkpoints = Checkpoints(tmp_path / "c", 0.0, {"settings": CONFIG.as_dict()})
+    try:
+        while not Path(file).exists():
+            time.sleep(0.05)
+        with monkeypatch.context() as patched:
+            patched.setattr(Machines, "wait", wait)
+            with quietly(), pytest.raises(ClusterError, match="the scheduler was lost"):  # noqa: SIM117
+                with connect(file) as found:
+                    run(found, corpus, guard=Guard(checkpoints))
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    newest = checkpoints.newest()
+    assert (1, 0) == (newest.state.epoch, newest.state.chunk)
+    again = run(client, corpus, guard=Guard(checkpoints, newest))
+    assert expected.vectors.tobytes() == again.vectors.tobytes()
 
 
 def test_workers_that_join_and_leave_change_nothing(corpus, expected, monkeypatch):

@@ -33,7 +33,8 @@ from embedcli.kernels.weights import TALLY, Weights, aligned, make_scratch, row_
 from embedcli.training import team as team_module
 from embedcli.training.team import Chunk, Team
 
-V, WINDOW, NEGATIVE, LENGTH = 300, 3, 4, 20
+V, WINDOW, LENGTH = 300, 3, 20
+DIM, NEGATIVE = 40, 5  # the same nearly everywhere, as each kernel takes seconds to compile
 MOVED = moved_shares(20, 0.05, 5000), moved_shares(4, 0.05, 5000)
 
 
@@ -63,7 +64,7 @@ def corpus(tmp_path_factory):
 
 
 def config_of(**chosen):
-    settings = {"dim": 20, "epochs": 2, "min_count": 1, "sample": 1e-2, "deterministic": True}
+    settings = {"dim": DIM, "epochs": 2, "min_count": 1, "sample": 1e-2, "deterministic": True}
     return TrainConfig(**(settings | chosen))
 
 
@@ -102,7 +103,7 @@ def test_the_bytes_of_a_family_of_processors(tmp_path, monkeypatch, lanes, arch)
     path = tmp_path / "text"
     words = (np.random.Generator(np.random.PCG64(11)).random((2000, 12)) ** 3 * 600).astype(int)
     path.write_text("\n".join(" ".join(f"w{word}" for word in line) for line in words))
-    embeddings = train([path], config_of(arch=arch, dim=40, epochs=1, threads=2))
+    embeddings = train([path], config_of(arch=arch, epochs=1, threads=2))
     found = hashlib.sha256(np.ascontiguousarray(embeddings.vectors).tobytes()).hexdigest()
     assert found[:16] == GOLDEN[lanes, arch]
 
@@ -117,7 +118,7 @@ def test_lines_as_windows_in_another_order_too(corpus, tmp_path):
 
 def test_held_out_losses_are_the_same_too(corpus, tmp_path):
     path = tmp_path / "model.safetensors"
-    chosen = {"valid_fraction": 0.1, "dim": 16}
+    chosen = {"valid_fraction": 0.1}
     assert bytes_of(corpus, path, threads=1, **chosen) == bytes_of(
         corpus, path, threads=3, **chosen
     )
@@ -239,7 +240,7 @@ def test_rounds_equal_their_twin(lanes, is_cbow):
     In the twin cold negatives are changed with everything else at the end of a round: as only one
     stream touches them, that is the same.
     """
-    twin, streams = Twin(is_cbow, 20), make_group()
+    twin, streams = Twin(is_cbow, DIM), make_group()
     n_rounds = -(-int(streams.n_kept.max()) // LENGTH)
     stride, copies_rows = twin.stride, rows_for_copies(WINDOW, HOT)
     rows = V + STREAMS * copies_rows
@@ -247,7 +248,7 @@ def test_rounds_equal_their_twin(lanes, is_cbow):
     weights.syn0[: V * stride] = twin.syn0.ravel()
     weights.syn1neg[: V * stride] = twin.syn1neg.ravel()
     copies = make_copies(1 + NEGATIVE, WINDOW, V, HOT, stride, 1)
-    kernel = rounds(is_cbow, lanes, 1 + NEGATIVE, -(-20 // lanes))
+    kernel = rounds(is_cbow, lanes, 1 + NEGATIVE, -(-DIM // lanes))
     scratch = make_scratch(1 + NEGATIVE, WINDOW, stride)
     for first, stop in ((0, 3), (3, n_rounds)):  # calls may end between any two rounds
         assert kernel(
@@ -289,11 +290,11 @@ def test_fewer_words_than_hot_ones_and_more_streams_than_chunks(tmp_path):
 def a_team(threads):
     n_words = 50
     weights_rows = n_words + STREAMS * rows_for_copies(5, n_words)
-    stride = row_stride(8)
+    stride = row_stride(DIM)
     weights = Weights(aligned(weights_rows * stride), aligned(weights_rows * stride), stride)
     noise = np.arange(1, n_words + 1) / n_words
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
-    config = config_of(dim=8, threads=threads).resolve()
+    config = config_of(threads=threads).resolve()
     return Team(weights, noise, n_words, 1 << 10, 5, 3000, 5, keep, config)
 
 
@@ -362,7 +363,7 @@ def test_what_rounds_cannot_do_is_refused(chosen):
 def test_a_stopped_process_goes_on(corpus, tmp_path):
     """SIGSTOP in mid-run, SIGCONT a moment later: it ends, with the same bytes."""
     command = [
-        sys.executable, "-m", "embedcli", "train", "-q", str(corpus), "--dim", "20",
+        sys.executable, "-m", "embedcli", "train", "-q", str(corpus), "--dim", str(DIM),
         "--epochs", "9", "--min-count", "1", "--sample", "1e-2", "--deterministic",
         "--threads", "2",
     ]  # fmt: skip

@@ -17,6 +17,8 @@ from embedcli.kernels.rules import DROPOUT, EPSILON, Features, Rule
 from embedcli.kernels.sampling import (
     GOLDEN,
     RADIUS,
+    SHARED_READINGS,
+    SHARED_WINDOWS,
     STRETCH_READINGS,
     STRETCH_WINDOWS,
     Noise,
@@ -108,13 +110,20 @@ def draw_radius(key: int, position: int, window: int) -> int:
     return window - ((bits * window) >> 32)
 
 
-def draw_shared(position: int, noise: Noise, n_negatives: int) -> list[int]:
-    """The ids that the pool holds for the word at `position`."""
+def draw_shared(position: int, noise: Noise, apart: int, n: int) -> list[int]:
+    """The ids of the `n` negatives that the words around the one at `position` share."""
+    return _drawn(position, noise, apart, n, SHARED_WINDOWS, SHARED_READINGS)
+
+
+def _drawn(
+    position: int, noise: Noise, apart: int, n: int, n_windows: int, n_readings: int
+) -> list[int]:
+    """The `n` ids that the pool holds for the word at `position`."""
     size = len(noise.pool)
-    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
-    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    length = min(n_windows * apart + 1, size)
+    stretch, within = divmod(position, n_windows * n_readings)
     begin = (int(noise.begin) + stretch * length) % (size - length + 1)
-    items = range(within * n_negatives, (within + 1) * n_negatives)
+    items = range(within * apart, within * apart + n)
     return [int(noise.pool[begin + item % length]) for item in items]
 
 
@@ -124,7 +133,9 @@ def draw_outputs(
     """The ids of the centre word and of K distinct negatives, read from the pool."""
     outputs = [centre]
     size = len(noise.pool)
-    for k, drawn in enumerate(draw_shared(position, noise, n_outputs - 1), 1):
+    k_all = n_outputs - 1
+    ids = _drawn(position, noise, k_all, k_all, STRETCH_WINDOWS, STRETCH_READINGS)
+    for k, drawn in enumerate(ids, 1):
         word = drawn
         in_vain = 0
         while word in outputs:

@@ -46,6 +46,11 @@ _DRAWS_BEFORE_SEARCH = 64  # in vain, before the next free word is taken instead
 STRETCH_WINDOWS = 16
 STRETCH_READINGS = 4
 
+# Negatives that several words to predict share are eight times as many, and their rows half of what
+# a window takes: fewer windows share a stretch, and it is read more often.
+SHARED_WINDOWS = 12
+SHARED_READINGS = 8
+
 SPARE = 8  # items after the last word that `windows.context_rows` may read
 
 
@@ -165,7 +170,9 @@ def draw_outputs(
     it ends as long as V >= `n_outputs`.
     """
     pool, size = noise.pool, np.int64(noise.pool.shape[0])
-    begin, item, length = _stretch(position, noise, n_outputs - 1)
+    begin, item, length = _stretch(
+        position, noise, n_outputs - 1, STRETCH_WINDOWS, STRETCH_READINGS
+    )
     rows[first] = centre * stride
     for k in range(1, n_outputs):
         row = np.int64(pool[begin + item]) * stride
@@ -186,15 +193,15 @@ def draw_outputs(
 
 @numba.njit(inline="always")
 def draw_shared(
-    position: Any, noise: Any, n_most: Any, n: Any, stride: Any, rows: Any, first: Any
+    position: Any, noise: Any, apart: Any, n: Any, stride: Any, rows: Any, first: Any
 ) -> None:
     """Write the offsets of `n` output rows of the word at `position` to `rows`.
 
     As they come: repeats and the words to predict are kept. Who uses these updates one output after
-    the other, and with several words to predict, each negative may be any of the others. No
-    position takes more than `n_most`, which is how far apart positions read.
+    the other, and with several words to predict, each negative may be any of the others. Positions
+    read `apart` items apart; one that takes more shares the rest with the next.
     """
-    begin, item, length = _stretch(position, noise, n_most)
+    begin, item, length = _stretch(position, noise, apart, SHARED_WINDOWS, SHARED_READINGS)
     for k in range(n):
         rows[first + k] = np.int64(noise.pool[begin + item]) * stride
         item += 1
@@ -203,15 +210,15 @@ def draw_shared(
 
 
 @numba.njit(inline="always")
-def _stretch(position: Any, noise: Any, n_negatives: Any) -> Any:
+def _stretch(position: Any, noise: Any, n_negatives: Any, n_windows: Any, n_readings: Any) -> Any:
     """The stretch of the word at `position`: where it begins, its item to begin with, its length.
 
-    It is one item longer than its windows need, so that the same negatives do not meet in one
-    window again at the next reading.
+    It is one item longer than its `n_windows` need, so that the same negatives do not meet in one
+    window again at the next of its `n_readings`.
     """
     size = np.int64(noise.pool.shape[0])
-    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
-    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    length = min(n_windows * n_negatives + 1, size)
+    stretch, within = divmod(position, n_windows * n_readings)
     begin = (noise.begin + stretch * length) % (size - length + 1)
     return begin, (within * n_negatives) % length, length
 
