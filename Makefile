@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build-demo
 TEXT8_URL ?= http://mattmahoney.net/dc/text8.zip
-PYTEST ?= -q
+PYTEST ?= -q -n auto --dist worksteal
 TORTURE ?=
 BENCH ?=
 
@@ -25,7 +25,7 @@ demo: $(VENV)/installed $(DEMO)/stdlib.safetensors ## train on the standard libr
 	@$(BIN)/embed evaluate data/python-analogies.txt data/python-similarity.tsv \
 		-m $(DEMO)/stdlib.safetensors
 
-test: $(VENV)/installed-dev ## run the tests (PYTEST="-k config" narrows)
+test: $(VENV)/installed-dev ## run the tests on all cores (PYTEST="-k config": some of them)
 	$(BIN)/python -m pytest $(PYTEST)
 
 consumers: $(VENV)/installed-consumers ## load our files in PyTorch, Keras, sentence-transformers and fastText too (2 GB)

@@ -70,6 +70,7 @@ def _figures(settings: Settings, runs: dict[str, list[Run]], scores: dict[str, S
         "wall s": ".1f",
         "fastest to slowest s": "",
         "training s": ".1f",
+        "CPU s": ".1f",
         "peak MB": ",.0f",
         "analogies": ".1f",
         "similarity": ".1f",
@@ -85,6 +86,7 @@ def _figures(settings: Settings, runs: dict[str, list[Run]], scores: dict[str, S
             middle(made, "seconds"),
             f"{min(walls):.1f} to {max(walls):.1f}",
             middle(made, "training"),
+            middle(made, "cpu"),
             max(run.peak for run in made) / 1e6,
             scores[trainer].analogies,
             scores[trainer].similarity,
@@ -99,6 +101,8 @@ def _distances(
     table = goals(f"{settings.arch} with {settings.subword} n-grams: embed against fastText")
     times = ratio(middle(runs[FASTTEXT], "seconds"), middle(runs[EMBED], "seconds"))
     table.add("end to end, times faster", times, f"{faster} or more" if faster else "")
+    less = ratio(middle(runs[FASTTEXT], "cpu"), middle(runs[EMBED], "cpu"))
+    table.add("processor time, times less", less, "")
     for name, figure in FIGURES.items():
         ours, theirs = (getattr(scores[trainer], figure) for trainer in (EMBED, FASTTEXT))
         gain = None if None in (ours, theirs) else ours - theirs

@@ -96,14 +96,15 @@ def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(corpus, tmp_path, ar
 
 
 def test_a_deterministic_run_may_go_on_with_other_threads(corpus, tmp_path):
-    config = config_of(deterministic=True)
+    more = {"deterministic": True, "dim": 40}  # the kernel of test_deterministic.py
+    config = config_of(**more)
     save(train([corpus], config), tmp_path / "whole.safetensors")
     n_stops, threads = 0, itertools.cycle([2, 1, 3])
     for number, n_asked in enumerate([0, 1, 3, 6]):
         directory = tmp_path / f"{number}.checkpoint"
         embeddings = None
         for n in itertools.chain([n_asked], itertools.repeat(10**9)):
-            chosen = config_of(deterministic=True, threads=next(threads))
+            chosen = config_of(**more, threads=next(threads))
             checkpoints = Checkpoints(directory, None, given(chosen, corpus))
             resumed = checkpoints.newest()
             vocabulary = resumed.embeddings.vocabulary if resumed else None

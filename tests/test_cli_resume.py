@@ -8,7 +8,61 @@ import time
 
 import pytest
 
+from embedcli.cli import resuming
+from embedcli.config import TrainConfig, settings
+from embedcli.errors import ConfigError
+from embedcli.training.checkpoint import Checkpoints
+from embedcli.training.trainer import _settings
+
 SETTINGS = ("--min-count", "1", "--dim", "64", "--epochs", "300", "--threads", "1", "--sample", "0")
+
+
+# Settings that go only with others.
+BESIDE = {
+    "separator": {"items": True},
+    "pattern": {"tokenizer": "pattern"},
+    "freeze": {"init": "vectors.vec"},
+    "patience": {"valid": "held-out.txt"},
+}
+OTHER = {  # of those whose kind does not say what else they may be
+    "count_memory": "500M",
+    "time_budget": "90s",
+    "subword": "3:6",
+    "max_norm": 3.0,
+    "min_lr": 0.01,
+    "tokenizer": "words",
+}
+
+
+def other_value(name):
+    """A value of this setting that is not its default."""
+    rule, default = settings()[name], getattr(TrainConfig, name)
+    if name in OTHER:
+        return OTHER[name]
+    if rule.kind == "switch":
+        return not default
+    if rule.kind == "choice":
+        return next(choice for choice in rule.choices if choice != default)
+    if rule.kind == "text":
+        return "x"
+    return (default or 0) + 1 if rule.kind == "integer" else rule.high / 2
+
+
+@pytest.mark.parametrize("name", settings())
+def test_every_setting_is_stored_and_survives_a_resume(tmp_path, name):
+    value = other_value(name)
+    chosen = {name: value} | BESIDE.get(name, {})
+    config = TrainConfig(**chosen)
+    assert value == _settings(config.resolve())[name]  # what the model says
+    Checkpoints(tmp_path, None, resuming.given(config, ["text"], None)).save()
+
+    kept = Checkpoints(tmp_path, None, {}).newest()
+    assert config.resolve() == resuming.settings_of(kept, {}, None)
+    assert config.resolve() == resuming.settings_of(kept, {name: value}, None)
+    if name not in resuming._MAY_DIFFER:
+        kept.given["settings"][name] = getattr(TrainConfig, name)
+        with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} is .*, but .* was made"):
+            resuming.settings_of(kept, {name: value}, None)
 
 
 @pytest.fixture

@@ -304,6 +304,27 @@ def test_memory_is_that_of_the_container(tmp_path, monkeypatch):
     assert (1 << 20) - 900_000 == memory_module.available_memory()
 
 
+@pytest.mark.parametrize(
+    ("line", "group", "limit", "used"),
+    [
+        ("0::/pod/box", "", "memory.max", "memory.current"),
+        ("4:memory:/pod/box", "memory/", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ],
+)
+def test_the_tightest_group_above_decides(tmp_path, monkeypatch, line, group, limit, used):
+    box = tmp_path / f"{group}pod/box"
+    box.mkdir(parents=True)
+    original = memory_module._text
+    own = Path("/proc/self/cgroup")
+    monkeypatch.setattr(memory_module, "_CGROUP", tmp_path)
+    monkeypatch.setattr(memory_module, "_text", lambda p: line if p == own else original(p))
+    (box / limit).write_text("4000000\n")
+    (box.parent / limit).write_text("3000000\n")
+    assert 3_000_000 == memory_module.memory_size()
+    (box / used).write_text("3900000\n")  # the outer one has more left
+    assert 100_000 == memory_module.available_memory()
+
+
 def test_the_limit_on_address_space_counts(monkeypatch):
     monkeypatch.setattr(memory_module.resource, "getrlimit", lambda which: (10**15, 10**15))
     free = memory_module.available_memory()

@@ -17,7 +17,6 @@ from embedcli.config import TrainConfig
 SHARED = Path(__file__).parents[2] / "shared"
 TEXT = SHARED / "data" / "wiki-1m.txt.gz"
 EVAL = SHARED / "data" / "eval"
-TASKS = SHARED / "data" / "tasks"
 
 
 @pytest.fixture(scope="module")

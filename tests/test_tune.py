@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import shlex
 import subprocess
 from dataclasses import replace
 
@@ -183,8 +185,12 @@ def test_tune_as_a_shell_sees_it(text, run_embed):
     expected = {"dim": chosen} | fixed
     assert expected == load_config(text / "best.yaml")
     assert f"recommended: embed train corpus.txt --dim {chosen} --epochs 1" in done.stderr
-    train = ("train", "-q", "corpus.txt", "--config", "best.yaml")
-    assert 0 == run_embed(*train, cwd=text).returncode
+    by_flags, by_file = re.findall(r"embed (train corpus.txt [^()\n]*)", done.stderr)
+    assert "train corpus.txt --config best.yaml" == by_file
+    assert 0 == run_embed(*shlex.split(by_flags), cwd=text).returncode
+    model = (text / "model.safetensors").read_bytes()
+    assert 0 == run_embed(*shlex.split(by_file), cwd=text).returncode
+    assert model == (text / "model.safetensors").read_bytes()
     pytest.importorskip("matplotlib")
     (text / "tune.json").write_text(done.stdout)
     plot = ("plot", "--tune", "tune.json", "-o", "tune.svg")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ERRNOS", "Call", "Corrupt", "Fail", "Recorder", "ShortWrite", "replaced"]
+__all__ = ["ERRNOS", "Call", "Corrupt", "Fail", "Kill", "Recorder", "ShortWrite", "replaced"]
 
 ERRNOS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES, errno.EROFS)
 _WRITERS = ("write", "pwrite")
@@ -73,6 +74,24 @@ class Fail(Policy):
             self.fired.append(call)
             raise OSError(self.error, os.strerror(self.error), call.path)
         return original(*args)
+
+
+@dataclass
+class Kill(Policy):
+    """The process ends by SIGKILL before the call with this number, or right after it."""
+
+    number: int
+    after: bool = False
+    calls: list[Call] = field(default_factory=list)
+
+    def act(self, call: Call, original: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """End, or do it."""
+        if call.number != self.number:
+            return original(*args)
+        if self.after:
+            original(*args)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("still alive")
 
 
 class ShortWrite(Policy):

@@ -42,6 +42,8 @@ KINDS = [
          kills.way_trials, 42, 3),
     Kind("calls", "one call of one primitive fails during a run; the file is old or new, and exit "
          "0 means new", writes.run_trials, 900, 24),
+    Kind("cuts", "SIGKILL before and after each call of each primitive; the run goes on from there",
+         writes.cut_trials, 400, 12),
     Kind("saves", "the same for every format, every call, five errors, once and for ever",
          writes.save_trials, 5000, 120),
     Kind("order", "written, synced, renamed, directory synced: what a power cut would show",

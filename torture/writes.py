@@ -5,16 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from torture.children import fork
-from torture.primitives import ERRNOS, Corrupt, Fail, Policy, ShortWrite, replaced
+from torture.children import Ended, fork
+from torture.primitives import ERRNOS, Corrupt, Fail, Kill, Policy, ShortWrite, replaced
 from torture.subject import OUTPUTS, Place, Subject, _main
 from torture.trials import Outcome, in_child
 
-__all__ = ["run_trials", "save_trials"]
+__all__ = ["cut_trials", "run_trials", "save_trials"]
 
 _MOST_CALLS = 1000
 _WRITTEN = (*OUTPUTS, "1.safetensors", "2.safetensors")
@@ -97,14 +98,29 @@ def run_trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
             yield Outcome(fault, _run_failing(place, policy))
 
 
-def _run_failing(place: Place, policy: Policy) -> str:
+def cut_trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
+    """A whole run that is killed at each call of a primitive, before or after it; then resumed."""
+    cases = [(number, after) for number in range(1, _count(subject) + 1) for after in (False, True)]
+    for number, after in rng.sample(cases, min(n, len(cases))):
+        with subject.place() as place:
+            ended = _run(place, Kill(number, after))
+            wrong = [place.harm(ended if ended.code != -signal.SIGKILL else None)]
+            fault = f"killed {'after' if after else 'before'} call {number}"
+            yield Outcome(fault, "; ".join(filter(None, [*wrong, place.harm_at_the_end()])))
+
+
+def _run(place: Place, policy: Policy) -> Ended:
     command = place.command()
 
     def run() -> int:
         with replaced(place.folder, policy):
             return _main(command)
 
-    ended = fork(run, place.folder).end()
+    return fork(run, place.folder).end()
+
+
+def _run_failing(place: Place, policy: Policy) -> str:
+    ended = _run(place, policy)
     wrong = [place.harm(ended)]
     if isinstance(policy, ShortWrite) and ended.code:
         wrong.append(f"what POSIX allows ended it with {ended.code}: {ended.said.strip()[-200:]}")

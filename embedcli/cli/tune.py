@@ -263,7 +263,8 @@ def _recommend(corpus: Sequence[str], settings: Mapping[str, Value], output: str
     if output:
         with publish(output) as sink:
             sink.write("".join(f"{n}: {_yaml(v)}\n" for n, v in settings.items()).encode())
-        talk(f"{output}: the same as a configuration (embed train --config {output})")
+        again = f"embed train {shlex.join(corpus)} --config {shlex.quote(output)}"
+        talk(f"{output}: the same as a configuration ({again})")
 
 
 def _flag(name: str, value: Value) -> str:

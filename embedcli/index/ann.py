@@ -11,8 +11,8 @@ An index holds the unit vectors of a model in fewer bytes and in one of two orde
 
 What it finds are candidates. They are scored again in float64 by the model's own vectors, so that
 every cosine is exact and only a neighbour may be missing. How many are is measured when an index is
-built, by asking 1,000 of its words both ways; it is searched harder until `TARGET` of the ten
-nearest are found.
+built, by asking 1,000 of its words both ways; it is searched harder, or more candidates are scored,
+whichever finds more, until `TARGET` of the ten nearest are found.
 
 Needs faiss (``pip install 'embedcli[ann]'``). Files of indexes are `index/files.py`'s.
 """
@@ -42,10 +42,8 @@ ASKED: Final = 1000  # words whose neighbours are compared
 FREQUENT: Final = 30_000  # half of them are among so many: they are asked most, and found least
 NEAREST: Final = 10  # of each
 
-_SPARE: Final = {
-    "ivf": 32,
-    "hnsw": 2,
-}  # candidates for each neighbour asked for, by what codes tell
+_LEAST_SPARE: Final = 2
+_MOST_SPARE: Final = 64
 _LEAST_CANDIDATES: Final = 32
 _FEW: Final = 1000  # words, too few to learn codes from
 _ROWS: Final = 1 << 14
@@ -65,6 +63,7 @@ class Index:
         kind: one of `KINDS`.
         searcher: faiss's own object.
         effort: lists looked into (ivf), or words kept in view (hnsw).
+        spare: candidates scored for each neighbour asked for: codes mistake the order of near ones.
         recall: the share, 0 to 1, of the ten nearest neighbours that are found.
     """
 
@@ -72,6 +71,7 @@ class Index:
     kind: str
     searcher: Any
     effort: int = 0
+    spare: int = _LEAST_SPARE
     recall: float = -1.0
 
     def nearest(
@@ -93,7 +93,7 @@ class Index:
         """
         banned = [list(each) for each in excluded or [()] * len(queries)]
         wanted = k + max(map(len, banned), default=0)
-        candidates = min(len(self.embeddings), max(_LEAST_CANDIDATES, _SPARE[self.kind] * wanted))
+        candidates = min(len(self.embeddings), max(_LEAST_CANDIDATES, self.spare * wanted))
         units = np.ascontiguousarray(unit_rows(queries), np.float32)
         _, found = self.searcher.search(units, candidates, params=self._parameters(candidates))
         model = self.embeddings
@@ -141,15 +141,22 @@ def _tuned(index: Index, most: int) -> Index:
     asked = np.unique(np.concatenate([_sample(pool, ASKED // 2) for pool in pools]))
     queries, itself = model.vectors[asked], asked[:, None].tolist()
     true, _ = nearest(model.vectors, model.norms, queries, NEAREST, excluded=itself)
-    effort = 1 if index.kind == "ivf" else _LEAST_CANDIDATES  # less would be the same
-    while index.recall < TARGET and index.effort < most:
-        harder = replace(index, effort=min(effort, most))
-        found, _ = harder.nearest(queries, NEAREST, excluded=itself)
-        harder = replace(harder, recall=_shared(true, found))
-        if harder.recall < index.recall + WORTH:  # no way leads to what is still missing
-            return index
-        index, effort = harder, 2 * effort
-    return index
+
+    def measured(effort: int, spare: int) -> Index:
+        tried = replace(index, effort=min(effort, most), spare=min(spare, _MOST_SPARE))
+        found, _ = tried.nearest(queries, NEAREST, excluded=itself)
+        return replace(tried, recall=_shared(true, found))
+
+    least = 1 if index.kind == "ivf" else _LEAST_CANDIDATES  # less would be the same
+    best = measured(least, _LEAST_SPARE)
+    while best.recall < TARGET:
+        farther = measured(2 * best.effort, best.spare)
+        longer = measured(best.effort, 2 * best.spare)
+        better = max(farther, longer, key=lambda tried: tried.recall)
+        if better.recall < best.recall + WORTH:  # no way leads to what is still missing
+            break
+        best = better
+    return best
 
 
 @contextmanager

@@ -44,6 +44,7 @@ class _About:
         model: digest of the model, hexadecimal.
         kind: of the index.
         effort: how hard it is searched.
+        spare: candidates scored for each neighbour.
         recall: what it then finds.
         n_bytes: of faiss's part.
     """
@@ -52,6 +53,7 @@ class _About:
     model: str
     kind: str
     effort: int
+    spare: int
     recall: float
     n_bytes: int
 
@@ -83,7 +85,7 @@ def open_index(
     about = _read_end(target)
     if about is not None and (about.version, about.model, about.kind) == (_VERSION, digest, kind):
         searcher = faiss.read_index(target, faiss.IO_FLAG_MMAP_IFC)
-        return Index(embeddings, kind, searcher, about.effort, about.recall)
+        return Index(embeddings, kind, searcher, about.effort, about.spare, about.recall)
     check_writable(target)
     on_build(target)
     index = build_index(embeddings, kind, on_progress=on_progress)
@@ -91,7 +93,8 @@ def open_index(
         writer = faiss.PyCallbackIOWriter(sink.write, _ROWS)
         faiss.write_index(index.searcher, writer)
         del writer  # it keeps the last bytes until then
-        known = _About(_VERSION, digest, kind, index.effort, index.recall, sink.tell())
+        searched = index.effort, index.spare, index.recall
+        known = _About(_VERSION, digest, kind, *searched, sink.tell())
         end = json.dumps(asdict(known)).encode()
         sink.write(end + len(end).to_bytes(8, "little") + _MAGIC)
     return index

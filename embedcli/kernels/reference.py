@@ -17,6 +17,9 @@ from embedcli.kernels.rules import DROPOUT, EPSILON, Features, Rule
 from embedcli.kernels.sampling import (
     GOLDEN,
     RADIUS,
+    SHARED_READINGS,
+    SHARED_WINDOWS,
+    STRETCH,
     STRETCH_READINGS,
     STRETCH_WINDOWS,
     Noise,
@@ -108,13 +111,20 @@ def draw_radius(key: int, position: int, window: int) -> int:
     return window - ((bits * window) >> 32)
 
 
-def draw_shared(position: int, noise: Noise, n_negatives: int) -> list[int]:
-    """The ids that the pool holds for the word at `position`."""
+def draw_shared(position: int, noise: Noise, apart: int, n: int) -> list[int]:
+    """The ids of the `n` negatives that the words around the one at `position` share."""
+    return _drawn(position, noise, apart, n, SHARED_WINDOWS, SHARED_READINGS)
+
+
+def _drawn(
+    position: int, noise: Noise, apart: int, n: int, n_windows: int, n_readings: int
+) -> list[int]:
+    """The `n` ids that the pool holds for the word at `position`."""
     size = len(noise.pool)
-    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
-    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    length = min(n_windows * apart + 1, size)
+    stretch, within = divmod(position, n_windows * n_readings)
     begin = (int(noise.begin) + stretch * length) % (size - length + 1)
-    items = range(within * n_negatives, (within + 1) * n_negatives)
+    items = range(within * apart, within * apart + n)
     return [int(noise.pool[begin + item % length]) for item in items]
 
 
@@ -124,7 +134,9 @@ def draw_outputs(
     """The ids of the centre word and of K distinct negatives, read from the pool."""
     outputs = [centre]
     size = len(noise.pool)
-    for k, drawn in enumerate(draw_shared(position, noise, n_outputs - 1), 1):
+    k_all = n_outputs - 1
+    ids = _drawn(position, noise, k_all, k_all, STRETCH_WINDOWS, STRETCH_READINGS)
+    for k, drawn in enumerate(ids, 1):
         word = drawn
         in_vain = 0
         while word in outputs:
@@ -136,6 +148,25 @@ def draw_outputs(
                 word = (word + 1) % n_words
         outputs.append(word)
     return outputs
+
+
+def draw_in_stretch(centre: int, position: int, noise: Noise, n_outputs: int) -> list[int]:
+    """The ids of the centre word and of K distinct negatives, all of one stretch of the pool."""
+    stretch = stretch_words(position // STRETCH, noise, n_outputs - 1)
+    begin = position % STRETCH * (n_outputs - 1) % len(stretch)
+    outputs = [centre]
+    items = itertools.cycle([*stretch[begin:], *stretch[:begin]])
+    for _ in range(n_outputs - 1):
+        tried = itertools.chain(itertools.islice(items, len(stretch)), itertools.count())
+        outputs.append(next(word for word in tried if word not in outputs))
+    return outputs
+
+
+def stretch_words(number: int, noise: Noise, n_negatives: int) -> list[int]:
+    """The words of a stretch of the pool."""
+    length = min(STRETCH_WINDOWS * n_negatives + 1, len(noise.pool))
+    begin = (int(noise.begin) + number * length) % (len(noise.pool) - length + 1)
+    return [int(word) for word in noise.pool[begin : begin + length]]
 
 
 def _windows(

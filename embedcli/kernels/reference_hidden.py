@@ -18,7 +18,7 @@ from embedcli.kernels.reference import (
     sigmoid,
 )
 from embedcli.kernels.sampling import Noise, Staged
-from embedcli.kernels.subword_skipgram import GROUP, words_in_group
+from embedcli.kernels.subword_skipgram import GROUP, n_groups, usual_noise, words_in_group
 from embedcli.kernels.weights import Scratch, Weights
 
 __all__ = ["Group", "groups_of", "step", "subword_cbow_slice", "subword_skipgram_slice"]
@@ -54,10 +54,10 @@ def step(
 def groups_of(contexts: list[int], noises: list[int], negative: int) -> list[Group]:
     """The context words dealt to groups as evenly as may be, each filled up with noise words."""
     n, most = len(contexts), words_in_group(negative)
-    n_groups = -(-n // most)
+    n_all = n_groups(n, most)
     groups = []
-    for g in range(n_groups):
-        words = contexts[n * g // n_groups : n * (g + 1) // n_groups]
+    for g in range(n_all):
+        words = contexts[n * g // n_all : n * (g + 1) // n_all]
         n_noises = GROUP - len(words)
         taken, noises = noises[:n_noises], noises[n_noises:]
         labels = np.repeat([1.0, 0.0], [len(words), n_noises])
@@ -83,13 +83,14 @@ def subword_skipgram_slice(
     """Twin of `subword_skipgram.train_slice`."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
-    room = GROUP * -(-2 * window // words_in_group(negative))
+    apart = usual_noise(window, shrink, words_in_group(negative))
     for i in range(start, stop):
         contexts = _contexts(staged, i, window, shrink, key)
         if not contexts:
             scratch.tally[3] += 1
             continue
-        groups = groups_of(contexts, draw_shared(i, noise, room), negative)
+        n_noise = GROUP * n_groups(len(contexts), words_in_group(negative)) - len(contexts)
+        groups = groups_of(contexts, draw_shared(i, noise, apart, n_noise), negative)
         rows = _rows(parts, [int(staged.kept[i])])
         loss = step(x, o, rows, groups, lr, 1.0)
         scratch.tally[:3] += loss, len(contexts) * (1 + negative), 1

@@ -21,8 +21,11 @@ __all__ = [
     "GOLDEN",
     "RADIUS",
     "SPARE",
+    "STRETCH",
+    "STRETCH_WINDOWS",
     "Noise",
     "Staged",
+    "draw_in_stretch",
     "draw_outputs",
     "draw_radius",
     "draw_shared",
@@ -31,6 +34,7 @@ __all__ = [
     "mix",
     "shuffle",
     "stage",
+    "stretch_items",
 ]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: consecutive counters far apart
@@ -45,6 +49,12 @@ _DRAWS_BEFORE_SEARCH = 64  # in vain, before the next free word is taken instead
 # would otherwise; the scores do not change (docs/training.md).
 STRETCH_WINDOWS = 16
 STRETCH_READINGS = 4
+STRETCH = STRETCH_WINDOWS * STRETCH_READINGS  # words in a row that draw from one
+
+# Negatives that several words to predict share are eight times as many, and their rows half of what
+# a window takes: fewer windows share a stretch, and it is read more often.
+SHARED_WINDOWS = 12
+SHARED_READINGS = 8
 
 SPARE = 8  # items after the last word that `windows.context_rows` may read
 
@@ -165,7 +175,9 @@ def draw_outputs(
     it ends as long as V >= `n_outputs`.
     """
     pool, size = noise.pool, np.int64(noise.pool.shape[0])
-    begin, item, length = _stretch(position, noise, n_outputs - 1)
+    begin, item, length = _stretch(
+        position, noise, n_outputs - 1, STRETCH_WINDOWS, STRETCH_READINGS
+    )
     rows[first] = centre * stride
     for k in range(1, n_outputs):
         row = np.int64(pool[begin + item]) * stride
@@ -185,16 +197,53 @@ def draw_outputs(
 
 
 @numba.njit(inline="always")
+def draw_in_stretch(
+    centre: Any, position: Any, noise: Any, n_outputs: Any, words: Any, first: Any
+) -> None:
+    """Write the centre word and K distinct negatives to `words` from `first` on.
+
+    As `draw_outputs`, but all come from the stretch of the word at `position` (`stretch_items`), so
+    that what will be drawn is known beforehand: a negative that is taken is replaced by the next
+    item that is not, and should there be none, by the first word 0, 1, .. that is not.
+    """
+    begin, item, length = _stretch(
+        position, noise, n_outputs - 1, STRETCH_WINDOWS, STRETCH_READINGS
+    )
+    words[first] = centre
+    for k in range(1, n_outputs):
+        word = np.int64(noise.pool[begin + item])
+        item = item + 1 if item + 1 < length else 0
+        in_vain = 0
+        while _is_taken(word, words, first, k):
+            in_vain += 1
+            if in_vain < length:
+                word = np.int64(noise.pool[begin + item])
+                item = item + 1 if item + 1 < length else 0
+            else:
+                word = in_vain - length
+        words[first + k] = word
+
+
+@numba.njit(inline="always")
+def stretch_items(number: Any, noise: Any, n_negatives: Any) -> Any:
+    """Where in the pool the items of a stretch begin and end; `STRETCH` positions share it."""
+    begin, _, length = _stretch(
+        number * STRETCH, noise, n_negatives, STRETCH_WINDOWS, STRETCH_READINGS
+    )
+    return begin, begin + length
+
+
+@numba.njit(inline="always")
 def draw_shared(
-    position: Any, noise: Any, n_most: Any, n: Any, stride: Any, rows: Any, first: Any
+    position: Any, noise: Any, apart: Any, n: Any, stride: Any, rows: Any, first: Any
 ) -> None:
     """Write the offsets of `n` output rows of the word at `position` to `rows`.
 
     As they come: repeats and the words to predict are kept. Who uses these updates one output after
-    the other, and with several words to predict, each negative may be any of the others. No
-    position takes more than `n_most`, which is how far apart positions read.
+    the other, and with several words to predict, each negative may be any of the others. Positions
+    read `apart` items apart; one that takes more shares the rest with the next.
     """
-    begin, item, length = _stretch(position, noise, n_most)
+    begin, item, length = _stretch(position, noise, apart, SHARED_WINDOWS, SHARED_READINGS)
     for k in range(n):
         rows[first + k] = np.int64(noise.pool[begin + item]) * stride
         item += 1
@@ -203,15 +252,15 @@ def draw_shared(
 
 
 @numba.njit(inline="always")
-def _stretch(position: Any, noise: Any, n_negatives: Any) -> Any:
+def _stretch(position: Any, noise: Any, n_negatives: Any, n_windows: Any, n_readings: Any) -> Any:
     """The stretch of the word at `position`: where it begins, its item to begin with, its length.
 
-    It is one item longer than its windows need, so that the same negatives do not meet in one
-    window again at the next reading.
+    It is one item longer than its `n_windows` need, so that the same negatives do not meet in one
+    window again at the next of its `n_readings`.
     """
     size = np.int64(noise.pool.shape[0])
-    length = min(STRETCH_WINDOWS * n_negatives + 1, size)
-    stretch, within = divmod(position, STRETCH_WINDOWS * STRETCH_READINGS)
+    length = min(n_windows * n_negatives + 1, size)
+    stretch, within = divmod(position, n_windows * n_readings)
     begin = (noise.begin + stretch * length) % (size - length + 1)
     return begin, (within * n_negatives) % length, length
 

@@ -28,7 +28,14 @@ from embedcli.kernels.simd import prefetch
 from embedcli.kernels.weights import Scratch
 from embedcli.kernels.windows import context_rows, room_for_context
 
-__all__ = ["GROUP", "subword_skipgram", "subword_skipgram_scratch", "words_in_group"]
+__all__ = [
+    "GROUP",
+    "n_groups",
+    "subword_skipgram",
+    "subword_skipgram_scratch",
+    "usual_noise",
+    "words_in_group",
+]
 
 GROUP = 16  # outputs that meet one state of the hidden vector: the lanes of the widest vector
 
@@ -41,6 +48,13 @@ def words_in_group(negative: int) -> int:
 def n_groups(n_words: int, most: int) -> int:
     """Groups that so many words are dealt to, at most `most` each."""
     return -(-n_words // most)
+
+
+@numba.njit(inline="always")
+def usual_noise(window: Any, shrink: Any, most: Any) -> Any:
+    """Noise words that four windows in five need at most; all, where windows do not shrink."""
+    n_words = 2 * ((4 * window + 4) // 5 if shrink else window)
+    return GROUP * ((n_words + most - 1) // most) - n_words
 
 
 def subword_skipgram_scratch(
@@ -65,6 +79,7 @@ def _deal_outputs(
     noise: Any,
     most: Any,
     window: Any,
+    apart: Any,
     stride: Any,
     outputs: Any,
     first: Any,
@@ -78,7 +93,7 @@ def _deal_outputs(
     noises = contexts + 2 * window + 1 + SPARE
     n = context_rows(staged, position, radius, stride, outputs, contexts)
     groups = (n + most - 1) // most
-    draw_shared(position, noise, room, groups * GROUP - n, stride, outputs, noises)
+    draw_shared(position, noise, apart, groups * GROUP - n, stride, outputs, noises)
     done = 0
     for g in range(groups):
         end = n * (g + 1) // groups
@@ -129,8 +144,9 @@ def subword_skipgram(lanes: int, negative: int, n_vectors: int) -> Callable[...,
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, GROUP * ((2 * window + most - 1) // most)
         here, there = 0, inputs.shape[0] // 2
+        apart = usual_noise(window, shrink, most)
         radius = draw_radius(key, start, window) if shrink else window
-        n = _deal_outputs(staged, start, radius, noise, most, window, stride, outputs, now)
+        n = _deal_outputs(staged, start, radius, noise, most, window, apart, stride, outputs, now)
         n_inputs = append_rows(parts, kept[start], stride, inputs, here)
         n_next, n_inputs_next = n, n_inputs
         for i in range(start, stop):
@@ -140,7 +156,7 @@ def subword_skipgram(lanes: int, negative: int, n_vectors: int) -> Callable[...,
                     prefetch(syn0, inputs[there + j], width)
                 radius = draw_radius(key, i + 1, window) if shrink else window
                 n_next = _deal_outputs(
-                    staged, i + 1, radius, noise, most, window, stride, outputs, ahead
+                    staged, i + 1, radius, noise, most, window, apart, stride, outputs, ahead
                 )
                 for k in range(GROUP * ((n_next + most - 1) // most)):
                     prefetch(syn1neg, outputs[ahead + k], width)
