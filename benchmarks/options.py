@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--corpus", type=Path, default=WIKI, metavar="FILE", help="text, plain or gzip")
     add("--eval", type=Path, default=WIKI.parent / "eval", metavar="DIR", help="evaluation files")
     add("--repeat", type=_count, default=1, metavar="N", help="runs of each peer (1)")
-    add("--seeds", type=_count, default=3, metavar="N", help="seeds an accuracy is a mean of (3)")
+    add("--seeds", type=_count, metavar="N", help="seeds an accuracy is a mean of (3 or 6)")
     add("--glove", type=Path, metavar="DIR", help="where stanfordnlp's GloVe programs are")
     add("--rare", type=Path, metavar="FILE", help="similarity of rare words, for `subwords`")
     add("--cache", type=Path, default=_CACHE, metavar="DIR", help="what the next run uses again")

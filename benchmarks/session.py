@@ -35,7 +35,7 @@ class Session:
         cache: for what the next run may use again: the unpacked corpus, scores of gensim.
         quick: small corpora, one run of everything.
         repeat: runs of each peer.
-        seeds: seeds that accuracies are a mean of.
+        seeds: seeds that accuracies are a mean of; None: as many as each claim needs.
         glove: the directory of stanfordnlp's GloVe programs; None where there are none.
         rare: a similarity file of rare words; None where there is none.
     """
@@ -46,7 +46,7 @@ class Session:
     cache: Path
     quick: bool
     repeat: int
-    seeds: int
+    seeds: int | None
     glove: Path | None = None
     rare: Path | None = None
 
@@ -59,6 +59,10 @@ class Session:
     def times(self, full: int) -> range:
         """Repetitions of something short: `full`, or one in a quick run."""
         return range(1 if self.quick else full)
+
+    def seeds_or(self, usual: int) -> range:
+        """The seeds 1, 2, .. that an accuracy is a mean of."""
+        return range(1, (self.seeds or usual) + 1)
 
     def embed(self, *arguments: str | Path, **more: Any) -> Done:
         """Run the ``embed`` command of this environment, as people do."""

@@ -44,7 +44,7 @@ OF_MUCH = (
 
 def measure(session: Session) -> list[Table]:
     """A table for the first million tokens, and one for the whole text, with one seed."""
-    little, seeds = session.excerpt(_LITTLE_TOKENS), range(1, session.seeds + 1)
+    little, seeds = session.excerpt(_LITTLE_TOKENS), session.seeds_or(3)
     title = f"A million tokens, {_LITTLE_EPOCHS} epochs"
     return [
         _table(session, title, OF_LITTLE, little, _LITTLE_EPOCHS, seeds),
