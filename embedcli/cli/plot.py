@@ -85,6 +85,7 @@ def command(
         embed plot model.safetensors -o map.html
         embed plot model.safetensors -o map.html --layout umap --top 5000
         embed plot run-1.safetensors run-2.safetensors --loss -o loss.svg
+        embed plot --tune tune.json -o tune.svg
 
     .html is one self-contained page: search, zoom, click on a word to see its neighbours, click on
     a group to hide it; map.html#king opens at a word. .png, .svg and .pdf are still
