@@ -7,6 +7,7 @@ import sys
 from benchmarks import (
     accuracy,
     commands,
+    determinism,
     glove,
     hierarchical,
     lookup,
@@ -20,7 +21,8 @@ from benchmarks.session import main
 
 # peers before accuracy, which then need not train gensim with the first seed again.
 CLAIMS = [
-    peers, accuracy, scaling, start, lookup, commands, glove, hierarchical, phrases, safety,
+    peers, accuracy, scaling, determinism, start, lookup, commands, glove, hierarchical, phrases,
+    safety,
 ]  # fmt: skip
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -220,30 +220,29 @@ def draw(rates: Rates) -> None:
 
 
 def draw_accuracy(results: Mapping[str, Any]) -> None:
-    """docs/cluster-accuracy.svg: analogies against rounds, eight workers, by rule."""
+    """docs/cluster-accuracy.svg: scores against workers by rule, within a point of one machine."""
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
     matplotlib.rcParams["svg.hashsalt"] = "embed"
-    tables = {table["title"]: table["rows"] for table in results["combination"]["tables"]}
-    rows = tables["Rules of combination, 5 epochs"]
-    more = [row for row in tables["embed's rule, 5 epochs"] if row["shards"] == 8]
-    figure, axes = pyplot.subplots(figsize=(6, 3.2), layout="constrained")
-    for rule in dict.fromkeys(row["rule"] for row in rows):
-        points = [(row["rounds"], row["analogies"]) for row in rows if row["rule"] == rule]
-        if rule == "embed":
-            points += [(row["rounds"], row["analogies"]) for row in more]
-        axes.plot(*zip(*sorted(set(points)), strict=True), marker="o", label=rule)
-    for row in tables["One machine beside it"]:
-        axes.axhline(row["analogies"], linestyle=":", color="grey", label="one machine")
-    axes.set_xscale("log", base=2)
-    axes.set_xticks([1, 8, 16], ["1", "8", "16"])
-    axes.set_xlabel("rounds an epoch")
-    axes.set_ylabel("analogies, %")
-    axes.set_title("wiki-17m, 8 simulated workers, 5 epochs, one seed", fontsize=10)
-    axes.legend(fontsize=8)
+    alone, rules = (table["rows"] for table in results["combination"]["tables"])
+    figure, both = pyplot.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    for axes, score in zip(both, ("analogies", "similarity"), strict=True):
+        mean = fmean(row[score] for row in alone)
+        axes.axhspan(mean - 1, mean + 1, color="0.85", label="one machine, a point around it")
+        for rule in dict.fromkeys(row["rule"] for row in rules):
+            rows = [row for row in rules if row["rule"] == rule and row[score] is not None]
+            if rows:
+                points = [(row["workers"], row[score]) for row in rows]
+                axes.plot(*zip(*points, strict=True), marker="o", label=rule)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks([2, 4, 8, 16], ["2", "4", "8", "16"])
+        axes.set_xlabel("simulated workers")
+        axes.set_ylabel(f"{score}, %")
+    both[0].legend(fontsize=7)
+    figure.suptitle("wiki-17m, 5 epochs of 8 rounds", fontsize=10)
     figure.savefig(_ROOT / "docs" / "cluster-accuracy.svg", metadata={"Date": None})
     pyplot.close(figure)
 

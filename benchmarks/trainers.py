@@ -90,9 +90,12 @@ def installed(trainer: str) -> bool:
     return find_spec(trainer.lower()) is not None
 
 
-def warm_up(session: Session, trainer: str, settings: Settings) -> None:
+def warm_up(
+    session: Session, trainer: str, settings: Settings, *, more: tuple[str, ...] = ()
+) -> None:
     """Train a few lines: libraries in the page cache, kernels of these settings compiled."""
-    train(session, trainer, replace(settings, epochs=1), session.excerpt(_WARM_UP_TOKENS))
+    text = session.excerpt(_WARM_UP_TOKENS)
+    train(session, trainer, replace(settings, epochs=1), text, more=more)
 
 
 def train(
@@ -103,11 +106,17 @@ def train(
     *,
     more: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
+    name: str = EMBED,
 ) -> Run:
-    """Train on `corpus` (default: the session's), with `more` options for ``embed train``."""
+    """Train on `corpus` (default: the session's), with `more` options for ``embed train``.
+
+    `name` is that of embed's model: runs at one time need different ones.
+    """
     corpus = corpus or session.corpus
     if trainer == EMBED:
-        made = _train_embed(session, settings, corpus, more, environment or session.environment)
+        model = session.folder / f"{name}.safetensors"
+        environment = environment or session.environment
+        made = _train_embed(session, settings, corpus, model, more, environment)
     else:
         made = _train_peer(session, trainer, settings, corpus)
     session.say(f"{trainer} {settings.arch} D={made.dim}: {made.seconds:.1f} s")
@@ -118,10 +127,10 @@ def _train_embed(
     session: Session,
     settings: Settings,
     corpus: Path,
+    model: Path,
     more: tuple[str, ...],
     environment: Mapping[str, str],
 ) -> Run:
-    model = session.folder / "embed.safetensors"
     given = {name: value for name, value in asdict(settings).items() if value is not None}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     done = session.embed(

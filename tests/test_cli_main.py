@@ -142,6 +142,7 @@ def test_no_arguments_show_the_help_and_are_a_usage_error(run_embed):
     ("args", "message"),
     [
         (["trian"], "no command 'trian'; did you mean train? (see embed --help)"),
+        (["neighbors", "-k"], "Option '-k' requires an argument. (see embed neighbors --help)"),
         (["zzz"], "no command 'zzz'; there are train, neighbors, "),
         (["--zzz"], "No such option"),
     ],

@@ -181,6 +181,22 @@ def test_a_curve_of_the_loss_and_one_of_the_held_out_loss(model, tmp_path, monke
     assert expected == list(drawn[0].values())
 
 
+def test_what_was_measured_by_dimension_is_a_curve_each(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "draw_measures", lambda curves, *more: drawn.append(curves))
+    trials = [
+        {"settings": {"dim": dim}, "score": score, "held_out": None, "seconds": 0.1 * dim}
+        for dim, score in ((8, 50.0), (4, 40.0), (16, None))
+    ]
+    (tmp_path / "tune.json").write_text(json.dumps({"trials": trials}))
+    plot._tune_curves(str(tmp_path / "tune.json"), "svg")
+    expected = {
+        "mean score": [(4, 40.0), (8, 50.0)],
+        "seconds a run": [(4, 0.4), (8, 0.8), (16, 1.6)],
+    }
+    assert [expected] == drawn
+
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from contextlib import nullcontext
 
 import numpy as np
@@ -297,6 +298,12 @@ def test_a_budget_that_is_not_needed_is_not_used(corpus):
 def test_a_budget_that_reading_uses_up_is_refused(corpus):
     with pytest.raises(TrainingError, match=r"time budget of 0\.000001s was over before"):
         trained(corpus, time_budget="0.000001s")
+
+
+def test_what_a_command_did_before_it_trained_counts_too(corpus):
+    guard = Guard(began=time.perf_counter() - 7200)
+    with pytest.raises(TrainingError, match="time budget of 2h was over before"):
+        train([corpus], TrainConfig(min_count=1, dim=4, time_budget="2h"), guard=guard)
 
 
 # What survives an interruption

@@ -143,10 +143,21 @@ def _run(args: list[str], level: Verbosity) -> int:
     try:
         with embed.make_context("embed", args, obj=level) as context:
             _check_address_space()
-            embed.invoke(context)
+            _invoke(context)
     except click.exceptions.Exit as done:  # --help, --version and ctx.exit()
         return done.exit_code
     return 0
+
+
+def _invoke(context: click.Context) -> None:
+    """Run the command; click's parser does not say in which one an option lacks its value."""
+    try:
+        embed.invoke(context)
+    except click.UsageError as error:
+        name = context.invoked_subcommand
+        if error.ctx is None and name is not None:
+            error.ctx = click.Context(embed, parent=context, info_name=name)
+        raise
 
 
 def _check_address_space() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,12 @@ __all__ = ["command"]
 
 _KINDS = ("html", "png", "svg", "pdf")
 _NAMED_BY = 3
+_MEASURES = {
+    "score": "mean score",
+    "held_out": "held-out loss",
+    "pip_loss": "PIP loss between runs",
+    "seconds": "seconds a run",
+}
 
 
 @click.command()
@@ -79,6 +85,7 @@ def command(
         embed plot model.safetensors -o map.html
         embed plot model.safetensors -o map.html --layout umap --top 5000
         embed plot run-1.safetensors run-2.safetensors --loss -o loss.svg
+        embed plot --tune tune.json -o tune.svg
 
     .html is one self-contained page: search, zoom, click on a word to see its neighbours, click on
     a group to hide it; map.html#king opens at a word. .png, .svg and .pdf are still
@@ -187,8 +194,8 @@ def _read_column(path: str) -> dict[str, str]:
 
 
 def _tune_curves(path: str, kind: str) -> bytes:
-    """Scores by dimension as a curve, or by each of several settings in a panel."""
-    from embedcli.maps.figures import draw_curves, draw_panels
+    """Score, losses and time by dimension, or the score by each of several settings."""
+    from embedcli.maps.figures import draw_measures, draw_panels
 
     try:
         content = Path(path).read_bytes()
@@ -204,9 +211,21 @@ def _tune_curves(path: str, kind: str) -> bytes:
     if not scored:
         raise InputError(f"{path}: no score in it is defined")
     if names == ["dim"]:
-        points = sorted((settings["dim"], score) for settings, score in scored)
-        return draw_curves({"score": points}, "dimensions", "mean score", kind)
+        return draw_measures(_by_dimension(trials), "dimensions", kind)
     return draw_panels(panels, "mean score", kind)
+
+
+def _by_dimension(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    """What was measured of the trials, as curves; without what none of them has."""
+    curves = {
+        title: sorted(
+            (trial["settings"]["dim"], trial[name])
+            for trial in trials
+            if trial.get(name) is not None
+        )
+        for name, title in _MEASURES.items()
+    }
+    return {title: curve for title, curve in curves.items() if curve}
 
 
 def _place(value: object) -> float | str:

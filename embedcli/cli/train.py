@@ -145,6 +145,7 @@ class Job:
     cluster: Cluster | None = None
     given: Embeddings | None = None
     signals: Deferred = field(default_factory=Deferred)
+    began: float = field(default_factory=time.perf_counter)
     has_begun: bool = False  # to train
     trained: Embeddings | None = None
 
@@ -161,7 +162,6 @@ class Job:
 
     def run(self, *, resume: bool) -> Embeddings:
         """Train, or go on training, and write every output."""
-        began = time.perf_counter()
         if resume and (complete := self._complete()):
             return complete
         config, vocabulary = self.config, self.vocabulary()
@@ -188,7 +188,7 @@ class Job:
             self._keep(error, checkpoints)
             raise
         _warn_of_few_words(embeddings.vocabulary, config)
-        _summarise(embeddings, self.outputs, time.perf_counter() - began)
+        _summarise(embeddings, self.outputs, time.perf_counter() - self.began)
         return embeddings
 
     def _complete(self) -> Embeddings | None:
@@ -242,7 +242,7 @@ class Job:
 
         saved = None if resumed is None else resumed.embeddings
         units = saved.subwords.units if saved is not None and saved.subwords is not None else None
-        guard = Guard(checkpoints, resumed, self._deferred, before_training)
+        guard = Guard(checkpoints, resumed, self._deferred, before_training, self.began)
         scratch = _scratch_directory(self.outputs[0])
         if self.cluster is None:
             show_estimate(

@@ -19,6 +19,7 @@ from embedcli.kernels.sampling import (
     RADIUS,
     SHARED_READINGS,
     SHARED_WINDOWS,
+    STRETCH,
     STRETCH_READINGS,
     STRETCH_WINDOWS,
     Noise,
@@ -147,6 +148,25 @@ def draw_outputs(
                 word = (word + 1) % n_words
         outputs.append(word)
     return outputs
+
+
+def draw_in_stretch(centre: int, position: int, noise: Noise, n_outputs: int) -> list[int]:
+    """The ids of the centre word and of K distinct negatives, all of one stretch of the pool."""
+    stretch = stretch_words(position // STRETCH, noise, n_outputs - 1)
+    begin = position % STRETCH * (n_outputs - 1) % len(stretch)
+    outputs = [centre]
+    items = itertools.cycle([*stretch[begin:], *stretch[:begin]])
+    for _ in range(n_outputs - 1):
+        tried = itertools.chain(itertools.islice(items, len(stretch)), itertools.count())
+        outputs.append(next(word for word in tried if word not in outputs))
+    return outputs
+
+
+def stretch_words(number: int, noise: Noise, n_negatives: int) -> list[int]:
+    """The words of a stretch of the pool."""
+    length = min(STRETCH_WINDOWS * n_negatives + 1, len(noise.pool))
+    begin = (int(noise.begin) + number * length) % (len(noise.pool) - length + 1)
+    return [int(word) for word in noise.pool[begin : begin + length]]
 
 
 def _windows(

@@ -10,28 +10,38 @@ a round a stream sees its own updates at once and those of others not at all; be
 are put together. So what is computed depends on W and on the length of a round, which are
 constants, and the threads share out the streams.
 
-**Three steps of a round**, with a meeting of all threads after each:
+**Four steps of a round**, with a meeting of all threads after each:
 
-1. *Gather.* A stream draws the negatives of its words, lists the words it will train (those of its
-   text, with the context on both sides), and copies their rows, twice: one to work on, and one to
-   remember what they were.
-2. *Train.* The kernels of one machine (`skipgram.py`, `cbow.py`), on the copies.
-3. *Merge.* For each row, what it has become minus what it was is added to the matrix.
+1. *List.* A stream lists the words it will train: those of its text, with the context on both
+   sides, and those that its negatives will be drawn from, which are a stretch of the pool for every
+   64 words (`sampling.py`). It marks both in tables that all streams share.
+2. *Gather.* A row that no other stream will touch in this round is trained where it lies. Of the
+   others it makes two copies: one to work on, and one to remember what they were.
+3. *Train.* The kernels of one machine (`skipgram.py`, `cbow.py`), on those rows.
+4. *Merge.* For each row copied, what it has become minus what it was is added to the matrix.
 
 **Negatives are not copied.** There are five times as many of them, and nobody cares which ones one
 gets. So the words are divided into W classes of equal noise probability, and in round r stream w
-draws from class (w + r) mod W alone and updates those rows in place: nobody else reads or writes
-them until the next meeting. Classes change with every round, so that every context meets all of
-them. Only the hot words, those of the highest frequencies, belong to no class. They would come
-again and again within a round, as negatives of neighbouring windows, which costs accuracy (two
-points of analogies); so every stream may draw them, in their own proportion, and works on a copy
-like that of its text.
+draws from class (w + r) mod W alone and updates those rows in place: nobody else has negatives
+there until the next meeting, and streams that have such a word in their text see that it is drawn
+and work on copies. Classes change with every round, so that every context meets all of them. Only
+the *hot* words, those of the highest frequencies, belong to no class. They would come again and
+again within a round, as negatives of neighbouring windows, which costs accuracy (two points of
+analogies); so every stream may draw them, in their own proportion, and always works on copies.
+
+**Who touches a row** is known when all streams have listed their words: a byte for each word has
+the bit of every stream whose text has it, set by atomic or; another says whether it is drawn, and
+is written by the stream of its class alone. What the bytes are in the end does not depend on who
+came first. A row of syn0 lies in place if the byte has one bit only; one of syn1neg if moreover
+no other stream draws the word. More than half of the rows of cold words do.
 
 **Merging without locks and without order getting lost.** Adding is not associative, so the streams
 that trained a row must be added in an order that does not depend on chance. Rows are divided by
-word mod W once more; in step k of a merge, stream w adds its rows of class (w - k) mod W. Within a
-step no two streams touch the same row, and each row gets the streams in a fixed order: that of its
-class. Each stream is merged by the thread that trained it, while its copies are still near.
+c = word mod W, and those of class c get the streams in the order c ^ 0, c ^ 1, .. c ^ (W - 1). The
+threads divide the streams into as many blocks as they are, a power of two, and merge in as many
+phases: in phase p the streams of block b are merged into the classes whose number begins with the
+bits b ^ p. So within a phase no two blocks touch the same row, the order is the same for blocks of
+any size, and each stream is merged by the thread that trained it, while its copies are near.
 
 **Adding without overshooting.** For a row that one stream trains in a round, adding its change is
 exact. A hot row is trained by all of them, all from the same beginning, and each moves it most of
@@ -44,14 +54,15 @@ has used the row, nearly 1 for few uses, 1 / W for many, which is the mean.
 **What this promises.** No number that is read depends on time: in each step every thing that is
 written is read and written by one stream alone (its copies, its class of negatives, its class of
 rows), and a meeting (release and acquire) stands between a writer in one step and a reader in the
-next. Sums of the loss are kept by stream. So the bytes are the same for any number of threads, for
+next; the marks are the exception, and the argument for them is above. Sums of the loss are kept by
+stream. So the bytes are the same for any number of threads, for
 a run that was stopped between two rounds, and under any load. They are not the same for other lanes
 (`simd.py`), whose sums add up in another order.
 
-**What it costs.** Copying and merging two rows a word, and the meetings; docs/training.md has the
-figures. More than `STREAMS` threads find nothing to do. Updates of a row that several streams train
-in a round all begin at the same old row; with ``STREAMS * ROUND`` words a round the frequent ones
-are stale by a few updates, which the scores do not notice.
+**What it costs.** Listing, copying and merging, and the meetings; docs/training.md has the figures.
+More than `STREAMS` threads find nothing to do. Updates of a row that several streams train in a
+round all begin at the same old row; with ``STREAMS * ROUND`` words a round the frequent ones are
+stale by a few updates, which the scores do not notice.
 """
 
 from __future__ import annotations
@@ -60,20 +71,25 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from embedcli.kernels.blocks import BLOCK_OUTPUTS, SINGLE, take_losses
 from embedcli.kernels.cbow import cbow_step
 from embedcli.kernels.jit import kernel
-from embedcli.kernels.sampling import SPARE, Noise, draw_outputs, draw_radius
-from embedcli.kernels.simd import I64, Lanes, data_pointer, prefetch
+from embedcli.kernels.meeting import meet
+from embedcli.kernels.rows import add_change, copy_row, set_bits
+from embedcli.kernels.sampling import (
+    SPARE,
+    STRETCH,
+    STRETCH_WINDOWS,
+    Noise,
+    draw_in_stretch,
+    draw_radius,
+    stretch_items,
+)
+from embedcli.kernels.simd import prefetch
 from embedcli.kernels.skipgram import skipgram_step
 from embedcli.kernels.weights import TALLY, aligned
 from embedcli.kernels.windows import rows_around
@@ -83,13 +99,15 @@ __all__ = [
     "MOST_HOT",
     "ROUND",
     "STREAMS",
-    "Copies",
+    "Copied",
+    "Lists",
     "Streams",
     "classes_of_words",
-    "make_clock",
-    "make_copies",
+    "make_copied",
+    "make_lists",
     "make_streams",
     "moved_shares",
+    "n_blocks",
     "n_hot_words",
     "rounds",
     "rows_for_copies",
@@ -106,13 +124,7 @@ _HOT_SHARE = 1 / MOST_HOT  # of the noise or of the words trained: hot, however 
 _PULL = 0.05
 
 _AHEAD = 6  # rows between asking for one and copying it
-_LINE = 8  # int64 items in a cache line
-_SPINS = 500  # looks at a clock before the processor is offered to others
-_YIELDS = 100  # offers before sleeping
-_SLEEP_MICROSECONDS = 50
-
-_sched_yield = types.ExternalFunction("sched_yield", types.int32())
-_usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+_LINE = 64  # bytes of a cache line
 
 
 class Streams(NamedTuple):
@@ -139,37 +151,54 @@ class Streams(NamedTuple):
     tally: NDArray[np.float64]
 
 
-class Copies(NamedTuple):
-    """The rows that streams work on in a round, C at most for each of them.
+class Copied(NamedTuple):
+    """Which rows of one matrix the streams copy in a round, C at most for each of them.
+
+    Attributes:
+        words: int32 (W, C + 1), whose rows they are. n: int64 (W,), how many.
+        order: int32 (W, C), the copies by class, and begins: int64 (W, W + 1), where each begins.
+        before: float32 (W C stride,), what they were.
+    """
+
+    words: NDArray[np.int32]
+    n: NDArray[np.int64]
+    order: NDArray[np.int32]
+    begins: NDArray[np.int64]
+    before: NDArray[np.float32]
+
+
+class Lists(NamedTuple):
+    """What the streams know of their words in a round.
 
     The copies themselves are the last W C rows of both matrices, so that kernels find copies and
     other rows under one address.
 
     Attributes:
-        words: int32 (W, C + 1), whose rows they are: first those of the text, which have copies in
-            both matrices, then hot negatives, which have one in syn1neg.
-        n_text, n_words: int64 (W,), how many of the former, and of both.
-        order: int32 (W, C), the copies by class, and begins: int64 (W, W + 1), where each begins.
-        context: int32 (W, ...), the row that stands for each word of the text.
-        outputs: int64 (W, `ROUND` (1 + K)), centre words and negatives.
-        hot: int32 (W, H + 1), which copy is that of a hot word, or -1; the last is always -1.
-        uses: int32 (2, W, H + 1), how often each hot row of syn0 and syn1neg is used in the round.
-        slots: int32 (T, V), the same for all words while a thread gathers; all -1 otherwise.
-        before0, before1: float32 (W C stride,), what the copies were.
+        words: int32 (W, C + 1), the distinct words of each stream's text. n_words: int64 (W,).
+        inputs, centres: int32 (W, ...), the rows of syn0 and of syn1neg for each word of the text.
+        hot: int32 (W, H + 1), which copy in syn1neg is that of a hot word, or -1; the last is
+            always -1.
+        uses: int32 (2, W, H + 1), how often each hot row of syn0 and syn1neg is used in the round,
+            nearly. shares: float32 (2, H + 1), by what their changes are multiplied.
+        readers: uint8 (V + 64 W,), bit w of a cold word: stream w has it in its text. What lies
+            behind the words is written and never read.
+        drawn: uint8 (V,), whether a cold word may be a negative in this round.
+        slots: int32 (T, V), the same for all words while a thread lists; all -1 otherwise.
+        rows0, rows1: int32 (T, C), where the rows of each distinct word are.
     """
 
     words: NDArray[np.int32]
-    n_text: NDArray[np.int64]
     n_words: NDArray[np.int64]
-    order: NDArray[np.int32]
-    begins: NDArray[np.int64]
-    context: NDArray[np.int32]
-    outputs: NDArray[np.int64]
+    inputs: NDArray[np.int32]
+    centres: NDArray[np.int32]
     hot: NDArray[np.int32]
     uses: NDArray[np.int32]
+    shares: NDArray[np.float32]
+    readers: NDArray[np.uint8]
+    drawn: NDArray[np.uint8]
     slots: NDArray[np.int32]
-    before0: NDArray[np.float32]
-    before1: NDArray[np.float32]
+    rows0: NDArray[np.int32]
+    rows1: NDArray[np.int32]
 
 
 def n_hot_words(noise: NDArray[np.float64], trained: NDArray[np.float64], n_words: int) -> int:
@@ -210,30 +239,41 @@ def make_streams(chunk: int, pools: NDArray[np.int32]) -> Streams:
     )
 
 
-def make_copies(
-    n_outputs: int, window: int, n_words: int, n_hot: int, stride: int, threads: int
-) -> Copies:
-    """Room for a round; `n_outputs` is 1 + K, `n_words` V, `n_hot` H."""
+def make_copied(window: int, n_hot: int, stride: int) -> Copied:
+    """Room for the copies of one matrix; `n_hot` is H."""
     w, c = STREAMS, rows_for_copies(window, n_hot)
-    return Copies(
+    return Copied(
         words=np.zeros((w, c + 1), np.int32),
-        n_text=np.zeros(w, np.int64),
-        n_words=np.zeros(w, np.int64),
+        n=np.zeros(w, np.int64),
         order=np.zeros((w, c), np.int32),
         begins=np.zeros((w, w + 1), np.int64),
-        context=np.zeros((w, ROUND + 2 * window + SPARE), np.int32),
-        outputs=np.zeros((w, ROUND * n_outputs), np.int64),
-        hot=np.full((w, n_hot + 1), -1, np.int32),
-        uses=np.zeros((2, w, n_hot + 1), np.int32),
-        slots=np.full((threads, n_words), -1, np.int32),
-        before0=aligned(w * c * stride),
-        before1=aligned(w * c * stride),
+        before=aligned(w * c * stride),
     )
 
 
-def make_clock(threads: int) -> NDArray[np.int64]:
-    """What threads meet by: a line for each, and one where any of them can call it off."""
-    return np.zeros((threads + 1) * _LINE, np.int64)
+def make_lists(window: int, n_words: int, n_hot: int, threads: int) -> Lists:
+    """Room for a round; `n_words` is V, `n_hot` H."""
+    w, c = STREAMS, rows_for_copies(window, n_hot)
+    longest = ROUND + 2 * window + SPARE
+    return Lists(
+        words=np.zeros((w, c + 1), np.int32),
+        n_words=np.zeros(w, np.int64),
+        inputs=np.zeros((w, longest), np.int32),
+        centres=np.zeros((w, longest), np.int32),
+        hot=np.full((w, n_hot + 1), -1, np.int32),
+        uses=np.zeros((2, w, n_hot + 1), np.int32),
+        shares=np.ones((2, n_hot + 1), np.float32),
+        readers=np.zeros(n_words + w * _LINE, np.uint8),
+        drawn=np.zeros(n_words, np.uint8),
+        slots=np.full((threads, n_words), -1, np.int32),
+        rows0=np.zeros((threads, c), np.int32),
+        rows1=np.zeros((threads, c), np.int32),
+    )
+
+
+def n_blocks(threads: int) -> int:
+    """Into how many blocks the streams are divided among so many threads: a power of two."""
+    return min(STREAMS, 1 << (threads - 1).bit_length())
 
 
 def classes_of_words(probabilities: NDArray[np.float64], n_hot: int) -> NDArray[np.float64]:
@@ -243,8 +283,8 @@ def classes_of_words(probabilities: NDArray[np.float64], n_hot: int) -> NDArray[
     all classes. They are dealt out by falling frequency, to and fro, so that classes are alike.
     """
     n_words = len(probabilities)
-    turn = np.arange(n_words) % (2 * STREAMS)
-    class_of = np.where(turn < STREAMS, turn, 2 * STREAMS - 1 - turn)
+    class_of = np.array([_noise_class(word) for word in range(2 * STREAMS)])
+    class_of = np.resize(class_of, n_words)
     cold = np.arange(n_words) >= n_hot
     result = np.empty((STREAMS, n_words))
     for c in range(STREAMS):
@@ -254,6 +294,13 @@ def classes_of_words(probabilities: NDArray[np.float64], n_hot: int) -> NDArray[
         result[c] = np.cumsum(np.where(cold, own * scale, probabilities))
         result[c] /= result[c, -1]
     return result
+
+
+@numba.njit(inline="always")
+def _noise_class(word: Any) -> Any:
+    """Which class a cold word is a negative of."""
+    turn = word % (2 * STREAMS)
+    return min(turn, 2 * STREAMS - 1 - turn)
 
 
 @cache
@@ -266,11 +313,14 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
     def train_rounds(
         thread: Any,
         threads: Any,
+        blocks: Any,
         first: Any,
         stop: Any,
         length: Any,
         streams: Any,
-        copies: Any,
+        lists: Any,
+        copied0: Any,
+        copied1: Any,
         weights: Any,
         n_vocabulary: Any,
         window: Any,
@@ -284,8 +334,9 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         """Rounds `first` to `stop` of a group, by thread `thread` of `threads`.
 
         Args:
+            blocks: `n_blocks` of the threads.
             length: words of a stream in a round, `ROUND` at most.
-            streams: `Streams`. copies: `Copies`.
+            streams: `Streams`. lists: `Lists`. copied0, copied1: `Copied` of syn0 and syn1neg.
             weights: `Weights` of V + W C rows, the copies last. n_vocabulary: V.
             window, shrink, divide: as in `skipgram` and `cbow`.
             moved0, moved1: `moved_shares` of rows of syn0 and of syn1neg.
@@ -295,42 +346,61 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
             Whether all went well: False if another thread called it off.
         """
         only = SINGLE
+        size = STREAMS // blocks
         time = 0
         for r in range(first, stop):
             start = r * length
-            for w in range(thread, STREAMS, threads):
-                end = min(start + length, streams.n_kept[w])
-                copies.n_text[w], copies.n_words[w], copies.begins[w, :] = 0, 0, 0
-                copies.uses[:, w] = 0
-                if start < end:
-                    pool = streams.pools[(w + r) % STREAMS]
-                    noise = Noise(pool, streams.begins[w], streams.noise_keys[w])
-                    _gather(
-                        lanes, n_outputs, n_vectors, w, thread, start, end, streams, copies,
-                        weights, n_vocabulary, noise, window,
-                    )  # fmt: skip
+            for block in range(thread, blocks, threads):
+                for w in range(block * size, (block + 1) * size):
+                    end = min(start + length, streams.n_kept[w])
+                    lists.n_words[w], copied1.n[w] = 0, 0
+                    lists.uses[:, w] = 0
+                    if start < end:
+                        _list(
+                            n_outputs, w, thread, start, end, streams, lists, copied1,
+                            n_vocabulary, _noise(streams, w, r), window,
+                        )  # fmt: skip
             time += 1
-            if not _meet(clock, thread, threads, time):
+            if not meet(clock, thread, threads, time):
                 return False
-            for w in range(thread, STREAMS, threads):
-                end = min(start + length, streams.n_kept[w])
-                if start < end:
-                    _train(
-                        is_cbow, lanes, n_outputs, n_full, rest, n_rest, n_vectors, w, start, end,
-                        streams, copies, weights, n_vocabulary, window, shrink, divide, only,
-                        scratch,
-                    )  # fmt: skip
-            for k in range(STREAMS):
-                time += 1
-                if not _meet(clock, thread, threads, time):
-                    return False
-                for w in range(thread, STREAMS, threads):
-                    _merge(
-                        lanes, n_vectors, w, (w - k) % STREAMS, copies, weights, n_vocabulary,
-                        moved0, moved1,
-                    )  # fmt: skip
+            _weigh(thread, threads, lists.uses[0], moved0, lists.shares[0])
+            _weigh(thread, threads, lists.uses[1], moved1, lists.shares[1])
+            for block in range(thread, blocks, threads):
+                for w in range(block * size, (block + 1) * size):
+                    end = min(start + length, streams.n_kept[w])
+                    own = (w + r) % STREAMS
+                    _place(w, own, thread, start, end, streams, lists, copied0, copied1,
+                           n_vocabulary, window)  # fmt: skip
+                    syn0, syn1neg = weights.syn0, weights.syn1neg
+                    _gather(lanes, n_vectors, w, copied0, syn0, weights.stride, n_vocabulary)
+                    _gather(lanes, n_vectors, w, copied1, syn1neg, weights.stride, n_vocabulary)
             time += 1
-            if not _meet(clock, thread, threads, time):
+            if not meet(clock, thread, threads, time):
+                return False
+            for block in range(thread, blocks, threads):
+                for w in range(block * size, (block + 1) * size):
+                    end = min(start + length, streams.n_kept[w])
+                    if start < end:
+                        _train(
+                            is_cbow, lanes, n_outputs, n_full, rest, n_rest, n_vectors, w, start,
+                            end, streams, lists, copied1, weights, n_vocabulary,
+                            _noise(streams, w, r), window, shrink, divide, only, scratch,
+                        )  # fmt: skip
+            for phase in range(blocks):
+                time += 1
+                if not meet(clock, thread, threads, time):
+                    return False
+                for block in range(thread, blocks, threads):
+                    for place in range(size * size):
+                        c = (block ^ phase) * size + place // size
+                        w = block * size + (c % size ^ place % size)
+                        syn0, syn1neg = weights.syn0, weights.syn1neg
+                        _merge(lanes, n_vectors, w, c, copied0, syn0, weights.stride,
+                               n_vocabulary, lists.shares[0])  # fmt: skip
+                        _merge(lanes, n_vectors, w, c, copied1, syn1neg, weights.stride,
+                               n_vocabulary, lists.shares[1])  # fmt: skip
+            time += 1
+            if not meet(clock, thread, threads, time):
                 return False
         return True
 
@@ -338,28 +408,24 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
 
 
 @numba.njit(inline="always")
-def _gather(
-    lanes: Any,
+def _list(
     n_outputs: Any,
-    n_vectors: Any,
     w: Any,
     thread: Any,
     start: Any,
     stop: Any,
     streams: Any,
-    copies: Any,
-    weights: Any,
+    lists: Any,
+    copied1: Any,
     n_vocabulary: Any,
     noise: Any,
     window: Any,
 ) -> None:
     """Step 1 for the words `start` to `stop` of stream `w`."""
-    syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
-    kept, words, hot = streams.kept[w], copies.words[w], copies.hot[w]
-    slots, outputs = copies.slots[thread], copies.outputs[w]
-    first_copy = n_vocabulary + w * copies.order.shape[1]
+    kept, words, hot = streams.kept[w], lists.words[w], lists.hot[w]
+    slots, inputs = lists.slots[thread], lists.inputs[w]
     n_hot = np.int64(hot.shape[0] - 1)
-    uses0, uses1 = copies.uses[0, w], copies.uses[1, w]
+    uses0, uses1 = lists.uses[0, w], lists.uses[1, w]
     n = np.int64(0)
     begin, end = _text_of_round(streams, w, start, stop, window)
     for position in range(begin, end):
@@ -371,38 +437,98 @@ def _gather(
         words[n] = word
         n += np.int64(is_new)
         uses0[min(np.int64(word), n_hot)] += 1
-        copies.context[w, position - begin] = first_copy + slot
-    n_text = n
+        inputs[position - begin] = slot
+    lists.n_words[w] = n
+    hot_words, n_copied = copied1.words[w], np.int64(0)
+    nowhere = np.int64(n_vocabulary + w * _LINE)
     for slot in range(n):
-        slots[words[slot]] = -1
-        hot[min(np.int64(words[slot]), n_hot)] = slot
+        word = np.int64(words[slot])
+        slots[word] = -1
+        is_hot = word < n_hot
+        set_bits(lists.readers, nowhere if is_hot else word, np.uint8(1 << w))
+        hot[min(word, n_hot)] = n_copied
+        hot_words[n_copied] = word
+        n_copied += np.int64(is_hot)
     hot[n_hot] = -1
-    for i in range(start, stop):
-        o = (i - start) * n_outputs
-        draw_outputs(np.int64(kept[i]), i, noise, n_outputs, 1, n_hot, outputs, o)
-        uses1[min(np.int64(kept[i]), n_hot)] += 1
-        for k in range(1, n_outputs):
-            word = outputs[o + k]
-            place = min(word, n_hot)
-            uses1[place] += 1
+    for h in range(n_hot + 1):
+        uses1[h] = uses0[h]
+    for h in range(min(n_outputs, n_hot)):  # what is drawn where a stretch is not enough
+        is_new = hot[h] < 0
+        hot[h] = np.int32(n_copied) if is_new else hot[h]
+        hot_words[n_copied] = h
+        n_copied += np.int64(is_new)
+    for number in range(start // STRETCH, (stop - 1) // STRETCH + 1):
+        n_windows = min(stop, (number + 1) * STRETCH) - max(start, number * STRETCH)
+        n_readings = (n_windows + STRETCH_WINDOWS - 1) // STRETCH_WINDOWS
+        first_item, end_item = stretch_items(number, noise, n_outputs - 1)
+        for item in range(first_item, end_item):
+            drawn = np.int64(noise.pool[item])
+            lists.drawn[drawn] = 1
+            place = min(drawn, n_hot)
+            uses1[place] += n_readings
             slot = hot[place]
-            is_new = (slot < 0) & (word < n_hot)
-            hot[place] = np.int32(n) if is_new else slot
-            words[n] = word
-            n += np.int64(is_new)
-    copies.n_text[w], copies.n_words[w] = n_text, n
-    _sort_by_class(words, n, copies.order[w], copies.begins[w])
+            is_new = (slot < 0) & (drawn < n_hot)
+            hot[place] = np.int32(n_copied) if is_new else slot
+            hot_words[n_copied] = drawn
+            n_copied += np.int64(is_new)
+    copied1.n[w] = n_copied
+
+
+@numba.njit(inline="always")
+def _place(
+    w: Any,
+    own: Any,
+    thread: Any,
+    start: Any,
+    stop: Any,
+    streams: Any,
+    lists: Any,
+    copied0: Any,
+    copied1: Any,
+    n_vocabulary: Any,
+    window: Any,
+) -> None:
+    """The first half of step 2: decide where the rows of stream `w` are trained."""
+    words, hot = lists.words[w], lists.hot[w]
+    rows0, rows1 = lists.rows0[thread], lists.rows1[thread]
+    n_hot = np.int64(hot.shape[0] - 1)
+    words0, words1 = copied0.words[w], copied1.words[w]
+    first_copy = n_vocabulary + w * copied0.order.shape[1]
+    n0, n1 = np.int64(0), copied1.n[w]
+    alone = np.uint8(1 << w)
+    for slot in range(lists.n_words[w]):
+        word = np.int64(words[slot])
+        is_shared = lists.readers[word] != alone  # hot words have no marks
+        words0[n0] = word
+        rows0[slot] = first_copy + n0 if is_shared else word
+        n0 += np.int64(is_shared)
+        is_taken = is_shared | ((lists.drawn[word] != 0) & (_noise_class(word) != own))
+        is_new = is_taken & (word >= n_hot)
+        words1[n1] = word
+        copy = n1 if is_new else np.int64(hot[min(word, n_hot)])
+        rows1[slot] = first_copy + copy if is_taken else word
+        n1 += np.int64(is_new)
+    copied0.n[w], copied1.n[w] = n0, n1
+    if lists.n_words[w] > 0:
+        begin, end = _text_of_round(streams, w, start, stop, window)
+        for at in range(end - begin):
+            slot = lists.inputs[w, at]
+            lists.inputs[w, at], lists.centres[w, at] = rows0[slot], rows1[slot]
+
+
+@numba.njit(inline="always")
+def _gather(
+    lanes: Any, n_vectors: Any, w: Any, copied: Any, matrix: Any, stride: Any, n_vocabulary: Any
+) -> None:
+    """The second half of step 2 for stream `w` and one matrix: copy rows."""
+    words, n = copied.words[w], copied.n[w]
+    _sort_by_class(words, n, copied.order[w], copied.begins[w])
+    before = w * copied.order.shape[1] * stride
     for slot in range(n):
         if slot + _AHEAD < n:
-            row = np.int64(words[slot + _AHEAD]) * stride
-            prefetch(syn1neg, row, n_vectors * lanes)
-            if slot + _AHEAD < n_text:
-                prefetch(syn0, row, n_vectors * lanes)
-        row, copy = np.int64(words[slot]) * stride, (first_copy + slot) * stride
-        before = copy - n_vocabulary * stride
-        _copy_row(lanes, n_vectors, syn1neg, row, copy, copies.before1, before)
-        if slot < n_text:
-            _copy_row(lanes, n_vectors, syn0, row, copy, copies.before0, before)
+            prefetch(matrix, np.int64(words[slot + _AHEAD]) * stride, n_vectors * lanes)
+        row, copy = np.int64(words[slot]) * stride, before + slot * stride
+        copy_row(lanes, n_vectors, matrix, row, n_vocabulary * stride + copy, copied.before, copy)
 
 
 @numba.njit(inline="always")
@@ -418,31 +544,35 @@ def _train(
     start: Any,
     stop: Any,
     streams: Any,
-    copies: Any,
+    lists: Any,
+    copied1: Any,
     weights: Any,
     n_vocabulary: Any,
+    noise: Any,
     window: Any,
     shrink: Any,
     divide: Any,
     only: Any,
     scratch: Any,
 ) -> None:
-    """Step 2 for the words `start` to `stop` of stream `w`."""
+    """Step 3 for the words `start` to `stop` of stream `w`."""
     syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
-    rows, inputs, outputs = scratch.rows, scratch.inputs, copies.outputs[w]
-    context, hot = copies.context[w], copies.hot[w]
-    first_copy = n_vocabulary + w * copies.order.shape[1]
+    rows, inputs = scratch.rows, scratch.inputs
+    context, centres, hot = lists.inputs[w], lists.centres[w], lists.hot[w]
+    kept = streams.kept[w]
+    first_copy = n_vocabulary + w * copied1.order.shape[1]
     begin, end = _text_of_round(streams, w, start, stop, window)
     key, lr = streams.window_keys[w], streams.lrs[w]
-    # The text of this round as its copies: bounds count from its first word.
     first, last = streams.first[w], streams.last[w]
     n_pairs, n_trained, n_alone = 0, 0, 0
     now, ahead = 0, n_outputs
-    _rows_of_outputs(outputs, 0, context[start - begin], hot, first_copy, stride, rows, now)
+    draw_in_stretch(np.int64(kept[start]), start, noise, n_outputs, rows, now)
+    _rows_of_outputs(rows, now, n_outputs, centres[start - begin], hot, first_copy, stride)
     for i in range(start, stop):
         if i + 1 < stop:
-            o, centre = (i + 1 - start) * n_outputs, context[i + 1 - begin]
-            _rows_of_outputs(outputs, o, centre, hot, first_copy, stride, rows, ahead)
+            draw_in_stretch(np.int64(kept[i + 1]), i + 1, noise, n_outputs, rows, ahead)
+            centre = centres[i + 1 - begin]
+            _rows_of_outputs(rows, ahead, n_outputs, centre, hot, first_copy, stride)
             for k in range(n_outputs):
                 prefetch(syn1neg, rows[ahead + k], n_vectors * lanes)
             if i + 1 + window < min(np.int64(last[i]), end):
@@ -450,6 +580,7 @@ def _train(
                     syn0, np.int64(context[i + 1 + window - begin]) * stride, n_vectors * lanes
                 )
         radius = draw_radius(key, i, window) if shrink else window
+        # The text of this round by its rows: bounds count from its first word.
         n = rows_around(context, begin, first[i], last[i], i, radius, stride, inputs, 0)
         if n == 0:
             n_alone += 1
@@ -466,8 +597,13 @@ def _train(
                 )  # fmt: skip
             n_trained += 1
         now, ahead = ahead, now
-    for slot in range(copies.n_words[w]):
-        hot[min(np.int64(copies.words[w, slot]), np.int64(hot.shape[0] - 1))] = -1
+    for slot in range(lists.n_words[w]):  # of the marks, nobody reads any more in this round
+        lists.readers[lists.words[w, slot]] = 0
+    for number in range(start // STRETCH, (stop - 1) // STRETCH + 1):
+        first_item, end_item = stretch_items(number, noise, n_outputs - 1)
+        for item in range(first_item, end_item):
+            lists.drawn[noise.pool[item]] = 0
+    hot[:] = -1
     streams.tally[w, 0] += take_losses(scratch.losses)
     streams.tally[w, 1] += n_pairs
     streams.tally[w, 2] += n_trained
@@ -480,32 +616,24 @@ def _merge(
     n_vectors: Any,
     w: Any,
     class_of: Any,
-    copies: Any,
-    weights: Any,
+    copied: Any,
+    matrix: Any,
+    stride: Any,
     n_vocabulary: Any,
-    moved0: Any,
-    moved1: Any,
+    shares: Any,
 ) -> None:
-    """A part of step 3: the rows of stream `w` in a class."""
-    syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
-    words, order, begins = copies.words[w], copies.order[w], copies.begins[w]
-    first_copy = n_vocabulary + w * order.shape[0]
+    """A part of step 4: the rows of stream `w` in a class of one matrix."""
+    words, order, begins = copied.words[w], copied.order[w], copied.begins[w]
+    first = w * order.shape[0]
     end = begins[class_of + 1]
     for at in range(begins[class_of], end):
         if at + _AHEAD < end:
-            row = np.int64(words[order[at + _AHEAD]]) * stride
-            prefetch(syn0, row, n_vectors * lanes)
-            prefetch(syn1neg, row, n_vectors * lanes)
+            prefetch(matrix, np.int64(words[order[at + _AHEAD]]) * stride, n_vectors * lanes)
         slot = np.int64(order[at])
-        row, copy = np.int64(words[slot]) * stride, (first_copy + slot) * stride
-        before = copy - n_vocabulary * stride
-        share0, share1 = np.float32(1.0), np.float32(1.0)
-        if words[slot] < copies.hot.shape[1] - 1:
-            share0 = _share_of_change(copies.uses[0], words[slot], moved0)
-            share1 = _share_of_change(copies.uses[1], words[slot], moved1)
-        _add_change(lanes, n_vectors, syn1neg, row, copy, copies.before1, before, share1)
-        if slot < copies.n_text[w]:
-            _add_change(lanes, n_vectors, syn0, row, copy, copies.before0, before, share0)
+        word, before = np.int64(words[slot]), (first + slot) * stride
+        share = shares[min(word, np.int64(shares.shape[0] - 1))]
+        copy = n_vocabulary * stride + before
+        add_change(lanes, n_vectors, matrix, word * stride, copy, copied.before, before, share)
 
 
 @numba.njit(inline="always")
@@ -516,36 +644,42 @@ def _text_of_round(streams: Any, w: Any, start: Any, stop: Any, window: Any) -> 
 
 
 @numba.njit(inline="always")
-def _share_of_change(uses: Any, word: Any, moved: Any) -> Any:
-    """By what the changes of a hot row are multiplied, whoever adds them; see above."""
+def _weigh(thread: Any, threads: Any, uses: Any, moved: Any, shares: Any) -> None:
+    """By what the changes of hot rows are multiplied, whoever adds them (see above): one's part.
+
+    Args:
+        uses: int32 (W, H + 1). moved: `moved_shares`. shares: float32 (H + 1,), the last stays 1.
+    """
     most = np.int64(moved.shape[0] - 1)
-    of_all, one_by_one = np.int64(0), np.float32(0.0)
-    for w in range(STREAMS):
-        of_all += uses[w, word]
-        one_by_one += moved[min(np.int64(uses[w, word]), most)]
-    return moved[min(of_all, most)] / one_by_one if one_by_one > 0 else np.float32(1.0)
+    for word in range(thread, shares.shape[0] - 1, threads):
+        of_all, one_by_one = np.int64(0), np.float32(0.0)
+        for w in range(STREAMS):
+            of_all += uses[w, word]
+            one_by_one += moved[min(np.int64(uses[w, word]), most)]
+        if one_by_one > 0:
+            shares[word] = moved[min(of_all, most)] / one_by_one
 
 
 @numba.njit(inline="always")
 def _rows_of_outputs(
-    outputs: Any,
-    first: Any,
-    centre: Any,
-    hot: Any,
-    first_copy: Any,
-    stride: Any,
-    rows: Any,
-    at: Any,
+    rows: Any, first: Any, n_outputs: Any, centre: Any, hot: Any, first_copy: Any, stride: Any
 ) -> None:
-    """Offsets of the rows of a centre word and its negatives: of the copy where there is one."""
-    rows[at] = np.int64(centre) * stride
-    for k in range(1, rows.shape[0] // 2):
-        word = outputs[first + k]
-        slot = np.int64(hot[min(word, np.int64(hot.shape[0] - 1))])
-        rows[at + k] = (first_copy + slot if slot >= 0 else word) * stride
+    """Make the words in `rows` the offsets of their rows: of the copy where there is one."""
+    n_hot = np.int64(hot.shape[0] - 1)
+    rows[first] = np.int64(centre) * stride
+    for k in range(first + 1, first + n_outputs):
+        word = rows[k]
+        slot = np.int64(hot[min(word, n_hot)])
+        rows[k] = (first_copy + slot if slot >= 0 else word) * stride
 
 
-@numba.njit
+@numba.njit(inline="always")
+def _noise(streams: Any, w: Any, r: Any) -> Any:
+    """What stream `w` draws from in round `r`."""
+    return Noise(streams.pools[(w + r) % STREAMS], streams.begins[w], streams.noise_keys[w])
+
+
+@numba.njit(inline="always")
 def _sort_by_class(words: Any, n: Any, order: Any, begins: Any) -> None:
     """Counting sort of ``words[:n]`` by word mod W: `order` and where each class `begins`."""
     begins[:] = 0
@@ -560,121 +694,3 @@ def _sort_by_class(words: Any, n: Any, order: Any, begins: Any) -> None:
     for c in range(STREAMS, 0, -1):
         begins[c] = begins[c - 1]
     begins[0] = 0
-
-
-@numba.njit
-def _meet(clock: Any, thread: Any, threads: Any, time: Any) -> Any:
-    """Wait until all threads have come to `time`; False if one of them called it off.
-
-    What they wrote before is seen by all afterwards. Who waits long (another process has the core)
-    gives the processor away instead of burning what the others need.
-    """
-    _set(clock, thread * _LINE, time)
-    for other in range(threads):
-        looks = 0
-        while _get(clock, other * _LINE) < time:
-            if _get(clock, threads * _LINE) != 0:
-                return False
-            looks += 1
-            if looks < _SPINS:
-                _pause()
-            elif looks < _SPINS + _YIELDS:
-                _sched_yield()
-            else:
-                _usleep(np.uint32(_SLEEP_MICROSECONDS))
-    return True
-
-
-_Generated = tuple[Any, Callable[..., ir.Value]]
-
-
-@intrinsic
-def _set(typing_context: Any, clock: Any, at: Any, value: Any) -> _Generated:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
-        base = data_pointer(context, builder, signature.args[0], args[0])
-        builder.store_atomic(args[2], builder.gep(base, [args[1]]), "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(clock, types.int64, types.int64), generate
-
-
-@intrinsic
-def _get(typing_context: Any, clock: Any, at: Any) -> _Generated:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
-        base = data_pointer(context, builder, signature.args[0], args[0])
-        return builder.load_atomic(builder.gep(base, [args[1]]), "acquire", 8)
-
-    return types.int64(clock, types.int64), generate
-
-
-@intrinsic
-def _pause(typing_context: Any) -> _Generated:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
-        if llvm.get_process_triple().startswith("x86_64"):
-            kind = ir.FunctionType(ir.VoidType(), [])
-            name = "llvm.x86.sse2.pause"
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@intrinsic(prefer_literal=True)
-def _copy_row(
-    typing_context: Any,
-    lanes: Any,
-    n_vectors: Any,
-    matrix: Any,
-    row: Any,
-    copy: Any,
-    before: Any,
-    at: Any,
-) -> _Generated:
-    """Copy the row at `row` of `matrix` to `copy` in it, and to `at` in `before`."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
-        matrix_ = data_pointer(context, builder, signature.args[2], args[2])
-        before_ = data_pointer(context, builder, signature.args[5], args[5])
-        v = Lanes(builder, lanes.literal_value)
-        for vector in range(n_vectors.literal_value):
-            column = I64(vector * v.n)
-            x = v.load(matrix_, builder.add(args[3], column))
-            v.store(x, matrix_, builder.add(args[4], column))
-            v.store(x, before_, builder.add(args[6], column))
-        return context.get_dummy_value()
-
-    offsets = types.int64, types.int64
-    return types.void(lanes, n_vectors, matrix, *offsets, before, types.int64), generate
-
-
-@intrinsic(prefer_literal=True)
-def _add_change(
-    typing_context: Any,
-    lanes: Any,
-    n_vectors: Any,
-    matrix: Any,
-    row: Any,
-    copy: Any,
-    before: Any,
-    at: Any,
-    share: Any,
-) -> _Generated:
-    """Add to the row at `row` of `matrix` a `share` of the change of its `copy` since `before`."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
-        matrix_ = data_pointer(context, builder, signature.args[2], args[2])
-        before_ = data_pointer(context, builder, signature.args[5], args[5])
-        v = Lanes(builder, lanes.literal_value)
-        share_ = v.broadcast(args[7])
-        for vector in range(n_vectors.literal_value):
-            column = I64(vector * v.n)
-            became = v.load(matrix_, builder.add(args[4], column))
-            change = builder.fsub(became, v.load(before_, builder.add(args[6], column)))
-            place = builder.add(args[3], column)
-            v.store(v.fma(share_, change, v.load(matrix_, place)), matrix_, place)
-        return context.get_dummy_value()
-
-    offsets = types.int64, types.int64
-    return types.void(
-        lanes, n_vectors, matrix, *offsets, before, types.int64, types.float32
-    ), generate

@@ -21,8 +21,11 @@ __all__ = [
     "GOLDEN",
     "RADIUS",
     "SPARE",
+    "STRETCH",
+    "STRETCH_WINDOWS",
     "Noise",
     "Staged",
+    "draw_in_stretch",
     "draw_outputs",
     "draw_radius",
     "draw_shared",
@@ -31,6 +34,7 @@ __all__ = [
     "mix",
     "shuffle",
     "stage",
+    "stretch_items",
 ]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: consecutive counters far apart
@@ -45,6 +49,7 @@ _DRAWS_BEFORE_SEARCH = 64  # in vain, before the next free word is taken instead
 # would otherwise; the scores do not change (docs/training.md).
 STRETCH_WINDOWS = 16
 STRETCH_READINGS = 4
+STRETCH = STRETCH_WINDOWS * STRETCH_READINGS  # words in a row that draw from one
 
 # Negatives that several words to predict share are eight times as many, and their rows half of what
 # a window takes: fewer windows share a stretch, and it is read more often.
@@ -189,6 +194,43 @@ def draw_outputs(
             else:
                 row = (row + stride) % (n_words * stride)
         rows[first + k] = row
+
+
+@numba.njit(inline="always")
+def draw_in_stretch(
+    centre: Any, position: Any, noise: Any, n_outputs: Any, words: Any, first: Any
+) -> None:
+    """Write the centre word and K distinct negatives to `words` from `first` on.
+
+    As `draw_outputs`, but all come from the stretch of the word at `position` (`stretch_items`), so
+    that what will be drawn is known beforehand: a negative that is taken is replaced by the next
+    item that is not, and should there be none, by the first word 0, 1, .. that is not.
+    """
+    begin, item, length = _stretch(
+        position, noise, n_outputs - 1, STRETCH_WINDOWS, STRETCH_READINGS
+    )
+    words[first] = centre
+    for k in range(1, n_outputs):
+        word = np.int64(noise.pool[begin + item])
+        item = item + 1 if item + 1 < length else 0
+        in_vain = 0
+        while _is_taken(word, words, first, k):
+            in_vain += 1
+            if in_vain < length:
+                word = np.int64(noise.pool[begin + item])
+                item = item + 1 if item + 1 < length else 0
+            else:
+                word = in_vain - length
+        words[first + k] = word
+
+
+@numba.njit(inline="always")
+def stretch_items(number: Any, noise: Any, n_negatives: Any) -> Any:
+    """Where in the pool the items of a stretch begin and end; `STRETCH` positions share it."""
+    begin, _, length = _stretch(
+        number * STRETCH, noise, n_negatives, STRETCH_WINDOWS, STRETCH_READINGS
+    )
+    return begin, begin + length
 
 
 @numba.njit(inline="always")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from embedcli.errors import MissingExtraError
 
-__all__ = ["KINDS", "draw_curves", "draw_map", "draw_panels"]
+__all__ = ["KINDS", "draw_curves", "draw_map", "draw_measures", "draw_panels"]
 
 KINDS: Final = ("png", "svg", "pdf")
 _LABELS: Final = 150
@@ -51,6 +51,18 @@ def draw_curves(curves: Mapping[str, Curve], x: str, y: str, kind: str) -> bytes
     axes.grid(alpha=0.3)
     if len(curves) > 1:
         axes.legend()
+    return _saved(figure, kind)
+
+
+def draw_measures(measures: Mapping[str, Curve], x: str, kind: str) -> bytes:
+    """A curve for each of `measures` over the same whole numbers, beside each other."""
+    figure, axes = _figure((3.5 * len(measures) + 1, 3.5), len(measures), same_scale=False)
+    for panel, (name, points) in zip(axes, measures.items(), strict=True):
+        panel.plot(*zip(*points, strict=True), marker="o")
+        _label_whole_numbers(panel)
+        panel.set_xlabel(x)
+        panel.set_title(name, fontsize="medium")
+        panel.grid(alpha=0.3)
     return _saved(figure, kind)
 
 
@@ -97,7 +109,9 @@ def _with_room(places: NDArray[np.float32], words: Sequence[str]) -> list[int]:
     return chosen
 
 
-def _figure(size: tuple[float, float], panels: int = 0) -> tuple[Any, Any]:
+def _figure(
+    size: tuple[float, float], panels: int = 0, *, same_scale: bool = True
+) -> tuple[Any, Any]:
     """A figure, and its axes; with `panels`, as many of them beside each other."""
     try:
         from matplotlib.figure import Figure
@@ -106,7 +120,7 @@ def _figure(size: tuple[float, float], panels: int = 0) -> tuple[Any, Any]:
     figure = Figure(figsize=size, layout="constrained")
     if not panels:
         return figure, figure.add_subplot()
-    return figure, figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    return figure, figure.subplots(1, panels, sharey=same_scale, squeeze=False)[0]
 
 
 def _saved(figure: Any, kind: str) -> bytes:

@@ -15,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.config import LINE, TrainConfig, usable_cores
+from embedcli.kernels.meeting import make_clock
 from embedcli.kernels.rounds import (
     ROUND,
     STREAMS,
     classes_of_words,
-    make_clock,
-    make_copies,
+    make_copied,
+    make_lists,
     make_streams,
     moved_shares,
+    n_blocks,
     rounds,
 )
 from embedcli.kernels.sampling import Staged, fill_pool, shuffle, stage
@@ -108,8 +110,8 @@ class Team:
         # More than the cores there are would only wait for each other, in every step of a round.
         self._threads = min(config.threads or 1, STREAMS, usable_cores())
         self._streams = make_streams(chunk, pools)
-        sizes = n_outputs, window, self._n_words, n_hot, weights.stride
-        self._copies = make_copies(*sizes, self._threads)
+        self._lists = make_lists(window, self._n_words, n_hot, self._threads)
+        self._copied = [make_copied(window, n_hot, weights.stride) for _ in range(2)]
         self._scratches = [
             make_scratch(n_outputs, window, weights.stride) for _ in range(self._threads)
         ]
@@ -186,11 +188,13 @@ class Team:
         self._kernel(
             thread,
             self._threads,
+            n_blocks(self._threads),
             first,
             stop,
             self._length,
             self._streams,
-            self._copies,
+            self._lists,
+            *self._copied,
             self._weights,
             self._n_words,
             self._window,

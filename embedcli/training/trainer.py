@@ -57,12 +57,15 @@ class Guard:
             whether to save and stop.
         before_training: called with the corpus when the text is read, and with what is known of the
             given vectors, if there are any; may refuse.
+        began: `time.perf_counter` when the work began that a time budget is for; None: when
+            training is asked for.
     """
 
     checkpoints: Checkpoints | None = None
     resumed: Checkpoint | None = None
     deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] = _never
     before_training: Callable[[Corpus, Mapping[str, Any] | None], None] = lambda corpus, given: None
+    began: float | None = None
 
 
 def train(
@@ -146,7 +149,8 @@ def train(
         compiling.wait()
         guard.before_training(corpus, facts.get("given"))
         elapsed = time.perf_counter() - began
-        deadline = _deadline(config, guard.resumed, elapsed)
+        before = began - guard.began if guard.began is not None else 0.0
+        deadline = _deadline(config, guard.resumed, before + elapsed)
         score = _score(config.evaluate, corpus.vocabulary)
         way = prepared(
             corpus,

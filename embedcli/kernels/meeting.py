@@ -1,0 +1,89 @@
+"""Threads that wait for each other inside a kernel, and give the core away if that takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from embedcli.kernels.simd import data_pointer
+
+__all__ = ["make_clock", "meet"]
+
+_LINE = 8  # int64 items in a cache line
+_SPINS = 500  # looks at a clock before the processor is offered to others
+_YIELDS = 100  # offers before sleeping
+_SLEEP_MICROSECONDS = 50
+
+_sched_yield = types.ExternalFunction("sched_yield", types.int32())
+_usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+
+
+def make_clock(threads: int) -> NDArray[np.int64]:
+    """What threads meet by: a line for each, and one where any of them can call it off."""
+    return np.zeros((threads + 1) * _LINE, np.int64)
+
+
+@numba.njit(inline="always")
+def meet(clock: Any, thread: Any, threads: Any, time: Any) -> Any:
+    """Wait until all threads have come to `time`; False if one of them called it off.
+
+    What they wrote before is seen by all afterwards. Who waits long (another process has the core)
+    gives the processor away instead of burning what the others need.
+    """
+    _set(clock, thread * _LINE, time)
+    for other in range(threads):
+        looks = 0
+        while _get(clock, other * _LINE) < time:
+            if _get(clock, threads * _LINE) != 0:
+                return False
+            looks += 1
+            if looks < _SPINS:
+                _pause()
+            elif looks < _SPINS + _YIELDS:
+                _sched_yield()
+            else:
+                _usleep(np.uint32(_SLEEP_MICROSECONDS))
+    return True
+
+
+_Generated = tuple[Any, Callable[..., ir.Value]]
+
+
+@intrinsic
+def _set(typing_context: Any, clock: Any, at: Any, value: Any) -> _Generated:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        base = data_pointer(context, builder, signature.args[0], args[0])
+        builder.store_atomic(args[2], builder.gep(base, [args[1]]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(clock, types.int64, types.int64), generate
+
+
+@intrinsic
+def _get(typing_context: Any, clock: Any, at: Any) -> _Generated:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        base = data_pointer(context, builder, signature.args[0], args[0])
+        return builder.load_atomic(builder.gep(base, [args[1]]), "acquire", 8)
+
+    return types.int64(clock, types.int64), generate
+
+
+@intrinsic
+def _pause(typing_context: Any) -> _Generated:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        if llvm.get_process_triple().startswith("x86_64"):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            name = "llvm.x86.sse2.pause"
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
