@@ -11,6 +11,7 @@ from torture.trials import Outcome, in_child
 
 __all__ = ["damaged", "reading_trials", "resuming_trials"]
 
+_POLL = 0.002  # seconds
 _TRIES = 20
 
 
@@ -90,7 +91,9 @@ def resuming_trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
             return
         with subject.place() as place:
             child = place.start()
-            child.rest(rng.uniform(0.3, 0.9) * subject.seconds)
+            while len(place.checkpoints()) < 2 and child.rest(_POLL):
+                pass
+            child.rest(rng.uniform(0, 0.3) * subject.seconds)
             child.send(9)
             child.end()
             files = place.checkpoints()
