@@ -52,11 +52,11 @@ after the other, would have moved it by 1 - exp(-g sum u_w), and not by the sum 
 has used the row, nearly 1 for few uses, 1 / W for many, which is the mean.
 
 **What this promises.** No number that is read depends on time: in each step every thing that is
-written is read and written by one stream alone (its copies, its class of negatives, its class of
-rows), and a meeting (release and acquire) stands between a writer in one step and a reader in the
-next; the marks are the exception, and the argument for them is above. Sums of the loss are kept by
-stream. So the bytes are the same for any number of threads, for
-a run that was stopped between two rounds, and under any load. They are not the same for other lanes
+written is read and written by one stream alone (its copies, the rows that are its own, its class of
+negatives, its class of rows), and a meeting (release and acquire) stands between a writer in one
+step and a reader in the next; the marks are the exception, and the argument for them is above. Sums
+of the loss are kept by stream. So the bytes are the same for any number of threads, for a run that
+was stopped between two rounds, and under any load. They are not the same for other lanes
 (`simd.py`), whose sums add up in another order.
 
 **What it costs.** Listing, copying and merging, and the meetings; docs/training.md has the figures.
