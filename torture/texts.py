@@ -17,6 +17,7 @@ __all__ = ["trials"]
 
 _BLOCK = 2048
 _UNUSABLE = 3
+_POLL = 0.002  # seconds
 
 
 def _replace(text: Path) -> None:
@@ -74,7 +75,8 @@ def _while_reading(place: Place, what: str, block: int) -> str:
 
 def _before_resuming(subject: Subject, place: Place, what: str) -> str:
     child = place.start()
-    child.rest(0.7 * subject.seconds)
+    while not place.has_checkpoint() and child.rest(_POLL):
+        pass
     child.send(signal.SIGINT)
     child.end()
     if not place.is_underway():
