@@ -17,8 +17,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
-# What is ignored is inherited: where pytest runs behind `&`, its children would not be interrupted.
+# What is ignored is inherited: where pytest runs behind `&` or under nohup, its children would go on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Numba compiles inside the first example, and the machine may be busy: no time limits.
 hypothesis.settings.register_profile("embed", deadline=None, max_examples=50)

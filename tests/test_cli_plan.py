@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 
 import pytest
@@ -53,8 +54,7 @@ def test_too_much_is_refused_before_the_text_is_read(run_embed, corpus, tmp_path
     assert 4 == done.returncode, done.stderr
     error = done.stderr.splitlines()[-1]
     assert error.startswith("embed: error: training 100,000 words x 4096 needs 3.5 GB of memory")
-    assert "try --max-vocab" in error
-    assert "--dim" in error
+    assert re.search(r"; try a --vocab of \d+ or --dim \d+$", error)
     assert not (tmp_path / "model.safetensors").exists()
 
 

@@ -117,7 +117,7 @@ def test_options_that_decide_nothing_are_not_named(tmp_path):
 
     for config, is_given, message in (
         (CONFIG, False, r"; try --max-vocab 100$"),
-        (CONFIG, True, r"; try --vocab of 100$"),
+        (CONFIG, True, r"; try a --vocab of 100$"),
         (replace(CONFIG, init="some.vec"), False, r"; try --max-vocab 100$"),
     ):
         with pytest.raises(ResourceError, match=message):

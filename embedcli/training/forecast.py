@@ -173,7 +173,7 @@ def check_resources(
     """
     if found.fits():
         return
-    options = _fitting(vocabulary, config, again, "--vocab of" if is_given else "--max-vocab")
+    options = _fitting(vocabulary, config, again, "a --vocab of" if is_given else "--max-vocab")
     what = f"{len(vocabulary):,} words x {config.dim}"
     if found.memory > found.memory_left:
         raise ResourceError(
