@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
-# What is ignored is inherited: where pytest runs behind `&` or under nohup, its children would go on.
+# What is ignored is inherited: behind `&` or under nohup, children of pytest would not be stopped.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
