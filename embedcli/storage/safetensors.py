@@ -65,7 +65,7 @@ _DIGEST_BYTES = 32
 
 _ALIGNMENT = 64
 _LARGEST_HEADER = 10_000_000  # 100,000 tensors; ours have a few hundred bytes
-_BLOCK_BYTES = 1 << 24  # rows are copied, where they must be, this many bytes at a time
+_BLOCK_BYTES = 1 << 20  # rows are copied, where they must be, this many bytes at a time
 
 
 @dataclass(frozen=True)
