@@ -157,6 +157,7 @@ def test_a_process_that_fails_says_so():
     with _Process(TextRules(tokenizer="pattern", pattern="a")) as process:
         assert b"a a\na" == process.prepared(b"ba,ab\na")
         process._process.kill()
+        process._process.wait()  # so that what is sent stays behind, for `close` to find
         with pytest.raises(EmbedError, match="a process that cuts text into tokens ended with -9"):
             process.prepared(b"a")
 

@@ -16,7 +16,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
 
@@ -121,5 +121,6 @@ class _Process:
     def __exit__(self, *error: object) -> None:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                with suppress(BrokenPipeError):  # it has gone, as `prepared` said: nobody reads on
+                    stream.close()
         self._process.wait()
