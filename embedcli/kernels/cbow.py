@@ -177,23 +177,22 @@ def cbow_step(
     now: Any,
     lr: Any,
     divide: Any,
-    only: Any,
     scratch: Any,
 ) -> Any:
     """One window: the mean of `n` input rows against the 1 + K output rows ``rows[now:]``.
 
-    Args as in `skipgram_step`, and `only`, int64 (1,) of 0: the one "input row" of the blocks is
-    `scratch.hidden` at offset 0. Returns the pairs.
+    Args as in `skipgram_step`. The one "input row" of the blocks is `scratch.hidden`. Returns the
+    pairs.
     """
     dots, hidden, losses = scratch.dots, scratch.hidden, scratch.losses
     gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
     for b in range(n_full):
         o, d = now + BLOCK_OUTPUTS * b, DOTS_STRIDE * b
-        block_dots(lanes, BLOCK_OUTPUTS, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d)
+        block_dots(lanes, BLOCK_OUTPUTS, 1, hidden, syn1neg, SINGLE, 1, rows, o, n_vectors, dots, d)
         block_gradients(lanes, BLOCK_OUTPUTS, 1, 1, dots, d, np.int64(b == 0), lr, losses)
     if n_rest:
         o, d = now + BLOCK_OUTPUTS * n_full, DOTS_STRIDE * n_full
-        block_dots(lanes, rest, 1, hidden, syn1neg, only, 1, rows, o, n_vectors, dots, d)
+        block_dots(lanes, rest, 1, hidden, syn1neg, SINGLE, 1, rows, o, n_vectors, dots, d)
         block_gradients(lanes, rest, 1, 1, dots, d, np.int64(n_full == 0), lr, losses)
     for b in range(n_full):
         o, d, is_first = now + BLOCK_OUTPUTS * b, DOTS_STRIDE * b, b == 0
@@ -239,7 +238,6 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
         kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
         rows, inputs = scratch.rows, scratch.inputs
         n_words = syn1neg.shape[0] // stride
-        only = SINGLE
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_outputs
         draw_outputs(np.int64(kept[start]), start, noise, n_outputs, stride, n_words, rows, now)
@@ -258,7 +256,7 @@ def cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., None]:
             else:
                 n_pairs += cbow_step(
                     lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, stride, inputs, n, rows,
-                    now, lr, divide, only, scratch,
+                    now, lr, divide, scratch,
                 )  # fmt: skip
                 n_trained += 1
             now, ahead = ahead, now

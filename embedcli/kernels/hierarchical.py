@@ -285,7 +285,6 @@ def cbow_hs(lanes: int, n_vectors: int) -> Callable[..., None]:
         hidden = scratch.hidden
         nowhere = syn1.shape[0] - stride
         half_rows, half_signs = rows.shape[0] // 2, signs.shape[0] // 2
-        only = SINGLE
         losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
         half = 0
@@ -310,20 +309,20 @@ def cbow_hs(lanes: int, n_vectors: int) -> Callable[..., None]:
                 rest = n_nodes + n_nodes % _STEP - n_full * full
                 for b in range(n_full):
                     o, d, s = now + full * b, b * DOTS_STRIDE, sign + b * DOTS_STRIDE
-                    block_dots(lanes, full, 1, hidden, syn1, only, 1, rows, o, n_vectors, dots, d)
+                    block_dots(lanes, full, 1, hidden, syn1, SINGLE, 1, rows, o, n_vectors, dots, d)
                     path_gradients(lanes, full, 1, 1, dots, d, signs, s, lr, losses)
                     update_outputs(
                         lanes, full, syn1, rows, o, n_vectors, dots, d, hidden, stride, b == 0
                     )
                 o, d, s = now + full * n_full, n_full * DOTS_STRIDE, sign + n_full * DOTS_STRIDE
                 if rest == 4:
-                    block_dots(lanes, 4, 1, hidden, syn1, only, 1, rows, o, n_vectors, dots, d)
+                    block_dots(lanes, 4, 1, hidden, syn1, SINGLE, 1, rows, o, n_vectors, dots, d)
                     path_gradients(lanes, 4, 1, 1, dots, d, signs, s, lr, losses)
                     update_outputs(
                         lanes, 4, syn1, rows, o, n_vectors, dots, d, hidden, stride, n_full == 0
                     )
                 elif rest == 2:
-                    block_dots(lanes, 2, 1, hidden, syn1, only, 1, rows, o, n_vectors, dots, d)
+                    block_dots(lanes, 2, 1, hidden, syn1, SINGLE, 1, rows, o, n_vectors, dots, d)
                     path_gradients(lanes, 2, 1, 1, dots, d, signs, s, lr, losses)
                     update_outputs(
                         lanes, 2, syn1, rows, o, n_vectors, dots, d, hidden, stride, n_full == 0

@@ -75,7 +75,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.blocks import BLOCK_OUTPUTS, SINGLE, take_losses
+from embedcli.kernels.blocks import BLOCK_OUTPUTS, take_losses
 from embedcli.kernels.cbow import cbow_step
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.meeting import meet
@@ -283,7 +283,7 @@ def classes_of_words(probabilities: NDArray[np.float64], n_hot: int) -> NDArray[
     all classes. They are dealt out by falling frequency, to and fro, so that classes are alike.
     """
     n_words = len(probabilities)
-    class_of = np.array([_noise_class(word) for word in range(2 * STREAMS)])
+    class_of = np.array([_noise_class.py_func(word) for word in range(2 * STREAMS)])
     class_of = np.resize(class_of, n_words)
     cold = np.arange(n_words) >= n_hot
     result = np.empty((STREAMS, n_words))
@@ -345,7 +345,6 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         Returns:
             Whether all went well: False if another thread called it off.
         """
-        only = SINGLE
         size = STREAMS // blocks
         time = 0
         for r in range(first, stop):
@@ -384,7 +383,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                         _train(
                             is_cbow, lanes, n_outputs, n_full, rest, n_rest, n_vectors, w, start,
                             end, streams, lists, copied1, weights, n_vocabulary,
-                            _noise(streams, w, r), window, shrink, divide, only, scratch,
+                            _noise(streams, w, r), window, shrink, divide, scratch,
                         )  # fmt: skip
             for phase in range(blocks):
                 time += 1
@@ -552,7 +551,6 @@ def _train(
     window: Any,
     shrink: Any,
     divide: Any,
-    only: Any,
     scratch: Any,
 ) -> None:
     """Step 3 for the words `start` to `stop` of stream `w`."""
@@ -588,7 +586,7 @@ def _train(
             if is_cbow:
                 n_pairs += cbow_step(
                     lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, stride, inputs, n,
-                    rows, now, lr, divide, only, scratch,
+                    rows, now, lr, divide, scratch,
                 )  # fmt: skip
             else:
                 n_pairs += skipgram_step(

@@ -69,7 +69,6 @@ def subword_cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., No
         kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
         outputs, inputs, dots, hidden = scratch.rows, scratch.inputs, scratch.dots, scratch.hidden
         n_words = syn1neg.shape[0] // stride
-        only = SINGLE
         losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, n_blocks * block
@@ -98,7 +97,7 @@ def subword_cbow(lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., No
                 for b in range(n_blocks):
                     o, d = now + b * block, b * block
                     block_dots(
-                        lanes, block, 1, hidden, syn1neg, only, 1, outputs, o, n_vectors, dots, d
+                        lanes, block, 1, hidden, syn1neg, SINGLE, 1, outputs, o, n_vectors, dots, d
                     )
                 hidden_gradients(lanes, 1, n_outputs, np.float32(1.0), lr, dots, losses)
                 update_outputs(

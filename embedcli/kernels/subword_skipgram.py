@@ -139,7 +139,6 @@ def subword_skipgram(lanes: int, negative: int, n_vectors: int) -> Callable[...,
         """
         kept, syn0, syn1neg, stride = staged.kept, weights.syn0, weights.syn1neg, weights.stride
         outputs, inputs, dots, hidden = scratch.rows, scratch.inputs, scratch.dots, scratch.hidden
-        only = SINGLE
         losses = scratch.losses
         n_pairs, n_trained, n_alone = 0, 0, 0
         now, ahead = 0, GROUP * ((2 * window + most - 1) // most)
@@ -172,8 +171,8 @@ def subword_skipgram(lanes: int, negative: int, n_vectors: int) -> Callable[...,
                     for b in range(GROUP // block):
                         o, d = at + b * block, b * block
                         block_dots(
-                            lanes, block, 1, hidden, syn1neg, only, 1, outputs, o, n_vectors, dots,
-                            d,
+                            lanes, block, 1, hidden, syn1neg, SINGLE, 1, outputs, o, n_vectors,
+                            dots, d,
                         )  # fmt: skip
                     weight = np.float32(n_words * negative) / np.float32(GROUP - n_words)
                     hidden_gradients(lanes, n_words, GROUP, weight, lr, dots, losses)
