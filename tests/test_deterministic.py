@@ -17,17 +17,7 @@ from embedcli import TrainConfig, save, train
 from embedcli.errors import ConfigError
 from embedcli.kernels import reference
 from embedcli.kernels.meeting import make_clock
-from embedcli.kernels.rounds import (
-    HOT,
-    STREAMS,
-    classes_of_words,
-    make_copied,
-    make_lists,
-    make_streams,
-    moved_shares,
-    rounds,
-    rows_for_copies,
-)
+from embedcli.kernels.rounds import rounds
 from embedcli.kernels.sampling import (
     STRETCH,
     STRETCH_WINDOWS,
@@ -37,6 +27,16 @@ from embedcli.kernels.sampling import (
     stage,
 )
 from embedcli.kernels.simd import LANES, host_lanes
+from embedcli.kernels.streams import (
+    HOT,
+    STREAMS,
+    classes_of_words,
+    make_copied,
+    make_lists,
+    make_streams,
+    moved_shares,
+    rows_for_copies,
+)
 from embedcli.kernels.weights import TALLY, Weights, aligned, make_scratch, row_stride
 from embedcli.training import team as team_module
 from embedcli.training.team import Chunk, Team

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
-from embedcli.kernels.rounds import STREAMS, n_hot_words, rows_for_copies
+from embedcli.kernels.streams import STREAMS, n_hot_words, rows_for_copies
 from embedcli.kernels.weights import Weights
 from embedcli.training.chunks import Chunks
 from embedcli.training.given import Given

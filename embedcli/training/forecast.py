@@ -24,7 +24,7 @@ from embedcli.cooccurrence.counting import counting_memory, expected_cells
 from embedcli.cooccurrence.runs import RUN_BYTES
 from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
-from embedcli.kernels.rounds import MOST_HOT, STREAMS, rows_for_copies
+from embedcli.kernels.streams import MOST_HOT, STREAMS, rows_for_copies
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.storage.publish import free_space, readable_size

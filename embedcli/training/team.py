@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from embedcli.config import LINE, TrainConfig, usable_cores
 from embedcli.kernels.meeting import make_clock
-from embedcli.kernels.rounds import (
+from embedcli.kernels.rounds import rounds
+from embedcli.kernels.sampling import Staged, fill_pool, shuffle, stage
+from embedcli.kernels.simd import host_lanes
+from embedcli.kernels.streams import (
     ROUND,
     STREAMS,
     classes_of_words,
@@ -25,10 +28,7 @@ from embedcli.kernels.rounds import (
     make_streams,
     moved_shares,
     n_blocks,
-    rounds,
 )
-from embedcli.kernels.sampling import Staged, fill_pool, shuffle, stage
-from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.weights import Weights, make_scratch
 from embedcli.training.sampling import random_key
 
