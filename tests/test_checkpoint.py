@@ -10,7 +10,7 @@ from embedcli import TrainConfig, load
 from embedcli.errors import CorpusError, FormatError, OutputError, TrainingError
 from embedcli.formats import save
 from embedcli.training import checkpoint as checkpoint_module
-from embedcli.training import run as run_module
+from embedcli.training import worker as worker_module
 from embedcli.training.checkpoint import (
     Checkpoints,
     checkpoint_directory,
@@ -84,7 +84,7 @@ def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path, arch):
 
 @pytest.mark.parametrize("arch", ["skipgram", "cbow"])
 def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(corpus, tmp_path, arch, monkeypatch):
-    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 16)  # some words
+    monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 16)  # some words
     config = config_of(arch=arch)
     save(train([corpus], config), tmp_path / "whole.safetensors")
     embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
@@ -121,7 +121,7 @@ def test_a_deterministic_run_may_go_on_with_other_threads(corpus, tmp_path):
 
 
 def test_several_threads_may_each_leave_a_chunk(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 15)  # long enough to be stopped
+    monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 15)  # long enough to be stopped
     config = config_of(threads=3, epochs=1)
     embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
     assert 3 == places[0][2]
@@ -264,7 +264,7 @@ def test_they_are_written_when_they_are_due(corpus, tmp_path):
 
 
 def test_what_is_done_within_a_chunk_is_saved_again(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 16)
+    monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 16)
     checkpoints = Checkpoints(tmp_path / "c", 0.0, given(config_of()))
     with pytest.raises(Stopped):
         train([corpus], config_of(), guard=Guard(checkpoints, None, after(4)))

@@ -11,7 +11,7 @@ from embedcli.kernels import reference
 from embedcli.kernels import reference_hierarchical as twins
 from embedcli.kernels.hierarchical import cbow_hs, make_path_scratch, skipgram_hs
 from embedcli.kernels.simd import LANES, host_lanes
-from embedcli.training import run
+from embedcli.training import worker
 from embedcli.training.given import load_given
 from embedcli.training.huffman import huffman_tree, longest_path
 from tests.test_checkpoint import stop_and_go
@@ -192,7 +192,7 @@ def test_words_of_one_topic_come_together(corpus, arch):
 @pytest.mark.usefixtures("in_step")
 @pytest.mark.parametrize("arch", ["skipgram", "cbow"])
 def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path, monkeypatch, arch):
-    monkeypatch.setattr(run, "_SLICE_WORK", 1 << 16)  # so that chunks are left unfinished
+    monkeypatch.setattr(worker, "_SLICE_WORK", 1 << 16)  # so that chunks are left unfinished
     config = config_of(arch=arch, sample=0.1)
     whole = train([corpus], config)
     resumed, stopped = stop_and_go(corpus, config, tmp_path / "c", [1, 2, 3])

@@ -11,7 +11,7 @@ from test_subwords import sentencepiece_model
 
 from embedcli import TrainConfig, load, save, train
 from embedcli.errors import ConfigError, FormatError, InputError
-from embedcli.training import run as run_module
+from embedcli.training import worker as worker_module
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.forecast import forecast
 from embedcli.training.trainer import Guard, Stopped
@@ -65,7 +65,7 @@ def test_words_never_seen_come_to_their_topic(corpus, tmp_path, arch):
 @pytest.mark.usefixtures("in_step")
 @pytest.mark.parametrize("arch", ["skipgram", "cbow"])
 def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path, arch, monkeypatch):
-    monkeypatch.setattr(run_module, "_SLICE_WORK", 1 << 18)
+    monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 18)
     config = config_of(arch=arch, sample=1e-2)
     save(train([corpus], config), tmp_path / "whole.safetensors")
     places = []

@@ -10,8 +10,8 @@ from embedcli import TrainConfig, load, save, train
 from embedcli.kernels.rules import Features
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.forecast import forecast
-from embedcli.training.run import features_of
 from embedcli.training.trainer import Guard, Stopped
+from embedcli.training.worker import features_of
 from embedcli.vocabulary import Vocabulary
 
 SETTINGS = {"dim": 16, "min_count": 1, "epochs": 3, "sample": 1e-2, "window": 3, "threads": 1}

@@ -46,7 +46,8 @@ def _compiling(mark: Callable[[], None]) -> None:
 
 
 def _training(mark: Callable[[], None]) -> None:
-    from embedcli.training.run import Run, Worker
+    from embedcli.training.run import Run
+    from embedcli.training.worker import Worker
 
     _slow(Run, "train", mark, step=0)
     _slow(Worker, "train", lambda: None)

@@ -42,7 +42,7 @@ def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
 
 
 def _failing(command: list[str], error: type[Exception], at: int) -> int:
-    from embedcli.training.run import Worker
+    from embedcli.training.worker import Worker
 
     original, calls = Worker.train, itertools.count(1)
 

@@ -17,9 +17,10 @@ from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import TrainingError
 from embedcli.kernels.weights import Weights, aligned, row_stride
-from embedcli.training.run import Run, find_fault, initial_weights
+from embedcli.training.run import Run
 from embedcli.training.sampling import keep_probabilities, noise_distribution
 from embedcli.training.schedule import learning_rate
+from embedcli.training.weights import find_fault, initial_weights
 
 __all__ = [
     "Change",

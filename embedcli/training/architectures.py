@@ -13,10 +13,11 @@ from embedcli.subwords.table import Units
 from embedcli.training.deterministic import DeterministicRun, compile_rounds
 from embedcli.training.given import Given
 from embedcli.training.glove import GloveRun, compile_glove, count_cells
-from embedcli.training.run import Run, Score, compile_kernels
+from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline
 from embedcli.training.subwords import SubwordRun, compile_subwords
 from embedcli.training.word_parts import units_of
+from embedcli.training.worker import compile_kernels
 
 __all__ = ["compile_architecture", "prepared"]
 

@@ -18,17 +18,12 @@ from embedcli.kernels.streams import STREAMS, n_hot_words, rows_for_copies
 from embedcli.kernels.weights import Weights
 from embedcli.training.chunks import Chunks
 from embedcli.training.given import Given
-from embedcli.training.run import (
-    Member,
-    Run,
-    Worker,
-    initial_weights,
-    outputs_of,
-    parts_of,
-)
+from embedcli.training.run import Member, Run, parts_of
 from embedcli.training.sampling import keep_thresholds, noise_distribution, pool_size
 from embedcli.training.schedule import learning_rate
 from embedcli.training.team import Chunk, Team
+from embedcli.training.weights import initial_weights
+from embedcli.training.worker import Worker, outputs_of
 
 __all__ = ["DeterministicRun", "compile_rounds"]
 

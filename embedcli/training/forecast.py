@@ -32,9 +32,9 @@ from embedcli.subwords.table import Units
 from embedcli.text.glimpse import Glimpse
 from embedcli.text.memory import available_memory
 from embedcli.training.architectures import compile_architecture, prepared
-from embedcli.training.run import features_of
 from embedcli.training.sampling import pool_size
 from embedcli.training.word_parts import WordParts, units_of
+from embedcli.training.worker import features_of
 from embedcli.vocabulary import Vocabulary
 
 __all__ = [

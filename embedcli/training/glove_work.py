@@ -22,6 +22,7 @@ from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.weights import TALLY, aligned, row_stride
 from embedcli.training.sampling import random_key
+from embedcli.training.weights import random_rows
 
 __all__ = ["CellChunks", "GloveScratch", "GloveWorker", "initial_weights"]
 
@@ -29,7 +30,6 @@ _LARGEST_CHUNK = 1 << 16
 _SMALLEST_CHUNK = 1 << 11
 _CHUNKS_WANTED = 64
 _CHUNK_WORK = 1 << 23  # numbers of vectors read; a chunk takes some 0.1 s whatever the dimensions
-_INIT_NUMBERS = 1 << 20
 
 
 class CellChunks:
@@ -147,18 +147,13 @@ def initial_weights(n_words: int, dim: int, seed: int, lr: float) -> GloveWeight
         aligned(n_words * stride).reshape(n_words, stride) for _ in range(4)
     )
     generator = np.random.Generator(np.random.Philox(seed))
-    n_at_once = max(1, _INIT_NUMBERS // (dim + 1))
     for rows, squares, bias, held in (
         (words, words_squares, dim, dim + 1),
         (contexts, contexts_squares, dim + 1, dim),
     ):
-        for start in range(0, n_words, n_at_once):
-            shape = min(n_at_once, n_words - start), dim + 1
-            block = generator.random(shape, dtype=np.float32)
-            block -= np.float32(0.5)
-            block /= np.float32(dim)
-            rows[start : start + n_at_once, :dim] = block[:, :dim]
-            rows[start : start + n_at_once, bias] = block[:, dim]
+        for place, block in random_rows(generator, n_words, dim + 1, dim):
+            rows[place, :dim] = block[:, :dim]
+            rows[place, bias] = block[:, dim]
         rows[:, held] = 1
         squares[:] = 1
         squares[:, bias] = lr**2

@@ -1,7 +1,7 @@
 """The state of a training run, and one epoch of it.
 
-What it does not do: read text (`corpus.py`), compute (`kernels/`), decide about threads
-(`workers.py`) or write files.
+What it does not do: read text (`corpus.py`), compute (`worker.py`, `kernels/`), decide about
+threads (`workers.py`) or write files.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,44 +20,21 @@ from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, TrainingError
-from embedcli.kernels.cbow import cbow
-from embedcli.kernels.cbow_rules import cbow_by_rule
-from embedcli.kernels.hierarchical import PathScratch, cbow_hs, make_path_scratch, skipgram_hs
-from embedcli.kernels.huffman import Tree
-from embedcli.kernels.rules import Features, Rule, make_rule, make_rule_scratch
-from embedcli.kernels.sampling import Noise, fill_pool, make_staged, shuffle, stage
-from embedcli.kernels.simd import host_lanes
-from embedcli.kernels.skipgram import skipgram
-from embedcli.kernels.skipgram_rules import skipgram_by_rule
-from embedcli.kernels.weights import Scratch, Weights, aligned, make_scratch, row_stride
+from embedcli.kernels.rules import Rule
+from embedcli.kernels.weights import Weights
 from embedcli.progress import OnProgress, Progress
 from embedcli.subwords.table import Subwords
 from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.given import Given
-from embedcli.training.huffman import huffman_tree, longest_path
-from embedcli.training.sampling import (
-    keep_thresholds,
-    noise_distribution,
-    pool_size,
-    random_key,
-)
+from embedcli.training.sampling import keep_thresholds, random_key
 from embedcli.training.schedule import learning_rate
 from embedcli.training.state import Epoch, State
 from embedcli.training.stopping import Deadline, is_stalled
+from embedcli.training.weights import find_fault, initial_weights
+from embedcli.training.worker import Worker, outputs_of, rule_of
 from embedcli.training.workers import run_workers
 
-__all__ = [
-    "Member",
-    "Run",
-    "Score",
-    "Worker",
-    "compile_kernels",
-    "features_of",
-    "find_fault",
-    "initial_weights",
-    "outputs_of",
-    "parts_of",
-]
+__all__ = ["Member", "Run", "Score", "parts_of"]
 
 Score = Callable[[NDArray[np.float32]], float | None]
 
@@ -93,12 +69,6 @@ class Member(Protocol):
         ...
 
 
-# Multiply-adds in one call of a kernel, about 0.1 s: between calls a chunk can be left unfinished,
-# so that a run stops soon whatever its settings.
-_SLICE_WORK = 1 << 30
-_INIT_NUMBERS = 1 << 20
-_LARGEST_WEIGHT = 1e4  # components that learn stay below a hundred; beyond, only overflow follows
-_CHECKED_BYTES = 1 << 22
 # Where the number of the epoch goes in keys: the same samples whenever they are measured.
 _HELD_OUT = 1 << 32
 
@@ -166,7 +136,7 @@ class Run:
         if given is not None:
             syn0, syn1neg = self.matrices()
             given.copy_to(syn0, None if config.loss == "hs" else syn1neg)
-        self._rule = _rule(config, len(counts), None if given is None else given.frozen)
+        self._rule = rule_of(config, len(counts), None if given is None else given.frozen)
         self._workers = self._team(self._text, self._rule)
         held_out = self._held_out_text
         self._measurers = [] if held_out is None else self._team(held_out, None)
@@ -537,229 +507,3 @@ def _mean_loss(workers: Sequence[Member]) -> float | None:
     loss = sum(float(worker.scratch.tally[0]) for worker in workers)
     pairs = sum(float(worker.scratch.tally[1]) for worker in workers)
     return loss / pairs if pairs else None
-
-
-class Pool(NamedTuple):
-    """Negatives.
-
-    Attributes:
-        words: int32 (P,), in the proportions of the noise distribution (`fill_pool`).
-        negative: K, how many each centre word gets.
-    """
-
-    words: NDArray[np.int32]
-    negative: int
-
-
-def outputs_of(counts: NDArray[np.int64], n_tokens: int, config: TrainConfig) -> Pool | Tree:
-    """Where the outputs of a centre word come from, once for all epochs."""
-    if config.loss == "hs":
-        return huffman_tree(counts)
-    # A window has at most V - 1 distinct negatives.
-    negative = min(config.negative, len(counts) - 1)
-    words = np.empty(pool_size(n_tokens, negative), np.int32)
-    noise = noise_distribution(counts, config.ns_exponent)
-    fill_pool(noise, 0.5, random_key(config.seed, "pool"), words)
-    return Pool(words, negative)
-
-
-class Worker:
-    """One thread's kernel and private arrays."""
-
-    def __init__(
-        self,
-        weights: Weights,
-        outputs: Pool | Tree,
-        config: TrainConfig,
-        chunk: int,
-        window: int,
-        rule: Rule | None = None,
-    ) -> None:
-        self._config = config
-        self._weights = weights
-        self._outputs = outputs
-        self._staged = make_staged(chunk)
-        self._shuffled = np.empty(chunk if config.shuffle else 0, np.int32)
-        self._window = window
-        self._shrinks = config.shrink_window and config.window != LINE
-        self._more: tuple[Any, ...] = ()  # what some kernels take behind all others
-        self._kernel, self.scratch, work = self._choose(outputs, rule)
-        self._slice = max(1, _SLICE_WORK // work)
-        self.subsampled = 0
-
-    def _choose(
-        self, outputs: Pool | Tree, rule: Rule | None
-    ) -> tuple[Callable[..., None], Scratch | PathScratch, int]:
-        """The kernel, its scratch, and the multiply-adds that it takes for a word."""
-        config, weights, window = self._config, self._weights, self._window
-        lanes = host_lanes()
-        is_cbow = config.arch == "cbow"
-        n_vectors = -(-config.dim // lanes)
-        features = features_of(config)
-        scratch: Scratch | PathScratch
-        if isinstance(outputs, Tree):
-            n_outputs = longest_path(outputs)
-            scratch = make_path_scratch(n_outputs, window, weights.stride)
-            kernel = (cbow_hs if is_cbow else skipgram_hs)(lanes, n_vectors)
-        else:
-            n_outputs = 1 + outputs.negative
-            scratch = make_scratch(n_outputs, window, weights.stride)
-            sizes = lanes, n_outputs, n_vectors
-            if rule is None or features is None:
-                kernel = (cbow if is_cbow else skipgram)(*sizes)
-            else:
-                kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
-                rows = make_rule_scratch(n_outputs, window, weights.stride)
-                self._more = config.dim, rule, rows
-        inputs = 1 if is_cbow else 2 * window
-        return kernel, scratch, 3 * inputs * n_outputs * weights.stride
-
-    def forget(self) -> None:
-        """Begin to count anew."""
-        self.scratch.tally[:] = 0
-        self.subsampled = 0
-
-    def train(
-        self,
-        tokens: NDArray[np.int32],
-        sentences: NDArray[np.int64],
-        keep: NDArray[np.uint32],
-        place: tuple[int, int],
-        lr: float,
-        *,
-        position: int = 0,
-        wants_stop: Callable[[], bool] = lambda: False,
-    ) -> int | None:
-        """Train on one chunk; `place` is its (epoch, chunk), which its random numbers depend on.
-
-        It goes on at `position`, where it was left. Where `wants_stop` says so after a slice that
-        is not the last, the chunk is left there, and the position returned; None when it is done.
-        """
-        seed = self._config.seed
-        if self._config.shuffle:
-            shuffle(tokens, sentences, random_key(seed, "shuffle", *place), self._shuffled)
-            tokens = self._shuffled[: len(tokens)]
-        n_kept = stage(tokens, sentences, keep, random_key(seed, "subsample", *place), self._staged)
-        outputs = self._outputs_at(place)
-        if position == 0:
-            self.subsampled += len(tokens) - n_kept
-        extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
-        while position < n_kept:
-            end = min(position + self._slice, n_kept)
-            self._kernel(
-                self._staged,
-                position,
-                end,
-                self._weights,
-                outputs,
-                self._window,
-                self._shrinks,
-                random_key(seed, "window", *place),
-                np.float32(lr),
-                *extra,
-                self.scratch,
-                *self._more,
-            )
-            position = end
-            if position < n_kept and wants_stop():
-                return position
-        return None
-
-    def _outputs_at(self, place: tuple[int, int]) -> Noise | Tree:
-        """The outputs as the kernel takes them, for a chunk."""
-        if isinstance(self._outputs, Tree):
-            return self._outputs
-        key = random_key(self._config.seed, "negatives", *place)
-        pool = self._outputs.words
-        return Noise(pool, np.int64(int(key) % len(pool)), key)
-
-
-def features_of(config: TrainConfig) -> Features | None:
-    """What the kernel has to do beside plain steps; None if that is nothing."""
-    features = Features(
-        adagrad=int(config.optimizer == "adagrad"),
-        dropout=int(config.dropout > 0),
-        max_norm=int(config.max_norm is not None),
-        frozen=int(config.freeze is not None),
-    )
-    return features if any(features) or config.l2 > 0 else None
-
-
-def _rule(config: TrainConfig, n_words: int, frozen: NDArray[np.bool_] | None) -> Rule | None:
-    """The rule by which rows are updated; None where plain steps are taken."""
-    features = features_of(config)
-    if features is None:
-        return None
-    return make_rule(
-        n_words,
-        features,
-        l2=config.l2,
-        dropout=config.dropout,
-        max_norm=config.max_norm or 0.0,
-        frozen=frozen,
-    )
-
-
-def find_fault(name: str, matrix: NDArray[np.float32]) -> str | None:
-    """The first row, in words, of a matrix (V, D) that nobody should go on with or keep."""
-    rows = max(1, _CHECKED_BYTES // (4 * matrix.shape[1]))
-    for start in range(0, len(matrix), rows):
-        block = matrix[start : start + rows]
-        low, high = float(block.min()), float(block.max())  # NaN goes through both
-        if not (low >= -_LARGEST_WEIGHT and high <= _LARGEST_WEIGHT):
-            size = np.abs(block).max(axis=1)
-            row = start + int(np.argmax(~(size <= _LARGEST_WEIGHT)))
-            return f"row {row} of {name} holds {size[row - start]:g}"
-    return None
-
-
-def initial_weights(
-    n_words: int, dim: int, seed: int, *, n_parts: int = 0, n_copies: int = 0
-) -> Weights:
-    """syn0 uniform on [-1/2D, 1/2D) and syn1neg zero, as in word2vec.c; padding zero in both.
-
-    `n_parts` more rows of syn0 are for parts of words, and `n_copies` rows of zeros at the end of
-    both for copies.
-    """
-    stride, n_rows = row_stride(dim), n_words + n_parts
-    syn0, syn1neg = aligned((n_rows + n_copies) * stride), aligned((n_words + n_copies) * stride)
-    weights = Weights(syn0, syn1neg, stride)
-    rows = syn0[: n_rows * stride].reshape(n_rows, stride)
-    generator = np.random.Generator(np.random.Philox(seed))
-    n_at_once = max(1, _INIT_NUMBERS // dim)
-    for start in range(0, n_rows, n_at_once):
-        block = generator.random((min(n_at_once, n_rows - start), dim), dtype=np.float32)
-        block -= np.float32(0.5)
-        block /= np.float32(dim)
-        rows[start : start + n_at_once, :dim] = block
-    return weights
-
-
-def compile_kernels(config: TrainConfig) -> None:
-    """Compile, or load from the cache, what `config` needs, by training on two words."""
-    weights = initial_weights(words_to_compile(config), config.dim, 0)
-    rule = _rule(config, words_to_compile(config), np.zeros(words_to_compile(config), np.bool_))
-    rules = [rule]
-    if rule is not None and (config.valid or config.valid_fraction):
-        rules.append(None)  # what is held out is measured by the plain kernel
-    for each in rules:
-        train_two_words(partial(_worker_by, weights, each, config), config)
-
-
-def _worker_by(
-    weights: Weights, rule: Rule | None, config: TrainConfig, outputs: Pool | Tree
-) -> Worker:
-    return Worker(weights, outputs, config, 2, 1, rule)
-
-
-def words_to_compile(config: TrainConfig) -> int:
-    """The fewest words that `train_two_words` can do with."""
-    return 1 + config.negative
-
-
-def train_two_words(make_worker: Callable[[Pool | Tree], Worker], config: TrainConfig) -> None:
-    """Train nothing on two words of a vocabulary of `words_to_compile`: it compiles the kernels."""
-    n_words = words_to_compile(config)
-    worker = make_worker(outputs_of(np.ones(n_words, np.int64), 2, config))
-    keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
-    worker.train(np.array([0, 1], np.int32), np.array([0, 2]), keep, (0, 0), 0.0)

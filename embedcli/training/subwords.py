@@ -18,18 +18,12 @@ from embedcli.kernels.weights import Scratch, Weights
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords, Units
 from embedcli.training.chunks import Chunks
-from embedcli.training.run import (
-    Pool,
-    Run,
-    Score,
-    Worker,
-    initial_weights,
-    train_two_words,
-    words_to_compile,
-)
+from embedcli.training.run import Run, Score
 from embedcli.training.state import State
 from embedcli.training.stopping import Deadline
+from embedcli.training.weights import initial_weights
 from embedcli.training.word_parts import WordParts
+from embedcli.training.worker import Pool, Worker, train_two_words, words_to_compile
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["SubwordRun", "compile_subwords"]

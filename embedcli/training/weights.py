@@ -1,0 +1,60 @@
+"""How the matrices of a run begin, and what in them nobody should go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.kernels.weights import Weights, aligned, row_stride
+
+__all__ = ["find_fault", "initial_weights", "random_rows"]
+
+_INIT_NUMBERS = 1 << 20
+_LARGEST_WEIGHT = 1e4  # components that learn stay below a hundred; beyond, only overflow follows
+_CHECKED_BYTES = 1 << 22
+
+
+def initial_weights(
+    n_words: int, dim: int, seed: int, *, n_parts: int = 0, n_copies: int = 0
+) -> Weights:
+    """syn0 uniform on [-1/2D, 1/2D) and syn1neg zero, as in word2vec.c; padding zero in both.
+
+    `n_parts` more rows of syn0 are for parts of words, and `n_copies` rows of zeros at the end of
+    both for copies.
+    """
+    stride, n_rows = row_stride(dim), n_words + n_parts
+    syn0, syn1neg = aligned((n_rows + n_copies) * stride), aligned((n_words + n_copies) * stride)
+    weights = Weights(syn0, syn1neg, stride)
+    rows = syn0[: n_rows * stride].reshape(n_rows, stride)
+    generator = np.random.Generator(np.random.Philox(seed))
+    for place, block in random_rows(generator, n_rows, dim, dim):
+        rows[place, :dim] = block
+    return weights
+
+
+def random_rows(
+    generator: np.random.Generator, n_rows: int, n_columns: int, dim: int
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Numbers uniform on [-1/2D, 1/2D), float32 (n, `n_columns`), for rows by a few thousand."""
+    n_at_once = max(1, _INIT_NUMBERS // n_columns)
+    for start in range(0, n_rows, n_at_once):
+        shape = min(n_at_once, n_rows - start), n_columns
+        block = generator.random(shape, dtype=np.float32)
+        block -= np.float32(0.5)
+        block /= np.float32(dim)
+        yield slice(start, start + len(block)), block
+
+
+def find_fault(name: str, matrix: NDArray[np.float32]) -> str | None:
+    """The first row, in words, of a matrix (V, D) that nobody should go on with or keep."""
+    rows = max(1, _CHECKED_BYTES // (4 * matrix.shape[1]))
+    for start in range(0, len(matrix), rows):
+        block = matrix[start : start + rows]
+        low, high = float(block.min()), float(block.max())  # NaN goes through both
+        if not (low >= -_LARGEST_WEIGHT and high <= _LARGEST_WEIGHT):
+            size = np.abs(block).max(axis=1)
+            row = start + int(np.argmax(~(size <= _LARGEST_WEIGHT)))
+            return f"row {row} of {name} holds {size[row - start]:g}"
+    return None
