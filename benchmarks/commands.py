@@ -119,7 +119,7 @@ def _commands(session: Session, model: Path, words: Path) -> Iterator[Command]:
     yield Command(f"embed vectors, {_QUERIES:,} words", ("vectors", "-", *here), words, 3)
     lines = f"embed vectors --sentences, {_QUERIES:,} lines"
     yield Command(lines, ("vectors", "--sentences", *here), words, 3)
-    yield Command(f"embed shell, {_FEW} questions", ("shell", *here), _few(words))
+    yield Command(f"embed shell, {_FEW} questions", ("shell", model), _few(words))
     tests = [session.tests / name for name in (ANALOGIES, *SIMILARITY)]
     yield Command("embed evaluate, all files", ("evaluate", *tests, *here))
     yield Command("embed plot, 20,000 words", ("plot", model, "-o", session.folder / "map.html"))

@@ -51,8 +51,10 @@ def test_the_odd_one_and_the_number_of_answers(model, run_embed):
     assert "apple" == lines[0].split("\t")[0]
 
 
-def test_answers_as_json(model, run_embed):
-    done = run_embed("shell", "-k", "1", "--json", input="king\nman  ~ woman\nodd man king apple\n")
+def test_answers_as_json_from_the_model_that_is_named(model, run_embed, tmp_path):
+    (tmp_path / "model.safetensors").rename(tmp_path / "other.safetensors")
+    lines = "king\nman  ~ woman\nodd man king apple\n"
+    done = run_embed("shell", "other.safetensors", "-k", "1", "--json", input=lines)
     near, cosine, odd = map(json.loads, done.stdout.splitlines())
     assert ("king", ["queen"]) == (near["question"], [a["word"] for a in near["answers"]])
     assert ("man ~ woman", pytest.approx(0.7071, abs=1e-4)) == tuple(cosine.values())

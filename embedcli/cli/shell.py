@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
 from embedcli.cli.signals import heard
 from embedcli.cli.unknown import say_ways, ways_options
@@ -42,7 +42,7 @@ _HISTORY_LINES = 1000
 
 
 @click.command()
-@model_option
+@click.argument("model", default="model.safetensors", envvar="EMBED_MODEL")
 @click.option(
     "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers to a question."
 )
@@ -53,7 +53,7 @@ def command(model: str, k: int, ways: Ways, as_json: bool) -> None:
     r"""Ask one question after the other: neighbours, sums, analogies, similarity, the odd one out.
 
     \b
-        embed shell
+        embed shell model.safetensors
         > king - man + woman
         > man : king :: woman
         > cat ~ dog
