@@ -20,6 +20,7 @@ from embedcli.cli.main import COMMANDS
 # A command that does what tests ask of it, run by the real `main` in a process of its own.
 PROBE = """
 import sys, time, types, warnings
+from importlib.machinery import ModuleSpec
 import click
 from embedcli import errors
 from embedcli.cli import main as shell, options, output, progress
@@ -37,6 +38,29 @@ def command(action):
             time.sleep(30)
         finally:
             print("cleaned")
+    elif action == "finaliser":
+        class Late:
+            def __del__(self):
+                print("ready", flush=True)
+                time.sleep(30)
+        Late()
+        time.sleep(30)
+    elif action == "import":
+        class Loader:
+            @staticmethod
+            def find_spec(name, *where):
+                return ModuleSpec(name, Loader()) if name == "slow" else None
+            def create_module(self, spec):
+                return None
+            def exec_module(self, module):
+                print("ready", flush=True)
+                try:
+                    time.sleep(0.3)
+                except BaseException:
+                    raise ImportError("slow failed to import") from None
+        sys.meta_path.insert(0, Loader)
+        import slow
+        time.sleep(30)
     elif action == "interrupt":
         print("so far")
         raise KeyboardInterrupt
@@ -221,6 +245,28 @@ def test_a_signal_runs_the_finally_blocks(command_environment, number, code):
     stdout, stderr = process.communicate(timeout=20)
 
     assert (code, "cleaned\n") == (process.returncode, stdout)
+    assert 1 == stderr.count("\n")
+
+
+@pytest.mark.parametrize("where", ["finaliser", "import"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_where_it_would_be_lost_is_raised_later_and_only_told_once(
+    command_environment, number, code, where
+):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROBE, where],
+        env=command_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "ready\n" == process.stdout.readline()
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=20)
+
+    assert code == process.returncode
+    assert stderr.startswith("embed: error: ")
     assert 1 == stderr.count("\n")
 
 

@@ -5,22 +5,29 @@ temporary file is at stake. Training must stop at a barrier between chunks inste
 saved can be continued exactly: inside `deferred` the first signal is only noted, and whoever trains
 asks `Deferred.arrived`. The second one raises even there.
 
-An exception may also be lost: code that is interrupted in a finaliser, or by C in the middle of an
-import, drops it and goes on. So it is raised again every second until somebody has `heard` it.
+An exception may also be lost. C code in the middle of an import prints it or makes another one of
+it: an import is let go on to its end. A finaliser drops it: where Python notices it is raised again
+at once, and in any case every second, until somebody has `heard` it.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 __all__ = ["Deferred", "Terminated", "deferred", "heard", "let_signals_kill", "prepare_signals"]
 
 _REPEAT_SECONDS = 1.0
+_SOON_SECONDS = 0.01  # when what must not be interrupted may have come to its end
+_IMPORT = "<frozen importlib._bootstrap>"  # the file of all frames of import statements
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -59,6 +66,7 @@ def prepare_signals() -> None:
     for number in _NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
+    sys.unraisablehook = _unraisable
 
 
 @contextmanager
@@ -82,16 +90,46 @@ def heard() -> None:
 
 
 def let_signals_kill() -> None:
-    """Nothing is left to clean up: a second signal may end the process where it stands."""
+    """Nothing is left to clean up: a second signal may end the process where it stands.
+
+    And there is one line to be said; what finalisers say on the way out is not it.
+    """
     heard()
+    sys.unraisablehook = lambda lost: None
     for number in _NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, frame: os._exit(128 + number))
 
 
-def _handle(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGALRM, lambda alarm, frame: _raise(number))
+def _unraisable(lost: UnraisableHookArgs) -> None:
+    """What cannot be raised where it happened: a signal is raised elsewhere, the rest is shown.
+
+    But for what objects say in their finalisers that a signal has left half made: no error of ours,
+    and on the way out.
+    """
+    if isinstance(lost.exc_value, KeyboardInterrupt | Terminated):
+        signal.setitimer(signal.ITIMER_REAL, _SOON_SECONDS, _REPEAT_SECONDS)
+    elif not signal.getitimer(signal.ITIMER_REAL)[0]:
+        sys.__unraisablehook__(lost)
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    """Raise, and again until it is heard; during an import wait for its end, or the next signal."""
+    first = not signal.getitimer(signal.ITIMER_REAL)[0]
+    signal.signal(signal.SIGALRM, lambda alarm, frame: _raise_after_imports(number, frame))
     signal.setitimer(signal.ITIMER_REAL, _REPEAT_SECONDS, _REPEAT_SECONDS)
+    if first:
+        _raise_after_imports(number, frame)
+    else:
+        _raise(number)
+
+
+def _raise_after_imports(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORT:
+            signal.setitimer(signal.ITIMER_REAL, _SOON_SECONDS, _REPEAT_SECONDS)
+            return
+        frame = frame.f_back
     _raise(number)
 
 
