@@ -326,17 +326,18 @@ def chunks_of(n):
     ]
 
 
-def test_a_thread_that_fails_releases_the_others(monkeypatch):
+@pytest.mark.parametrize("step", ["_stage", "_run"])
+def test_a_thread_that_fails_releases_the_others(monkeypatch, step):
     team = a_team(3)
     team.train(chunks_of(10))  # compiled
-    run = Team._run
+    original = getattr(Team, step)
 
-    def fail(self, first, stop, thread):
-        if thread == 1:
+    def fail(*args, **more):
+        if threading.current_thread().name == "embed-team-1":
             raise MemoryError("no room")
-        run(self, first, stop, thread)
+        original(*args, **more)
 
-    monkeypatch.setattr(Team, "_run", fail)
+    monkeypatch.setattr(Team, step, fail)
     failed = []
 
     def attempt():

@@ -19,8 +19,10 @@ from embedcli.kernels.simd import data_pointer
 __all__ = ["make_clock", "meet"]
 
 _LINE = 8  # int64 items in a cache line
-_SPINS = 500  # looks at a clock before the processor is offered to others
-_YIELDS = 100  # offers before sleeping
+# A thread that is waited for has mostly been interrupted, for 20 to 50 microseconds. To sleep then
+# is to wake up late, and be waited for in turn; so whoever waits looks on for longer than that.
+_SPINS = 2000  # looks at a clock before the processor is offered to others
+_YIELDS = 1000  # offers before sleeping
 _SLEEP_MICROSECONDS = 50
 
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())

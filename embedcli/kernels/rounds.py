@@ -10,7 +10,7 @@ a round a stream sees its own updates at once and those of others not at all; be
 are put together. So what is computed depends on W and on the length of a round, which are
 constants, and the threads share out the streams.
 
-**Four steps of a round**, with a meeting of all threads after each:
+**Four steps of a round**, with a meeting of all threads after each but the last:
 
 1. *List.* A stream lists the words it will train: those of its text, with the context on both
    sides, and those that its negatives will be drawn from, which are a stretch of the pool for every
@@ -18,7 +18,8 @@ constants, and the threads share out the streams.
 2. *Gather.* A row that no other stream will touch in this round is trained where it lies. Of the
    others it makes two copies: one to work on, and one to remember what they were.
 3. *Train.* The kernels of one machine (`skipgram.py`, `cbow.py`), on those rows.
-4. *Merge.* For each row copied, what it has become minus what it was is added to the matrix.
+4. *Merge.* For each row copied, what it has become minus what it was is added to the matrix. Who is
+   done lists for the next round, which neither reads a row nor changes what others merge by.
 
 **Negatives are not copied.** There are five times as many of them, and nobody cares which ones one
 gets. So the words are divided into W classes of equal noise probability, and in round r stream w
@@ -109,7 +110,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         threads: Any,
         blocks: Any,
         first: Any,
-        stop: Any,
+        most: Any,
         length: Any,
         streams: Any,
         lists: Any,
@@ -125,7 +126,9 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         clock: Any,
         scratch: Any,
     ) -> bool:
-        """Rounds `first` to `stop` of a group, by thread `thread` of `threads`.
+        """At most `most` rounds of a group from `first` on, by thread `thread` of `threads`.
+
+        It begins when all threads have come here, so that each may have staged its streams before.
 
         Args:
             blocks: `n_blocks` of the threads.
@@ -140,7 +143,13 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
             Whether all went well: False if another thread called it off.
         """
         size = STREAMS // blocks
-        time = 0
+        time = 1
+        if not meet(clock, thread, threads, time):
+            return False
+        longest = 0
+        for w in range(STREAMS):
+            longest = max(longest, streams.n_kept[w])
+        stop = min(first + most, (longest + length - 1) // length)
         for r in range(first, stop):
             start = r * length
             for block in range(thread, blocks, threads):
@@ -183,18 +192,18 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                 time += 1
                 if not meet(clock, thread, threads, time):
                     return False
+                syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
                 for block in range(thread, blocks, threads):
                     for place in range(size * size):
-                        c = (block ^ phase) * size + place // size
-                        w = block * size + (c % size ^ place % size)
-                        syn0, syn1neg = weights.syn0, weights.syn1neg
-                        _merge(lanes, n_vectors, w, c, copied0, syn0, weights.stride,
+                        w, c = _piece(block, phase, size, place)
+                        _ask(lanes, n_vectors, w, c, copied1, syn1neg, stride)
+                        _merge(lanes, n_vectors, w, c, copied0, syn0, stride,
                                n_vocabulary, lists.shares[0])  # fmt: skip
-                        _merge(lanes, n_vectors, w, c, copied1, syn1neg, weights.stride,
+                        if place + 1 < size * size:
+                            next_w, next_c = _piece(block, phase, size, place + 1)
+                            _ask(lanes, n_vectors, next_w, next_c, copied0, syn0, stride)
+                        _merge(lanes, n_vectors, w, c, copied1, syn1neg, stride,
                                n_vocabulary, lists.shares[1])  # fmt: skip
-            time += 1
-            if not meet(clock, thread, threads, time):
-                return False
         return True
 
     return train_rounds
@@ -400,6 +409,24 @@ def _train(
     streams.tally[w, 1] += n_pairs
     streams.tally[w, 2] += n_trained
     streams.tally[w, 3] += n_alone
+
+
+@numba.njit(inline="always")
+def _piece(block: Any, phase: Any, size: Any, place: Any) -> Any:
+    """The stream and the class that a block of `size` streams merges at a `place` of a phase."""
+    c = (block ^ phase) * size + place // size
+    return block * size + (c % size ^ place % size), c
+
+
+@numba.njit(inline="always")
+def _ask(
+    lanes: Any, n_vectors: Any, w: Any, class_of: Any, copied: Any, matrix: Any, stride: Any
+) -> None:
+    """Ask for the first rows that `_merge` will change."""
+    words, order, begins = copied.words[w], copied.order[w], copied.begins[w]
+    first = begins[class_of]
+    for at in range(first, min(first + _AHEAD, begins[class_of + 1])):
+        prefetch(matrix, np.int64(words[order[at]]) * stride, n_vectors * lanes)
 
 
 @numba.njit(inline="always")

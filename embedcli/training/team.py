@@ -122,7 +122,7 @@ class Team:
         inputs = 1 if is_cbow else 2 * window
         work = 3 * inputs * n_outputs * weights.stride * STREAMS
         self._length = min(ROUND, max(1, _ROUND_WORK // work))
-        self._slice = max(1, (_ROUND_WORK >> 2) * self._threads // (work * self._length))
+        self._slice = max(1, _ROUND_WORK * self._threads // (work * self._length))
         self.streams = [Stream(tally) for tally in self._streams.tally]
 
     def train(
@@ -139,12 +139,6 @@ class Team:
         returned; None when it is done.
         """
         self._streams.n_kept[:] = 0
-
-        def stage_streams(thread: int) -> None:
-            for w in range(thread, len(chunks), self._threads):
-                self._stage(w, chunks[w], count=position == 0)
-
-        self._together(stage_streams)
         window = self._window
         context = window + 1 if self._shrinks else 2 * window  # in the mean
         lr = max(chunk.lr for chunk in chunks)
@@ -153,15 +147,19 @@ class Team:
             moved_shares(context * self._n_outputs, lr, most),
             moved_shares(context, lr, most),
         )
-        n_rounds = -(-int(self._streams.n_kept.max()) // self._length)
         at = position // self._length
-        while at < n_rounds:
-            end = min(at + self._slice, n_rounds)
-            self._clock[:] = 0
-            self._together(partial(self._run, at, end))
-            at = end
-            if at < n_rounds and wants_stop():
+
+        def begin(thread: int) -> None:
+            for w in range(thread, len(chunks), self._threads):
+                self._stage(w, chunks[w], count=position == 0)
+            self._run(at, thread)
+
+        self._together(begin)
+        n_rounds = -(-int(self._streams.n_kept.max()) // self._length)
+        while (at := at + self._slice) < n_rounds:
+            if wants_stop():
                 return at * self._length
+            self._together(partial(self._run, at))
         return None
 
     def _stage(self, w: int, chunk: Chunk, *, count: bool) -> None:
@@ -183,14 +181,14 @@ class Team:
         streams.window_keys[w] = random_key(seed, "window", *chunk.place)
         streams.lrs[w] = chunk.lr
 
-    def _run(self, first: int, stop: int, thread: int) -> None:
+    def _run(self, first: int, thread: int) -> None:
         config = self._config
         self._kernel(
             thread,
             self._threads,
             n_blocks(self._threads),
             first,
-            stop,
+            self._slice,
             self._length,
             self._streams,
             self._lists,
@@ -213,6 +211,7 @@ class Team:
                 wait for it in the middle of a round.
         """
         errors: list[BaseException] = []
+        self._clock[:] = 0
 
         def call(thread: int) -> None:
             try:
