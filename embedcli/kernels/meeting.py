@@ -20,8 +20,9 @@ __all__ = ["make_clock", "meet"]
 
 _LINE = 8  # int64 items in a cache line
 # A thread that is waited for has mostly been interrupted, for 20 to 50 microseconds. To sleep then
-# is to wake up late, and be waited for in turn; so whoever waits looks on for longer than that.
-_SPINS = 2000  # looks at a clock before the processor is offered to others
+# is to wake up late and be waited for in turn; to look on where another process has the core burns
+# what that thread needs. Offering the core costs little where nobody wants it.
+_SPINS = 200  # looks at a clock before the processor is offered to others
 _YIELDS = 1000  # offers before sleeping
 _SLEEP_MICROSECONDS = 50
 

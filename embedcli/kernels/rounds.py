@@ -88,9 +88,9 @@ from embedcli.kernels.sampling import (
     draw_radius,
     stretch_items,
 )
-from embedcli.kernels.simd import prefetch
+from embedcli.kernels.simd import prefetch, prefetch_to_read
 from embedcli.kernels.skipgram import skipgram_step
-from embedcli.kernels.streams import LINE_BYTES, STREAMS, noise_class
+from embedcli.kernels.streams import LINE_BYTES, ROUND, STREAMS, noise_class
 from embedcli.kernels.windows import rows_around
 
 __all__ = ["rounds"]
@@ -162,6 +162,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                             n_outputs, w, thread, start, end, streams, lists, copied1,
                             n_vocabulary, _noise(streams, w, r), window,
                         )  # fmt: skip
+                        _ask_for_noise(_noise(streams, w, r + 1), start + length, n_outputs)
             time += 1
             if not meet(clock, thread, threads, time):
                 return False
@@ -496,6 +497,13 @@ def _rows_of_outputs(
 def _noise(streams: Any, w: Any, r: Any) -> Any:
     """What stream `w` draws from in round `r`."""
     return Noise(streams.pools[(w + r) % STREAMS], streams.begins[w], streams.noise_keys[w])
+
+
+@numba.njit(inline="always")
+def _ask_for_noise(noise: Any, position: Any, n_outputs: Any) -> None:
+    """The stretches of the next round are far from those of this one."""
+    begin, end = stretch_items(position // STRETCH, noise, n_outputs - 1)
+    prefetch_to_read(noise.pool, begin, (end - begin) * (ROUND // STRETCH))
 
 
 @numba.njit(inline="always")

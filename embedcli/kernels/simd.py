@@ -23,7 +23,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "Lanes", "data_pointer", "host_lanes", "loop", "prefetch"]
+__all__ = ["LANES", "Lanes", "data_pointer", "host_lanes", "loop", "prefetch", "prefetch_to_read"]
 
 LANES = (4, 8, 16)
 
@@ -236,18 +236,30 @@ def prefetch(
 ) -> tuple[Any, Callable[..., ir.Value]]:
     """Ask for the cache lines of ``array[offset:offset + n_items]``, to be written soon.
 
-    `array` float32 (n,), aligned to 64 bytes; `offset` int64, a multiple of 16.
+    `array` of 4-byte items (n,), aligned to 64 bytes; `offset` int64, a multiple of 16.
     """
+    return types.void(array, types.int64, types.int64), _prefetch(for_writing=True)
 
+
+@intrinsic
+def prefetch_to_read(
+    typing_context: Any, array: Any, offset: Any, n_items: Any
+) -> tuple[Any, Callable[..., ir.Value]]:
+    """As `prefetch`, for what is only read; any alignment and offset, up to a line too few."""
+    return types.void(array, types.int64, types.int64), _prefetch(for_writing=False)
+
+
+def _prefetch(*, for_writing: bool) -> Callable[..., ir.Value]:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
         base = data_pointer(context, builder, signature.args[0], args[0])
         byte_pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte_pointer, I32, I32, I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         lines = builder.udiv(builder.add(args[2], I64(15)), I64(16))
+        how = I32(int(for_writing)), I32(3), I32(1)
         with loop(builder, lines) as line:
             item = builder.gep(base, [builder.add(args[1], builder.mul(line, I64(16)))])
-            builder.call(function, [builder.bitcast(item, byte_pointer), I32(1), I32(3), I32(1)])
+            builder.call(function, [builder.bitcast(item, byte_pointer), *how])
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, types.int64), generate
+    return generate
