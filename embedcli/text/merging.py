@@ -312,7 +312,7 @@ class _Sums:
             if len(several) == 1 and self._generations[0].distinct:
                 self._last = part, several[0], [np.arange(len(several[0]), dtype=np.int32)]
             else:
-                table = WordTable(min(sum(map(len, several)), 2 * max(map(len, several))))
+                table = WordTable(max(map(len, several)))  # mostly they have the same words
                 ids = [table.absorb(words) for words in several]
                 self._last = part, table.words(), ids
                 for generation in self._generations:

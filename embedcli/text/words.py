@@ -16,7 +16,7 @@ __all__ = ["BATCH_WORDS", "NO_WORDS", "SPARE", "WordTable", "Words", "concatenat
 SPARE = kernels.MAX_BYTES + 16  # bytes a blob must have left: kernels load and store 8 at a time
 _FIRST_WORDS = 1 << 15
 _NEARLY_FULL = 0.8
-BATCH_WORDS = 1 << 16  # words that NumPy handles at a time where an index costs 8 bytes a byte
+BATCH_WORDS = 1 << 13  # words that NumPy handles at a time where an index costs 8 bytes a byte
 
 
 @dataclass(frozen=True, slots=True)
