@@ -19,7 +19,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import linear_regression
+
+import numpy as np
 
 from benchmarks.corpora import digest
 from benchmarks.network import Network
@@ -27,6 +28,7 @@ from benchmarks.session import THREADS, Session, main
 from benchmarks.tables import Table
 from benchmarks.trainers import EMBED, Settings
 from benchmarks.trainers import train as train_here
+from embedcli.cluster.parts import row_parts
 
 NAME = "cluster"
 ROUNDS = 4
@@ -68,9 +70,19 @@ class Exchange:
         return 2 * 4 * self.words * self.dim
 
     @property
-    def share(self) -> float:
-        """Of a model, what a worker has to get from others, and to send them."""
-        return (self.workers - 1) / self.workers
+    def pieces(self) -> int:
+        """What workers send each other in a round, to be combined."""
+        return self.workers * len(row_parts(self.words, self.workers))
+
+    @property
+    def handled(self) -> float:
+        """Bytes of the models of all workers, for each core there is."""
+        return self.model * self.workers / THREADS
+
+    @property
+    def on_the_line(self) -> float:
+        """Seconds for what one worker's line carried one way, if it is the same for all."""
+        return 0.0 if self.bandwidth is None else self.sent / (2 * self.workers) / self.bandwidth
 
 
 # The rate of a line, bytes a second of it, and what is tried over it: workers, dimensions, deltas.
@@ -124,7 +136,8 @@ def rates(session: Session, line: Line) -> Table:
         table.add("tokens a second and core", dim, made.rate)
     table.add("bytes read a second and core", None, size / (made.reading or 1))
     table.add("seconds of a round", None, line.start)
-    table.add("seconds of a core for a byte of the model", None, line.handling / 1e9)
+    table.add("seconds of a core for a piece", None, THREADS * line.piece)
+    table.add("seconds of a core for a byte of the model", None, line.handling)
     return table
 
 
@@ -248,35 +261,42 @@ def train(
     return {**told, "words": facts["words"]}
 
 
+@dataclass(frozen=True)
 class Line:
-    """Seconds of a round = start + model x workers / cores x handling + what the line takes."""
+    """Seconds of a round = start + pieces x piece + handled x handling + what the line takes.
 
-    def __init__(self, start: float, handling: float) -> None:
-        self.start, self.handling = start, handling
-        self.told = (
-            f"The line: {start:.3f} s + model GB x ({handling:.2f} s x workers / {THREADS} cores + "
-            "2 (1 - 1 / workers) / GB/s of the line)."
+    Attributes:
+        start: seconds.
+        piece: seconds for each of the pieces that are sent to be combined, workers x parts, where
+            scheduler and workers share this machine's cores.
+        handling: seconds of a core for a byte of the model, in each worker.
+    """
+
+    start: float
+    piece: float
+    handling: float
+
+    @property
+    def told(self) -> str:
+        """The same in words."""
+        return (
+            f"The line: {self.start:.3f} s + {self.piece:.4f} s x workers x parts + model GB x "
+            f"{1e9 * self.handling:.2f} s x workers / {THREADS} cores + what a line carried one "
+            "way / its rate."
         )
 
     def __call__(self, one: Exchange) -> float:
         """What it says of a round."""
-        return self.start + self.handling * _handled(one) + _on_the_line(one)
+        known = np.array([1.0, one.pieces, one.handled])
+        return float(known @ (self.start, self.piece, self.handling)) + one.on_the_line
 
 
 def fit(found: Sequence[Exchange]) -> Line:
     """The line through the figures, by least squares."""
-    xs = [_handled(one) for one in found]
-    ys = [one.seconds - _on_the_line(one) for one in found]
-    slope, start = linear_regression(xs, ys)
-    return Line(start, slope)
-
-
-def _handled(one: Exchange) -> float:
-    return one.model / 1e9 * one.workers / THREADS
-
-
-def _on_the_line(one: Exchange) -> float:
-    return 0.0 if one.bandwidth is None else 2 * one.share * one.model / one.bandwidth
+    known = np.array([[1.0, one.pieces, one.handled] for one in found])
+    seconds = np.array([one.seconds - one.on_the_line for one in found])
+    (start, piece, handling), *_ = np.linalg.lstsq(known, seconds)
+    return Line(float(start), float(piece), float(handling))
 
 
 if __name__ == "__main__":
