@@ -30,6 +30,7 @@ import dask  # noqa: E402
 from embedcli.cluster import driver  # noqa: E402
 from embedcli.cluster.connect import connect  # noqa: E402
 from embedcli.cluster.desk import Desk, Janitor  # noqa: E402
+from embedcli.cluster.keeping import scatter_kept  # noqa: E402
 from embedcli.cluster.machines import Machines  # noqa: E402
 from embedcli.cluster.training import Matrices  # noqa: E402
 
@@ -293,7 +294,38 @@ def test_who_began_a_run_may_die_and_leaves_nothing_behind(client, corpus):
     assert "run" not in client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.plugins))
 
 
-def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypatch):
+def save_memory(client):
+    """What Dask's scheduler does every two seconds."""
+    client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.extensions["amm"].run_once())
+
+
+def copies(client, future):
+    return len(client.who_has([future])[future.key])
+
+
+def test_what_a_run_has_scattered_stays_where_it_is_as_long_as_the_run(client):
+    def comes_down_to_one(future):
+        for _ in range(600):
+            save_memory(client)
+            if copies(client, future) == 1:
+                return True
+            time.sleep(0.02)
+        return False
+
+    client.register_plugin(Janitor("run", client.id), name="run")
+    all_workers, two = scatter_kept(client, "run", {"words": [1], "more": [2]})
+    another = client.scatter([3], hash=False)[0]
+    client.replicate([another])
+    assert [2, 2] == [copies(client, all_workers), copies(client, two)]
+    assert comes_down_to_one(another)
+    assert [2, 2] == [copies(client, all_workers), copies(client, two)]
+    assert [[1], [2]] == client.gather([all_workers, two])
+    client.unregister_scheduler_plugin("run")
+    assert comes_down_to_one(all_workers)
+
+
+@pytest.mark.parametrize("moment", ["in a round", "between two"])
+def test_a_worker_that_is_killed_changes_nothing(corpus, expected, monkeypatch, moment):
     with (
         quietly(),
         distributed.LocalCluster(
@@ -301,18 +333,34 @@ def test_a_worker_killed_in_mid_round_changes_nothing(corpus, expected, monkeypa
         ) as machines,
         distributed.Client(machines, set_as_default=False) as client,
     ):
-        victim = next(iter(client.run(os.getpid).values()))
-        original, calls = Machines.wait, itertools.count()
+        killed, rounds = [], itertools.count()
+        wait, settle = Machines.wait, Machines.settle
 
-        def wait(self, futures, on_wake):
-            if "sums-0-1" in futures[0].key and next(calls) == 0:
-                os.kill(victim, signal.SIGKILL)
-            original(self, futures, on_wake)
+        def kill():
+            if killed:
+                return
+            save_memory(client)
+            time.sleep(0.5)  # superfluous copies would go now
+            words = next(key for key in client.who_has() if "words" in str(key))
+            victim = client.who_has()[words][0]
+            killed.append(victim)
+            os.kill(client.run(os.getpid, workers=[victim])[victim], signal.SIGKILL)
 
-        monkeypatch.setattr(Machines, "wait", wait)
+        def wait_and_kill(self, futures, on_wake):
+            if moment == "in a round" and "sums-0-1" in futures[0].key:
+                kill()
+            wait(self, futures, on_wake)
+
+        def kill_and_settle(self, shards):
+            if moment == "between two" and next(rounds) == 3:  # the first is for reading
+                kill()
+            settle(self, shards)
+
+        monkeypatch.setattr(Machines, "wait", wait_and_kill)
+        monkeypatch.setattr(Machines, "settle", kill_and_settle)
         found = run(client, corpus)
 
-    assert next(calls) > 0
+    assert 1 == len(killed)
     assert expected.vectors.tobytes() == found.vectors.tobytes()
     assert expected.metadata["epochs"] == found.metadata["epochs"]
 

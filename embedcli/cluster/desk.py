@@ -19,6 +19,7 @@ from distributed import Scheduler, SchedulerPlugin, Worker, WorkerPlugin, get_wo
 
 from embedcli.cluster.combination import Basis, Moment, after, bases, moments
 from embedcli.cluster.deltas import Deltas, total
+from embedcli.cluster.keeping import keep_scattered
 from embedcli.cluster.shards import Shard
 from embedcli.cluster.tables import Table, count
 from embedcli.cluster.training import (
@@ -140,11 +141,15 @@ class Desk(WorkerPlugin):  # type: ignore[misc]  # the library may not be there 
 
 
 class Janitor(SchedulerPlugin):  # type: ignore[misc]  # as above
-    """Takes a run's desks away when the process that began it is gone, however it ended."""
+    """Keeps what a run has scattered, and takes its desks away when who began it is gone."""
 
     def __init__(self, run: str, client: str) -> None:
         self.name = run
         self._client = client
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Called by Dask when this comes to the scheduler."""
+        keep_scattered(scheduler)
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Called by Dask when a client has closed, or its connection is lost."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from embedcli.cluster.desk import Encoded, count_task, encode_task
+from embedcli.cluster.keeping import scatter_kept
 from embedcli.cluster.machines import Machines
 from embedcli.cluster.plan import Plan
 from embedcli.cluster.shards import text_size
@@ -57,7 +58,7 @@ def encode(
         vocabulary: V words with the counts of all shards.
         known: the digests that shards must have, by their numbers as text.
     """
-    words = machines.client.scatter(vocabulary, broadcast=True, hash=False)
+    (words,) = scatter_kept(machines.client, machines.job.name, {"words": vocabulary})
     encoding = [
         machines.submit(
             f"encode-{shard.number}",

@@ -29,6 +29,7 @@ from embedcli.cluster.desk import (
     total_task,
     train_task,
 )
+from embedcli.cluster.keeping import scatter_kept
 from embedcli.cluster.ledger import advance, at_beginning, loss, next_round
 from embedcli.cluster.machines import Machines
 from embedcli.cluster.parts import row_parts
@@ -242,8 +243,10 @@ class Rounds:
         """Put a model into the cluster as data, each part on two workers if there are two."""
         whole = [np.ascontiguousarray(matrix) for matrix in model]  # as they are: no second model
         parts = [Matrices(*(matrix[rows] for matrix in whole)) for rows in self._parts]
-        self._model = self._machines.client.scatter(parts, hash=False)
-        self._machines.client.replicate(self._model, n=2)
+        place = f"{self._state.epoch}-{self._state.chunk}"
+        named = {f"model-{place}-{number}": part for number, part in enumerate(parts)}
+        machines = self._machines
+        self._model = scatter_kept(machines.client, machines.job.name, named, n=2)
         self._before = []
 
     def _embeddings(
