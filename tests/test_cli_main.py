@@ -228,13 +228,11 @@ def test_ctrl_c_is_130_and_keeps_what_was_printed(probe):
     assert "embed: error: interrupted\n" == done.stderr
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
-def test_a_signal_runs_the_finally_blocks(command_environment, number, code):
+def struck(environment, action, number):
+    """What a command says and ends with that gets a signal when it is ready for it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROBE, "wait"],
-        env=command_environment,
+        [sys.executable, "-c", PROBE, action],
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -243,9 +241,17 @@ def test_a_signal_runs_the_finally_blocks(command_environment, number, code):
     assert "ready\n" == process.stdout.readline()
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=20)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    assert (code, "cleaned\n") == (process.returncode, stdout)
-    assert 1 == stderr.count("\n")
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_runs_the_finally_blocks(command_environment, number, code):
+    done = struck(command_environment, "wait", number)
+
+    assert (code, "cleaned\n") == (done.returncode, done.stdout)
+    assert 1 == done.stderr.count("\n")
 
 
 @pytest.mark.parametrize("where", ["finaliser", "import"])
@@ -253,21 +259,11 @@ def test_a_signal_runs_the_finally_blocks(command_environment, number, code):
 def test_a_signal_where_it_would_be_lost_is_raised_later_and_only_told_once(
     command_environment, number, code, where
 ):
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROBE, where],
-        env=command_environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert "ready\n" == process.stdout.readline()
-    process.send_signal(number)
-    _, stderr = process.communicate(timeout=20)
+    done = struck(command_environment, where, number)
 
-    assert code == process.returncode
-    assert stderr.startswith("embed: error: ")
-    assert 1 == stderr.count("\n")
+    assert code == done.returncode
+    assert done.stderr.startswith("embed: error: ")
+    assert 1 == done.stderr.count("\n")
 
 
 def test_nohup_stays_nohup(command_environment, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -35,6 +36,22 @@ def test_the_exit_codes_documented_are_those_that_exist():
     codes = {getattr(errors, name).exit_code for name in errors.__all__}
 
     assert codes == {code for code in range(1, 100) if f"\n| {code} |" in text}
+
+
+def test_every_table_that_was_measured_is_shown():
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    shown = re.findall(r"^### (.*)$", (ROOT / "docs" / "benchmarks.md").read_text(), re.MULTILINE)
+    elsewhere = {"cluster"}  # docs/cluster.md has its tables, under headings of its own
+    titles = [
+        table["title"]
+        for claim, measured in results.items()
+        if claim not in elsewhere
+        for table in measured["tables"]
+    ]
+
+    assert len(titles) > 30
+    assert set() == set(titles) - set(shown)
+    assert sorted(set(shown)) == sorted(shown)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
