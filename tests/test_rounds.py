@@ -127,7 +127,7 @@ def test_narrow_changes_lead_nearly_to_the_same_model(corpus):
     wide, _ = run(corpus, CONFIG)
 
     assert narrow.syn0.tobytes() != wide.syn0.tobytes()
-    assert np.allclose(narrow.syn0, wide.syn0, atol=1e-3)
+    assert np.allclose(narrow.syn0, wide.syn0, atol=3e-3)
 
 
 def test_a_step_that_is_run_again_writes_the_same_bytes(step, tmp_path):

@@ -33,7 +33,7 @@ import numpy as np
 import platformdirs
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-__all__ = ["cache_directory", "kernel"]
+__all__ = ["at", "cache_directory", "kernel", "step"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -90,6 +90,25 @@ def kernel(function: _Function) -> _Function:
             numba.config.CACHE_DIR = before
     result: _Function = compiled
     return result
+
+
+def step(function: _Function) -> _Function:
+    """Compile what kernels call by itself, where to inline it would only take longer to compile.
+
+    Numba's own time, which grows faster than a function, is most of what compiling takes.
+    """
+    compiled: _Function = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+    return compiled
+
+
+@numba.njit(inline="always")
+def at(index: Any) -> Any:
+    """`index`, which is not negative, as the compiler should see it.
+
+    From the end Numba counts negative ones, and asks of each signed index whether it is one: for a
+    loop that is nothing but reading and writing here and there, two thirds of the time.
+    """
+    return np.uint64(index)
 
 
 class _SealedCache(FunctionCache):  # type: ignore[misc]  # numba has no types

@@ -17,9 +17,9 @@ from embedcli.kernels.rules import DROPOUT, EPSILON, Features, Rule
 from embedcli.kernels.sampling import (
     GOLDEN,
     RADIUS,
+    ROUND_STRETCH,
     SHARED_READINGS,
     SHARED_WINDOWS,
-    STRETCH,
     STRETCH_READINGS,
     STRETCH_WINDOWS,
     Noise,
@@ -152,8 +152,8 @@ def draw_outputs(
 
 def draw_in_stretch(centre: int, position: int, noise: Noise, n_outputs: int) -> list[int]:
     """The ids of the centre word and of K distinct negatives, all of one stretch of the pool."""
-    stretch = stretch_words(position // STRETCH, noise, n_outputs - 1)
-    begin = position % STRETCH * (n_outputs - 1) % len(stretch)
+    stretch = stretch_words(position // ROUND_STRETCH, noise, n_outputs - 1)
+    begin = position % ROUND_STRETCH * (n_outputs - 1) % len(stretch)
     outputs = [centre]
     items = itertools.cycle([*stretch[begin:], *stretch[:begin]])
     for _ in range(n_outputs - 1):

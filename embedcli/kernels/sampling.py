@@ -15,16 +15,18 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.jit import kernel
+from embedcli.kernels.jit import at, kernel
 
 __all__ = [
     "GOLDEN",
+    "KEPT_BLOCK",
     "RADIUS",
+    "ROUND_STRETCH",
     "SPARE",
-    "STRETCH",
     "STRETCH_WINDOWS",
     "Noise",
     "Staged",
+    "count_kept",
     "draw_in_stretch",
     "draw_outputs",
     "draw_radius",
@@ -43,18 +45,24 @@ RADIUS = np.uint64(0xD1B54A32D192ED03)  # separates the window stream from the s
 _SCATTER_ROUNDS = 5  # with 3, pairs of neighbours in the pool are visibly dependent; 4 pass
 _DRAWS_BEFORE_SEARCH = 64  # in vain, before the next free word is taken instead
 
-# A stretch of the pool, enough for 16 windows, is read four times before the next one: the rows of
+# A stretch of the pool, enough for 16 windows, is read eight times before the next one: the rows of
 # its words are fetched from memory once and then still lie in the second-level cache. Windows that
 # share a negative are 16 words apart, so no context word meets fewer different negatives than it
 # would otherwise; the scores do not change (docs/training.md).
 STRETCH_WINDOWS = 16
-STRETCH_READINGS = 4
-STRETCH = STRETCH_WINDOWS * STRETCH_READINGS  # words in a row that draw from one
+STRETCH_READINGS = 8
+# In rounds each word of a stretch is listed, and copied if another stream has it, so they read one
+# more often (`rounds.py`).
+ROUND_READINGS = 16
+ROUND_STRETCH = STRETCH_WINDOWS * ROUND_READINGS  # words in a row that draw from one
 
 # Negatives that several words to predict share are eight times as many, and their rows half of what
 # a window takes: fewer windows share a stretch, and it is read more often.
 SHARED_WINDOWS = 12
 SHARED_READINGS = 8
+
+KEPT_BLOCK = 512  # tokens counted together by `count_kept`
+_KEPT_STEP = 8
 
 SPARE = 8  # items after the last word that `windows.context_rows` may read
 
@@ -148,6 +156,24 @@ def stage(tokens: Any, offsets: Any, keep: Any, key: Any, staged: Any) -> Any:
     return n
 
 
+@kernel
+def count_kept(tokens: Any, keep: Any, kept: Any) -> None:
+    """How many tokens of each `KEPT_BLOCK` will stay, nearly: those of a sample are expected to.
+
+    Args:
+        tokens: int32 (n,). keep: as in `stage`.
+        kept: float64 (n / `KEPT_BLOCK`, rounded up,), receives the result.
+    """
+    n = tokens.shape[0]
+    for block in range(kept.shape[0]):
+        total, n_counted = 0.0, 0
+        begin, end = block * KEPT_BLOCK, min(n, (block + 1) * KEPT_BLOCK)
+        for t in range(begin, end, _KEPT_STEP):
+            total += keep[at(tokens[at(t)])]
+            n_counted += 1
+        kept[block] = total * (end - begin) / (n_counted * float(0xFFFFFFFF))
+
+
 @numba.njit(inline="always")
 def draw_radius(key: Any, position: Any, window: Any) -> Any:
     """A window radius, uniform on 1..window (word2vec's dynamic window)."""
@@ -178,9 +204,9 @@ def draw_outputs(
     begin, item, length = _stretch(
         position, noise, n_outputs - 1, STRETCH_WINDOWS, STRETCH_READINGS
     )
-    rows[first] = centre * stride
+    rows[at(first)] = centre * stride
     for k in range(1, n_outputs):
-        row = np.int64(pool[begin + item]) * stride
+        row = np.int64(pool[at(begin + item)]) * stride
         item += 1
         if item == length:
             item = 0
@@ -189,46 +215,58 @@ def draw_outputs(
             in_vain += 1
             if in_vain <= _DRAWS_BEFORE_SEARCH:
                 place = position * n_outputs + k + (in_vain << 32)
-                at = mix(noise.key + np.uint64(place) * GOLDEN) % np.uint64(size)
-                row = np.int64(pool[np.int64(at)]) * stride
+                drawn = mix(noise.key + np.uint64(place) * GOLDEN) % np.uint64(size)
+                row = np.int64(pool[drawn]) * stride
             else:
                 row = (row + stride) % (n_words * stride)
-        rows[first + k] = row
+        rows[at(first + k)] = row
 
 
 @numba.njit(inline="always")
 def draw_in_stretch(
-    centre: Any, position: Any, noise: Any, n_outputs: Any, words: Any, first: Any
+    centre: Any,
+    position: Any,
+    noise: Any,
+    n_outputs: Any,
+    items: Any,
+    begin: Any,
+    spare: Any,
+    stride: Any,
+    rows: Any,
+    first: Any,
 ) -> None:
-    """Write the centre word and K distinct negatives to `words` from `first` on.
+    """Write the offsets of the centre word's row and of K distinct others to `rows`.
 
-    As `draw_outputs`, but all come from the stretch of the word at `position` (`stretch_items`), so
-    that what will be drawn is known beforehand: a negative that is taken is replaced by the next
-    item that is not, and should there be none, by the first word 0, 1, .. that is not.
+    As `draw_outputs`, but all come from the stretch of the word at `position`, so that what will be
+    drawn is known beforehand: a negative that is taken is replaced by the next item that is not,
+    and should there be none, by the first word 0, 1, .. that is not.
+
+    Args:
+        centre: the row of the centre word.
+        items: int32, the rows of the stretch's items from `begin` on, and those of the words 0 to K
+            from `spare` on.
     """
-    begin, item, length = _stretch(
-        position, noise, n_outputs - 1, STRETCH_WINDOWS, STRETCH_READINGS
-    )
-    words[first] = centre
+    _, item, length = _stretch(position, noise, n_outputs - 1, STRETCH_WINDOWS, ROUND_READINGS)
+    rows[at(first)] = np.int64(centre) * stride
     for k in range(1, n_outputs):
-        word = np.int64(noise.pool[begin + item])
+        row = np.int64(items[at(begin + item)]) * stride
         item = item + 1 if item + 1 < length else 0
         in_vain = 0
-        while _is_taken(word, words, first, k):
+        while _is_taken(row, rows, first, k):
             in_vain += 1
             if in_vain < length:
-                word = np.int64(noise.pool[begin + item])
+                row = np.int64(items[at(begin + item)]) * stride
                 item = item + 1 if item + 1 < length else 0
             else:
-                word = in_vain - length
-        words[first + k] = word
+                row = np.int64(items[at(spare + in_vain - length)]) * stride
+        rows[at(first + k)] = row
 
 
 @numba.njit(inline="always")
 def stretch_items(number: Any, noise: Any, n_negatives: Any) -> Any:
-    """Where in the pool the items of a stretch begin and end; `STRETCH` positions share it."""
+    """Where in the pool the stretch of `ROUND_STRETCH` positions begins and ends."""
     begin, _, length = _stretch(
-        number * STRETCH, noise, n_negatives, STRETCH_WINDOWS, STRETCH_READINGS
+        number * ROUND_STRETCH, noise, n_negatives, STRETCH_WINDOWS, ROUND_READINGS
     )
     return begin, begin + length
 
@@ -269,7 +307,7 @@ def _stretch(position: Any, noise: Any, n_negatives: Any, n_windows: Any, n_read
 def _is_taken(row: Any, rows: Any, first: Any, n: Any) -> Any:
     taken = False
     for k in range(n):
-        taken |= rows[first + k] == row
+        taken |= rows[at(first + k)] == row
     return taken
 
 

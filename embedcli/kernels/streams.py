@@ -11,32 +11,33 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.sampling import SPARE
-from embedcli.kernels.weights import TALLY, aligned
+from embedcli.kernels.marks import LINE_ITEMS
+from embedcli.kernels.sampling import ROUND_STRETCH, SPARE, STRETCH_WINDOWS
+from embedcli.kernels.weights import TALLY
 
 __all__ = [
     "HOT",
-    "LINE_BYTES",
     "MOST_HOT",
     "ROUND",
+    "SPREAD",
     "STREAMS",
     "Copied",
     "Lists",
+    "Plan",
     "Streams",
-    "classes_of_words",
     "make_copied",
     "make_lists",
     "make_streams",
     "moved_shares",
     "n_blocks",
     "n_hot_words",
-    "noise_class",
     "rows_for_copies",
+    "text_of_round",
 ]
 
 STREAMS = 8  # W; as many threads can work at once
-ROUND = 128  # words of each stream at most; longer ones cost less and are staler
-HOT = 128  # words that are hot in any case; more than the largest K
+ROUND = 256  # words of each stream at most; longer ones cost less and are staler
+HOT = 128  # words that are hot in any case
 MOST_HOT = 1024
 _HOT_SHARE = 1 / MOST_HOT  # of the noise or of the words trained: hot, however many they are
 # How fast a row forgets where it began: its share of a learning rate, for each pair it is in.
@@ -44,7 +45,8 @@ _HOT_SHARE = 1 / MOST_HOT  # of the noise or of the words trained: hot, however 
 # measurement: with 0.25 frequent words learn too slowly (analogies 41.2 instead of 42.6).
 _PULL = 0.05
 
-LINE_BYTES = 64  # bytes of a cache line
+_APART = 16  # int64 items after which nothing is in the same cache line as the first W + 1
+SPREAD = 32  # counters of cold words, whose sums nobody reads
 
 
 class Streams(NamedTuple):
@@ -53,7 +55,7 @@ class Streams(NamedTuple):
     Attributes:
         kept, first, last: `Staged` of each: int32 (W, n + `SPARE`), (W, n), (W, n).
         n_kept: int64 (W,), words that survived subsampling; 0 for a stream without a chunk.
-        pools: int32 (W, P), the noise of each *class*: the hot words and the class's own.
+        pool: int32 (P,), see `Noise`.
         begins: int64 (W,). noise_keys, window_keys: uint64 (W,). See `Noise` and `draw_radius`.
         lrs: float32 (W,), learning rates.
         tally: float64 (W, `TALLY`), sums over the epoch.
@@ -63,7 +65,7 @@ class Streams(NamedTuple):
     first: NDArray[np.int32]
     last: NDArray[np.int32]
     n_kept: NDArray[np.int64]
-    pools: NDArray[np.int32]
+    pool: NDArray[np.int32]
     begins: NDArray[np.int64]
     noise_keys: NDArray[np.uint64]
     window_keys: NDArray[np.uint64]
@@ -75,16 +77,30 @@ class Copied(NamedTuple):
     """Which rows of one matrix the streams copy in a round, C at most for each of them.
 
     Attributes:
-        words: int32 (W, C + 1), whose rows they are. n: int64 (W,), how many.
-        order: int32 (W, C), the copies by class, and begins: int64 (W, W + 1), where each begins.
-        before: float32 (W C stride,), what they were.
+        words: int32 (W, C + 1), whose rows they are.
+        users: uint8 (W, C + 1), which streams copy it: a bit for each.
+        order: int32 (W, C), the copies by class, and begins: int64 (W, 16), where each class
+            begins; item W is how many they are.
     """
 
     words: NDArray[np.int32]
-    n: NDArray[np.int64]
+    users: NDArray[np.uint8]
     order: NDArray[np.int32]
     begins: NDArray[np.int64]
-    before: NDArray[np.float32]
+
+
+class Plan(NamedTuple):
+    """Which copies a thread adds to which rows, one after the other; (W C,) each.
+
+    Attributes:
+        rows, copies: int32, rows of the matrix.
+        keeps, shares: float32, what the row and what the copy is multiplied by.
+    """
+
+    rows: NDArray[np.int32]
+    copies: NDArray[np.int32]
+    keeps: NDArray[np.float32]
+    shares: NDArray[np.float32]
 
 
 class Lists(NamedTuple):
@@ -94,31 +110,34 @@ class Lists(NamedTuple):
     other rows under one address.
 
     Attributes:
-        words: int32 (W, C + 1), the distinct words of each stream's text. n_words: int64 (W,).
+        words: int32 (W, C + 1), the distinct words of each stream. n_words: int64 (W, 16), how many
+            they are, and how many items.
         inputs, centres: int32 (W, ...), the rows of syn0 and of syn1neg for each word of the text.
-        hot: int32 (W, H + 1), which copy in syn1neg is that of a hot word, or -1; the last is
-            always -1.
-        uses: int32 (2, W, H + 1), how often each hot row of syn0 and syn1neg is used in the round,
-            nearly. shares: float32 (2, H + 1), by what their changes are multiplied.
-        readers: uint8 (V + 64 W,), bit w of a cold word: stream w has it in its text. What lies
-            behind the words is written and never read.
-        drawn: uint8 (V,), whether a cold word may be a negative in this round.
-        slots: int32 (T, V), the same for all words while a thread lists; all -1 otherwise.
+        items: int32 (W, ...), the rows of syn1neg for each item of the stretches of the pool that
+            a round draws from, and for the words 0 to K.
+        uses: int32 (2, W, H + `SPREAD`), how often each hot row of syn0 and syn1neg is used in the
+            round, nearly. shares: float32 (2, H + 1), by what their changes are multiplied; the
+            last is 1, for all other words.
+        marks: int64 (T, V). stamps: int64 (8 T,). See `marks.py`.
         rows0, rows1: int32 (T, C), where the rows of each distinct word are.
+        plan_rows, plan_copies, plan_keeps, plan_shares: (T, W C), a `Plan` for each thread.
     """
 
     words: NDArray[np.int32]
     n_words: NDArray[np.int64]
     inputs: NDArray[np.int32]
     centres: NDArray[np.int32]
-    hot: NDArray[np.int32]
+    items: NDArray[np.int32]
     uses: NDArray[np.int32]
     shares: NDArray[np.float32]
-    readers: NDArray[np.uint8]
-    drawn: NDArray[np.uint8]
-    slots: NDArray[np.int32]
+    marks: NDArray[np.int64]
+    stamps: NDArray[np.int64]
     rows0: NDArray[np.int32]
     rows1: NDArray[np.int32]
+    plan_rows: NDArray[np.int32]
+    plan_copies: NDArray[np.int32]
+    plan_keeps: NDArray[np.float32]
+    plan_shares: NDArray[np.float32]
 
 
 def n_hot_words(noise: NDArray[np.float64], trained: NDArray[np.float64], n_words: int) -> int:
@@ -131,18 +150,25 @@ def n_hot_words(noise: NDArray[np.float64], trained: NDArray[np.float64], n_word
     return min(n_words, max(HOT, int(frequent.max(initial=-1)) + 1))
 
 
-def rows_for_copies(window: int, n_hot: int) -> int:
-    """C: a round's words with the context on both sides, and the hot words."""
-    return ROUND + 2 * window + n_hot
+def rows_for_copies(window: int, n_outputs: int) -> int:
+    """C: a round's words with the context on both sides, and what they may draw."""
+    return ROUND + 2 * window + _room_for_items(n_outputs)
+
+
+def _room_for_items(n_outputs: int) -> int:
+    stretches = ROUND // ROUND_STRETCH + 1  # a round may begin in the middle of one
+    return stretches * (STRETCH_WINDOWS * (n_outputs - 1) + 1) + n_outputs
 
 
 def moved_shares(pairs: float, lr: float, most: int) -> NDArray[np.float32]:
     """1 - exp(-g u) for u = 0..`most` uses of a row, each in so many `pairs`; float32."""
-    moved: NDArray[np.float64] = -np.expm1(-_PULL * lr * pairs * np.arange(most + 1))
-    return moved.astype(np.float32)
+    moved: NDArray[np.float32] = -np.expm1(
+        np.float32(-_PULL * lr * pairs) * np.arange(most + 1, dtype=np.float32)
+    )
+    return moved
 
 
-def make_streams(chunk: int, pools: NDArray[np.int32]) -> Streams:
+def make_streams(chunk: int, pool: NDArray[np.int32]) -> Streams:
     """Room for W chunks of `chunk` words."""
     w = STREAMS
     return Streams(
@@ -150,7 +176,7 @@ def make_streams(chunk: int, pools: NDArray[np.int32]) -> Streams:
         first=np.zeros((w, chunk), np.int32),
         last=np.zeros((w, chunk), np.int32),
         n_kept=np.zeros(w, np.int64),
-        pools=pools,
+        pool=pool,
         begins=np.zeros(w, np.int64),
         noise_keys=np.zeros(w, np.uint64),
         window_keys=np.zeros(w, np.uint64),
@@ -159,35 +185,37 @@ def make_streams(chunk: int, pools: NDArray[np.int32]) -> Streams:
     )
 
 
-def make_copied(window: int, n_hot: int, stride: int) -> Copied:
-    """Room for the copies of one matrix; `n_hot` is H."""
-    w, c = STREAMS, rows_for_copies(window, n_hot)
+def make_copied(window: int, n_outputs: int) -> Copied:
+    """Room for the copies of one matrix."""
+    w, c = STREAMS, rows_for_copies(window, n_outputs)
     return Copied(
         words=np.zeros((w, c + 1), np.int32),
-        n=np.zeros(w, np.int64),
+        users=np.zeros((w, c + 1), np.uint8),
         order=np.zeros((w, c), np.int32),
-        begins=np.zeros((w, w + 1), np.int64),
-        before=aligned(w * c * stride),
+        begins=np.zeros((w, _APART), np.int64),
     )
 
 
-def make_lists(window: int, n_words: int, n_hot: int, threads: int) -> Lists:
+def make_lists(window: int, n_words: int, n_hot: int, n_outputs: int, threads: int) -> Lists:
     """Room for a round; `n_words` is V, `n_hot` H."""
-    w, c = STREAMS, rows_for_copies(window, n_hot)
+    w, c = STREAMS, rows_for_copies(window, n_outputs)
     longest = ROUND + 2 * window + SPARE
     return Lists(
         words=np.zeros((w, c + 1), np.int32),
-        n_words=np.zeros(w, np.int64),
+        n_words=np.zeros((w, _APART), np.int64),
         inputs=np.zeros((w, longest), np.int32),
         centres=np.zeros((w, longest), np.int32),
-        hot=np.full((w, n_hot + 1), -1, np.int32),
-        uses=np.zeros((2, w, n_hot + 1), np.int32),
+        items=np.zeros((w, _room_for_items(n_outputs)), np.int32),
+        uses=np.zeros((2, w, n_hot + SPREAD), np.int32),
         shares=np.ones((2, n_hot + 1), np.float32),
-        readers=np.zeros(n_words + w * LINE_BYTES, np.uint8),
-        drawn=np.zeros(n_words, np.uint8),
-        slots=np.full((threads, n_words), -1, np.int32),
+        marks=np.zeros((threads, n_words), np.int64),
+        stamps=np.zeros(threads * LINE_ITEMS, np.int64),
         rows0=np.zeros((threads, c), np.int32),
         rows1=np.zeros((threads, c), np.int32),
+        plan_rows=np.zeros((threads, w * c), np.int32),
+        plan_copies=np.zeros((threads, w * c), np.int32),
+        plan_keeps=np.zeros((threads, w * c), np.float32),
+        plan_shares=np.zeros((threads, w * c), np.float32),
     )
 
 
@@ -196,28 +224,8 @@ def n_blocks(threads: int) -> int:
     return min(STREAMS, 1 << (threads - 1).bit_length())
 
 
-def classes_of_words(probabilities: NDArray[np.float64], n_hot: int) -> NDArray[np.float64]:
-    """The noise of each class: float64 (W, V), cumulative, from the noise of all words (V,).
-
-    Hot words have their own probability in all classes; a class's other words stand for those of
-    all classes. They are dealt out by falling frequency, to and fro, so that classes are alike.
-    """
-    n_words = len(probabilities)
-    class_of = np.array([noise_class.py_func(word) for word in range(2 * STREAMS)])
-    class_of = np.resize(class_of, n_words)
-    cold = np.arange(n_words) >= n_hot
-    result = np.empty((STREAMS, n_words))
-    for c in range(STREAMS):
-        own = np.where(cold & (class_of == c), probabilities, 0.0)
-        total = own.sum()
-        scale = probabilities[n_hot:].sum() / total if total else 0.0
-        result[c] = np.cumsum(np.where(cold, own * scale, probabilities))
-        result[c] /= result[c, -1]
-    return result
-
-
 @numba.njit(inline="always")
-def noise_class(word: Any) -> Any:
-    """Which class a cold word is a negative of."""
-    turn = word % (2 * STREAMS)
-    return min(turn, 2 * STREAMS - 1 - turn)
+def text_of_round(streams: Any, w: Any, start: Any, stop: Any, window: Any) -> Any:
+    """The first word and one past the last that words `start` to `stop` are or have as context."""
+    begin = max(np.int64(streams.first[w, start]), start - window)
+    return begin, min(np.int64(streams.last[w, stop - 1]), stop + window)

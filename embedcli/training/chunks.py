@@ -15,18 +15,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Chunks", "chunk_bounds", "chunk_size", "held_out_stretches", "sentences_within"]
+from embedcli.kernels.sampling import KEPT_BLOCK, count_kept
+
+__all__ = [
+    "SMALLEST_CHUNK",
+    "Chunks",
+    "chunk_bounds",
+    "chunk_size",
+    "held_out_stretches",
+    "sentences_within",
+]
 
 _LARGEST_CHUNK = 1 << 16
-_SMALLEST_CHUNK = 1 << 11
+SMALLEST_CHUNK = 1 << 11
 _CHUNKS_WANTED = 256  # in an epoch: enough to share evenly and to lower the learning rate smoothly
 _LONGEST_STRETCH = 1000  # tokens held out together: a text may be one line
 _STRETCHES_AT_ONCE = 1 << 20
+_NEAR = 128  # tokens
 
 
 def chunk_size(n_tokens: int, longest_line: int = 0) -> int:
     """Tokens in a chunk of a corpus of `n_tokens`; a line of `longest_line` should not be cut."""
-    return min(_LARGEST_CHUNK, max(_SMALLEST_CHUNK, n_tokens // _CHUNKS_WANTED, longest_line))
+    return min(_LARGEST_CHUNK, max(SMALLEST_CHUNK, n_tokens // _CHUNKS_WANTED, longest_line))
 
 
 def chunk_bounds(offsets: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -98,7 +108,7 @@ class Chunks:
 
     Attributes:
         longest_line: tokens in the longest sentence.
-        size: tokens in a chunk at most.
+        size: tokens in a chunk at most. longest_part: in a part (`divide`).
         bounds: int64 (C + 1,), chunk c is among tokens ``bounds[c]`` to ``bounds[c + 1]``.
     """
 
@@ -114,7 +124,9 @@ class Chunks:
         self._ids, self._offsets = ids, offsets
         self._stretches, self._held_out = stretches, held_out
         self.longest_line = int(np.diff(offsets).max(initial=0))
+        self._whole_lines = whole_lines
         self.size = chunk_size(len(ids), self.longest_line if whole_lines else 0)
+        self.longest_part = self.size * 5 // 4
         self.bounds = chunk_bounds(offsets, self.size)
 
     def __len__(self) -> int:
@@ -132,9 +144,44 @@ class Chunks:
         held = int(np.diff(np.minimum(self._stretches, end), axis=1).sum())
         return held if self._held_out else end - held
 
+    def divide(
+        self, begin: int, end: int, n_parts: int, keep: NDArray[np.uint32]
+    ) -> NDArray[np.int64]:
+        """Where to cut a piece of the text into parts of which as many tokens are trained.
+
+        As many nearly: a sample is counted. A part is at most a quarter longer than a chunk, and
+        begins with a sentence where one begins near, or at all where lines should not be cut.
+
+        Args:
+            begin: of the piece, in tokens.
+            end: of the piece.
+            n_parts: into how many.
+            keep: uint32 (V,), see `stage`.
+
+        Returns:
+            int64 (n_parts + 1,), from `begin` to `end`.
+        """
+        tokens = self._ids[begin:end]
+        kept = np.zeros(1 - (begin - end) // KEPT_BLOCK)
+        count_kept(tokens, keep, kept[1:])
+        kept = np.cumsum(kept)
+        edges = np.minimum(np.arange(len(kept)) * KEPT_BLOCK, end - begin)
+        shares = np.arange(1, n_parts) / n_parts * kept[-1]
+        wanted = begin + np.interp(shares, kept, edges).astype(np.int64)
+        starts = self._offsets[np.searchsorted(self._offsets, wanted, side="right") - 1]
+        near = (wanted - starts <= _NEAR) | self._whole_lines
+        cuts = [begin]
+        for number, cut in enumerate(np.where(near, starts, wanted).tolist(), start=1):
+            rest = (n_parts - number) * self.longest_part
+            cuts.append(min(max(cut, cuts[-1], end - rest), cuts[-1] + self.longest_part))
+        return np.array([*cuts, end], np.int64)
+
     def read(self, chunk: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """One chunk: its tokens, int32 (n,), and the offsets of its sentences, int64 (s + 1,)."""
-        begin, end = self.begin(chunk), self.begin(chunk + 1)
+        return self.within(self.begin(chunk), self.begin(chunk + 1))
+
+    def within(self, begin: int, end: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The same of what lies among the tokens `begin` to `end` of the text."""
         tokens, sentences = self._ids[begin:end], sentences_within(self._offsets, begin, end)
         if self._stretches is None:
             return tokens, sentences

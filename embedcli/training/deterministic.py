@@ -7,6 +7,7 @@ stream, and one team trains them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.kernels.streams import STREAMS, n_hot_words, rows_for_copies
 from embedcli.kernels.weights import Weights
-from embedcli.training.chunks import Chunks
+from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.given import Given
 from embedcli.training.run import Member, Run, parts_of
 from embedcli.training.sampling import keep_thresholds, noise_distribution, pool_size
@@ -36,17 +37,24 @@ def _n_hot(counts: NDArray[np.int64], config: TrainConfig) -> int:
 
 
 class Groups:
-    """The chunks of a text, `STREAMS` at a time."""
+    """The chunks of a text, `STREAMS` at a time, divided anew so that streams end together.
 
-    def __init__(self, chunks: Chunks) -> None:
-        self.chunks = chunks
+    Args:
+        chunks: of the text.
+        keep: uint32 (V,), see `stage`.
+    """
+
+    def __init__(self, chunks: Chunks, keep: NDArray[np.uint32]) -> None:
+        self.chunks, self._keep = chunks, keep
 
     def __len__(self) -> int:
         return -(-len(self.chunks) // STREAMS)
 
-    def members(self, group: int) -> range:
-        """The chunks of a group."""
-        return range(group * STREAMS, min((group + 1) * STREAMS, len(self.chunks)))
+    def parts(self, group: int) -> NDArray[np.int64]:
+        """Where the parts of a group begin, and where the last ends, in tokens of the text."""
+        begin, end = self.begin(group), self.begin(group + 1)
+        n_parts = min(STREAMS, max(1, (end - begin) // SMALLEST_CHUNK))
+        return self.chunks.divide(begin, end, n_parts, self._keep)
 
     def begin(self, group: int) -> int:
         """Where a group begins, in tokens of the text."""
@@ -69,12 +77,13 @@ class DeterministicRun(Run):
     ) -> None:
         corpus, config, n_words = self.corpus, self.config, len(counts)
         self._text, self._held_out_text = parts_of(corpus, valid, config)
-        self._groups = Groups(self._text)
-        self._training, self._held_out = self._groups, self._held_out_text
         self._keep = keep_thresholds(counts, config.subsampling)
+        self._groups = Groups(self._text, self._keep)
+        self._training, self._held_out = self._groups, self._held_out_text
         n_hot = _n_hot(counts, config)
         window = config.widest_window(min(self._text.longest_line, self._text.size))
-        more = STREAMS * rows_for_copies(window, n_hot)
+        negative = min(config.negative, n_words - 1)
+        more = STREAMS * rows_for_copies(window, 1 + negative)
         everything = initial_weights(n_words, config.dim, config.seed, n_copies=more)
         stride = everything.stride
         own = n_words * stride
@@ -82,14 +91,13 @@ class DeterministicRun(Run):
         if given is not None:
             given.copy_to(*self.matrices())
         self._rule = None
-        negative = min(config.negative, n_words - 1)
         self._together = Team(
             everything,
             noise_distribution(counts, config.ns_exponent),
             n_hot,
             pool_size(len(corpus.ids), negative),
             negative,
-            self._text.size,
+            self._text.longest_part,
             window,
             self._keep,
             config,
@@ -122,10 +130,13 @@ class DeterministicRun(Run):
     ) -> int | None:
         """As in `Run`, with a group for a chunk."""
         chunks = []
-        for number in self._groups.members(chunk):
-            done = epoch * len(self.corpus.ids) + self._text.begin(number)
-            lr = learning_rate(self._share_of_run(done), self.config)
-            chunks.append(Chunk(*self._text.read(number), (epoch, number), lr))
+        parts = self._groups.parts(chunk).tolist()
+        for w, (begin, end) in enumerate(pairwise(parts)):
+            lr = learning_rate(
+                self._share_of_run(epoch * len(self.corpus.ids) + begin), self.config
+            )
+            place = epoch, chunk * STREAMS + w
+            chunks.append(Chunk(*self._text.within(begin, end), place, lr))
         position = self._unfinished.get(chunk, 0)
         return worker.train(chunks, position=position, wants_stop=wants_stop)
 

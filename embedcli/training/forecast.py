@@ -24,7 +24,7 @@ from embedcli.cooccurrence.counting import counting_memory, expected_cells
 from embedcli.cooccurrence.runs import RUN_BYTES
 from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
-from embedcli.kernels.streams import MOST_HOT, STREAMS, rows_for_copies
+from embedcli.kernels.streams import STREAMS, rows_for_copies
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.storage.publish import free_space, readable_size
@@ -53,7 +53,7 @@ _WORD_BYTES = (
     180  # offsets, counts, probabilities, norms; and Python's words while a file is written
 )
 _PATH_BYTES = 200  # of a word's path through the tree, and of making it
-_SLOT_BYTES = 4  # where a thread of a deterministic run finds a word's copy
+_MARK_BYTES = 8  # what a thread of a deterministic run marks a word with
 _NUMBER_BYTES = 4
 _PART_BYTES = 24  # an n-gram of a word: its id, its row, and what sorting them takes
 _DECIMAL_BYTES = 12  # of a number in a text format, with its space
@@ -284,9 +284,9 @@ def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig, parts: _Cou
         words += parts.n_uses * _PART_BYTES
     threads = (config.threads or 1) * (_THREAD_BYTES + _rule_bytes(config))
     if config.deterministic:
-        words += (config.threads or 1) * n_words * _SLOT_BYTES
-        copies = STREAMS * rows_for_copies(_window(config), min(n_words, MOST_HOT))
-        matrices += 4 * copies * row_stride(config.dim) * _NUMBER_BYTES  # and what they were
+        words += (config.threads or 1) * n_words * _MARK_BYTES
+        copies = STREAMS * rows_for_copies(_window(config), 1 + config.negative)
+        matrices += 2 * copies * row_stride(config.dim) * _NUMBER_BYTES
     return matrices + outputs + words + threads
 
 

@@ -22,7 +22,6 @@ from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.streams import (
     ROUND,
     STREAMS,
-    classes_of_words,
     make_copied,
     make_lists,
     make_streams,
@@ -104,14 +103,13 @@ class Team:
         self._shrinks = config.shrink_window and config.window != LINE
         self._n_words, n_outputs = len(noise), 1 + negative
         self._n_outputs = n_outputs
-        pools = np.empty((STREAMS, max(1 << 8, pool_size // STREAMS)), np.int32)
-        for number, of_class in enumerate(classes_of_words(np.diff(noise, prepend=0.0), n_hot)):
-            fill_pool(of_class, 0.5, random_key(config.seed, "pool", number), pools[number])
+        pool = np.empty(pool_size, np.int32)
+        fill_pool(noise, 0.5, random_key(config.seed, "pool"), pool)
         # More than the cores there are would only wait for each other, in every step of a round.
         self._threads = min(config.threads or 1, STREAMS, usable_cores())
-        self._streams = make_streams(chunk, pools)
-        self._lists = make_lists(window, self._n_words, n_hot, self._threads)
-        self._copied = [make_copied(window, n_hot, weights.stride) for _ in range(2)]
+        self._streams = make_streams(chunk, pool)
+        self._lists = make_lists(window, self._n_words, n_hot, n_outputs, self._threads)
+        self._copied = [make_copied(window, n_outputs) for _ in range(2)]
         self._scratches = [
             make_scratch(n_outputs, window, weights.stride) for _ in range(self._threads)
         ]
@@ -176,7 +174,7 @@ class Team:
             self.streams[w].subsampled += len(chunk.tokens) - n_kept
         streams.n_kept[w] = n_kept
         noise_key = random_key(seed, "negatives", *chunk.place)
-        streams.begins[w] = int(noise_key) % streams.pools.shape[1]
+        streams.begins[w] = int(noise_key) % len(streams.pool)
         streams.noise_keys[w] = noise_key
         streams.window_keys[w] = random_key(seed, "window", *chunk.place)
         streams.lrs[w] = chunk.lr

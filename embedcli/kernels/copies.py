@@ -1,0 +1,101 @@
+"""Copies of rows in a round: made before a stream is trained, put together after all have been.
+
+`rounds.py` says why, and in which order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from embedcli.kernels.jit import at
+from embedcli.kernels.rows import blend_row, copy_row
+from embedcli.kernels.simd import prefetch
+from embedcli.kernels.streams import STREAMS
+
+__all__ = ["gather", "merge"]
+
+_COPIES = np.array([bits.bit_count() for bits in range(1 << STREAMS)], np.float32)
+# The streams that come before w in the order of class c: item W w + c.
+_EARLIER = np.array(
+    [
+        sum(1 << other for other in range(STREAMS) if other ^ c < w ^ c)
+        for w in range(STREAMS)
+        for c in range(STREAMS)
+    ],
+    np.int64,
+)
+_AHEAD = 6  # rows between asking for one and copying it
+
+
+@numba.njit(inline="always")
+def gather(
+    lanes: Any, n_vectors: Any, w: Any, copied: Any, matrix: Any, first_copy: Any, stride: Any
+) -> None:
+    """Step 3 for stream `w` and one matrix: copy rows to row `first_copy` and those after it."""
+    words, n = copied.words[w], copied.begins[w, STREAMS]
+    for slot in range(n):
+        if slot + _AHEAD < n:
+            prefetch(matrix, np.int64(words[at(slot + _AHEAD)]) * stride, n_vectors * lanes)
+        row = np.int64(words[at(slot)]) * stride
+        copy_row(lanes, n_vectors, matrix, row, (first_copy + slot) * stride)
+
+
+@numba.njit(inline="always")
+def merge(
+    lanes: Any,
+    n_vectors: Any,
+    block: Any,
+    phase: Any,
+    size: Any,
+    copied: Any,
+    shares: Any,
+    plan: Any,
+    matrix: Any,
+    first_copy: Any,
+    stride: Any,
+) -> None:
+    """Step 5 for a block of `size` streams and one matrix: the classes that are its in a phase.
+
+    Args:
+        shares: float32 (H + 1,). first_copy: the row of stream 0's first copy. plan: `Plan`.
+    """
+    n = _plan(block, phase, size, copied, shares, plan, first_copy)
+    width = n_vectors * lanes
+    for i in range(min(n, _AHEAD)):
+        prefetch(matrix, np.int64(plan.rows[at(i)]) * stride, width)
+    for i in range(n):
+        if i + _AHEAD < n:
+            prefetch(matrix, np.int64(plan.rows[at(i + _AHEAD)]) * stride, width)
+            prefetch(matrix, np.int64(plan.copies[at(i + _AHEAD)]) * stride, width)
+        row, copy = np.int64(plan.rows[at(i)]) * stride, np.int64(plan.copies[at(i)]) * stride
+        blend_row(lanes, n_vectors, matrix, row, copy, plan.keeps[at(i)], plan.shares[at(i)])
+
+
+@numba.njit(inline="always")
+def _plan(
+    block: Any, phase: Any, size: Any, copied: Any, shares: Any, plan: Any, first_copy: Any
+) -> Any:
+    """Write down which copy is added to which row, in order; returns how many."""
+    per_stream, n_hot = copied.order.shape[1], np.int64(shares.shape[0] - 1)
+    first_class = (block ^ phase) * size
+    n = np.int64(0)
+    for place in range(size * size):
+        c = first_class + place // size
+        w = block * size + (c % size ^ place % size)
+        words, order, users = copied.words[w], copied.order[w], copied.users[w]
+        earlier = _EARLIER[STREAMS * w + c]
+        for i in range(copied.begins[w, c], copied.begins[w, c + 1]):
+            slot = np.int64(order[at(i)])
+            word = np.int64(words[at(slot)])
+            share = shares[at(min(word, n_hot))]
+            plan.rows[at(n)], plan.copies[at(n)] = word, first_copy + w * per_stream + slot
+            # M + sum of s (C - M) is (1 - s m) M + s sum of C: with the first copy M shrinks.
+            these = np.int64(users[at(slot)])
+            n_copies = _COPIES[at(these if these & earlier == 0 else 0)]
+            plan.keeps[at(n)] = np.float32(1.0) - share * n_copies
+            plan.shares[at(n)] = share
+            n += 1
+    return n

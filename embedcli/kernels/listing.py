@@ -1,0 +1,177 @@
+"""The first steps of a round: which words a stream will train, and where their rows are trained.
+
+`rounds.py` says what streams, rounds and copies are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from embedcli.kernels.jit import at, step
+from embedcli.kernels.marks import (
+    all_marks,
+    drawers_of,
+    empty_mark,
+    readers_of,
+    with_drawer,
+    with_reader,
+)
+from embedcli.kernels.sampling import ROUND_STRETCH, STRETCH_WINDOWS, stretch_items
+from embedcli.kernels.simd import prefetch, prefetch_to_read
+from embedcli.kernels.streams import SPREAD, STREAMS, text_of_round
+
+__all__ = ["list_words", "place_words", "weigh"]
+
+
+@step
+def list_words(
+    n_outputs: Any,
+    w: Any,
+    thread: Any,
+    start: Any,
+    stop: Any,
+    streams: Any,
+    lists: Any,
+    noise: Any,
+    window: Any,
+) -> None:
+    """Step 1 for the words `start` to `stop` of stream `w`."""
+    kept, words, inputs, items = streams.kept[w], lists.words[w], lists.inputs[w], lists.items[w]
+    marks, empty = lists.marks[thread], empty_mark(lists.stamps, thread)
+    uses0, uses1 = lists.uses[0, w], lists.uses[1, w]
+    n_hot = np.int64(lists.shares.shape[1] - 1)
+    begin, end = text_of_round(streams, w, start, stop, window)
+    first, last = start // ROUND_STRETCH, (stop - 1) // ROUND_STRETCH + 1
+    # The marks are scattered, and to read and write one after the other would wait for each.
+    for position in range(begin, end):
+        prefetch(marks, np.int64(kept[at(position)]), np.int64(1))
+    for number in range(first, last):
+        first_item, end_item = stretch_items(number, noise, n_outputs - 1)
+        for item in range(first_item, end_item):
+            prefetch(marks, np.int64(noise.pool[at(item)]), np.int64(1))
+    n = np.int64(0)
+    for position in range(begin, end):
+        word = np.int64(kept[at(position)])
+        # No branches here: nothing could predict them.
+        mark, slot, is_new = with_reader(max(marks[at(word)], empty), w, n)
+        marks[at(word)] = mark
+        words[at(n)] = word
+        n += np.int64(is_new)
+        inputs[at(position - begin)] = slot
+        # Cold words count too, where nobody looks, and not all in one place, where each would wait
+        # for the one before.
+        place = word if word < n_hot else n_hot + (position & (SPREAD - 1))
+        uses0[at(place)] += np.int32(1)
+    for h in range(n_hot):
+        uses1[at(h)] = uses0[at(h)]
+    listed = np.int64(0)
+    for number in range(first, last):
+        n_windows = min(stop, (number + 1) * ROUND_STRETCH) - max(start, number * ROUND_STRETCH)
+        n_readings = np.int32((n_windows + STRETCH_WINDOWS - 1) // STRETCH_WINDOWS)
+        first_item, end_item = stretch_items(number, noise, n_outputs - 1)
+        for item in range(first_item, end_item):
+            word = np.int64(noise.pool[at(item)])
+            mark, slot, is_new = with_drawer(max(marks[at(word)], empty), w, n)
+            marks[at(word)] = mark
+            words[at(n)] = word
+            n += np.int64(is_new)
+            items[at(listed)] = slot
+            listed += 1
+            place = word if word < n_hot else n_hot + (item & (SPREAD - 1))
+            uses1[at(place)] += n_readings
+    for filler in range(n_outputs):  # what is drawn where a stretch is not enough
+        mark, slot, is_new = with_drawer(max(marks[at(filler)], empty), w, n)
+        marks[at(filler)] = mark
+        words[at(n)] = filler
+        n += np.int64(is_new)
+        items[at(listed)] = slot
+        listed += 1
+    lists.n_words[w, 0], lists.n_words[w, 1] = n, listed
+
+
+@step
+def place_words(
+    w: Any,
+    thread: Any,
+    threads: Any,
+    start: Any,
+    stop: Any,
+    streams: Any,
+    lists: Any,
+    copied0: Any,
+    copied1: Any,
+    first_copy: Any,
+    window: Any,
+) -> None:
+    """Step 2 for stream `w`: its words share a row with others, or have one of their own."""
+    words, n_words = lists.words[w], lists.n_words[w, 0]
+    rows0, rows1 = lists.rows0[thread], lists.rows1[thread]
+    words0, words1 = copied0.words[w], copied1.words[w]
+    users0, users1 = copied0.users[w], copied1.users[w]
+    mine = 1 << w
+    for slot in range(n_words):
+        for other in range(threads):
+            if other != thread:
+                place = other * lists.marks.shape[1] + words[at(slot)]
+                prefetch_to_read(lists.marks, place, np.int64(1))
+    n0, n1 = np.int64(0), np.int64(0)
+    for slot in range(n_words):
+        word = np.int64(words[at(slot)])
+        marked = all_marks(lists.marks, lists.stamps, threads, word)
+        readers = readers_of(marked)
+        users = readers | drawers_of(marked)
+        is_copy0, is_copy1 = (readers & mine != 0) & (readers != mine), users != mine
+        words0[at(n0)], words1[at(n1)] = word, word
+        users0[at(n0)], users1[at(n1)] = np.uint8(readers), np.uint8(users)
+        rows0[at(slot)] = first_copy + n0 if is_copy0 else word
+        rows1[at(slot)] = first_copy + n1 if is_copy1 else word
+        n0 += np.int64(is_copy0)
+        n1 += np.int64(is_copy1)
+    _sort_by_class(words0, n0, copied0.order[w], copied0.begins[w])
+    _sort_by_class(words1, n1, copied1.order[w], copied1.begins[w])
+    begin, end = text_of_round(streams, w, start, stop, window)
+    inputs, centres, items = lists.inputs[w], lists.centres[w], lists.items[w]
+    for i in range(end - begin):
+        slot = inputs[at(i)]
+        inputs[at(i)], centres[at(i)] = rows0[at(slot)], rows1[at(slot)]
+    for item in range(lists.n_words[w, 1]):
+        items[at(item)] = rows1[at(items[at(item)])]
+
+
+@step
+def _sort_by_class(words: Any, n: Any, order: Any, begins: Any) -> None:
+    """Counting sort of ``words[:n]`` by word mod W: `order` and where each class `begins`."""
+    begins[: STREAMS + 1] = 0
+    for slot in range(n):
+        begins[at((words[at(slot)] & (STREAMS - 1)) + 1)] += 1
+    for c in range(STREAMS):
+        begins[c + 1] += begins[c]
+    for slot in range(n):
+        c = words[at(slot)] & (STREAMS - 1)
+        order[at(begins[at(c)])] = slot
+        begins[at(c)] += 1
+    for c in range(STREAMS, 0, -1):
+        begins[c] = begins[c - 1]
+    begins[0] = 0
+
+
+@step
+def weigh(thread: Any, threads: Any, uses: Any, moved: Any, shares: Any) -> None:
+    """By what the changes of hot rows are multiplied, whoever adds them: one thread's part.
+
+    Args:
+        uses: int32 (W, H + `SPREAD`). moved: `moved_shares`. shares: float32 (H + 1,); the last
+            stays 1.
+    """
+    most, n_hot = np.int64(moved.shape[0] - 1), shares.shape[0] - 1
+    # Neighbours lie in one cache line, so each thread takes words in a row.
+    for word in range(thread * n_hot // threads, (thread + 1) * n_hot // threads):
+        of_all, one_by_one = np.int64(0), np.float32(0.0)
+        for w in range(STREAMS):
+            of_one = np.int64(uses[at(w), at(word)])
+            of_all += of_one
+            one_by_one += moved[at(min(of_one, most))]
+        share = moved[at(min(of_all, most))] / one_by_one
+        shares[at(word)] = share if one_by_one > 0 else np.float32(1.0)
