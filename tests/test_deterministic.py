@@ -50,6 +50,7 @@ from embedcli.kernels.streams import (
 from embedcli.kernels.weights import TALLY, Weights, aligned, make_scratch, row_stride
 from embedcli.training import team as team_module
 from embedcli.training.chunks import Chunks
+from embedcli.training.deterministic import Groups
 from embedcli.training.team import Chunk, Team
 
 V, WINDOW, LENGTH = 300, 3, 20
@@ -330,6 +331,16 @@ def test_parts_of_a_group_are_no_longer_than_there_is_room():
     cuts = chunks.divide(0, 8 * chunks.size, 8, np.array([0xFFFFFFFF, 0], np.uint32))
     assert (np.diff(cuts) <= chunks.longest_part).all()
     assert (cuts[0], cuts[-1]) == (0, 8 * chunks.size)
+
+
+@pytest.mark.parametrize("n", [1, 2047, 2049, 4095, 6143, 8191, 20_000, 1_500_000])
+def test_no_part_of_any_text_is_longer_than_there_is_room(n):
+    chunks = Chunks(np.zeros(n, np.int32), np.unique(np.r_[np.arange(0, n, 700), n]))
+    groups = Groups(chunks, np.array([0xFFFFFFFF], np.uint32))
+    parts = [groups.parts(group) for group in range(len(groups))]
+    assert max(np.diff(of_group).max() for of_group in parts) <= chunks.longest_part
+    assert np.array_equal(np.unique(np.concatenate(parts))[[0, -1]], [0, n])
+    assert all(a[-1] == b[0] for a, b in pairwise(parts))
 
 
 def test_fewer_words_than_hot_ones_and_more_streams_than_chunks(tmp_path):

@@ -53,7 +53,7 @@ class Groups:
     def parts(self, group: int) -> NDArray[np.int64]:
         """Where the parts of a group begin, and where the last ends, in tokens of the text."""
         begin, end = self.begin(group), self.begin(group + 1)
-        n_parts = min(STREAMS, max(1, (end - begin) // SMALLEST_CHUNK))
+        n_parts = min(STREAMS, -((begin - end) // SMALLEST_CHUNK))
         return self.chunks.divide(begin, end, n_parts, self._keep)
 
     def begin(self, group: int) -> int:
