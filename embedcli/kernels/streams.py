@@ -161,11 +161,12 @@ def _room_for_items(n_outputs: int) -> int:
 
 
 def moved_shares(pairs: float, lr: float, most: int) -> NDArray[np.float32]:
-    """1 - exp(-g u) for u = 0..`most` uses of a row, each in so many `pairs`; float32."""
-    moved: NDArray[np.float32] = -np.expm1(
-        np.float32(-_PULL * lr * pairs) * np.arange(most + 1, dtype=np.float32)
-    )
-    return moved
+    """1 - exp(-g u) for u = 0..`most` uses of a row, each in so many `pairs`; float32.
+
+    Rounded from float64: NumPy's expm1 of float32 is another on another processor.
+    """
+    moved: NDArray[np.float64] = -np.expm1(-_PULL * lr * pairs * np.arange(most + 1))
+    return moved.astype(np.float32)
 
 
 def make_streams(chunk: int, pool: NDArray[np.int32]) -> Streams:
