@@ -18,16 +18,14 @@ from embedcli import TrainConfig, save, train
 from embedcli.errors import ConfigError
 from embedcli.kernels import reference
 from embedcli.kernels.marks import (
-    LINE_ITEMS,
     all_marks,
     begin_marks,
     drawers_of,
     empty_mark,
+    marked_word,
     readers_of,
-    with_drawer,
-    with_reader,
 )
-from embedcli.kernels.meeting import make_clock
+from embedcli.kernels.meeting import LINE_ITEMS, make_clock
 from embedcli.kernels.rounds import rounds
 from embedcli.kernels.sampling import (
     ROUND_STRETCH,
@@ -291,19 +289,19 @@ def test_marks_of_earlier_rounds_are_forgotten():
     marks, stamps = np.zeros((2, 3), np.int64), np.zeros(2 * LINE_ITEMS, np.int64)
     for thread in range(2):
         begin_marks(marks, stamps, thread)
-    mark, slot, is_new = with_reader(empty_mark(stamps, 0), 5, 7)
+    mark, slot, is_new = marked_word(empty_mark(stamps, 0), 5, False, 7)
     assert (slot, is_new) == (7, True)
-    mark, slot, is_new = with_drawer(mark, 5, 9)  # the same word and stream: the same slot
+    mark, slot, is_new = marked_word(mark, 5, True, 9)  # the same word and stream: the same slot
     assert (slot, is_new) == (7, False)
     marks[0, 1] = mark
-    marks[1, 1] = with_drawer(empty_mark(stamps, 1), 2, 4)[0]
+    marks[1, 1] = marked_word(empty_mark(stamps, 1), 2, True, 4)[0]
     marked = all_marks(marks, stamps, 2, 1)
     assert (readers_of(marked), drawers_of(marked)) == (1 << 5, 1 << 5 | 1 << 2)
     assert all_marks(marks, stamps, 2, 0) == 0
     begin_marks(marks, stamps, 0)
     assert drawers_of(all_marks(marks, stamps, 2, 1)) == 1 << 2  # only the other thread's
     stamps[0] = (1 << 23) - 1  # the last that fits into a mark
-    marks[0, 2] = with_reader(empty_mark(stamps, 0), 0, 0)[0]
+    marks[0, 2] = marked_word(empty_mark(stamps, 0), 0, False, 0)[0]
     begin_marks(marks, stamps, 0)
     assert not marks[0].any()
     assert marks[1].any()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 
 from embedcli.kernels.jit import at, step
@@ -14,9 +15,8 @@ from embedcli.kernels.marks import (
     all_marks,
     drawers_of,
     empty_mark,
+    marked_word,
     readers_of,
-    with_drawer,
-    with_reader,
 )
 from embedcli.kernels.sampling import ROUND_STRETCH, STRETCH_WINDOWS, stretch_items
 from embedcli.kernels.simd import prefetch, prefetch_to_read
@@ -54,12 +54,7 @@ def list_words(
     n = np.int64(0)
     for position in range(begin, end):
         word = np.int64(kept[at(position)])
-        # No branches here: nothing could predict them.
-        mark, slot, is_new = with_reader(max(marks[at(word)], empty), w, n)
-        marks[at(word)] = mark
-        words[at(n)] = word
-        n += np.int64(is_new)
-        inputs[at(position - begin)] = slot
+        inputs[at(position - begin)], n = _list_word(marks, empty, words, word, w, False, n)
         # Cold words count too, where nobody looks, and not all in one place, where each would wait
         # for the one before.
         place = word if word < n_hot else n_hot + (position & (SPREAD - 1))
@@ -73,22 +68,23 @@ def list_words(
         first_item, end_item = stretch_items(number, noise, n_outputs - 1)
         for item in range(first_item, end_item):
             word = np.int64(noise.pool[at(item)])
-            mark, slot, is_new = with_drawer(max(marks[at(word)], empty), w, n)
-            marks[at(word)] = mark
-            words[at(n)] = word
-            n += np.int64(is_new)
-            items[at(listed)] = slot
+            items[at(listed)], n = _list_word(marks, empty, words, word, w, True, n)
             listed += 1
             place = word if word < n_hot else n_hot + (item & (SPREAD - 1))
             uses1[at(place)] += n_readings
     for filler in range(n_outputs):  # what is drawn where a stretch is not enough
-        mark, slot, is_new = with_drawer(max(marks[at(filler)], empty), w, n)
-        marks[at(filler)] = mark
-        words[at(n)] = filler
-        n += np.int64(is_new)
-        items[at(listed)] = slot
+        items[at(listed)], n = _list_word(marks, empty, words, filler, w, True, n)
         listed += 1
     lists.n_words[w, 0], lists.n_words[w, 1] = n, listed
+
+
+@numba.njit(inline="always")
+def _list_word(marks: Any, empty: Any, words: Any, word: Any, w: Any, draws: Any, n: Any) -> Any:
+    """Mark a word of stream `w` and put it on its list of `n`; returns its slot and the new n."""
+    mark, slot, is_new = marked_word(max(marks[at(word)], empty), w, draws, n)
+    marks[at(word)] = mark
+    words[at(n)] = word
+    return slot, n + np.int64(is_new)
 
 
 @step

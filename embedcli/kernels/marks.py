@@ -16,19 +16,17 @@ import numba
 import numpy as np
 
 from embedcli.kernels.jit import at
+from embedcli.kernels.meeting import LINE_ITEMS
 
 __all__ = [
-    "LINE_ITEMS",
     "all_marks",
     "begin_marks",
     "drawers_of",
     "empty_mark",
+    "marked_word",
     "readers_of",
-    "with_drawer",
-    "with_reader",
 ]
 
-LINE_ITEMS = 8  # int64 items in a cache line
 _STREAM_BITS = 8
 _READERS = 24  # where the bits begin; slots are below
 _DRAWERS = _READERS + _STREAM_BITS
@@ -54,25 +52,16 @@ def empty_mark(stamps: Any, thread: Any) -> Any:
 
 
 @numba.njit(inline="always")
-def with_reader(mark: Any, w: Any, n: Any) -> Any:
-    """The mark of a word in the text of stream `w`, its slot (`n` if it is new), and if it is."""
-    bit = np.int64(1) << (_READERS + w)
-    return _with_slot(mark, bit, bit, n)
+def marked_word(mark: Any, w: Any, draws: Any, n: Any) -> Any:
+    """The mark of a word that stream `w` draws or reads; its slot, `n` for a new one; if it is new.
 
-
-@numba.njit(inline="always")
-def with_drawer(mark: Any, w: Any, n: Any) -> Any:
-    """The same of a word that stream `w` may draw."""
-    reads, draws = np.int64(1) << (_READERS + w), np.int64(1) << (_DRAWERS + w)
-    return _with_slot(mark, draws, reads | draws, n)
-
-
-@numba.njit(inline="always")
-def _with_slot(mark: Any, bit: Any, known_by: Any, n: Any) -> Any:
-    is_new = mark & known_by == 0
+    No branches: nothing could predict them.
+    """
+    reader, drawer = np.int64(1) << (_READERS + w), np.int64(1) << (_DRAWERS + w)
+    is_new = mark & (reader | drawer) == 0
     old = mark & _SLOT
     slot = n if is_new else old
-    return (mark ^ old) | bit | slot, slot, is_new
+    return (mark ^ old) | (drawer if draws else reader) | slot, slot, is_new
 
 
 @numba.njit(inline="always")

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from embedcli.kernels.simd import data_pointer
 
-__all__ = ["make_clock", "meet"]
+__all__ = ["LINE_ITEMS", "make_clock", "meet"]
 
-_LINE = 8  # int64 items in a cache line
+LINE_ITEMS = 8  # int64 items in a cache line
 # A thread that is waited for has mostly been interrupted, for 20 to 50 microseconds. To sleep then
 # is to wake up late and be waited for in turn; to look on where another process has the core burns
 # what that thread needs. Offering the core costs little where nobody wants it.
@@ -32,7 +32,7 @@ _usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 def make_clock(threads: int) -> NDArray[np.int64]:
     """What threads meet by: a line for each, and one where any of them can call it off."""
-    return np.zeros((threads + 1) * _LINE, np.int64)
+    return np.zeros((threads + 1) * LINE_ITEMS, np.int64)
 
 
 @numba.njit(inline="always")
@@ -42,11 +42,11 @@ def meet(clock: Any, thread: Any, threads: Any, time: Any) -> Any:
     What they wrote before is seen by all afterwards. Who waits long (another process has the core)
     gives the processor away instead of burning what the others need.
     """
-    _set(clock, thread * _LINE, time)
+    _set(clock, thread * LINE_ITEMS, time)
     for other in range(threads):
         looks = 0
-        while _get(clock, other * _LINE) < time:
-            if _get(clock, threads * _LINE) != 0:
+        while _get(clock, other * LINE_ITEMS) < time:
+            if _get(clock, threads * LINE_ITEMS) != 0:
                 return False
             looks += 1
             if looks < _SPINS:

@@ -28,7 +28,7 @@ the phases of the last:
 **Who touches a row** is known when all streams have listed their words. A mark has a bit for each
 stream; each thread marks in a table of its own, and what all tables say together does not depend on
 which thread had which stream. Negatives are listed by stretches, not one by one: each is read
-sixteen times, so there is half a word to list for each that is trained.
+sixteen times, so there is a third of a word to list for each that is trained.
 
 **Merging without locks and without order getting lost.** Adding is not associative, so the streams
 that trained a row must be added in an order that does not depend on chance. Rows are divided by

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.marks import LINE_ITEMS
+from embedcli.kernels.meeting import LINE_ITEMS
 from embedcli.kernels.sampling import ROUND_STRETCH, SPARE, STRETCH_WINDOWS
 from embedcli.kernels.weights import TALLY
 
@@ -50,11 +50,11 @@ SPREAD = 32  # counters of cold words, whose sums nobody reads
 
 
 class Streams(NamedTuple):
-    """The W chunks that are trained side by side; row w is stream w's.
+    """The W parts of a text that are trained side by side; row w is stream w's.
 
     Attributes:
         kept, first, last: `Staged` of each: int32 (W, n + `SPARE`), (W, n), (W, n).
-        n_kept: int64 (W,), words that survived subsampling; 0 for a stream without a chunk.
+        n_kept: int64 (W,), words that survived subsampling; 0 for a stream without a part.
         pool: int32 (P,), see `Noise`.
         begins: int64 (W,). noise_keys, window_keys: uint64 (W,). See `Noise` and `draw_radius`.
         lrs: float32 (W,), learning rates.
@@ -170,7 +170,7 @@ def moved_shares(pairs: float, lr: float, most: int) -> NDArray[np.float32]:
 
 
 def make_streams(chunk: int, pool: NDArray[np.int32]) -> Streams:
-    """Room for W chunks of `chunk` words."""
+    """Room for W parts of `chunk` words."""
     w = STREAMS
     return Streams(
         kept=np.zeros((w, chunk + SPARE), np.int32),
