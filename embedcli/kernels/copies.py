@@ -52,7 +52,6 @@ def merge(
     size: Any,
     copied: Any,
     shares: Any,
-    plan: Any,
     matrix: Any,
     first_copy: Any,
     stride: Any,
@@ -60,42 +59,23 @@ def merge(
     """Step 5 for a block of `size` streams and one matrix: the classes that are its in a phase.
 
     Args:
-        shares: float32 (H + 1,). first_copy: the row of stream 0's first copy. plan: `Plan`.
+        shares: float32 (H + 1,). first_copy: the row of stream 0's first copy.
     """
-    n = _plan(block, phase, size, copied, shares, plan, first_copy)
-    width = n_vectors * lanes
-    for i in range(min(n, _AHEAD)):
-        prefetch(matrix, np.int64(plan.rows[at(i)]) * stride, width)
-    for i in range(n):
-        if i + _AHEAD < n:
-            prefetch(matrix, np.int64(plan.rows[at(i + _AHEAD)]) * stride, width)
-            prefetch(matrix, np.int64(plan.copies[at(i + _AHEAD)]) * stride, width)
-        row, copy = np.int64(plan.rows[at(i)]) * stride, np.int64(plan.copies[at(i)]) * stride
-        blend_row(lanes, n_vectors, matrix, row, copy, plan.keeps[at(i)], plan.shares[at(i)])
-
-
-@numba.njit(inline="always")
-def _plan(
-    block: Any, phase: Any, size: Any, copied: Any, shares: Any, plan: Any, first_copy: Any
-) -> Any:
-    """Write down which copy is added to which row, in order; returns how many."""
     per_stream, n_hot = copied.order.shape[1], np.int64(shares.shape[0] - 1)
-    first_class = (block ^ phase) * size
-    n = np.int64(0)
     for place in range(size * size):
-        c = first_class + place // size
+        c = (block ^ phase) * size + place // size
         w = block * size + (c % size ^ place % size)
         words, order, users = copied.words[w], copied.order[w], copied.users[w]
-        earlier = _EARLIER[STREAMS * w + c]
-        for i in range(copied.begins[w, c], copied.begins[w, c + 1]):
+        earlier, end = _EARLIER[STREAMS * w + c], copied.begins[w, c + 1]
+        for i in range(copied.begins[w, c], end):
+            if i + _AHEAD < end:
+                word = np.int64(words[at(order[at(i + _AHEAD)])])
+                prefetch(matrix, word * stride, n_vectors * lanes)
             slot = np.int64(order[at(i)])
-            word = np.int64(words[at(slot)])
-            share = shares[at(min(word, n_hot))]
-            plan.rows[at(n)], plan.copies[at(n)] = word, first_copy + w * per_stream + slot
+            word, these = np.int64(words[at(slot)]), np.int64(users[at(slot)])
+            copy = first_copy + w * per_stream + slot
             # M + sum of s (C - M) is (1 - s m) M + s sum of C: with the first copy M shrinks.
-            these = np.int64(users[at(slot)])
+            share = shares[at(min(word, n_hot))]
             n_copies = _COPIES[at(these if these & earlier == 0 else 0)]
-            plan.keeps[at(n)] = np.float32(1.0) - share * n_copies
-            plan.shares[at(n)] = share
-            n += 1
-    return n
+            keep = np.float32(1.0) - share * n_copies
+            blend_row(lanes, n_vectors, matrix, word * stride, copy * stride, keep, share)

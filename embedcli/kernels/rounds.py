@@ -86,7 +86,7 @@ from embedcli.kernels.sampling import (
 )
 from embedcli.kernels.simd import prefetch, prefetch_to_read
 from embedcli.kernels.skipgram import skipgram_step
-from embedcli.kernels.streams import ROUND, STREAMS, Plan, text_of_round
+from embedcli.kernels.streams import ROUND, STREAMS, text_of_round
 from embedcli.kernels.windows import rows_around
 
 __all__ = ["rounds"]
@@ -139,12 +139,6 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         size = STREAMS // blocks
         syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
         per_stream = copied0.order.shape[1]
-        plan = Plan(
-            lists.plan_rows[thread],
-            lists.plan_copies[thread],
-            lists.plan_keeps[thread],
-            lists.plan_shares[thread],
-        )
         time = 1
         if not meet(clock, thread, threads, time):
             return False
@@ -192,10 +186,10 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                 if not meet(clock, thread, threads, time):
                     return False
                 for block in range(thread, blocks, threads):
-                    merge(lanes, n_vectors, block, phase, size, copied0, lists.shares[0], plan,
-                          syn0, n_vocabulary, stride)  # fmt: skip
-                    merge(lanes, n_vectors, block, phase, size, copied1, lists.shares[1], plan,
-                          syn1neg, n_vocabulary, stride)  # fmt: skip
+                    merge(lanes, n_vectors, block, phase, size, copied0, lists.shares[0], syn0,
+                          n_vocabulary, stride)  # fmt: skip
+                    merge(lanes, n_vectors, block, phase, size, copied1, lists.shares[1], syn1neg,
+                          n_vocabulary, stride)  # fmt: skip
         return True
 
     return train_rounds

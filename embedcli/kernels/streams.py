@@ -23,7 +23,6 @@ __all__ = [
     "STREAMS",
     "Copied",
     "Lists",
-    "Plan",
     "Streams",
     "make_copied",
     "make_lists",
@@ -89,20 +88,6 @@ class Copied(NamedTuple):
     begins: NDArray[np.int64]
 
 
-class Plan(NamedTuple):
-    """Which copies a thread adds to which rows, one after the other; (W C,) each.
-
-    Attributes:
-        rows, copies: int32, rows of the matrix.
-        keeps, shares: float32, what the row and what the copy is multiplied by.
-    """
-
-    rows: NDArray[np.int32]
-    copies: NDArray[np.int32]
-    keeps: NDArray[np.float32]
-    shares: NDArray[np.float32]
-
-
 class Lists(NamedTuple):
     """What the streams know of their words in a round.
 
@@ -120,7 +105,6 @@ class Lists(NamedTuple):
             last is 1, for all other words.
         marks: int64 (T, V). stamps: int64 (8 T,). See `marks.py`.
         rows0, rows1: int32 (T, C), where the rows of each distinct word are.
-        plan_rows, plan_copies, plan_keeps, plan_shares: (T, W C), a `Plan` for each thread.
     """
 
     words: NDArray[np.int32]
@@ -134,10 +118,6 @@ class Lists(NamedTuple):
     stamps: NDArray[np.int64]
     rows0: NDArray[np.int32]
     rows1: NDArray[np.int32]
-    plan_rows: NDArray[np.int32]
-    plan_copies: NDArray[np.int32]
-    plan_keeps: NDArray[np.float32]
-    plan_shares: NDArray[np.float32]
 
 
 def n_hot_words(noise: NDArray[np.float64], trained: NDArray[np.float64], n_words: int) -> int:
@@ -213,10 +193,6 @@ def make_lists(window: int, n_words: int, n_hot: int, n_outputs: int, threads: i
         stamps=np.zeros(threads * LINE_ITEMS, np.int64),
         rows0=np.zeros((threads, c), np.int32),
         rows1=np.zeros((threads, c), np.int32),
-        plan_rows=np.zeros((threads, w * c), np.int32),
-        plan_copies=np.zeros((threads, w * c), np.int32),
-        plan_keeps=np.zeros((threads, w * c), np.float32),
-        plan_shares=np.zeros((threads, w * c), np.float32),
     )
 
 
