@@ -50,6 +50,7 @@ from embedcli.training import team as team_module
 from embedcli.training.chunks import Chunks
 from embedcli.training.deterministic import Groups
 from embedcli.training.team import Chunk, Team
+from embedcli.training.worker import pool_of
 
 V, WINDOW, LENGTH = 300, 3, 20
 DIM, NEGATIVE = 40, 5  # the same nearly everywhere, as each kernel takes seconds to compile
@@ -355,10 +356,10 @@ def a_team(threads):
     weights_rows = n_words + STREAMS * rows_for_copies(5, 6)
     stride = row_stride(DIM)
     weights = Weights(aligned(weights_rows * stride), aligned(weights_rows * stride), stride)
-    noise = np.arange(1, n_words + 1) / n_words
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
     config = config_of(threads=threads).resolve()
-    return Team(weights, noise, n_words, 1 << 10, 5, 3000, 5, keep, config)
+    outputs = pool_of(np.ones(n_words, np.int64), 200, config)
+    return Team(weights, outputs, n_words, 3000, 5, keep, config)
 
 
 def chunks_of(n):

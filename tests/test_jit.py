@@ -24,6 +24,9 @@ def test_the_directory_is_ours_alone(fresh):
     path = jit.cache_directory()
     assert fresh / "kernels" == path.parent
     assert 0o700 == stat.S_IMODE(path.stat().st_mode)
+    assert jit.is_first_run()
+    (path / "kernel.nbc").write_bytes(b"")
+    assert not jit.is_first_run()
 
 
 def test_another_source_is_another_directory(fresh, monkeypatch):
@@ -49,6 +52,7 @@ def test_a_place_that_cannot_be_written_is_no_failure(fresh, monkeypatch):
     with pytest.warns(UserWarning, match="not kept"):
         other = jit.cache_directory()
     assert other.is_dir()
+    assert not jit.is_first_run()  # of others nobody knows
 
 
 @pytest.mark.parametrize("lanes", ["5", "x"])

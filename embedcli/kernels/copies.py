@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from embedcli.kernels.jit import at
+from embedcli.kernels.jit import at, inlined_step
 from embedcli.kernels.rows import blend_row, copy_row
 from embedcli.kernels.simd import prefetch
 from embedcli.kernels.streams import STREAMS
@@ -30,7 +29,7 @@ _EARLIER = np.array(
 _AHEAD = 6  # rows between asking for one and copying it
 
 
-@numba.njit(inline="always")
+@inlined_step
 def gather(
     lanes: Any, n_vectors: Any, w: Any, copied: Any, matrix: Any, first_copy: Any, stride: Any
 ) -> None:
@@ -43,7 +42,7 @@ def gather(
         copy_row(lanes, n_vectors, matrix, row, (first_copy + slot) * stride)
 
 
-@numba.njit(inline="always")
+@inlined_step
 def merge(
     lanes: Any,
     n_vectors: Any,

@@ -31,11 +31,23 @@ import llvmlite
 import numba
 import numpy as np
 import platformdirs
+from llvmlite import ir
+from numba import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.extending import intrinsic
 
-__all__ = ["at", "cache_directory", "kernel", "step"]
+__all__ = ["at", "cache_directory", "inlined_step", "is_first_run", "kernel", "step"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# Kernels allocate nothing (`kernel`), and nobody calls them from C, by a function of their own that
+# would have to be compiled too.
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "_nrt": False,
+    "no_cfunc_wrapper": True,
+}
 
 # Numba's setting is everybody's. A kernel made by one thread while another has just restored it was
 # seen to be kept in the working directory.
@@ -55,8 +67,7 @@ def cache_directory() -> Path:
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode())
         digest.update(source.read_bytes())
-    root = Path(os.environ.get("EMBED_CACHE_DIR") or platformdirs.user_cache_dir("embed"))
-    path = root / "kernels" / digest.hexdigest()[:16]
+    path = _root() / digest.hexdigest()[:16]
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = path.stat()
@@ -73,6 +84,19 @@ def cache_directory() -> Path:
     return path
 
 
+def is_first_run() -> bool:
+    """Whether kernels will be kept for other processes, and none has been yet."""
+    path = cache_directory()
+    return path.is_relative_to(_root()) and next(path.glob("*.nbc"), None) is None
+
+
+def _root() -> Path:
+    """Where kernels of all versions should be kept."""
+    return (
+        Path(os.environ.get("EMBED_CACHE_DIR") or platformdirs.user_cache_dir("embed")) / "kernels"
+    )
+
+
 def kernel(function: _Function) -> _Function:
     """Compile `function` on first call: without the GIL or fast-math, cached on disk.
 
@@ -80,7 +104,7 @@ def kernel(function: _Function) -> _Function:
     instruction for each array of a tuple at each call, took two thirds of the time of looking up a
     word. So kernels allocate nothing.
     """
-    compiled: Any = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+    compiled: Any = numba.njit(**_OPTIONS)(function)
     with _making:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(cache_directory())  # read while the cache is made
@@ -97,18 +121,29 @@ def step(function: _Function) -> _Function:
 
     Numba's own time, which grows faster than a function, is most of what compiling takes.
     """
-    compiled: _Function = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+    compiled: _Function = numba.njit(**_OPTIONS, no_cpython_wrapper=True)(function)
     return compiled
 
 
-@numba.njit(inline="always")
-def at(index: Any) -> Any:
-    """`index`, which is not negative, as the compiler should see it.
+def inlined_step(function: _Function) -> _Function:
+    """As `step`, for what loses by being called: LLVM puts it into the kernel, Numba never does."""
+    options = _OPTIONS | {"no_cpython_wrapper": True, "forceinline": True}
+    compiled: _Function = numba.njit(**options)(function)
+    return compiled
+
+
+@intrinsic
+def at(typing_context: Any, index: Any) -> Any:
+    """`index`, which is not negative, as the compiler should see it: uint64.
 
     From the end Numba counts negative ones, and asks of each signed index whether it is one: for a
     loop that is nothing but reading and writing here and there, two thirds of the time.
     """
-    return np.uint64(index)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        return context.cast(builder, args[0], signature.args[0], types.uint64)
+
+    return types.uint64(index), generate
 
 
 class _SealedCache(FunctionCache):  # type: ignore[misc]  # numba has no types

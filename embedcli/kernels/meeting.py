@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -14,6 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from embedcli.kernels.jit import step
 from embedcli.kernels.simd import data_pointer
 
 __all__ = ["LINE_ITEMS", "make_clock", "meet"]
@@ -35,7 +35,7 @@ def make_clock(threads: int) -> NDArray[np.int64]:
     return np.zeros((threads + 1) * LINE_ITEMS, np.int64)
 
 
-@numba.njit(inline="always")
+@step
 def meet(clock: Any, thread: Any, threads: Any, time: Any) -> Any:
     """Wait until all threads have come to `time`; False if one of them called it off.
 

@@ -73,7 +73,7 @@ import numpy as np
 from embedcli.kernels.blocks import BLOCK_OUTPUTS, take_losses
 from embedcli.kernels.cbow import cbow_step
 from embedcli.kernels.copies import gather, merge
-from embedcli.kernels.jit import at, kernel
+from embedcli.kernels.jit import at, inlined_step, kernel
 from embedcli.kernels.listing import list_words, place_words, weigh
 from embedcli.kernels.marks import begin_marks
 from embedcli.kernels.meeting import meet
@@ -195,7 +195,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
     return train_rounds
 
 
-@numba.njit(inline="always")
+@inlined_step
 def _train(
     is_cbow: Any,
     lanes: Any,
@@ -216,7 +216,7 @@ def _train(
     divide: Any,
     scratch: Any,
 ) -> None:
-    """Step 3 for the words `start` to `stop` of stream `w`."""
+    """Step 4 for the words `start` to `stop` of stream `w`."""
     syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
     rows, inputs = scratch.rows, scratch.inputs
     context, centres, items = lists.inputs[w], lists.centres[w], lists.items[w]

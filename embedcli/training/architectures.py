@@ -10,7 +10,7 @@ from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.subwords.table import Units
-from embedcli.training.deterministic import DeterministicRun, compile_rounds
+from embedcli.training.deterministic import DeterministicRun, compile_rounds, compile_staging
 from embedcli.training.given import Given
 from embedcli.training.glove import GloveRun, compile_glove, count_cells
 from embedcli.training.run import Run, Score
@@ -22,11 +22,16 @@ from embedcli.training.worker import compile_kernels
 __all__ = ["compile_architecture", "prepared"]
 
 
-def compile_architecture(config: TrainConfig) -> None:
-    """Compile, or load from the cache, what `config` needs."""
+def compile_architecture(config: TrainConfig, *, staging: bool = True) -> None:
+    """Compile, or load from the cache, what `config` needs.
+
+    `staging`: with what prepares chunks, where that is not one with what trains them.
+    """
     if config.arch == "glove":
         compile_glove(config)
     elif config.deterministic:
+        if staging:
+            compile_staging(config)
         compile_rounds(config)
     elif config.subword is not None:
         compile_subwords(config)

@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
+from embedcli.kernels.sampling import count_kept, make_staged, shuffle, stage
 from embedcli.kernels.streams import STREAMS, n_hot_words, rows_for_copies
 from embedcli.kernels.weights import Weights
 from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.given import Given
 from embedcli.training.run import Member, Run, parts_of
-from embedcli.training.sampling import keep_thresholds, noise_distribution, pool_size
+from embedcli.training.sampling import keep_thresholds, noise_distribution
 from embedcli.training.schedule import learning_rate
 from embedcli.training.team import Chunk, Team
 from embedcli.training.weights import initial_weights
-from embedcli.training.worker import Worker, outputs_of
+from embedcli.training.worker import Pool, Worker, compile_kernels, pool_of, words_to_compile
 
-__all__ = ["DeterministicRun", "compile_rounds"]
+__all__ = ["DeterministicRun", "compile_rounds", "compile_staging"]
 
 
 def _n_hot(counts: NDArray[np.int64], config: TrainConfig) -> int:
@@ -82,8 +83,8 @@ class DeterministicRun(Run):
         self._training, self._held_out = self._groups, self._held_out_text
         n_hot = _n_hot(counts, config)
         window = config.widest_window(min(self._text.longest_line, self._text.size))
-        negative = min(config.negative, n_words - 1)
-        more = STREAMS * rows_for_copies(window, 1 + negative)
+        outputs = pool_of(counts, len(corpus.ids), config)
+        more = STREAMS * rows_for_copies(window, 1 + outputs.negative)
         everything = initial_weights(n_words, config.dim, config.seed, n_copies=more)
         stride = everything.stride
         own = n_words * stride
@@ -93,10 +94,8 @@ class DeterministicRun(Run):
         self._rule = None
         self._together = Team(
             everything,
-            noise_distribution(counts, config.ns_exponent),
+            outputs,
             n_hot,
-            pool_size(len(corpus.ids), negative),
-            negative,
             self._text.longest_part,
             window,
             self._keep,
@@ -105,7 +104,6 @@ class DeterministicRun(Run):
         self._workers = self._together.streams
         self._measurers = []
         if self._held_out_text is not None:  # one, as sums by thread would depend on their number
-            outputs = outputs_of(counts, len(corpus.ids), config)
             text = self._held_out_text
             widest = config.widest_window(min(text.longest_line, text.size))
             self._measurers = [Worker(self._weights, outputs, config, text.size, widest)]
@@ -141,13 +139,25 @@ class DeterministicRun(Run):
         return worker.train(chunks, position=position, wants_stop=wants_stop)
 
 
+def compile_staging(config: TrainConfig) -> None:
+    """Compile, or load from the cache, what prepares chunks, by preparing two words."""
+    tokens, offsets = np.array([0, 1], np.int32), np.array([0, 2])
+    keep, key = np.full(2, 0xFFFFFFFF, np.uint32), np.uint64(0)
+    if config.shuffle:
+        shuffle(tokens, offsets, key, np.empty_like(tokens))
+    stage(tokens, offsets, keep, key, make_staged(len(tokens)))
+    count_kept(tokens, keep, np.empty(1))
+    pool_of(np.ones(2, np.int64), len(tokens), config)
+    if config.valid or config.valid_fraction:
+        compile_kernels(config)  # which measure
+
+
 def compile_rounds(config: TrainConfig) -> None:
-    """Compile, or load from the cache, what `config` needs, by training on two words."""
-    n_words = 1 + config.negative
+    """Compile, or load from the cache, the kernel that `config` needs, by training nothing."""
+    n_words = words_to_compile(config)
     window = config.widest_window(2)
     copies = STREAMS * rows_for_copies(window, n_words)
     weights = initial_weights(n_words, config.dim, 0, n_copies=copies)
-    noise = np.arange(1, n_words + 1) / n_words
+    outputs = Pool(np.zeros(2, np.int32), config.negative)
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
-    team = Team(weights, noise, n_words, 1 << 8, config.negative, 2, window, keep, config)
-    team.train([Chunk(np.array([0, 1], np.int32), np.array([0, 2]), (0, 0), 0.0)])
+    Team(weights, outputs, n_words, 2, window, keep, config).compile()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from embedcli.config import LINE, TrainConfig, usable_cores
 from embedcli.kernels.meeting import make_clock
 from embedcli.kernels.rounds import rounds
-from embedcli.kernels.sampling import Staged, fill_pool, shuffle, stage
+from embedcli.kernels.sampling import Staged, shuffle, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.streams import (
     ROUND,
@@ -30,6 +30,7 @@ from embedcli.kernels.streams import (
 )
 from embedcli.kernels.weights import Weights, make_scratch
 from embedcli.training.sampling import random_key
+from embedcli.training.worker import Pool
 
 __all__ = ["Chunk", "Stream", "Team"]
 
@@ -79,20 +80,17 @@ class Team:
 
     Args:
         weights: of V words and `rows_for_copies` more rows for each stream.
-        noise: float64 (V,), cumulative (`noise_distribution`).
+        outputs: where negatives come from.
         n_hot: of the words (`n_hot_words`).
-        pool_size: ids in the pool of negatives, a power of two.
-        negative: K. chunk: tokens of the largest chunk. window: the widest.
+        chunk: tokens of the largest chunk. window: the widest.
         keep: uint32 (V,), see `stage`.
     """
 
     def __init__(
         self,
         weights: Weights,
-        noise: NDArray[np.float64],
+        outputs: Pool,
         n_hot: int,
-        pool_size: int,
-        negative: int,
         chunk: int,
         window: int,
         keep: NDArray[np.uint32],
@@ -101,13 +99,11 @@ class Team:
         self._config, self._weights, self._keep = config, weights, keep
         self._window = window
         self._shrinks = config.shrink_window and config.window != LINE
-        self._n_words, n_outputs = len(noise), 1 + negative
+        self._n_words, n_outputs = len(keep), 1 + outputs.negative
         self._n_outputs = n_outputs
-        pool = np.empty(pool_size, np.int32)
-        fill_pool(noise, 0.5, random_key(config.seed, "pool"), pool)
         # More than the cores there are would only wait for each other, in every step of a round.
         self._threads = min(config.threads or 1, STREAMS, usable_cores())
-        self._streams = make_streams(chunk, pool)
+        self._streams = make_streams(chunk, outputs.words)
         self._lists = make_lists(window, self._n_words, n_hot, n_outputs, self._threads)
         self._copied = [make_copied(window, n_outputs) for _ in range(2)]
         self._scratches = [
@@ -159,6 +155,12 @@ class Team:
                 return at * self._length
             self._together(partial(self._run, at))
         return None
+
+    def compile(self) -> None:
+        """Compile, or load from the cache, what trains; it trains nothing."""
+        self._streams.n_kept[:] = 0
+        self._moved = np.ones(1, np.float32), np.ones(1, np.float32)
+        self._together(partial(self._run, 0))
 
     def _stage(self, w: int, chunk: Chunk, *, count: bool) -> None:
         streams, seed = self._streams, self._config.seed

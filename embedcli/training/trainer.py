@@ -25,7 +25,8 @@ from embedcli.evaluation import evaluate
 from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.subwords.table import Units
-from embedcli.training.architectures import compile_architecture, prepared
+from embedcli.training.ahead import compile_ahead
+from embedcli.training.architectures import prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.given import load_given, match, movement
 from embedcli.training.glove import GloveRun
@@ -121,7 +122,7 @@ def train(
             f"a vocabulary is given, but the words are those of {config.continue_from} and of the "
             "text: leave --vocab out"
         )
-    compiling = _Background(compile_architecture, config)  # while the text is read
+    compiling = _Background(compile_ahead, config)  # while the text is read
     with ExitStack() as stack:
         directory = None if scratch is None else Path(scratch)
 

@@ -30,6 +30,7 @@ __all__ = [
     "compile_kernels",
     "features_of",
     "outputs_of",
+    "pool_of",
     "rule_of",
     "train_two_words",
     "words_to_compile",
@@ -56,6 +57,11 @@ def outputs_of(counts: NDArray[np.int64], n_tokens: int, config: TrainConfig) ->
     """Where the outputs of a centre word come from, once for all epochs."""
     if config.loss == "hs":
         return huffman_tree(counts)
+    return pool_of(counts, n_tokens, config)
+
+
+def pool_of(counts: NDArray[np.int64], n_tokens: int, config: TrainConfig) -> Pool:
+    """Negatives of words that have `counts`, for texts of `n_tokens`."""
     # A window has at most V - 1 distinct negatives.
     negative = min(config.negative, len(counts) - 1)
     words = np.empty(pool_size(n_tokens, negative), np.int32)
