@@ -356,6 +356,11 @@ class TrainConfig(TextRules):
         """`sample`, or the default for words or items."""
         return _SAMPLE[self.items] if self.sample is None else self.sample
 
+    @property
+    def shrinks(self) -> bool:
+        """Whether windows have radii up to `window`; the whole line is always the whole line."""
+        return self.shrink_window and self.window != LINE
+
     def widest_window(self, longest_line: int) -> int:
         """Words of context on each side, at most, in a text whose longest line has so many."""
         window = _WINDOW[self.items] if self.window is None else self.window

@@ -17,7 +17,6 @@ from embedcli.kernels.weights import TALLY
 
 __all__ = [
     "HOT",
-    "MOST_HOT",
     "ROUND",
     "SPREAD",
     "STREAMS",
@@ -27,22 +26,14 @@ __all__ = [
     "make_copied",
     "make_lists",
     "make_streams",
-    "moved_shares",
     "n_blocks",
-    "n_hot_words",
     "rows_for_copies",
     "text_of_round",
 ]
 
 STREAMS = 8  # W; as many threads can work at once
-ROUND = 256  # words of each stream at most; longer ones cost less and are staler
-HOT = 128  # words that are hot in any case
-MOST_HOT = 1024
-_HOT_SHARE = 1 / MOST_HOT  # of the noise or of the words trained: hot, however many they are
-# How fast a row forgets where it began: its share of a learning rate, for each pair it is in.
-# sigma' |x|^2 would be 0.25 |x|^2 at most, and is a fraction of that once a row has learnt. By
-# measurement: with 0.25 frequent words learn too slowly (analogies 41.2 instead of 42.6).
-_PULL = 0.05
+ROUND = 256  # words of each stream in a round at most (`training/pace.py`)
+HOT = 128  # words that are hot in any case, if there are so many
 
 _APART = 16  # int64 items after which nothing is in the same cache line as the first W + 1
 SPREAD = 32  # counters of cold words, whose sums nobody reads
@@ -120,16 +111,6 @@ class Lists(NamedTuple):
     rows1: NDArray[np.int32]
 
 
-def n_hot_words(noise: NDArray[np.float64], trained: NDArray[np.float64], n_words: int) -> int:
-    """H: how many of the most frequent words are hot.
-
-    Args:
-        noise, trained: float64 (V,), each word's share of the negatives and of the words trained.
-    """
-    frequent = np.flatnonzero((noise >= _HOT_SHARE) | (trained >= _HOT_SHARE))
-    return min(n_words, max(HOT, int(frequent.max(initial=-1)) + 1))
-
-
 def rows_for_copies(window: int, n_outputs: int) -> int:
     """C: a round's words with the context on both sides, and what they may draw."""
     return ROUND + 2 * window + _room_for_items(n_outputs)
@@ -138,15 +119,6 @@ def rows_for_copies(window: int, n_outputs: int) -> int:
 def _room_for_items(n_outputs: int) -> int:
     stretches = ROUND // ROUND_STRETCH + 1  # a round may begin in the middle of one
     return stretches * (STRETCH_WINDOWS * (n_outputs - 1) + 1) + n_outputs
-
-
-def moved_shares(pairs: float, lr: float, most: int) -> NDArray[np.float32]:
-    """1 - exp(-g u) for u = 0..`most` uses of a row, each in so many `pairs`; float32.
-
-    Rounded from float64: NumPy's expm1 of float32 is another on another processor.
-    """
-    moved: NDArray[np.float64] = -np.expm1(-_PULL * lr * pairs * np.arange(most + 1))
-    return moved.astype(np.float32)
 
 
 def make_streams(chunk: int, pool: NDArray[np.int32]) -> Streams:

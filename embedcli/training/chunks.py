@@ -32,6 +32,7 @@ _CHUNKS_WANTED = 256  # in an epoch: enough to share evenly and to lower the lea
 _LONGEST_STRETCH = 1000  # tokens held out together: a text may be one line
 _STRETCHES_AT_ONCE = 1 << 20
 _NEAR = 128  # tokens
+_LONGEST_COUNTED = 1 << 20  # tokens of a line, for the mean
 
 
 def chunk_size(n_tokens: int, longest_line: int = 0) -> int:
@@ -143,6 +144,22 @@ class Chunks:
             return end
         held = int(np.diff(np.minimum(self._stretches, end), axis=1).sum())
         return held if self._held_out else end - held
+
+    def mean_context(self, window: int, kept: float, *, shrinks: bool) -> float:
+        """How many words of context a word has in the mean, where a share `kept` of all stays.
+
+        `shrinks`: windows have a radius from 1 to `window`, each as often as any other.
+        """
+        lengths = np.minimum(np.diff(self._offsets), _LONGEST_COUNTED)
+        n_lines = np.bincount(lengths)
+        n = np.flatnonzero(n_lines)
+        words = n * kept
+        n_contexts = np.zeros(len(n))
+        radii = range(1, window + 1) if shrinks else range(window, window + 1)
+        for radius in radii:
+            reach = np.minimum(radius, np.maximum(words - 1, 0))
+            n_contexts += (2 * words - reach - 1) * reach / len(radii)
+        return float((n_contexts @ n_lines[n]) / (words @ n_lines[n]))
 
     def divide(
         self, begin: int, end: int, n_parts: int, keep: NDArray[np.uint32]

@@ -16,25 +16,19 @@ from numpy.typing import NDArray
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.kernels.sampling import count_kept, make_staged, shuffle, stage
-from embedcli.kernels.streams import STREAMS, n_hot_words, rows_for_copies
+from embedcli.kernels.streams import ROUND, STREAMS, rows_for_copies
 from embedcli.kernels.weights import Weights
 from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.given import Given
+from embedcli.training.pace import Pace, pace_of
 from embedcli.training.run import Member, Run, parts_of
-from embedcli.training.sampling import keep_thresholds, noise_distribution
+from embedcli.training.sampling import keep_thresholds
 from embedcli.training.schedule import learning_rate
 from embedcli.training.team import Chunk, Team
 from embedcli.training.weights import initial_weights
 from embedcli.training.worker import Pool, Worker, compile_kernels, pool_of, words_to_compile
 
 __all__ = ["DeterministicRun", "compile_rounds", "compile_staging"]
-
-
-def _n_hot(counts: NDArray[np.int64], config: TrainConfig) -> int:
-    """How many of the words are hot."""
-    noise = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0.0)
-    trained = counts * (keep_thresholds(counts, config.subsampling) / 0xFFFFFFFF)
-    return n_hot_words(noise, trained / trained.sum(), len(counts))
 
 
 class Groups:
@@ -81,9 +75,10 @@ class DeterministicRun(Run):
         self._keep = keep_thresholds(counts, config.subsampling)
         self._groups = Groups(self._text, self._keep)
         self._training, self._held_out = self._groups, self._held_out_text
-        n_hot = _n_hot(counts, config)
         window = config.widest_window(min(self._text.longest_line, self._text.size))
         outputs = pool_of(counts, len(corpus.ids), config)
+        kept = float(np.average(self._keep / 0xFFFFFFFF, weights=counts))
+        context = self._text.mean_context(window, kept, shrinks=config.shrinks)
         more = STREAMS * rows_for_copies(window, 1 + outputs.negative)
         everything = initial_weights(n_words, config.dim, config.seed, n_copies=more)
         stride = everything.stride
@@ -95,7 +90,7 @@ class DeterministicRun(Run):
         self._together = Team(
             everything,
             outputs,
-            n_hot,
+            pace_of(counts, context, outputs.negative, config),
             self._text.longest_part,
             window,
             self._keep,
@@ -160,4 +155,5 @@ def compile_rounds(config: TrainConfig) -> None:
     weights = initial_weights(n_words, config.dim, 0, n_copies=copies)
     outputs = Pool(np.zeros(2, np.int32), config.negative)
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
-    Team(weights, outputs, n_words, 2, window, keep, config).compile()
+    pace = Pace(n_words, ROUND, 1.0)
+    Team(weights, outputs, pace, 2, window, keep, config).compile()

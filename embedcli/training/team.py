@@ -14,21 +14,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import LINE, TrainConfig, usable_cores
+from embedcli.config import TrainConfig, usable_cores
 from embedcli.kernels.meeting import make_clock
 from embedcli.kernels.rounds import rounds
 from embedcli.kernels.sampling import Staged, shuffle, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.streams import (
-    ROUND,
     STREAMS,
     make_copied,
     make_lists,
     make_streams,
-    moved_shares,
     n_blocks,
 )
 from embedcli.kernels.weights import Weights, make_scratch
+from embedcli.training.pace import Pace, moved_shares
 from embedcli.training.sampling import random_key
 from embedcli.training.worker import Pool
 
@@ -81,7 +80,7 @@ class Team:
     Args:
         weights: of V words and `rows_for_copies` more rows for each stream.
         outputs: where negatives come from.
-        n_hot: of the words (`n_hot_words`).
+        pace: of the text.
         chunk: tokens of the largest chunk. window: the widest.
         keep: uint32 (V,), see `stage`.
     """
@@ -90,21 +89,21 @@ class Team:
         self,
         weights: Weights,
         outputs: Pool,
-        n_hot: int,
+        pace: Pace,
         chunk: int,
         window: int,
         keep: NDArray[np.uint32],
         config: TrainConfig,
     ) -> None:
         self._config, self._weights, self._keep = config, weights, keep
-        self._window = window
-        self._shrinks = config.shrink_window and config.window != LINE
+        self._window, self._pace = window, pace
+        self._shrinks = config.shrinks
         self._n_words, n_outputs = len(keep), 1 + outputs.negative
         self._n_outputs = n_outputs
         # More than the cores there are would only wait for each other, in every step of a round.
         self._threads = min(config.threads or 1, STREAMS, usable_cores())
         self._streams = make_streams(chunk, outputs.words)
-        self._lists = make_lists(window, self._n_words, n_hot, n_outputs, self._threads)
+        self._lists = make_lists(window, self._n_words, pace.n_hot, n_outputs, self._threads)
         self._copied = [make_copied(window, n_outputs) for _ in range(2)]
         self._scratches = [
             make_scratch(n_outputs, window, weights.stride) for _ in range(self._threads)
@@ -115,7 +114,7 @@ class Team:
         self._kernel = rounds(is_cbow, lanes, n_outputs, -(-config.dim // lanes))
         inputs = 1 if is_cbow else 2 * window
         work = 3 * inputs * n_outputs * weights.stride * STREAMS
-        self._length = min(ROUND, max(1, _ROUND_WORK // work))
+        self._length = min(pace.length, max(1, _ROUND_WORK // work))
         self._slice = max(1, _ROUND_WORK * self._threads // (work * self._length))
         self.streams = [Stream(tally) for tally in self._streams.tally]
 
@@ -133,10 +132,8 @@ class Team:
         returned; None when it is done.
         """
         self._streams.n_kept[:] = 0
-        window = self._window
-        context = window + 1 if self._shrinks else 2 * window  # in the mean
-        lr = max(chunk.lr for chunk in chunks)
-        most = STREAMS * (ROUND + 2 * window) * self._n_outputs
+        context, lr = self._pace.context, max(chunk.lr for chunk in chunks)
+        most = STREAMS * (self._length + 2 * self._window) * self._n_outputs
         self._moved = (
             moved_shares(context * self._n_outputs, lr, most),
             moved_shares(context, lr, most),

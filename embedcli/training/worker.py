@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import LINE, TrainConfig
+from embedcli.config import TrainConfig
 from embedcli.kernels.cbow import cbow
 from embedcli.kernels.cbow_rules import cbow_by_rule
 from embedcli.kernels.hierarchical import PathScratch, cbow_hs, make_path_scratch, skipgram_hs
@@ -88,7 +88,7 @@ class Worker:
         self._staged = make_staged(chunk)
         self._shuffled = np.empty(chunk if config.shuffle else 0, np.int32)
         self._window = window
-        self._shrinks = config.shrink_window and config.window != LINE
+        self._shrinks = config.shrinks
         self._more: tuple[Any, ...] = ()  # what some kernels take behind all others
         self._kernel, self.scratch, work = self._choose(outputs, rule)
         self._slice = max(1, _SLICE_WORK // work)
