@@ -48,9 +48,9 @@ DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075, "glove": 0.0
 _NOTHING: tuple[str, ...] = ()
 _NO_SUBWORD = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "init")
 _NO_HS = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "subword")
-_NO_GLOVE = (*_NO_HS, "init", "valid", "valid_fraction", "deterministic")
-# A time budget decides by the clock, which is never the same.
-_NO_ROUNDS = ("optimizer", "dropout", "l2", "max_norm", "freeze", "time_budget")
+_NO_GLOVE = (*_NO_HS, "init", "valid", "valid_fraction")
+# What only Hogwild does. A time budget decides by the clock, which is never the same.
+_NO_ROUNDS = ("loss", "subword", "optimizer", "dropout", "l2", "max_norm", "freeze", "time_budget")
 # What decides nothing but negatives, what nothing but windows, what nothing but GloVe's counts.
 _OF_NEGATIVES = ("negative", "ns_exponent")
 _OF_WINDOWS = ("loss", "sample", "shrink_window", "cbow_gradient")
@@ -78,7 +78,7 @@ def _number(default: float | None, low: float, high: float, help: str, **more: A
     return field(default=default, metadata={"setting": Setting("number", help, low, high, **more)})
 
 
-def _switch(default: bool, help: str, **more: Any) -> Any:  # noqa: A002
+def _switch(default: bool | None, help: str, **more: Any) -> Any:  # noqa: A002
     return field(default=default, metadata={"setting": Setting("switch", help, **more)})
 
 
@@ -204,15 +204,17 @@ class TrainConfig(TextRules):
         "GloVe: memory for counting pairs; what does not fit goes to disk.",
         automatic="an eighth of what there is, 2G at most",
     )
-    deterministic: bool = _switch(
-        False,
-        "Train in rounds: the same bytes for any number of threads, of which 8 can work.",
+    deterministic: bool | None = _switch(
+        None,
+        "Train in rounds: the same bytes for any number of threads, of which 8 can work. Or "
+        "without locks: a little faster, and never the same twice.",
+        automatic="in rounds what can be",
         opposite="hogwild",
     )
     threads: int | None = _integer(
         None, 1, 1024, "Threads to train with.", automatic="the cores this process may use"
     )
-    seed: int = _integer(1, 0, 2**63 - 1, "Seed; one thread and one seed give the same bytes.")
+    seed: int = _integer(1, 0, 2**63 - 1, "Seed; the same one gives the same bytes.")
     subword: str | None = _file(
         "Make vectors of parts of words too: n-grams of 3:6 characters, or sentencepiece's.",
         metavar="N:M|FILE",
@@ -296,17 +298,29 @@ class TrainConfig(TextRules):
         if self.arch == "glove":
             what, names = "arch is glove", _NO_GLOVE
         elif self.loss == "hs":
-            what, names = "loss is hs", (*_NO_HS, "deterministic")
+            what, names = "loss is hs", _NO_HS
         elif self.subword is not None:
-            what, names = f"subword is {self.subword}", (*_NO_SUBWORD, "deterministic")
-        elif self.deterministic:
-            what, names = "deterministic is True", _NO_ROUNDS
+            what, names = f"subword is {self.subword}", _NO_SUBWORD
         for name in names:
             if getattr(self, name) != getattr(TrainConfig, name):
                 raise ConfigError(
                     f"{name} is {getattr(self, name)}, but {what}, which cannot do that: leave one "
                     "of them out"
                 )
+        if self.deterministic and (setting := self._not_in_rounds):
+            raise ConfigError(
+                f"deterministic is True, but {setting}, which cannot do that: leave one of them out"
+            )
+
+    @property
+    def _not_in_rounds(self) -> str | None:
+        """A setting that only Hogwild does, and its value."""
+        if self.arch == "glove":
+            return "arch is glove"
+        for name in _NO_ROUNDS:
+            if (value := getattr(self, name)) != getattr(TrainConfig, name):
+                return f"{name} is {value}"
+        return None
 
     def _check_subword(self) -> None:
         """Refuse lengths of n-grams that are none; a file is read when it is needed."""
@@ -368,8 +382,10 @@ class TrainConfig(TextRules):
 
     def resolve(self) -> TrainConfig:
         """The same settings with nothing left open: all that have a default have it."""
+        in_rounds = self._not_in_rounds is None
         return replace(
             self,
+            deterministic=in_rounds if self.deterministic is None else self.deterministic,
             lr=self.starting_lr,
             window=_WINDOW[self.items] if self.window is None else self.window,
             sample=self.subsampling,

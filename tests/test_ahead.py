@@ -62,7 +62,7 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("flags", [("--deterministic",), ("--arch", "cbow")])
+@pytest.mark.parametrize("flags", [(), ("--hogwild", "--arch", "cbow")])
 def test_a_second_run_compiles_nothing(text, flags):
     finish(begin(text, *flags))
     left = compiled(text)

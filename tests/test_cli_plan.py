@@ -43,7 +43,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(run_embed, corpus, tmp_pat
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
 def test_too_much_is_refused_before_the_text_is_read(run_embed, corpus, tmp_path, more):
-    """100,000 words x 4,096 are 3.3 GB twice; the limit leaves half a gigabyte."""
+    """100,000 words x 4,096 are 3.3 GB, and copies 0.2 GB; the limit leaves half a gigabyte."""
     write_vocab(Vocabulary.from_words([f"w{i}" for i in range(100_000)], [9] * 100_000),
                 tmp_path / "words")  # fmt: skip
     limit = 1_200_000_000
@@ -53,7 +53,7 @@ def test_too_much_is_refused_before_the_text_is_read(run_embed, corpus, tmp_path
     )  # fmt: skip
     assert 4 == done.returncode, done.stderr
     error = done.stderr.splitlines()[-1]
-    assert error.startswith("embed: error: training 100,000 words x 4096 needs 3.5 GB of memory")
+    assert error.startswith("embed: error: training 100,000 words x 4096 needs 3.6 GB of memory")
     assert re.search(r"; try a --vocab of \d+ or --dim \d+$", error)
     assert not (tmp_path / "model.safetensors").exists()
 

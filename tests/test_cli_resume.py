@@ -23,6 +23,7 @@ BESIDE = {
     "pattern": {"tokenizer": "pattern"},
     "freeze": {"init": "vectors.vec"},
     "patience": {"valid": "held-out.txt"},
+    "threads": {"deterministic": False},  # else they decide nothing, and nothing is said of them
 }
 OTHER = {  # of those whose kind does not say what else they may be
     "count_memory": "500M",

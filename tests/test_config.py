@@ -56,7 +56,7 @@ def test_the_defaults_are_those_of_the_contract():
         "symmetric": True,
         "distance_weighting": True,
         "count_memory": None,
-        "deterministic": False,
+        "deterministic": None,
         "threads": None,
         "seed": 1,
         "subword": None,
@@ -361,7 +361,7 @@ def test_what_is_dumped_is_read_back(tmp_path_factory, options):
         cannot = ("init", *NO_TREE[:-1])
         options |= {name: getattr(TrainConfig, name) for name in cannot}
     if options["arch"] == "glove" or options["loss"] == "hs" or options["subword"]:
-        options["deterministic"] = False
+        options["deterministic"] = options["deterministic"] and None
     elif options["deterministic"]:
         cannot = ("optimizer", "dropout", "l2", "max_norm", "freeze", "time_budget")
         options |= {name: getattr(TrainConfig, name) for name in cannot}

@@ -416,14 +416,35 @@ def test_it_stops_between_two_rounds_and_goes_on(monkeypatch):
     [
         {"loss": "hs"},
         {"arch": "glove"},
+        {"subword": "3:6"},
         {"optimizer": "adagrad"},
         {"dropout": 0.1},
+        {"l2": 0.1},
+        {"max_norm": 1.0},
+        {"freeze": "all", "init": "vectors.vec"},
         {"time_budget": "10m"},
     ],
 )
-def test_what_rounds_cannot_do_is_refused(chosen):
-    with pytest.raises(ConfigError, match="deterministic"):
+def test_what_rounds_cannot_do_is_refused_or_done_without(chosen):
+    name, value = next(iter(chosen.items()))
+    message = f"deterministic is True, but {name} is {value}, which cannot do that: leave one"
+    with pytest.raises(ConfigError, match=message):
         config_of(**chosen)
+    for without in (None, False):
+        assert not config_of(**chosen | {"deterministic": without}).resolve().deterministic
+
+
+def test_what_rounds_can_do_is_done_in_rounds():
+    assert TrainConfig().resolve().deterministic
+    assert TrainConfig(arch="cbow", items=True, init="x.vec").resolve().deterministic
+    assert not TrainConfig(deterministic=False).resolve().deterministic
+
+
+def test_threads_that_find_nothing_to_do_are_mentioned(run_embed, corpus):
+    settings = ("--dim", str(DIM), "--epochs", "1", "--sample", "1e-2", "--threads", "9")
+    said = run_embed("train", corpus, *settings).stderr
+    assert "8 of 9 threads can work in rounds; --hogwild uses all of them" in said
+    assert "in rounds" not in run_embed("train", corpus, *settings, "--hogwild").stderr
 
 
 def test_a_stopped_process_goes_on(corpus, tmp_path):

@@ -100,7 +100,7 @@ def test_every_token_is_accounted_for(tmp_path):
 def test_the_metadata_says_how_it_was_made(corpus):
     config = TrainConfig(**SMALL | {"epochs": 2})
     metadata = train([corpus], config).metadata
-    assert metadata["settings"] == config.resolve().as_dict()
+    assert metadata["settings"] == config.resolve().as_dict() | {"threads": None}
     assert metadata["seed"] == 1
     assert metadata["versions"]["embed"] == embedcli.__version__
     assert len(metadata["corpus"]["sha256"]) == 64

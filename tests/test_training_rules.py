@@ -101,7 +101,7 @@ def test_its_memory_is_forecast():
     words = Vocabulary.from_words([f"w{i}" for i in range(1000)], [1] * 1000)
 
     def memory(**more):
-        config = TrainConfig(threads=1, **more).resolve()
+        config = TrainConfig(threads=1, deterministic=False, **more).resolve()
         found = forecast(words, config, 10_000, [("m.vec", "word2vec")], checkpoints=True)
         return found.memory, found.disk
 

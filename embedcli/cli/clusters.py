@@ -158,4 +158,8 @@ def resolve(
     if cluster is None:
         return resolved
     threads = chosen.get("threads")
-    return replace(resolved, threads=threads if isinstance(threads, int) else None)
+    return replace(
+        resolved,
+        threads=threads if isinstance(threads, int) else None,
+        deterministic=config.deterministic or False,  # workers train without locks
+    )

@@ -223,7 +223,7 @@ def _default_and_range(default: Value, setting: Setting) -> str:
     if isinstance(default, bool):
         return f"default: {'yes' if default else 'no'}"
     shown = setting.automatic if default is None else str(default)
-    if setting.kind in ("choice", "text", "duration", "size"):
+    if setting.kind in ("switch", "choice", "text", "duration", "size"):
         return f"default: {shown}"
     low = f"{'above ' if setting.open_low else ''}{setting.low}"
     limits = f"{low} to {setting.high}" if setting.high < 2**31 - 1 else f"{low} or more"

@@ -84,7 +84,8 @@ def command(
     r"""Train a vector for each word of CORPUS: files, globs, directories, or - for standard input.
 
     One sentence or document a line, words separated by white space; plain, gzip, bzip2, xz or zstd.
-    Skip-gram or CBOW with negative sampling, or GloVe, on all cores:
+    Skip-gram or CBOW with negative sampling, or GloVe, on all cores; the first two with the same
+    bytes for any number of them, unless --hogwild:
 
     \b
         embed train corpus.txt
@@ -229,6 +230,7 @@ class Job:
         def before_training(corpus: Corpus, given: Mapping[str, Any] | None) -> None:
             if given is not None:
                 say_given(given, len(corpus.vocabulary))
+            _say_idle(config)
             n_tokens = len(corpus.ids)
             show_needs(
                 corpus.vocabulary,
@@ -361,6 +363,15 @@ def _warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:
     for name, why in config.unused.items():
         if name in chosen:
             warn(f"--{name.replace('_', '-')} decides nothing {why}")
+
+
+def _say_idle(config: TrainConfig) -> None:
+    """Of more threads than can work in rounds."""
+    from embedcli.kernels.streams import STREAMS
+
+    threads = config.threads or 1
+    if config.deterministic and threads > STREAMS:
+        talk(f"{STREAMS} of {threads} threads can work in rounds; --hogwild uses all of them")
 
 
 def _warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:

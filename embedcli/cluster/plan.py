@@ -93,6 +93,8 @@ def check_settings(config: TrainConfig) -> None:
         )
     for item in fields(TrainConfig):
         value = getattr(config, item.name)
+        if item.name == "deterministic" and value is False:
+            continue  # as a shard is trained
         if item.name not in _FOLLOWED and value != item.default:
             flag = item.name.replace("_", "-")
             raise UsageError(
@@ -124,7 +126,7 @@ def make_plan(paths: Sequence[str], config: TrainConfig, n_workers: int = 1) -> 
     while len(shards) < n_shards:  # until --shards N would say the same
         n_shards = len(shards)
         shards = cut(paths, n_shards, rules=config, recursive=config.recursive)
-    return Plan(tuple(shards), replace(config, shards=n_shards))
+    return Plan(tuple(shards), replace(config, shards=n_shards, deterministic=False))
 
 
 def write_plan(plan: Plan, path: str) -> None:

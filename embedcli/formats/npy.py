@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, Final
@@ -88,7 +89,9 @@ def write_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
 
 def _load(path: Path) -> NDArray[Any]:
     try:
-        loaded: NDArray[Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a header that Python 2 may have written
+            loaded: NDArray[Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (ValueError, EOFError, OSError, OverflowError, SyntaxError, TokenError) as error:
         raise FormatError(f"{path} is not a sound NumPy array: {error}") from error
     return loaded
