@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from embedcli import TrainConfig
+from embedcli.training import ahead
+
 TEXT = "the cat sat on the mat and the dog on the log\n" * 50
 
 
@@ -69,6 +72,20 @@ def test_a_second_run_compiles_nothing(text, flags):
     assert any("rounds" in name or "train_slice" in name for name in left)
     finish(begin(text, *flags))
     assert left == compiled(text)
+
+
+def test_only_a_first_run_is_given_another_process(monkeypatch):
+    begun = []
+    monkeypatch.setattr(ahead, "_compile_elsewhere", begun.append)
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    config = TrainConfig(dim=8).resolve()
+    ahead.compile_ahead(config)
+    begun.clear()
+    ahead.compile_ahead(config)
+    assert [] == begun
+    monkeypatch.setattr(ahead, "is_first_run", lambda: True)
+    ahead.compile_ahead(config)
+    assert [config] == begun
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")

@@ -87,7 +87,7 @@ def cache_directory() -> Path:
 def is_first_run() -> bool:
     """Whether kernels will be kept for other processes, and none has been yet."""
     path = cache_directory()
-    return path.is_relative_to(_root()) and next(path.glob("*.nbc"), None) is None
+    return path.is_relative_to(_root()) and next(path.rglob("*.nbc"), None) is None
 
 
 def _root() -> Path:
