@@ -76,7 +76,7 @@ def test_a_second_run_compiles_nothing(text, flags):
 
 def test_only_a_first_run_is_given_another_process(monkeypatch):
     begun = []
-    monkeypatch.setattr(ahead, "_compile_elsewhere", begun.append)
+    monkeypatch.setattr(ahead, "Elsewhere", lambda config: begun.append(config))
     monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
     config = TrainConfig(dim=8).resolve()
     ahead.compile_ahead(config)

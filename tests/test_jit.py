@@ -9,39 +9,39 @@ import time
 
 import pytest
 
-from embedcli.kernels import jit
+from embedcli.kernels import jit, kept
 
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
     monkeypatch.setenv("EMBED_CACHE_DIR", str(tmp_path))
-    jit.cache_directory.cache_clear()
+    kept.cache_directory.cache_clear()
     yield tmp_path
-    jit.cache_directory.cache_clear()
+    kept.cache_directory.cache_clear()
 
 
 def test_the_directory_is_ours_alone(fresh):
-    path = jit.cache_directory()
+    path = kept.cache_directory()
     assert fresh / "kernels" == path.parent
     assert 0o700 == stat.S_IMODE(path.stat().st_mode)
-    assert jit.is_first_run()
+    assert kept.is_first_run()
     assert 0 == call(fresh).returncode
-    assert not jit.is_first_run()
+    assert not kept.is_first_run()
 
 
 def test_another_source_is_another_directory(fresh, monkeypatch):
-    before = jit.cache_directory()
-    jit.cache_directory.cache_clear()
-    monkeypatch.setattr(jit.numba, "__version__", "0.0")
-    assert before != jit.cache_directory()
+    before = kept.cache_directory()
+    kept.cache_directory.cache_clear()
+    monkeypatch.setattr(kept, "version", lambda package: "0.0")
+    assert before != kept.cache_directory()
 
 
 def test_a_directory_others_may_write_is_not_used(fresh):
-    path = jit.cache_directory()
+    path = kept.cache_directory()
     path.chmod(0o777)
-    jit.cache_directory.cache_clear()
+    kept.cache_directory.cache_clear()
     with pytest.warns(UserWarning, match="not kept.*EMBED_CACHE_DIR"):
-        other = jit.cache_directory()
+        other = kept.cache_directory()
     assert path != other
 
 
@@ -50,9 +50,9 @@ def test_a_place_that_cannot_be_written_is_no_failure(fresh, monkeypatch):
     blocked.write_text("")
     monkeypatch.setenv("EMBED_CACHE_DIR", str(blocked))
     with pytest.warns(UserWarning, match="not kept"):
-        other = jit.cache_directory()
+        other = kept.cache_directory()
     assert other.is_dir()
-    assert not jit.is_first_run()  # of others nobody knows
+    assert not kept.is_first_run()  # of others nobody knows
 
 
 @pytest.mark.parametrize("lanes", ["5", "x"])
@@ -119,7 +119,7 @@ def test_kernels_made_by_several_threads_are_all_kept_in_their_place(fresh, monk
     for thread in threads:
         thread.join()
     assert 8 == len(made)
-    assert {str(jit.cache_directory())} == {os.path.dirname(path) for path in made}  # noqa: PTH120
+    assert {str(kept.cache_directory())} == {os.path.dirname(path) for path in made}  # noqa: PTH120
     assert "" == jit.numba.config.CACHE_DIR
 
 

@@ -29,6 +29,7 @@ from embedcli.settings import Value
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus
     from embedcli.embeddings import Embeddings
+    from embedcli.training.ahead import Elsewhere
     from embedcli.training.checkpoint import Checkpoint, Checkpoints
     from embedcli.vocabulary import Vocabulary
 
@@ -149,6 +150,7 @@ class Job:
     began: float = field(default_factory=time.perf_counter)
     has_begun: bool = False  # to train
     trained: Embeddings | None = None
+    elsewhere: Elsewhere | None = None
 
     @property
     def plain_targets(self) -> list[tuple[str, str]]:
@@ -163,8 +165,12 @@ class Job:
 
     def run(self, *, resume: bool) -> Embeddings:
         """Train, or go on training, and write every output."""
+        from embedcli.training.ahead import begin_elsewhere
+
         if resume and (complete := self._complete()):
             return complete
+        if not resume and self.cluster is None:
+            self.elsewhere = begin_elsewhere(self.config)
         config, vocabulary = self.config, self.vocabulary()
         checkpoints, resumed = self._checkpoints(config), None
         if checkpoints is not None:
@@ -244,7 +250,9 @@ class Job:
 
         saved = None if resumed is None else resumed.embeddings
         units = saved.subwords.units if saved is not None and saved.subwords is not None else None
-        guard = Guard(checkpoints, resumed, self._deferred, before_training, self.began)
+        guard = Guard(
+            checkpoints, resumed, self._deferred, before_training, self.began, self.elsewhere
+        )
         scratch = _scratch_directory(self.outputs[0])
         if self.cluster is None:
             show_estimate(

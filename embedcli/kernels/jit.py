@@ -1,42 +1,32 @@
-"""How every kernel is compiled, and where the machine code is kept.
+"""How every kernel is compiled, and how its machine code is kept.
 
-Numba keys its cache on the file that defines a function: a change in an imported file would serve
-stale code without a word. So the cache directory is named by a digest of all kernel sources and of
-the versions that compile them, inside the user's own cache directory, readable by nobody else (the
-cache is a pickle, hence code). ``EMBED_CACHE_DIR`` moves it.
-
-Numba trusts what it finds there: a file that was cut short ends every later start with an EOFError
-(numba#10434), and one flipped bit of machine code is run. So each file ends with the SHA-256 of
-what comes before it (a pickle ends where it says it ends, what follows is not read), and a file
-that is not ours or not as it was written is compiled anew. A cache that cannot be written is no
-failure.
+Numba trusts what it finds in its cache (`kept.py` says where that is): a file that was cut short
+ends every later start with an EOFError (numba#10434), and one flipped bit of machine code is run.
+So each file ends with the SHA-256 of what comes before it (a pickle ends where it says it ends,
+what follows is not read), and a file that is not ours or not as it was written is compiled anew. A
+cache that cannot be written is no failure.
 """
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
-import shutil
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-import llvmlite
 import numba
-import numpy as np
-import platformdirs
 from llvmlite import ir
 from numba import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import intrinsic
 
-__all__ = ["at", "cache_directory", "inlined_step", "is_first_run", "kernel", "step"]
+from embedcli.kernels.kept import cache_directory
+
+__all__ = ["at", "inlined_step", "kernel", "step"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -52,49 +42,6 @@ _OPTIONS: dict[str, Any] = {
 # Numba's setting is everybody's. A kernel made by one thread while another has just restored it was
 # seen to be kept in the working directory.
 _making = threading.Lock()
-
-
-@cache
-def cache_directory() -> Path:
-    """The directory for compiled kernels of exactly these sources and versions; ours alone (0700).
-
-    Where there is none to be had (a read-only home, somebody else's directory), a temporary one
-    serves this process, which then compiles anew.
-    """
-    digest = hashlib.sha256()
-    for version in (numba.__version__, llvmlite.__version__, np.__version__):
-        digest.update(version.encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode())
-        digest.update(source.read_bytes())
-    path = _root() / digest.hexdigest()[:16]
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = path.stat()
-        if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not os.access(path, os.W_OK):
-            raise PermissionError(f"{path} is not ours alone to write")
-    except OSError as error:
-        warnings.warn(
-            f"compiled kernels are not kept: {error}; EMBED_CACHE_DIR names another directory",
-            stacklevel=2,
-        )
-        temporary = Path(tempfile.mkdtemp(prefix="embed-kernels-"))
-        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-        return temporary
-    return path
-
-
-def is_first_run() -> bool:
-    """Whether kernels will be kept for other processes, and none has been yet."""
-    path = cache_directory()
-    return path.is_relative_to(_root()) and next(path.rglob("*.nbc"), None) is None
-
-
-def _root() -> Path:
-    """Where kernels of all versions should be kept."""
-    return (
-        Path(os.environ.get("EMBED_CACHE_DIR") or platformdirs.user_cache_dir("embed")) / "kernels"
-    )
 
 
 def kernel(function: _Function) -> _Function:

@@ -2,9 +2,9 @@
 
 A first run compiles what reads text and what trains, and Numba compiles one function at a time in a
 process. So where nothing has been compiled yet, another process compiles what trains and leaves it
-in the cache, while this one begins to read. `python -m embedcli.training.ahead` is that process: it
-gets the settings as a line of JSON on standard input, and ends with its parent, whose end of the
-pipe is closed however that ends.
+in the cache, while this one loads its libraries and begins to read. `python -m
+embedcli.training.ahead` is that process: it gets the settings as a line of JSON on standard input,
+and ends with its parent, whose end of the pipe is closed however that ends.
 """
 
 from __future__ import annotations
@@ -16,50 +16,71 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from embedcli.config import TrainConfig, usable_cores
-from embedcli.kernels.jit import is_first_run
-from embedcli.training.architectures import compile_architecture
-from embedcli.training.deterministic import compile_staging
+from embedcli.kernels.kept import is_first_run
 
-__all__ = ["compile_ahead"]
+__all__ = ["Elsewhere", "begin_elsewhere", "compile_ahead"]
 
 
-def compile_ahead(config: TrainConfig) -> None:
-    """Compile, or load from the cache, what `config` needs; on another core if that helps."""
-    if is_first_run() and usable_cores() > 1 and sys.executable:
-        _compile_elsewhere(config)
-    compile_architecture(config)  # what is not in the cache now, whatever became of the other
+class Elsewhere:
+    """Another process, that finds the same modules as this one and fills the cache."""
 
-
-def _compile_elsewhere(config: TrainConfig) -> None:
-    """Fill the cache by another process, that finds the same modules as this one."""
-    path = os.pathsep.join(map(os.path.abspath, sys.path))
-    their_end, our_end = os.pipe()
-    process = subprocess.Popen(  # noqa: S603 (this very interpreter)
-        [sys.executable, "-P", "-m", __name__],
-        stdin=their_end,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # what fails there fails here too, and is said once
-        env=os.environ | {"PYTHONPATH": path},
-        start_new_session=True,  # Ctrl-C is for its parent
-    )
-    os.close(their_end)
-    with os.fdopen(our_end, "wb") as pipe:
+    def __init__(self, config: TrainConfig) -> None:
+        path = os.pathsep.join(map(os.path.abspath, sys.path))
+        their_end, our_end = os.pipe()
+        self._process = subprocess.Popen(  # noqa: S603 (this very interpreter)
+            [sys.executable, "-P", "-m", __name__],
+            stdin=their_end,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # what fails there fails here too, and is said once
+            env=os.environ | {"PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C is for its parent
+        )
+        os.close(their_end)
+        self._pipe = os.fdopen(our_end, "wb", buffering=0)
         with suppress(BrokenPipeError):  # it could not even begin
-            pipe.write(json.dumps(config.as_dict()).encode() + b"\n")
-            pipe.flush()
+            self._pipe.write(json.dumps(config.as_dict()).encode() + b"\n")
+
+    def wait(self) -> None:
+        """Wait until it has compiled everything, or has failed to."""
+        self._process.wait()
+        self._pipe.close()
+
+
+def begin_elsewhere(config: TrainConfig) -> Elsewhere | None:
+    """Compile what trains `config` in another process, if that saves time."""
+    helps = is_first_run() and usable_cores() > 1 and sys.executable
+    return Elsewhere(config) if helps else None
+
+
+def compile_ahead(config: TrainConfig, elsewhere: Elsewhere | None = None) -> None:
+    """Compile, or load from the cache, what `config` needs.
+
+    `elsewhere`: another process that does already. Without one, it is begun if that saves time.
+    """
+    from embedcli.training.architectures import compile_architecture
+    from embedcli.training.deterministic import compile_staging
+
+    elsewhere = elsewhere or begin_elsewhere(config)
+    if elsewhere is not None:
         if config.deterministic:  # whose kernel takes longer to compile than all else
             compile_staging(config)
-        process.wait()
+        elsewhere.wait()
+    compile_architecture(config)  # what is not in the cache now, whatever became of the other
 
 
 def _compile_here() -> NoReturn:
     """What the other process does."""
-    settings = json.loads(sys.stdin.buffer.readline())
+    settings: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()  # looking for garbage takes an eighth of the time, and there is hardly any
+    # Numba loads SciPy, where it is installed, for a BLAS that no kernel uses.
+    sys.modules["scipy"] = None  # type: ignore[assignment]
+
+    from embedcli.training.architectures import compile_architecture
+
     compile_architecture(TrainConfig(**settings), staging=False)
     os._exit(0)  # Python's own way out would wait for who reads standard input
 

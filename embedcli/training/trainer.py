@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from embedcli.evaluation import evaluate
 from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.subwords.table import Units
-from embedcli.training.ahead import compile_ahead
+from embedcli.training.ahead import Elsewhere, compile_ahead
 from embedcli.training.architectures import prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.given import load_given, match, movement
@@ -58,6 +59,7 @@ class Guard:
             whether to save and stop.
         before_training: called with the corpus when the text is read, and with what is known of the
             given vectors, if there are any; may refuse.
+        elsewhere: another process that compiles already what trains.
         began: `time.perf_counter` when the work began that a time budget is for; None: when
             training is asked for.
     """
@@ -67,6 +69,7 @@ class Guard:
     deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] = _never
     before_training: Callable[[Corpus, Mapping[str, Any] | None], None] = lambda corpus, given: None
     began: float | None = None
+    elsewhere: Elsewhere | None = None
 
 
 def train(
@@ -122,7 +125,8 @@ def train(
             f"a vocabulary is given, but the words are those of {config.continue_from} and of the "
             "text: leave --vocab out"
         )
-    compiling = _Background(compile_ahead, config)  # while the text is read
+    # While the text is read.
+    compiling = _Background(partial(compile_ahead, config, guard.elsewhere))
     with ExitStack() as stack:
         directory = None if scratch is None else Path(scratch)
 
@@ -317,9 +321,9 @@ def _restore(run: Run, resumed: Checkpoint) -> None:
 class _Background:
     """A call in a thread of its own, whose error is raised where it is waited for."""
 
-    def __init__(self, function: Callable[[TrainConfig], None], config: TrainConfig) -> None:
+    def __init__(self, function: Callable[[], None]) -> None:
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(function, config), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -328,9 +332,9 @@ class _Background:
         if self._error is not None:
             raise self._error
 
-    def _run(self, function: Callable[[TrainConfig], None], config: TrainConfig) -> None:
+    def _run(self, function: Callable[[], None]) -> None:
         try:
-            function(config)
+            function()
         except BaseException as error:  # raised again by `wait`
             self._error = error
 
