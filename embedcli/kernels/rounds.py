@@ -177,8 +177,9 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                         first_copy = n_vocabulary + w * per_stream
                         gather(lanes, n_vectors, w, copied0, syn0, first_copy, stride)
                         gather(lanes, n_vectors, w, copied1, syn1neg, first_copy, stride)
-                        _train(
-                            is_cbow, lanes, n_outputs, n_full, rest, n_rest, n_vectors, w, start,
+                        train = _train_cbow if is_cbow else _train_skipgram
+                        train(
+                            lanes, n_outputs, n_full, rest, n_rest, n_vectors, w, start,
                             end, streams, lists, weights, _noise(streams, w), window, shrink,
                             divide, scratch,
                         )  # fmt: skip
@@ -196,76 +197,85 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
     return train_rounds
 
 
-@inlined_step
-def _train(
-    is_cbow: Any,
-    lanes: Any,
-    n_outputs: Any,
-    n_full: Any,
-    rest: Any,
-    n_rest: Any,
-    n_vectors: Any,
-    w: Any,
-    start: Any,
-    stop: Any,
-    streams: Any,
-    lists: Any,
-    weights: Any,
-    noise: Any,
-    window: Any,
-    shrink: Any,
-    divide: Any,
-    scratch: Any,
-) -> None:
-    """Step 4 for the words `start` to `stop` of stream `w`."""
-    syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
-    rows, inputs = scratch.rows, scratch.inputs
-    context, centres, items = lists.inputs[w], lists.centres[w], lists.items[w]
-    first_stretch, spare = start // ROUND_STRETCH, lists.n_words[w, 1] - n_outputs
-    length = spare // ((stop - 1) // ROUND_STRETCH + 1 - first_stretch)
-    begin, end = text_of_round(streams, w, start, stop, window)
-    key, lr = streams.window_keys[w], streams.lrs[w]
-    first, last = streams.first[w], streams.last[w]
-    n_pairs, n_trained, n_alone = 0, 0, 0
-    now, ahead = 0, n_outputs
-    draw_in_stretch(
-        centres[start - begin], start, noise, n_outputs, items, 0, spare, stride, rows, now
-    )
-    for i in range(start, stop):
-        if i + 1 < stop:
-            first_item = ((i + 1) // ROUND_STRETCH - first_stretch) * length
-            draw_in_stretch(
-                centres[at(i + 1 - begin)], i + 1, noise, n_outputs, items, first_item, spare,
-                stride, rows, ahead,
-            )  # fmt: skip
-            for k in range(n_outputs):
-                prefetch(syn1neg, rows[ahead + k], n_vectors * lanes)
-            if i + 1 + window < min(np.int64(last[i]), end):
-                prefetch(
-                    syn0, np.int64(context[i + 1 + window - begin]) * stride, n_vectors * lanes
-                )
-        radius = draw_radius(key, i, window) if shrink else window
-        # The text of this round by its rows: bounds count from its first word.
-        n = rows_around(context, begin, first[i], last[i], i, radius, stride, inputs, 0)
-        if n == 0:
-            n_alone += 1
-        else:
-            if is_cbow:
-                n_pairs += cbow_step(
-                    lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, stride, inputs, n,
-                    rows, now, lr, divide, scratch,
+def _trainer(is_cbow: bool) -> Callable[..., None]:
+    """What trains the words of one stream in a round."""
+
+    @inlined_step
+    def train_stream(
+        lanes: Any,
+        n_outputs: Any,
+        n_full: Any,
+        rest: Any,
+        n_rest: Any,
+        n_vectors: Any,
+        w: Any,
+        start: Any,
+        stop: Any,
+        streams: Any,
+        lists: Any,
+        weights: Any,
+        noise: Any,
+        window: Any,
+        shrink: Any,
+        divide: Any,
+        scratch: Any,
+    ) -> None:
+        """Step 4 for the words `start` to `stop` of stream `w`."""
+        syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
+        rows, inputs = scratch.rows, scratch.inputs
+        context, centres, items = lists.inputs[w], lists.centres[w], lists.items[w]
+        first_stretch, spare = start // ROUND_STRETCH, lists.n_words[w, 1] - n_outputs
+        length = spare // ((stop - 1) // ROUND_STRETCH + 1 - first_stretch)
+        begin, end = text_of_round(streams, w, start, stop, window)
+        key, lr = streams.window_keys[w], streams.lrs[w]
+        first, last = streams.first[w], streams.last[w]
+        n_pairs, n_trained, n_alone = 0, 0, 0
+        now, ahead = 0, n_outputs
+        draw_in_stretch(
+            centres[start - begin], start, noise, n_outputs, items, 0, spare, stride, rows, now
+        )
+        for i in range(start, stop):
+            if i + 1 < stop:
+                first_item = ((i + 1) // ROUND_STRETCH - first_stretch) * length
+                draw_in_stretch(
+                    centres[at(i + 1 - begin)], i + 1, noise, n_outputs, items, first_item, spare,
+                    stride, rows, ahead,
                 )  # fmt: skip
+                for k in range(n_outputs):
+                    prefetch(syn1neg, rows[ahead + k], n_vectors * lanes)
+                if i + 1 + window < min(np.int64(last[i]), end):
+                    prefetch(
+                        syn0, np.int64(context[i + 1 + window - begin]) * stride, n_vectors * lanes
+                    )
+            radius = draw_radius(key, i, window) if shrink else window
+            # The text of this round by its rows: bounds count from its first word.
+            n = rows_around(context, begin, first[i], last[i], i, radius, stride, inputs, 0)
+            if n == 0:
+                n_alone += 1
             else:
-                n_pairs += skipgram_step(
-                    lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, inputs, n, rows,
-                    now, window, lr, scratch,
-                )  # fmt: skip
-            n_trained += 1
-        now, ahead = ahead, now
-    streams.tally[w, 0] += take_losses(scratch.losses)
-    streams.tally[w, 1] += n_pairs
-    streams.tally[w, 2] += n_trained
-    streams.tally[w, 3] += n_alone
+                if is_cbow:
+                    n_pairs += cbow_step(
+                        lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, stride, inputs, n,
+                        rows, now, lr, divide, scratch,
+                    )  # fmt: skip
+                else:
+                    n_pairs += skipgram_step(
+                        lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, inputs, n, rows,
+                        now, window, lr, scratch,
+                    )  # fmt: skip
+                n_trained += 1
+            now, ahead = ahead, now
+        streams.tally[w, 0] += take_losses(scratch.losses)
+        streams.tally[w, 1] += n_pairs
+        streams.tally[w, 2] += n_trained
+        streams.tally[w, 3] += n_alone
+
+    return train_stream
+
+
+# Made here and not for each kernel, which would close over another one in each process: Numba finds
+# in its cache only what closes over the same.
+_train_skipgram, _train_cbow = _trainer(False), _trainer(True)
 
 
 @numba.njit(inline="always")
