@@ -150,8 +150,11 @@ class Chunks:
 
         `shrinks`: windows have a radius from 1 to `window`, each as often as any other.
         """
-        lengths = np.minimum(np.diff(self._offsets), _LONGEST_COUNTED)
-        n_lines = np.bincount(lengths)
+        longest = min(self.longest_line, _LONGEST_COUNTED)
+        n_lines = np.zeros(longest + 1, np.int64)
+        for first in range(0, len(self._offsets) - 1, _STRETCHES_AT_ONCE):
+            lengths = np.diff(self._offsets[first : first + _STRETCHES_AT_ONCE + 1])
+            n_lines += np.bincount(np.minimum(lengths, longest), minlength=longest + 1)
         n = np.flatnonzero(n_lines)
         words = n * kept
         n_contexts = np.zeros(len(n))

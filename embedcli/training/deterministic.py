@@ -22,7 +22,7 @@ from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.given import Given
 from embedcli.training.pace import Pace, pace_of
 from embedcli.training.run import Member, Run, parts_of
-from embedcli.training.sampling import keep_thresholds
+from embedcli.training.sampling import keep_thresholds, kept_share
 from embedcli.training.schedule import learning_rate
 from embedcli.training.team import Chunk, Team
 from embedcli.training.weights import initial_weights
@@ -77,7 +77,7 @@ class DeterministicRun(Run):
         self._training, self._held_out = self._groups, self._held_out_text
         window = config.widest_window(min(self._text.longest_line, self._text.size))
         outputs = pool_of(counts, len(corpus.ids), config)
-        kept = float(np.average(self._keep / 0xFFFFFFFF, weights=counts))
+        kept = kept_share(counts, config.subsampling)
         context = self._text.mean_context(window, kept, shrinks=config.shrinks)
         more = STREAMS * rows_for_copies(window, 1 + outputs.negative)
         everything = initial_weights(n_words, config.dim, config.seed, n_copies=more)
@@ -131,7 +131,9 @@ class DeterministicRun(Run):
             place = epoch, chunk * STREAMS + w
             chunks.append(Chunk(*self._text.within(begin, end), place, lr))
         position = self._unfinished.get(chunk, 0)
-        return worker.train(chunks, position=position, wants_stop=wants_stop)
+        left = worker.train(chunks, position=position, wants_stop=wants_stop)
+        self.corpus.release()  # 2 MB; what is trained until the next report is 7
+        return left
 
 
 def compile_staging(config: TrainConfig) -> None:

@@ -7,7 +7,6 @@ where few words are most of the text, and what becomes of the most frequent rows
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +25,6 @@ _HOT_SHARE = 1 / _MOST_HOT  # of the noise or of the words trained: hot, however
 # diverges; with 4 and without limit, a million words that are not subsampled score 3 and 6 points
 # less than without rounds. Texts that are subsampled mostly stay below it in the longest rounds.
 _FAR = 0.5
-_FREQUENT = 1 << 16  # words among which nearly all that is met again is
 # How fast a row forgets where it began: its share of a learning rate, for each pair it is in.
 # sigma' |x|^2 would be 0.25 |x|^2 at most, and is a fraction of that once a row has learnt. By
 # measurement: with 0.25 frequent words learn too slowly (analogies 41.2 instead of 42.6).
@@ -53,7 +51,7 @@ def pace_of(
     """The pace of a text.
 
     Args:
-        counts: int64 (V,), of its words, falling.
+        counts: int64 (V,), of its words.
         context: words of context of each, in the mean.
         n_negatives: K.
         config: resolved settings.
@@ -65,18 +63,19 @@ def pace_of(
     n_hot = min(len(counts), max(HOT, int(frequent.max(initial=-1)) + 1))
     n_outputs = 1 + n_negatives
     predicted = (trained + n_negatives * noise) / n_outputs
-    pairs = n_outputs * context * _met_again(trained), n_outputs * _met_again(predicted)
+    of_input = n_outputs * context * _met_again(trained)  # pairs for each word that is trained
+    of_output = n_outputs * _met_again(predicted)
     if config.arch == "skipgram":  # CBOW predicts once for all of the context
-        pairs = pairs[0], context * pairs[1]
+        of_output *= context
     length = ROUND
-    while length > 1 and length * config.starting_lr * max(pairs) > _FAR:
+    while length > 1 and length * config.starting_lr * max(of_input, of_output) > _FAR:
         length //= 2
     return Pace(n_hot, length, context)
 
 
 def _met_again(shares: NDArray[np.float64]) -> float:
     """The share of a text that the word which is met next has, in the mean."""
-    return math.fsum((shares[:_FREQUENT] ** 2).tolist())
+    return float(np.sum(shares**2))  # not a dot product, which BLAS adds up as it likes
 
 
 def moved_shares(pairs: float, lr: float, most: int) -> NDArray[np.float32]:
