@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean
 
 from benchmarks.corpora import digest
@@ -19,12 +20,20 @@ UNFAIR = 1.3  # times what fair sharing would take
 MANY = 8  # threads, on however few cores there are
 WAYS = ("--hogwild", "--deterministic")
 _DETERMINISTIC = WAYS[1:]
+_TOKENS = {False: 1_000_000, True: 100_000}  # by `Session.quick`
 
 
 def measure(session: Session) -> list[Table]:
     """Time in turns, scores, scarce cores, and digests for several numbers of threads."""
     epoch = replace(Settings(), epochs=1)
-    return [*_cost(session, epoch), _scores(session), *_scarce(session, epoch)]
+    frequent = replace(Settings(), lr=None, dim=50, epochs=10, sample=0)
+    text = session.excerpt(_TOKENS[session.quick])
+    return [
+        *_cost(session, epoch),
+        _scores(session, "Skip-gram, D=100, 5 epochs, own lr", replace(Settings(), lr=None)),
+        _scores(session, "A million tokens, not subsampled, D=50, 10 epochs", frequent, text),
+        *_scarce(session, epoch),
+    ]
 
 
 def _cost(session: Session, epoch: Settings) -> tuple[Table, Table]:
@@ -48,18 +57,14 @@ def _cost(session: Session, epoch: Settings) -> tuple[Table, Table]:
     return table, goal
 
 
-def _scores(session: Session) -> Table:
-    """The default settings' scores both ways, mean of seeds."""
-    table = Table(
-        "Skip-gram, D=100, 5 epochs, own lr: scores, mean of seeds",
-        {"": "", "seeds": "d", "analogies": ".2f", "similarity": ".2f"},
-    )
+def _scores(session: Session, title: str, settings: Settings, text: Path | None = None) -> Table:
+    """The scores both ways, mean of seeds."""
+    columns = {"": "", "seeds": "d", "analogies": ".2f", "similarity": ".2f"}
+    table = Table(f"{title}: scores, mean of seeds", columns)
     for way in WAYS:
         made = [
-            score(session, readable(session, train(session, EMBED, settings, more=(way,))))
-            for settings in (
-                replace(Settings(), lr=None, seed=seed) for seed in session.seeds_or(6)
-            )
+            score(session, readable(session, train(session, EMBED, one, text, more=(way,))))
+            for one in (replace(settings, seed=seed) for seed in session.seeds_or(6))
         ]
         told = [one for one in made if one.analogies is not None and one.similarity is not None]
         analogies = fmean(one.analogies or 0.0 for one in told) if told else None
