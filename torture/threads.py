@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import partial, partialmethod
 from random import Random
 from typing import Any
 
@@ -20,12 +20,13 @@ _SOON = 10.0  # seconds more than the run itself would have taken
 
 
 def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
-    """Any of one to four threads, at any chunk."""
+    """Any of one to four threads, at any chunk, in rounds and without."""
     for _ in range(n):
         error, n_threads, at = rng.choice(list(_ERRORS)), rng.randint(1, 4), rng.randint(2, 60)
-        fault = f"{error.__name__} at chunk {at} of {n_threads} threads"
+        way = rng.choice(("--deterministic", "--hogwild"))
+        fault = f"{error.__name__} at chunk {at} of {n_threads} threads, {way}"
         with subject.place() as place:
-            command = place.command("--threads", str(n_threads))
+            command = place.command("--threads", str(n_threads), way)
             ended = fork(partial(_failing, command, error, at), place.folder).end()
             wrong = [place.harm()]
             if ended.code != _ERRORS[error] or "planted" not in ended.said:
@@ -42,14 +43,25 @@ def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
 
 
 def _failing(command: list[str], error: type[Exception], at: int) -> int:
+    from embedcli.training.team import Team
     from embedcli.training.worker import Worker
 
-    original, calls = Worker.train, itertools.count(1)
-
-    def train(*args: Any, **more: Any) -> Any:
-        if next(calls) == at:
-            raise error("planted")
-        return original(*args, **more)
-
-    change(Worker, "train", train)
+    calls = itertools.count(1)
+    for owner, name in ((Worker, "train"), (Team, "_stage")):
+        change(owner, name, partialmethod(_failing_at, getattr(owner, name), calls, error, at))
     return _main(command)
+
+
+def _failing_at(
+    member: Any,
+    original: Callable[..., Any],
+    calls: Iterator[int],
+    error: type[Exception],
+    at: int,
+    *args: Any,
+    **more: Any,
+) -> Any:
+    """What a member of a run does with a chunk; but call number `at` of all fails."""
+    if next(calls) == at:
+        raise error("planted")
+    return original(member, *args, **more)
