@@ -23,6 +23,7 @@ from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.kernels import reference_tokenize as reference
 from embedcli.rules import TextRules
+from embedcli.text import crew
 from embedcli.text import memory as memory_module
 from embedcli.vocabulary import Vocabulary
 
@@ -273,9 +274,10 @@ def test_a_full_disk(write, monkeypatch, call):
         encode_corpus([write(b"a b a b\n" * 1000)], threads=2)
 
 
-def test_progress_counts_the_bytes_of_the_file(write):
+def test_progress_counts_the_bytes_of_the_file(write, monkeypatch):
+    monkeypatch.setattr(crew, "_WAKE_SECONDS", 0.001)  # however fast this is read
     reports = []
-    path = write(gzip.compress(b"a b a b\n" * 100_000), "text.gz")
+    path = write(gzip.compress(b"a b a b\n" * 500_000), "text.gz")
     encode_corpus([path], on_progress=reports.append)
     size = Path(path).stat().st_size
 
