@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from embedcli import TrainConfig
+from embedcli.config import usable_cores
 from embedcli.training import ahead
 
 TEXT = "the cat sat on the mat and the dog on the log\n" * 50
@@ -88,8 +89,20 @@ def test_only_a_first_run_is_given_another_process(monkeypatch):
     assert [config] == begun
 
 
+def test_where_no_other_process_is_allowed_this_one_compiles(monkeypatch):
+    def refuse(*arguments, **more):
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(ahead.subprocess, "Popen", refuse)
+    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    monkeypatch.setattr(ahead, "is_first_run", lambda: True)
+    config = TrainConfig(dim=8).resolve()
+    assert ahead.begin_elsewhere(config) is None
+    ahead.compile_ahead(config)
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core compiles one thing at a time")
+@pytest.mark.skipif(usable_cores() < 2, reason="one core compiles one thing at a time")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_the_other_process_ends_with_the_first(text, end):
     cache = text.parent / "cache"
@@ -101,7 +114,7 @@ def test_the_other_process_ends_with_the_first(text, end):
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core compiles one thing at a time")
+@pytest.mark.skipif(usable_cores() < 2, reason="one core compiles one thing at a time")
 def test_what_the_other_process_does_not_finish_is_done_here(text):
     cache = text.parent / "cache"
     process = begin(text)

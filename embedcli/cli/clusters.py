@@ -161,5 +161,5 @@ def resolve(
     return replace(
         resolved,
         threads=threads if isinstance(threads, int) else None,
-        deterministic=config.deterministic or False,  # workers train without locks
+        deterministic=bool(config.deterministic),  # workers train without locks
     )

@@ -29,30 +29,32 @@ class Elsewhere:
 
     def __init__(self, config: TrainConfig) -> None:
         path = os.pathsep.join(map(os.path.abspath, sys.path))
-        their_end, our_end = os.pipe()
         self._process = subprocess.Popen(  # noqa: S603 (this very interpreter)
             [sys.executable, "-P", "-m", __name__],
-            stdin=their_end,
+            bufsize=0,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # what fails there fails here too, and is said once
             env=os.environ | {"PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C is for its parent
         )
-        os.close(their_end)
-        self._pipe = os.fdopen(our_end, "wb", buffering=0)
-        with suppress(BrokenPipeError):  # it could not even begin
-            self._pipe.write(json.dumps(config.as_dict()).encode() + b"\n")
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):  # it could not even begin
+                self._process.stdin.write(json.dumps(config.as_dict()).encode() + b"\n")
 
     def wait(self) -> None:
         """Wait until it has compiled everything, or has failed to."""
         self._process.wait()
-        self._pipe.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 def begin_elsewhere(config: TrainConfig) -> Elsewhere | None:
     """Compile what trains `config` in another process, if that saves time."""
-    helps = is_first_run() and usable_cores() > 1 and sys.executable
-    return Elsewhere(config) if helps else None
+    if is_first_run() and usable_cores() > 1 and sys.executable:
+        with suppress(OSError):  # no more processes are allowed: this one compiles alone
+            return Elsewhere(config)
+    return None
 
 
 def compile_ahead(config: TrainConfig, elsewhere: Elsewhere | None = None) -> None:

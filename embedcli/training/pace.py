@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embedcli.config import TrainConfig
 from embedcli.kernels.streams import HOT, ROUND
-from embedcli.training.sampling import keep_thresholds, noise_distribution
+from embedcli.training.sampling import keep_probabilities, noise_distribution
 
 __all__ = ["Pace", "moved_shares", "pace_of"]
 
@@ -57,7 +57,7 @@ def pace_of(
         config: resolved settings.
     """
     noise = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0.0)
-    trained = counts * (keep_thresholds(counts, config.subsampling) / 0xFFFFFFFF)
+    trained = counts * keep_probabilities(counts, config.subsampling)
     trained /= trained.sum()
     frequent = np.flatnonzero((noise >= _HOT_SHARE) | (trained >= _HOT_SHARE))
     n_hot = min(len(counts), max(HOT, int(frequent.max(initial=-1)) + 1))
