@@ -144,6 +144,21 @@ def test_undefined_is_none_and_not_zero():
     assert None is report.score
 
 
+def test_a_section_of_which_nothing_is_known_is_all_wrong_where_unknown_is_wrong():
+    words = FoldedWords.of(embeddings_of(["a", "b"]), None, str.upper)
+    sections = [Section("s", [("x", "y", "z", "w")] * 2), Section("gram", [])]
+    report = score_analogies(words, "x", sections, resolve("word2vec", oov="wrong"))
+
+    assert [
+        ("s", 0.0, 0.0, 0, 2),
+        ("gram", None, None, 0, 0),
+        ("semantic", 0.0, 0.0, 0, 2),
+        ("syntactic", None, None, 0, 0),
+        ("total", 0.0, 0.0, 0, 2),
+    ] == [(p.name, p.score, p.score_of_all, p.seen, p.total) for p in report.parts]
+    assert 0.0 == report.score
+
+
 def test_all_words_are_query_words():
     words = FoldedWords.of(embeddings_of(["a", "b", "c"]), None, str.upper)
     sections = [Section("s", [("a", "b", "c", "c"), ("a", "a", "a", "a")])]

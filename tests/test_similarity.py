@@ -135,6 +135,10 @@ def test_unknown_pairs_are_left_out_or_given_cosine_zero():
     assert (2, 3, 100.0) == (skipped.covered, skipped.total, skipped.score)
     assert -50.0 == counted.score
     assert skipped.spearman_of_all == counted.spearman_of_all == -0.5
+    # the linear correlation, as the interval, is of the pairs that the score is of
+    assert 100 * skipped.pearson == skipped.parts[0].pearson
+    assert 100 * counted.pearson_of_all == counted.parts[0].pearson
+    assert skipped.pearson != counted.pearson_of_all
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,11 @@ class AnalogyReport:
         return [self._part(*one) for one in (*self.sections, *halves, ("total", self.total))]
 
     def _part(self, name: str, tally: Tallied) -> Part:
+        if self.protocol.oov == "wrong":  # of which nothing is known is all wrong, not undefined
+            share = tally.correct / tally.total if tally.total else None
+            return Part(name, _percent(share), _percent(share), tally.seen, tally.total)
         of_all = _percent(tally.accuracy_of_all)
-        score = _percent(tally.accuracy) if self.protocol.oov == "skip" else of_all
-        return Part(name, score, of_all, tally.seen, tally.total)
+        return Part(name, _percent(tally.accuracy), of_all, tally.seen, tally.total)
 
     @property
     def protocol_line(self) -> str:

@@ -21,7 +21,7 @@ class Part:
         total: questions or pairs.
         low: where the middle 95 % of resampled scores begin; similarity only.
         high: where they end.
-        pearson: 100 x the linear correlation of the pairs seen; similarity only.
+        pearson: 100 x the linear correlation of the pairs that `score` is of; similarity only.
     """
 
     name: str

@@ -89,7 +89,8 @@ class SimilarityReport:
     @property
     def parts(self) -> list[Part]:
         """The one line of a similarity file."""
-        numbers = (self.spearman_of_all, *(self.interval or (None, None)), self.pearson)
+        linear = self.pearson if self.protocol.oov == "skip" else self.pearson_of_all
+        numbers = (self.spearman_of_all, *(self.interval or (None, None)), linear)
         of_all, low, high, pearson = map(_hundredfold, numbers)
         return [Part("pairs", self.score, of_all, self.covered, self.total, low, high, pearson)]
 
