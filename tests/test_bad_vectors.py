@@ -280,11 +280,11 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("written")
     words = Vocabulary.from_words(["the", "naïve", "東京", "0.5"], [40, 30, 20, 10])
     vectors = np.array([[1.5, -0.25], [3e-41, -0.0], [65504, 2 / 3], [0, 1]], np.float32)
-    for name in formats.FORMATS:
+    for name in formats.WRITTEN:
         formats.save(Embeddings(words, vectors), folder / name, name)
     files = {
         name: sorted((folder / name).iterdir() if (folder / name).is_dir() else [folder / name])
-        for name in formats.FORMATS
+        for name in formats.WRITTEN
     }
     return {name: {path: path.read_bytes() for path in paths} for name, paths in files.items()}
 
@@ -300,7 +300,7 @@ EDITS = st.lists(
 )
 
 
-@pytest.mark.parametrize("name", formats.FORMATS)
+@pytest.mark.parametrize("name", formats.WRITTEN)
 @settings(max_examples=80)
 @given(which=st.integers(0, 9), edits=EDITS)
 @example(which=0, edits=[(67, 0, b"\n")])  # npy: a header as Python 2 wrote them

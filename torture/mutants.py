@@ -37,10 +37,10 @@ _NUMBERS = (
 
 def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
     """About as many files of each format."""
-    from embedcli.formats import FORMATS
+    from embedcli.formats import WRITTEN
 
-    each = max(1, n // len(FORMATS))
-    for name in FORMATS:
+    each = max(1, n // len(WRITTEN))
+    for name in WRITTEN:
         seed = rng.random()
         with subject.place() as place:
             folder = place.folder / "mutants"

@@ -92,8 +92,8 @@ def command(
     from embedcli.spaces.reduction import reduce_dim
 
     target = to or _format_of(out)
-    if target not in formats.FORMATS:
-        raise UsageError(f"there is no format {target!r}; there are {', '.join(formats.FORMATS)}")
+    if target not in formats.WRITTEN:
+        raise UsageError(f"there is no format {target!r}; there are {', '.join(formats.WRITTEN)}")
     if _same_file(model, out):
         raise UsageError(f"{out} is the input itself: name another file")
     if pq is not None:

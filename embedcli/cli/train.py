@@ -331,8 +331,8 @@ def _targets(outputs: Sequence[str], to: str | None) -> list[tuple[str, str]]:
     """Each output and its format, the native one first: what was trained is safe before exports."""
     from embedcli import formats
 
-    if to is not None and to not in formats.FORMATS:
-        raise UsageError(f"there is no format {to!r}; there are {', '.join(formats.FORMATS)}")
+    if to is not None and to not in formats.WRITTEN:
+        raise UsageError(f"there is no format {to!r}; there are {', '.join(formats.WRITTEN)}")
     named = [(output, to or formats.format_for_path(output)) for output in outputs]
     return sorted(named, key=lambda target: target[1] != "safetensors")
 

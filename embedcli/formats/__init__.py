@@ -1,42 +1,35 @@
-"""Vector files: one module per format, the registry of formats, and `load` and `save`.
+"""Vector files: `load` and `save`, for any format of the registry.
 
-A format is one module with a ``read`` and a ``write``, and one line in `FORMATS`: a `Format` is a
-file, a `Folder` a directory of files. The contract test in `tests/test_formats.py` then runs over
-it. Nothing here knows the bytes of any format.
+A format is one module with a ``read`` and a ``write``, and one line in `registry.py`. The contract
+test in `tests/test_formats.py` then runs over it. Nothing here knows the bytes of any format.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
-from embedcli.formats import (
-    fasttext,
-    glove,
-    model2vec,
-    native,
-    npy,
-    parquet,
-    projector,
-    sqlite,
-    vocab,
-    word2vec_binary,
-    word2vec_text,
-)
 from embedcli.formats.detection import detect_format
+from embedcli.formats.registry import (
+    DTYPES,
+    FORMATS,
+    VECTOR_FORMATS,
+    WRITTEN,
+    Folder,
+    Format,
+    named,
+)
 from embedcli.formats.source import Source
 from embedcli.storage.folder import check_folder_writable, publish_folder
-from embedcli.storage.publish import Sink, check_writable, publish
+from embedcli.storage.publish import check_writable, publish
 
 __all__ = [
     "DTYPES",
     "FORMATS",
     "VECTOR_FORMATS",
+    "WRITTEN",
     "Folder",
     "Format",
     "check_target",
@@ -47,121 +40,6 @@ __all__ = [
     "load_from",
     "save",
 ]
-
-
-class _Read(Protocol):
-    def __call__(self, source: Source, *, decode_errors: str) -> Embeddings: ...
-
-
-@dataclass(frozen=True)
-class Format:
-    """One format that is a file.
-
-    Attributes:
-        name: what ``--format`` calls it.
-        suffixes: of the files it is written to; the longest match of all formats wins.
-        read: reads embeddings; None for vocabulary files, which hold no vectors.
-        write: writes embeddings to what `publish` yields.
-        file_size: how many bytes `write` will write, where that is cheap to know.
-        lossless: whether counts, output vectors and metadata survive.
-        subwords: whether the rows of subwords survive.
-        plain: whether it is read only from a plain file: not packed, not a pipe.
-        dtypes: what ``--dtype`` may be.
-        write_narrow: writes with another dtype than float32, which comes as the third argument.
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-    read: _Read | None
-    write: Callable[[Embeddings, Sink], None]
-    file_size: Callable[[Embeddings], int] | None = None
-    lossless: bool = False
-    subwords: bool = False
-    plain: bool = False
-    dtypes: tuple[str, ...] = ("float32",)
-    write_narrow: Callable[[Embeddings, Sink, str], None] | None = None
-
-
-@dataclass(frozen=True)
-class Folder:
-    """One format that is a directory of files.
-
-    Attributes:
-        name: what ``--format`` calls it.
-        suffixes: of the directories it is written to.
-        files: the names of its files; the first two are always there, and tell what it is.
-        read: reads embeddings from the directory.
-        write: writes them into an empty directory, with the dtype that is the third argument.
-        dtypes: what ``--dtype`` may be.
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-    files: tuple[str, ...]
-    read: Callable[[Path], Embeddings]
-    write: Callable[[Embeddings, Path, str], None]
-    dtypes: tuple[str, ...] = ("float32",)
-
-
-DTYPES: Final = ("float32", "float16", "int8")
-
-
-def _write_vocab(embeddings: Embeddings, sink: Sink) -> None:
-    vocab.write(embeddings.vocabulary, sink)
-
-
-FORMATS: Final[Mapping[str, Format | Folder]] = {
-    entry.name: entry
-    for entry in (
-        Format(
-            "safetensors",
-            (".safetensors",),
-            native.read,
-            native.write,
-            native.file_size,
-            lossless=True,
-            subwords=True,
-            plain=True,
-            dtypes=(*DTYPES, "pq"),
-            write_narrow=native.write_narrow,
-        ),
-        Format("word2vec", (".vec", ".txt"), word2vec_text.read, word2vec_text.write),
-        Format(
-            "word2vec-bin",
-            (".bin",),
-            word2vec_binary.read,
-            word2vec_binary.write,
-            word2vec_binary.file_size,
-        ),
-        Format(
-            "fasttext",
-            (".fasttext.bin", ".fasttext"),
-            fasttext.read,
-            fasttext.write,
-            fasttext.file_size,
-            subwords=True,
-        ),
-        Format("glove", (".glove.txt", ".glove"), glove.read, glove.write),
-        Format(
-            "parquet",
-            (".parquet",),
-            parquet.read,
-            parquet.write,
-            plain=True,
-            dtypes=("float32", "float16"),
-            write_narrow=parquet.write_narrow,
-        ),
-        Format("sqlite", (".sqlite", ".db"), sqlite.read, sqlite.write, plain=True),
-        Folder(
-            "model2vec", (".model2vec",), model2vec.FILES, model2vec.read, model2vec.write, DTYPES
-        ),
-        Folder("npy", (".npydir",), npy.FILES, npy.read, npy.write, ("float32", "float16")),
-        Folder("projector", (".projector",), projector.FILES, projector.read, projector.write),
-        Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab),
-    )
-}
-
-VECTOR_FORMATS: Final = tuple(name for name, entry in FORMATS.items() if entry.read)
 
 
 def load(
@@ -193,7 +71,7 @@ def load_from(source: Source, name: str, *, decode_errors: str = "strict") -> Em
     """Read embeddings of the format `name` from a source that is open already; see `load`."""
     if decode_errors not in ("strict", "replace"):
         raise UsageError(f"decode_errors is {decode_errors!r}; it may be 'strict' or 'replace'")
-    entry = _named(name)
+    entry = named(name)
     if isinstance(entry, Folder):
         raise FormatError(f"{source.path} is a file, but {name} is a directory of files")
     if entry.read is None:
@@ -226,15 +104,16 @@ def save(
         UsageError: no format of that name or for that suffix, or not with that dtype.
     """
     name = check_target(path, format, dtype)
-    entry = _named(name)
+    entry = named(name)
     if isinstance(entry, Folder):
-        with publish_folder(path, entry.files) as folder:
-            entry.write(embeddings, folder, dtype)
+        if entry.write is not None:
+            with publish_folder(path, entry.files) as folder:
+                entry.write(embeddings, folder, dtype)
         return
     wide = dtype == "float32"
     size = entry.file_size(embeddings) if entry.file_size and wide else None
     with publish(path, size=size, stdout=True) as sink:
-        if wide:
+        if wide and entry.write is not None:
             entry.write(embeddings, sink)
         elif entry.write_narrow is not None:
             entry.write_narrow(embeddings, sink, dtype)
@@ -242,7 +121,7 @@ def save(
 
 def keeps_subwords(name: str, dtype: str = "float32") -> bool:
     """Whether a file of the format `name` holds the rows of subwords."""
-    entry = _named(name)
+    entry = named(name)
     return isinstance(entry, Format) and entry.subwords and dtype == "float32"
 
 
@@ -257,7 +136,9 @@ def check_target(
         UsageError, OutputError: as `save`.
     """
     name = format or format_for_path(path)
-    entry = _named(name)
+    entry = named(name)
+    if entry.write is None:
+        raise UsageError(f"{name} is only read, not written; written are {', '.join(WRITTEN)}")
     kind = dtype.partition("-")[0]
     if kind not in entry.dtypes:
         able = ", ".join(n for n, e in FORMATS.items() if kind in e.dtypes) or "none"
@@ -312,7 +193,7 @@ def _folder_of(path: Path, name: str | None) -> Folder:
             continue
         if all((path / file).is_file() for file in entry.files[:2]):
             return entry
-    if name is not None and not isinstance(_named(name), Folder):
+    if name is not None and not isinstance(named(name), Folder):
         raise FormatError(f"{path} is a directory, but {name} is a file")
     wanted = [
         f"{' and '.join(entry.files[:2])} ({entry.name})"
@@ -320,9 +201,3 @@ def _folder_of(path: Path, name: str | None) -> Folder:
         if isinstance(entry, Folder) and name in (None, entry.name)
     ]
     raise FormatError(f"{path} is a directory without {', or '.join(wanted)}")
-
-
-def _named(name: str) -> Format | Folder:
-    if name not in FORMATS:
-        raise UsageError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
-    return FORMATS[name]

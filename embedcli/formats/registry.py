@@ -1,0 +1,160 @@
+"""The registry of formats: what each one is called, read and written by, and can hold.
+
+A format is one module and one line here: a `Format` is a file, a `Folder` a directory of files.
+Those of other programs that are only read have no `write`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from embedcli.embeddings import Embeddings
+from embedcli.errors import UsageError
+from embedcli.formats import (
+    fasttext,
+    glove,
+    model2vec,
+    native,
+    npy,
+    parquet,
+    projector,
+    sqlite,
+    vocab,
+    word2vec_binary,
+    word2vec_text,
+)
+from embedcli.formats.source import Source
+from embedcli.storage.publish import Sink
+
+__all__ = ["DTYPES", "FORMATS", "VECTOR_FORMATS", "WRITTEN", "Folder", "Format", "named"]
+
+
+class _Read(Protocol):
+    def __call__(self, source: Source, *, decode_errors: str) -> Embeddings: ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format that is a file.
+
+    Attributes:
+        name: what ``--format`` calls it.
+        suffixes: of the files it is written to; the longest match of all formats wins.
+        read: reads embeddings; None for vocabulary files, which hold no vectors.
+        write: writes embeddings to what `publish` yields; None where it is only read.
+        file_size: how many bytes `write` will write, where that is cheap to know.
+        lossless: whether counts, output vectors and metadata survive.
+        subwords: whether the rows of subwords survive.
+        plain: whether it is read only from a plain file: not packed, not a pipe.
+        dtypes: what ``--dtype`` may be.
+        write_narrow: writes with another dtype than float32, which comes as the third argument.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: _Read | None
+    write: Callable[[Embeddings, Sink], None] | None
+    file_size: Callable[[Embeddings], int] | None = None
+    lossless: bool = False
+    subwords: bool = False
+    plain: bool = False
+    dtypes: tuple[str, ...] = ("float32",)
+    write_narrow: Callable[[Embeddings, Sink, str], None] | None = None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One format that is a directory of files.
+
+    Attributes:
+        name: what ``--format`` calls it.
+        suffixes: of the directories it is written to.
+        files: the names of its files; the first two are always there, and tell what it is.
+        read: reads embeddings from the directory.
+        write: writes them into an empty directory, with the dtype that is the third argument;
+            None where it is only read.
+        dtypes: what ``--dtype`` may be.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    files: tuple[str, ...]
+    read: Callable[[Path], Embeddings]
+    write: Callable[[Embeddings, Path, str], None] | None
+    dtypes: tuple[str, ...] = ("float32",)
+
+
+DTYPES: Final = ("float32", "float16", "int8")
+
+
+def _write_vocab(embeddings: Embeddings, sink: Sink) -> None:
+    vocab.write(embeddings.vocabulary, sink)
+
+
+FORMATS: Final[Mapping[str, Format | Folder]] = {
+    entry.name: entry
+    for entry in (
+        Format(
+            "safetensors",
+            (".safetensors",),
+            native.read,
+            native.write,
+            native.file_size,
+            lossless=True,
+            subwords=True,
+            plain=True,
+            dtypes=(*DTYPES, "pq"),
+            write_narrow=native.write_narrow,
+        ),
+        Format("word2vec", (".vec", ".txt"), word2vec_text.read, word2vec_text.write),
+        Format(
+            "word2vec-bin",
+            (".bin",),
+            word2vec_binary.read,
+            word2vec_binary.write,
+            word2vec_binary.file_size,
+        ),
+        Format(
+            "fasttext",
+            (".fasttext.bin", ".fasttext"),
+            fasttext.read,
+            fasttext.write,
+            fasttext.file_size,
+            subwords=True,
+        ),
+        Format("glove", (".glove.txt", ".glove"), glove.read, glove.write),
+        Format(
+            "parquet",
+            (".parquet",),
+            parquet.read,
+            parquet.write,
+            plain=True,
+            dtypes=("float32", "float16"),
+            write_narrow=parquet.write_narrow,
+        ),
+        Format("sqlite", (".sqlite", ".db"), sqlite.read, sqlite.write, plain=True),
+        Folder(
+            "model2vec", (".model2vec",), model2vec.FILES, model2vec.read, model2vec.write, DTYPES
+        ),
+        Folder("npy", (".npydir",), npy.FILES, npy.read, npy.write, ("float32", "float16")),
+        Folder("projector", (".projector",), projector.FILES, projector.read, projector.write),
+        Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab),
+    )
+}
+
+WRITTEN: Final = tuple(name for name, entry in FORMATS.items() if entry.write)
+VECTOR_FORMATS: Final = tuple(name for name in WRITTEN if FORMATS[name].read)
+
+
+def named(name: str) -> Format | Folder:
+    """The format called `name`.
+
+    Raises:
+        UsageError: there is none; lists all.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
