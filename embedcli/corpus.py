@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.quoting import quoted
 from embedcli.rules import TextRules
 from embedcli.text.encoder import Encoder
 from embedcli.text.fields import Field
@@ -400,7 +401,7 @@ def _remarks(encoder: Encoder, merged: Merged) -> list[str]:
     marks, remarks = encoder.marks, list(encoder.library.suspicions)
     field = encoder.library.field
     if field is not None and field.without:
-        remarks.append(f"{field.without} of {field.records} records have no {field.name!r}")
+        remarks.append(f"{field.without} of {field.records} records have no {quoted(field.name)}")
     if marks.invalid:
         remarks.append(
             f"{marks.invalid} malformed UTF-8 sequences in {marks.malformed_tokens} tokens were "

@@ -18,10 +18,12 @@ The tree::
     └── ClusterError          8  the cluster cannot be reached, or was lost
 
 A message is one line that says what is wrong, where (file, line or byte), the two values that
-disagree, and what to do. This module imports nothing.
+disagree, and what to do.
 """
 
 from __future__ import annotations
+
+from embedcli.quoting import escaped, quoted
 
 __all__ = [
     "BusyError",
@@ -92,8 +94,8 @@ class UnknownWordError(InputError):
     """
 
     def __init__(self, word: str, suggestions: tuple[str, ...] = ()) -> None:
-        hint = f"; did you mean {', '.join(suggestions)}?" if suggestions else ""
-        super().__init__(f"unknown word {word!r}{hint}")
+        hint = f"; did you mean {', '.join(map(escaped, suggestions))}?" if suggestions else ""
+        super().__init__(f"unknown word {quoted(word)}{hint}")
         self.word = word
         self.suggestions = suggestions
 

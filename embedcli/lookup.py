@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.neighbors import cosines, nearest, unit_rows
+from embedcli.quoting import quoted
 from embedcli.resolution import Ways, resolve
 from embedcli.suggest import Suggester
 
@@ -138,7 +139,7 @@ def analogy(
     if method == "cosadd":
         return neighbors(embeddings, [Query((b, c), (a,))], k, restrict=restrict, ways=ways)[0]
     if method != "cosmul":
-        raise UsageError(f"no method {method!r}; there are cosadd, cosmul")
+        raise UsageError(f"no method {quoted(method)}; there are cosadd, cosmul")
     ids, vectors = _found(embeddings, words, ways)
     n = len(embeddings) if restrict is None else min(restrict, len(embeddings))
     to_each = cosines(embeddings.vectors[:n], embeddings.norms[:n], vectors)

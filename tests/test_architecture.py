@@ -34,6 +34,7 @@ LEVELS = [
     {"rules"},
     {"settings", "progress"},
     {"errors"},
+    {"quoting"},
 ]
 # The one place that may import a library; None means everywhere.
 OWNERS = {

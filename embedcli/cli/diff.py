@@ -10,6 +10,7 @@ import click
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.errors import UnknownWordError
+from embedcli.quoting import quoted
 
 __all__ = ["command"]
 
@@ -70,6 +71,6 @@ def command(
         )
     missing = [word for word in words if word not in {m.word for m in result.moved}]
     for word in missing:
-        report_error(f"unknown word {word!r}: it is not in both models")
+        report_error(f"unknown word {quoted(word)}: it is not in both models")
     if missing:
         click.get_current_context().exit(UnknownWordError.exit_code)

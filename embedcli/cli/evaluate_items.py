@@ -12,6 +12,7 @@ import click
 
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, talk, warn
 from embedcli.errors import ThresholdError, UsageError
+from embedcli.quoting import quoted
 from embedcli.rules import TextRules
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ Result = tuple[str, "NextItemReport"]
 def parse_cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
     """The numbers of --cutoff."""
     if not re.fullmatch(r"[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*", value):
-        raise UsageError(f"--cutoff is {value!r}, but must be whole numbers by commas: 1,5,10")
+        raise UsageError(
+            f"--cutoff is {quoted(value)}, but must be whole numbers by commas: 1,5,10"
+        )
     return [int(number) for number in value.split(",")]
 
 

@@ -16,6 +16,7 @@ from embedcli.cli.progress import show_progress
 from embedcli.cli.unknown import say_ways
 from embedcli.config import TrainConfig
 from embedcli.errors import UnknownWordError, UsageError
+from embedcli.quoting import quoted
 from embedcli.rules import TextRules
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def command(
     embeddings = embedcli.load(model)
     first, second = _as_spelt(embeddings, first, second)
     if first == second:
-        raise UsageError(f"{first!r} twice: give two words")
+        raise UsageError(f"{quoted(first)} twice: give two words")
     cosine = float(cosine_table(embeddings, (first, second))[0, 1])
     settings = embeddings.metadata.get("settings", {})
     with (

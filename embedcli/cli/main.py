@@ -30,6 +30,7 @@ from embedcli.cli.options import verbosity_options
 from embedcli.cli.output import DataStream, Verbosity, discard, report_error, talk, warn
 from embedcli.cli.signals import Terminated, let_signals_kill, prepare_signals
 from embedcli.errors import EmbedError, ResourceError
+from embedcli.quoting import quoted
 
 __all__ = ["COMMANDS", "embed", "main"]
 
@@ -88,7 +89,7 @@ class LazyGroup(click.Group):
 
             close = get_close_matches(args[0], COMMANDS, 1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
-            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
+            raise click.UsageError(f"no command {quoted(args[0])}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -212,9 +213,11 @@ def _hand_out_the_rest() -> None:
 def _report(error: BaseException, level: Verbosity) -> int:
     """Say what happened on one line, and return the exit code that stands for it."""
     if level.verbose >= 2:
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            talk(line)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        talk(error.format_message())
+        for line in error.format_message().splitlines():
+            talk(line)
         return 2
     code, message = _verdict(error)
     report_error("; ".join([message, *getattr(error, "__notes__", ())]))

@@ -10,6 +10,7 @@ import click
 
 from embedcli.cli.output import echo_json, echo_rows, report_error
 from embedcli.errors import UnknownWordError, UsageError
+from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
@@ -73,6 +74,6 @@ def show_agreement(
         )
     failed = [str(query) for query, _, able in answers if not able]
     for query_text in failed:
-        report_error(f"{query_text!r}: none of the {len(models)} models knows all of it")
+        report_error(f"{quoted(query_text)}: none of the {len(models)} models knows all of it")
     if failed:
         click.get_current_context().exit(UnknownWordError.exit_code)

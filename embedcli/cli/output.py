@@ -1,5 +1,8 @@
 """What a command prints: data on stdout, talk on stderr.
 
+What is shown to people, on stderr or where stdout is a terminal, holds nothing that a terminal
+would obey (`quoting.py`): every line passes `DataStream.write` or `_say`.
+
 Data is UTF-8 whatever the locale. A stdout that cannot be written is an error (a closed pipe is
 not: `main.py` ends quietly); a stderr that cannot be written is nobody's concern, and must never
 end a run that has trained for hours.
@@ -10,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -19,6 +23,7 @@ from typing import Any, TextIO
 import click
 
 from embedcli.errors import OutputError
+from embedcli.quoting import escaped
 
 __all__ = [
     "DataStream",
@@ -27,6 +32,7 @@ __all__ = [
     "echo",
     "echo_json",
     "echo_rows",
+    "for_cell",
     "for_terminal",
     "report_error",
     "talk",
@@ -35,6 +41,9 @@ __all__ = [
 ]
 
 _RED, _YELLOW = "31", "33"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_WHITE = re.compile(r"[ \t\r\n]+")
+_NO_WIDTH = re.compile("[\u200b-\u200f\u2060-\u2064\ufeff]")  # joiners, marks of direction
 
 
 class DataStream(io.TextIOWrapper):
@@ -45,9 +54,9 @@ class DataStream(io.TextIOWrapper):
     """
 
     def write(self, text: str) -> int:
-        """Write `text`, as any text stream."""
+        """Write `text`, as any text stream; a terminal gets nothing that it would obey."""
         try:
-            return super().write(text)
+            return super().write(escaped(text, keep="\n\t") if self.isatty() else text)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -92,7 +101,7 @@ def echo_rows(rows: Iterable[Sequence[object]], header: Sequence[str] | None = N
         if header:
             echo("\t".join(header))
         for row in rows:
-            echo("\t".join(_one_cell(_text(cell)) for cell in row))
+            echo("\t".join(for_cell(_text(cell)) for cell in row))
         return
     table = [[for_terminal(_text(cell)) for cell in row] for row in rows]
     numeric = [all(_is_number(cell) for cell in column) for column in zip(*table, strict=False)]
@@ -107,7 +116,7 @@ def echo_json(value: object) -> None:
         ValueError: `value` holds NaN or infinity, which JSON does not have: pass None instead.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-    if for_terminal(text) != text:
+    if for_terminal(text) != text or _SURROGATE.search(text):  # a path that is not UTF-8
         text = json.dumps(value, allow_nan=False, default=_plain)
     echo(text)
 
@@ -122,20 +131,22 @@ def talk(message: str, *, at: int = 0) -> None:
 def warn(message: str) -> None:
     """Say `embed: warning: ...` on stderr, unless `-q`."""
     if not verbosity().quiet:
-        _say(f"{_painted('embed: warning:', _YELLOW)} {message}")
+        _say(message, f"{_painted('embed: warning:', _YELLOW)} ")
 
 
 def report_error(message: str) -> None:
     """Say `embed: error: ...` on stderr, on one line, whatever the verbosity."""
-    _say(f"{_painted('embed: error:', _RED)} {' '.join(message.split())}")
+    _say(_WHITE.sub(" ", message).strip(), f"{_painted('embed: error:', _RED)} ")
 
 
 def for_terminal(text: str) -> str:
-    """`text` with its control characters escaped where stdout is a terminal, which would obey them.
+    """`text` as one line of a terminal, where stdout is one."""
+    return escaped(text) if sys.stdout.isatty() else text
 
-    A word of a model is data from a stranger; ESC in it could move the cursor or change the title.
-    """
-    return _escaped(text) if sys.stdout.isatty() else text
+
+def for_cell(text: str) -> str:
+    """`text` as a cell of a row: a tab or the end of a line in it would make two of it."""
+    return for_terminal(text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r"))
 
 
 def discard(stream: TextIO) -> None:
@@ -148,10 +159,11 @@ def discard(stream: TextIO) -> None:
     os.close(null)
 
 
-def _say(line: str) -> None:
+def _say(line: str, title: str = "") -> None:
+    """One line on stderr, behind a `title` of our own."""
     clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # of a progress bar, which comes back below
     try:
-        sys.stderr.write(f"{clear}{line}\n")
+        sys.stderr.write(f"{clear}{title}{escaped(line)}\n")
         sys.stderr.flush()
     except OSError:  # closed or full: there is nobody left to tell
         discard(sys.stderr)
@@ -172,19 +184,6 @@ def _text(cell: object) -> str:
     return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
 
 
-def _one_cell(text: str) -> str:
-    """A tab or newline inside a cell would make two of it."""
-    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _escaped(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else repr(character)[1:-1] for character in text
-    )
-
-
 def _is_number(text: str) -> bool:
     return (
         text.replace(".", "", 1).replace("-", "", 1).replace("%", "", 1).isdigit() or text == "n/a"
@@ -192,13 +191,16 @@ def _is_number(text: str) -> bool:
 
 
 def _width(text: str) -> int:
-    """Columns `text` takes on a terminal: East Asian characters two, combining marks none."""
+    """Columns `text` takes on a terminal: East Asian ones two, combining marks and joiners none."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character) or _NO_WIDTH.match(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _aligned(table: list[list[str]], numeric: list[bool]) -> Iterable[str]:

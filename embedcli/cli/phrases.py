@@ -14,6 +14,7 @@ from embedcli.cli.options import json_option, text_options, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
 from embedcli.errors import UsageError
+from embedcli.quoting import quoted
 from embedcli.rules import TextRules
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _parse_thresholds(
         return []
     number = r"-?(\d+(\.\d*)?|\.\d+)"
     if not re.fullmatch(rf"{number}(,{number})*", value):
-        raise UsageError(f"--threshold is {value!r}, but must be numbers by commas: 200,100")
+        raise UsageError(f"--threshold is {quoted(value)}, but must be numbers by commas: 200,100")
     return [float(each) for each in value.split(",")]
 
 
@@ -122,7 +123,9 @@ def command(
     if rules.items:
         raise UsageError("--items are ids in no order: they make no phrases")
     if not delimiter or any(character.isspace() for character in delimiter):
-        raise UsageError(f"--delimiter is {delimiter!r}, but must be text without white space")
+        raise UsageError(
+            f"--delimiter is {quoted(delimiter)}, but must be text without white space"
+        )
     check_writable(output, stdout=True)
     if save is not None:
         check_writable(save)

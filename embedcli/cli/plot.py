@@ -13,6 +13,7 @@ import click
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
 from embedcli.errors import FormatError, InputError, UsageError
+from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
@@ -123,7 +124,7 @@ def _kind(output: str, loss: bool) -> str:
     kind = Path(output).suffix.removeprefix(".").lower()
     if kind not in _KINDS or (loss and kind == "html"):
         known = ", ".join(f".{k}" for k in _KINDS[loss:])
-        raise UsageError(f"cannot tell a picture from the name {output!r}: use {known}")
+        raise UsageError(f"cannot tell a picture from the name {quoted(output)}: use {known}")
     return kind
 
 
@@ -187,7 +188,7 @@ def _read_column(path: str) -> dict[str, str]:
             continue
         if len(fields) < 2:
             raise FormatError(
-                f"{path}, line {number}: expected word<TAB>group, found {line[:60]!r}"
+                f"{path}, line {number}: expected word<TAB>group, found {quoted(line[:60])}"
             )
         given[fields[0]] = fields[1]
     return given

@@ -22,6 +22,7 @@ from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
 from embedcli.cli.signals import heard
 from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import EmbedError, UsageError
+from embedcli.quoting import escaped
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
@@ -231,7 +232,8 @@ def _completer(words: Sequence[str]) -> Callable[[str, int], Any]:
             return None
         place = bisect_left(words, text) + state
         found = place < len(words) and words[place].startswith(text)
-        return words[place] if found and re.fullmatch(r"\S+", words[place]) else None
+        word = words[place] if found else ""  # readline shows all completions as they are
+        return word if re.fullmatch(r"\S+", word) and escaped(word) == word else None
 
     return complete
 

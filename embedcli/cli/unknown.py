@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from embedcli.cli.output import talk
+from embedcli.quoting import quoted
 
 __all__ = ["MAX_HINTS", "say_ways", "ways_options"]
 
@@ -45,7 +46,7 @@ def say_ways(answered: Mapping[str, str]) -> None:
     for word, way in answered.items():
         by_way.setdefault(way, []).append(word)
     for way, words in by_way.items():
-        shown = ", ".join(map(repr, words[:_SHOWN]))
+        shown = ", ".join(map(quoted, words[:_SHOWN]))
         more = f" and {len(words) - _SHOWN:,} more" if len(words) > _SHOWN else ""
         talk(f"not in the vocabulary, answered by {_named(way)}: {shown}{more}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
-from embedcli.cli.output import echo, echo_json, report_error, talk
+from embedcli.cli.output import echo, echo_json, for_cell, report_error, talk
 from embedcli.cli.unknown import MAX_HINTS, say_ways, ways_options
 from embedcli.errors import UnknownWordError, UsageError
 
@@ -163,7 +163,7 @@ def _print(names: Sequence[str], blocks: Iterator[Floats]) -> None:
             continue
         for i, row in enumerate(format_rows(block)):
             numbers = row.decode().replace(" ", "\t")
-            echo(f"{names[i]}\t{numbers}" if names else numbers)
+            echo(f"{for_cell(names[i])}\t{numbers}" if names else numbers)
 
 
 def _as_json(names: Sequence[str], blocks: Iterator[Floats]) -> list[Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from embedcli.errors import FormatError
 from embedcli.evaluation.analogies import Question, Section
 from embedcli.evaluation.similarity import Pair
+from embedcli.quoting import quoted
 
 __all__ = ["Analogies", "Similarities", "read_evaluation_file"]
 
@@ -99,8 +100,8 @@ def _read_pairs(path: str, lines: Sequence[Line]) -> list[Pair]:
     column = _score_column([fields for _, fields in rows[:_SAMPLE]])
     if column is None:
         raise FormatError(
-            f"{path}, line {lines[0][0]}: {lines[0][1][:80]!r} is neither a question (four words) "
-            "nor a pair (two words and a score)"
+            f"{path}, line {lines[0][0]}: {quoted(lines[0][1][:80])} is neither a question (four "
+            "words) nor a pair (two words and a score)"
         )
     if len(rows) > 1 and all(_number(field) is None for field in rows[0][1][column : column + 1]):
         rows = rows[1:]  # a header
@@ -129,7 +130,7 @@ def _pair(path: str, number: int, fields: Sequence[str], column: int) -> Pair:
     score = _number(fields[column])
     if score is None or not math.isfinite(score):
         raise FormatError(
-            f"{path}, line {number}: the score in column {column + 1} is {fields[column]!r}, "
+            f"{path}, line {number}: the score in column {column + 1} is {quoted(fields[column])}, "
             "not a finite number"
         )
     return fields[0], fields[1], score

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from embedcli.errors import FormatError
+from embedcli.quoting import quoted
 
 __all__ = ["Examples", "Sentences", "read_task"]
 
@@ -77,7 +78,7 @@ def _read_examples(path: str, lines: Sequence[str]) -> Examples:
         if not text or not label.strip():
             raise FormatError(
                 f"{path}, line {number}: expected label<TAB>text, __label__x text, or CoNLL "
-                f"columns, found {line[:60]!r}"
+                f"columns, found {quoted(line[:60])}"
             )
         labels.append(label.strip().removeprefix(_FASTTEXT))
         tokens.append(_TOKEN.findall(text[0]))
@@ -97,7 +98,7 @@ def _read_sentences(path: str, lines: Sequence[str]) -> Sentences:
         if len(fields) < 2 or not _TAG.fullmatch(fields[-1]):
             raise FormatError(
                 f"{path}, line {number}: expected a token and a tag (B-x, I-x or O), found "
-                f"{line[:60]!r}"
+                f"{quoted(line[:60])}"
             )
         tokens[-1].append(fields[0])
         tags[-1].append(fields[-1])

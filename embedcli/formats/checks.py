@@ -16,6 +16,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.narrow import row_blocks
 from embedcli.formats.rows import LONGEST_WORD
+from embedcli.quoting import quoted
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check_finite", "check_savable", "check_spaceless", "check_subwords", "check_words"]
@@ -69,7 +70,7 @@ def check_words(vocabulary: Vocabulary) -> None:
         seen: set[str] = set()
         for row, word in enumerate(words, 1):
             if word in seen:
-                raise FormatError(f"cannot save the word {word!r} twice (row {row})")
+                raise FormatError(f"cannot save the word {quoted(word)} twice (row {row})")
             seen.add(word)
 
 
@@ -82,8 +83,8 @@ def check_spaceless(vocabulary: Vocabulary, format_name: str, allowed: str = "")
         for row, word in enumerate(vocabulary.words, 1):
             if set(_WHITE_SPACE.findall(word)) - set(allowed):
                 raise FormatError(
-                    f"cannot save {word!r} (row {row}) as {format_name}: a word with white space "
-                    f"could not be read back (safetensors keeps it)"
+                    f"cannot save {quoted(word)} (row {row}) as {format_name}: a word with white "
+                    f"space could not be read back (safetensors keeps it)"
                 )
 
 
@@ -94,4 +95,6 @@ def check_finite(embeddings: Embeddings, vectors: NDArray[np.float32]) -> None:
         if not finite.all():
             row = rows.start + int(np.argmin(finite.all(axis=1)))
             word = embeddings.vocabulary[row]
-            raise FormatError(f"cannot save {word!r} (row {row + 1}): its vector is not finite")
+            raise FormatError(
+                f"cannot save {quoted(word)} (row {row + 1}): its vector is not finite"
+            )

@@ -34,6 +34,7 @@ from embedcli.formats.checks import check_savable, check_subwords
 from embedcli.formats.narrow import row_blocks
 from embedcli.formats.rows import LONGEST_WORD, shown, vocabulary_of
 from embedcli.formats.source import Source
+from embedcli.quoting import quoted
 from embedcli.storage.publish import Sink
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
@@ -69,7 +70,7 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
     vocabulary = embeddings.vocabulary
     if (vocabulary.blob == 0).any():
         word = next(word for word in vocabulary if "\0" in word)
-        raise FormatError(f"cannot save {word!r} as fasttext: NUL ends a word there")
+        raise FormatError(f"cannot save {quoted(word)} as fasttext: NUL ends a word there")
     arguments = _arguments(embeddings)
     sink.write(_HEADER.pack(MAGIC, _VERSION, *(arguments[name] for name in _ARGUMENTS)))
     counts = vocabulary.counts

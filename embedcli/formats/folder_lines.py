@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embedcli.errors import FormatError, InputError
+from embedcli.quoting import quoted
 from embedcli.storage.publish import publish
 
 __all__ = ["read_lines", "refuse_characters", "write_lines"]
@@ -38,8 +39,8 @@ def refuse_characters(words: Sequence[str], format_name: str, refused: str) -> N
     for row, word in enumerate(words, 1):
         if any(character in word for character in refused):
             raise FormatError(
-                f"cannot save {word!r} (row {row}) as {format_name}: a word with a tab or a line "
-                f"break could not be read back (safetensors keeps it)"
+                f"cannot save {quoted(word)} (row {row}) as {format_name}: a word with a tab or a "
+                f"line break could not be read back (safetensors keeps it)"
             )
 
 

@@ -21,6 +21,7 @@ from embedcli.formats.rows import BOM, Rows, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers, read_rows, text_lines
 from embedcli.formats.word2vec_text import write_rows
+from embedcli.quoting import quoted
 from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
 
@@ -64,12 +65,12 @@ def _check_words(vocabulary: Vocabulary) -> None:
     for row, word in enumerate(vocabulary.words, 1):
         if _FORBIDDEN.search(word):
             raise FormatError(
-                f"cannot save {word!r} (row {row}) as glove: white space other than single spaces "
-                f"inside a word cannot be read back"
+                f"cannot save {quoted(word)} (row {row}) as glove: white space other than single "
+                f"spaces inside a word cannot be read back"
             )
         if " " in word and looks_like_number(word.rpartition(" ")[2].encode()):
             raise FormatError(
-                f"cannot save {word!r} (row {row}) as glove: its last part reads as a number"
+                f"cannot save {quoted(word)} (row {row}) as glove: its last part reads as a number"
             )
     if vocabulary[0].encode().startswith(BOM):
         raise FormatError("cannot save as glove: the first word begins with a byte order mark")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.product import product_bytes, quantized
+from embedcli.quoting import quoted
 
 __all__ = ["FLOAT16_LIMIT", "from_int8", "row_blocks", "to_float16", "to_int8", "widened"]
 
@@ -45,8 +46,8 @@ def to_float16(embeddings: Embeddings) -> NDArray[np.float16]:
         if largest.max() > FLOAT16_LIMIT:
             row = rows.start + int(largest.argmax())
             raise FormatError(
-                f"cannot save {embeddings.vocabulary[row]!r} (row {row + 1}) as float16: it has a "
-                f"component of {largest.max():g}, and float16 ends at {FLOAT16_LIMIT:g}"
+                f"cannot save {quoted(embeddings.vocabulary[row])} (row {row + 1}) as float16: it "
+                f"has a component of {largest.max():g}, and float16 ends at {FLOAT16_LIMIT:g}"
             )
         narrow[rows] = block
     return narrow

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from embedcli.errors import FormatError
 from embedcli.phrases.finding import Phrase
+from embedcli.quoting import quoted
 from embedcli.storage.publish import publish
 
 __all__ = ["COLUMNS", "read_phrases", "write_phrases"]
@@ -53,7 +54,7 @@ def read_phrases(path: str) -> list[list[Phrase]]:
     if lines[0].rstrip("\r").split("\t")[:_NEEDED] != list(COLUMNS[:_NEEDED]):
         raise FormatError(
             f"{path}, line 1: expected the header {' '.join(COLUMNS)} by tabs, found "
-            f"{lines[0][:60]!r}; embed phrases --save writes such a file"
+            f"{quoted(lines[0][:60])}; embed phrases --save writes such a file"
         )
     passes: list[list[Phrase]] = []
     for number, line in enumerate(lines[1:], 2):
@@ -71,6 +72,6 @@ def _phrase(path: str, number: int, line: str) -> tuple[int, Phrase]:
     if not sound or not place.isdecimal() or not 1 <= int(place) <= _MOST_PASSES:
         raise FormatError(
             f"{path}, line {number}: expected a pass (1 to {_MOST_PASSES}), two words and their "
-            f"phrase by tabs, found {line[:60]!r}"
+            f"phrase by tabs, found {quoted(line[:60])}"
         )
     return int(place), Phrase(words[0], words[1], words[2], 0, 0.0)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 from embedcli.errors import CorpusError, MissingExtraError
+from embedcli.quoting import quoted
 from embedcli.rules import TextRules
 from embedcli.text.blocks import Readable
 
@@ -93,7 +94,7 @@ class Field:
         parts = value if isinstance(value, (list, tuple)) else [value]
         if not all(isinstance(part, (str, int, float)) for part in parts):
             kind = type(value).__name__
-            raise CorpusError(f"{place()}: the field {self.name!r} holds a {kind}, not text")
+            raise CorpusError(f"{place()}: the field {quoted(self.name)} holds a {kind}, not text")
         line = self._between.join(map(str, parts))
         return line.replace("\r\n", " ").replace("\n", " ") if "\n" in line else line
 
@@ -137,8 +138,10 @@ class Field:
         found = list(names)
         if self.name not in found:
             more = ", ..." * (len(found) > _SHOWN_FIELDS)
-            shown = ", ".join(map(repr, found[:_SHOWN_FIELDS])) + more
-            raise CorpusError(f"{title} has no field {self.name!r}; there are {shown or 'none'}")
+            shown = ", ".join(map(quoted, found[:_SHOWN_FIELDS])) + more
+            raise CorpusError(
+                f"{title} has no field {quoted(self.name)}; there are {shown or 'none'}"
+            )
 
 
 def is_json_lines(head: bytes) -> bool:

@@ -23,6 +23,7 @@ from embedcli.errors import ConfigError, InputError
 from embedcli.formats import load
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import text_lines
+from embedcli.quoting import quoted
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Given", "load_given", "match", "movement"]
@@ -130,7 +131,9 @@ def match(config: TrainConfig, embeddings: Embeddings, vocabulary: Vocabulary) -
         block = embeddings.vectors[rows[first : first + _BLOCK_ROWS]]
         if not np.isfinite(block).all():
             row = first + int(np.argmin(np.isfinite(block).all(axis=1)))
-            raise InputError(f"{path}: the vector of {vocabulary[words[row]]!r} is not finite")
+            raise InputError(
+                f"{path}: the vector of {quoted(vocabulary[words[row]])} is not finite"
+            )
     frozen = _frozen(config.freeze, vocabulary, words)
     made = _made(embeddings, vocabulary, [i for i, row in enumerate(found) if row is None])
     spelling = [vocabulary[i] for i in made.tolist()]

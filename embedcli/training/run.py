@@ -23,6 +23,7 @@ from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.rules import Rule
 from embedcli.kernels.weights import Weights
 from embedcli.progress import OnProgress, Progress
+from embedcli.quoting import quoted
 from embedcli.subwords.table import Subwords
 from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.given import Given
@@ -102,8 +103,8 @@ class Run:
         counts = corpus.vocabulary.counts
         if len(counts) < 2:
             raise TrainingError(
-                f"the vocabulary is the single word {corpus.vocabulary[0]!r}: with no other word "
-                "there is nothing to predict; lower --min-count or give more text"
+                f"the vocabulary is the single word {quoted(corpus.vocabulary[0])}: with no other "
+                "word there is nothing to predict; lower --min-count or give more text"
             )
         self.config = config
         self.corpus = corpus
