@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,12 @@ from embedcli.text.spans import Span
 from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 
-__all__ = ["Corpus", "Tally", "count_corpus", "digest_corpus", "encode_corpus"]
+__all__ = ["Corpus", "Tally", "count_corpus", "digest_corpus", "encode_corpus", "ids_fault"]
 
 BLOCK_BYTES = 1 << 20
 _MOST_MALFORMED = 0.01  # of the tokens: more, and the text is not UTF-8
 _TABLES_SHARE, _TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
+_CHECKED = 1 << 22  # ids or offsets looked at together
 _VOCABULARY_SHARE = 4  # the vocabulary is useless unless the matrices fit too
 
 
@@ -81,6 +82,10 @@ class Corpus:
         tally: what was read, and what became of it.
         digest: sha256 of the text's bytes, decompressed, in order; hexadecimal.
         remarks: what is worth a warning.
+
+    Raises:
+        CorpusError: an id is not one of `vocabulary`, or `offsets` do not cut `ids` into sentences:
+            kernels check neither.
     """
 
     def __init__(
@@ -100,6 +105,8 @@ class Corpus:
         self.digest = digest
         self.remarks = tuple(remarks)
         self._mappings = list(mappings)
+        if (fault := ids_fault(ids, offsets, len(vocabulary), self.release)) is not None:
+            raise CorpusError(f"the encoded text is not sound: {fault}")
 
     @property
     def longest_line(self) -> int:
@@ -127,6 +134,35 @@ class Corpus:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def ids_fault(
+    ids: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    n_words: int,
+    release: Callable[[], None] = lambda: None,
+) -> str | None:
+    """What in an encoded text a kernel would go wrong by; None if nothing is.
+
+    Args:
+        ids: as in `Corpus`.
+        offsets: likewise.
+        n_words: all ids are below it.
+        release: called after each block that was looked at.
+    """
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids):
+        return f"its lines do not go from 0 to {len(ids)}, where its words end"
+    for start in range(0, len(offsets) - 1, _CHECKED):
+        block = offsets[start : start + _CHECKED + 1]
+        if not (block[1:] > block[:-1]).all():
+            return "its lines do not follow each other"
+    for start in range(0, len(ids), _CHECKED):
+        words = ids[start : start + _CHECKED]
+        low, high = int(words.min()), int(words.max())
+        if low < 0 or high >= n_words:
+            return f"word {low if low < 0 else high} is none of a vocabulary of {n_words}"
+        release()
+    return None
 
 
 def encode_corpus(
@@ -158,7 +194,8 @@ def encode_corpus(
             Its counts stay as they are; where it has none they are this text's.
         base: words that get an id beside those that occur often enough; their counts are added to
             this text's before all are ranked.
-        unk: whether words that get no id are kept as one, `UNKNOWN`, which comes beside the others.
+        unk: whether words that get no id are kept as one, `UNKNOWN`, which comes beside the others;
+            behind those of a `vocabulary` that does not hold it, with its count in this text.
         is_part: whether this is a part of a text, which may be empty; nothing is warned of, as that
             is for whoever knows all parts.
         threads: how many threads read.
@@ -331,10 +368,12 @@ def _words(vocabulary: Vocabulary) -> Words:
 
 
 def _vocabulary(merged: Merged, given: Vocabulary | None) -> Vocabulary:
+    words, counts = merged.words, merged.words.counts
     if given is not None and given.counts is not None:
-        return given
-    words = merged.words
-    return Vocabulary(words.blob[: words.offsets[-1]], words.offsets, words.counts)
+        if len(words) == len(given):
+            return given
+        counts = np.concatenate([given.counts, counts[len(given) :]])  # of the unknown word
+    return Vocabulary(words.blob[: words.offsets[-1]], words.offsets, counts)
 
 
 def _tally(encoder: Encoder, merged: Merged) -> Tally:

@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["UNKNOWN", "Vocabulary"]
+__all__ = ["LARGEST_SUM", "UNKNOWN", "Vocabulary", "counts_fault"]
 
 UNKNOWN = "<unk>"  # the word whose vector stands for those that were too rare to have their own
 
@@ -25,6 +25,7 @@ UNKNOWN = "<unk>"  # the word whose vector stands for those that were too rare t
 _SCANS_BEFORE_INDEX = 32
 _SCANS_BEFORE_FIND = 4  # so many scans take what hashing all words takes
 _SLOT_BITS = 20
+LARGEST_SUM = (1 << 62) - 1  # so that those of two texts can be added
 
 
 class Vocabulary:
@@ -129,6 +130,20 @@ class Vocabulary:
         counts = None if self.counts is None else self.counts[:n]
         return Vocabulary(self.blob[: offsets[-1]], offsets, counts)
 
+    def fault(self) -> str | None:
+        """What is wrong with words that came from a file; None if nothing is."""
+        blob, offsets = self.blob, self.offsets
+        rises = len(offsets) and offsets[0] == 0 and bool((offsets[1:] > offsets[:-1]).all())
+        if not rises or offsets[-1] != len(blob):
+            return "offsets that do not cut the words' bytes into words"
+        try:
+            str(blob.data, "utf-8")
+        except UnicodeDecodeError as error:
+            return f"words that are not UTF-8: {error}"
+        if (blob[offsets[:-1]] & 0xC0 == 0x80).any():
+            return "a word that begins inside a character"
+        return None
+
     @cached_property
     def _index(self) -> dict[str, int]:
         return {word: i for i, word in enumerate(self.words)}
@@ -169,3 +184,14 @@ class Vocabulary:
 def _encode(word: str) -> bytes:
     """UTF-8; a word from a shell that is none becomes bytes that no vocabulary holds."""
     return word.encode(errors="surrogatepass")
+
+
+def counts_fault(counts: NDArray[np.int64]) -> str | None:
+    """What is wrong with counts, int64 (V,), that came from a file; None if nothing is."""
+    if len(counts) and int(counts.min()) < 0:
+        return f"a count of {int(counts.min())}"
+    # A sum may be larger than int64: the halves of the numbers are added up apart.
+    total = (int((counts >> 32).sum()) << 32) + int((counts & 0xFFFFFFFF).sum())
+    if total > LARGEST_SUM:
+        return f"counts that add up to {total}; at most {LARGEST_SUM}"
+    return None

@@ -297,12 +297,12 @@ def test_metadata_that_is_not_json_is_refused(tmp_path):
         ({"syn0": np.zeros((2, 2))}, "expected F32 (2, 2)"),
         ({"norms": np.zeros(3, np.float32)}, "'norms' is float32 (3,), expected F32 (2,)"),
         ({"syn1neg": np.zeros((2, 3), np.float32)}, "'syn1neg' is float32 (2, 3)"),
-        ({"word_offsets": np.array([0, 3, 2])}, "does not cut 'words' into words"),
-        ({"word_offsets": np.array([1, 2, 3])}, "does not cut 'words' into words"),
-        ({"word_offsets": np.array([0, 2, 99])}, "does not cut 'words' into words"),
-        ({"word_offsets": np.array([0, 0, 3])}, "does not cut 'words' into words"),
+        ({"word_offsets": np.array([0, 3, 2])}, "do not cut the words"),
+        ({"word_offsets": np.array([1, 2, 3])}, "do not cut the words"),
+        ({"word_offsets": np.array([0, 2, 99])}, "do not cut the words"),
+        ({"word_offsets": np.array([0, 0, 3])}, "do not cut the words"),
         ({"word_offsets": np.array([0, 1, 3])}, "begins inside a character"),
-        ({"words": np.array([0xC3, 0x28, 0x61], np.uint8)}, "'words' is not UTF-8"),
+        ({"words": np.array([0xC3, 0x28, 0x61], np.uint8)}, "words that are not UTF-8"),
     ],
 )
 def test_damaged_models_are_refused(tmp_path, change, message):
@@ -326,13 +326,36 @@ def test_damaged_models_are_refused(tmp_path, change, message):
 
 def test_vocabulary_files(tmp_path):
     words = [word for word in WORDS if word != "\ufeff"]
-    counts = [2**60 - i for i in range(len(words))]
+    counts = [2**50 - i for i in range(len(words))]
     write_vocab(Vocabulary.from_words(words, counts), tmp_path / "v.txt")
     read = read_vocab(tmp_path / "v.txt")
     assert (words, counts) == (read.words, read.counts.tolist())
     assert "vocab" == formats.detect(tmp_path / "v.txt")
     with pytest.raises(FormatError, match="is a vocabulary file"):
         formats.load(tmp_path / "v.txt")
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ([5, -1], "a count of -1"),
+        ([2**62, 2**62], "counts that add up to 9223372036854775808"),
+        ([2**63 - 1, 1], "counts that add up to 9223372036854775808"),
+    ],
+)
+@pytest.mark.parametrize("name", ["m.safetensors", "m.npydir", "m.parquet", "m.sqlite", "m.vocab"])
+def test_counts_that_cannot_be_are_refused(tmp_path, name, counts, message):
+    words = Vocabulary.from_words(["a", "b"], counts)
+    if name == "m.vocab":
+        lines = "".join(f"{word} {n}\n" for word, n in zip(words, counts, strict=True))
+        (tmp_path / name).write_text(lines)
+    else:
+        formats.save(Embeddings(words, np.ones((2, 3), np.float32)), tmp_path / name)
+    read = read_vocab if name == "m.vocab" else formats.load
+    with pytest.raises(
+        FormatError, match=message if counts[1] > 0 or name != "m.vocab" else "b -1"
+    ):
+        read(tmp_path / name)
 
 
 def test_the_vocabulary_of_word2vec(tmp_path):

@@ -69,6 +69,37 @@ def test_a_given_vocabulary_keeps_its_order(text, words):
         assert [tally[w] for w in corpus.vocabulary] == corpus.vocabulary.counts.tolist()
 
 
+def test_a_given_vocabulary_with_counts_gets_a_row(text):
+    given = Vocabulary.from_words(["c", "a"], [70, 50])
+    with encode_corpus([str(text)], vocabulary=given, unk=True) as corpus:
+        assert ["c", "a", UNKNOWN] == corpus.vocabulary.words
+        assert [70, 50, 7] == corpus.vocabulary.counts.tolist()
+        assert expected("ac") == decoded(corpus)
+
+
+@pytest.mark.parametrize("arch", ["skipgram", "cbow", "glove"])
+def test_words_of_a_file_and_the_others_are_trained(text, tmp_path, arch):
+    given = Vocabulary.from_words(["c", "a"], [70, 50])
+    config = TrainConfig(arch=arch, dim=8, unk=True, sample=0, threads=1, epochs=1, seed=3)
+    models = [train([text], config, vocabulary=given) for _ in range(2)]
+    assert ["c", "a", UNKNOWN] == models[0].vocabulary.words
+    assert np.isfinite(models[0].vectors).all()
+    assert models[0].vectors.tobytes() == models[1].vectors.tobytes()
+
+
+def test_a_measured_text_has_no_row_more_than_the_trained_one(text, tmp_path):
+    """Nothing is left out of what is trained, so there is no row for what else is measured."""
+    other = tmp_path / "valid"
+    other.write_text("a b never heard of c\n")
+    config = TrainConfig(
+        dim=8, min_count=1, unk=True, sample=0, threads=1, epochs=1, valid=str(other)
+    )
+    with pytest.warns(UserWarning, match="<unk> has nothing to learn from"):
+        model = train([text], config)
+    assert UNKNOWN not in model
+    assert (3, 3) == tuple(model.metadata["held_out"][name] for name in ("kept", "oov"))
+
+
 def test_a_vocabulary_that_grows_adds_up(text):
     base = Vocabulary.from_words(["z", UNKNOWN], [2, 7])
     with encode_corpus([str(text)], min_count=3, base=base, unk=True) as corpus:

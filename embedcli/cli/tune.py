@@ -176,6 +176,7 @@ def _encoded(
     paths: Sequence[str], config: TrainConfig, words: Vocabulary | None, on_progress: OnProgress
 ) -> Corpus:
     from embedcli.corpus import encode_corpus
+    from embedcli.vocabulary import UNKNOWN
 
     return encode_corpus(
         paths,
@@ -183,7 +184,7 @@ def _encoded(
         recursive=config.recursive,
         min_count=config.min_count,
         max_vocab=config.max_vocab,
-        unk=config.unk,
+        unk=config.unk and (words is None or UNKNOWN in words),
         vocabulary=words,
         threads=config.resolve().threads or 1,
         on_progress=on_progress,

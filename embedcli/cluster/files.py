@@ -19,17 +19,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.cluster.deltas import Delta
 from embedcli.cluster.tables import Table
 from embedcli.cluster.training import Change
-from embedcli.corpus import Corpus, Tally
-from embedcli.errors import FormatError
+from embedcli.corpus import Corpus, Tally, ids_fault
+from embedcli.errors import CorpusError, FormatError
 from embedcli.storage import safetensors
 from embedcli.storage.publish import publish
-from embedcli.vocabulary import Vocabulary
+from embedcli.vocabulary import Vocabulary, counts_fault
 
 __all__ = [
     "CHANGE",
@@ -52,6 +51,18 @@ __all__ = [
 COUNTS, IDS, CHANGE = "embed-counts", "embed-ids", "embed-change"
 _VERSION = "1"
 _MATRICES = ("syn0", "syn1neg")
+# The arrays of each kind: of which types, and of how many dimensions.
+_ARRAYS: Mapping[str, Mapping[str, tuple[tuple[str, ...], int]]] = {
+    COUNTS: {"offsets": (("I64",), 1), "counts": (("I64",), 1), "words": (("U8",), 1)},
+    IDS: {"offsets": (("I64",), 1), "ids": (("I32",), 1)},
+    CHANGE: {"sums": (("F64",), 1)}
+    | {f"{name}.{key}": (("F32",), 1) for name in _MATRICES for key in ("steps", "squares")}
+    | {f"{name}.rows": (("I32",), 1) for name in _MATRICES}
+    | {f"{name}.values": (("F32", "F16"), 2) for name in _MATRICES},
+}
+_MOST_WORDS = 1 << 31
+_SUMS = 4  # of `Change`
+_MAY_LACK = tuple(f"{name}.rows" for name in _MATRICES)
 
 
 @dataclass(frozen=True)
@@ -115,15 +126,23 @@ def read_stamp(path: str, kind: str) -> Stamp:
 
 
 def read_step(path: str) -> tuple[str, Stamp]:
-    """The ``format`` and the stamp of a file of any kind that is as it was written.
+    """The ``format`` and the stamp of a file of any kind, all of which is sound.
 
     Raises:
         FormatError: it is damaged, or none of them.
     """
     kind = kind_of(path)
-    if kind not in (COUNTS, IDS, CHANGE):
+    if kind == COUNTS:
+        read_table(path)
+    elif kind == IDS:
+        arrays, _ = _read(path, IDS)
+        if (fault := ids_fault(arrays["ids"], arrays["offsets"], _MOST_WORDS)) is not None:
+            raise _damaged(path, fault)
+    elif kind == CHANGE:
+        read_change(path)
+    else:
         raise FormatError(f"{path} is no step of a run in shards")
-    return kind, _read(path, kind)[1]
+    return kind, read_stamp(path, kind)
 
 
 def write_table(table: Table, stamp: Stamp, path: str) -> None:
@@ -142,8 +161,16 @@ def read_table(path: str) -> Table:
         FormatError: they are none, or damaged.
     """
     arrays, stamp = _read(path, COUNTS)
-    words = Vocabulary(arrays["words"], arrays["offsets"], arrays["counts"])
-    return Table(words, Tally(**stamp.tally))
+    blob, offsets, counts = arrays["words"], arrays["offsets"], arrays["counts"]
+    if len(offsets) != len(counts) + 1:
+        raise _damaged(path, f"it has {len(offsets)} offsets for {len(counts)} counts")
+    words = Vocabulary(blob, offsets, counts)
+    fault = words.fault() or counts_fault(counts)
+    if fault is not None:
+        raise _damaged(path, f"it has {fault}")
+    if len(set(words)) < len(words):
+        raise _damaged(path, "it has a word that occurs twice")
+    return Table(words, _tally(path, stamp))
 
 
 def write_ids(corpus: Corpus, stamp: Stamp, path: str) -> None:
@@ -156,14 +183,14 @@ def read_ids(path: str, vocabulary: Vocabulary) -> Corpus:
     """Open an encoded shard: the ids are mapped, copy on write.
 
     Raises:
-        FormatError: it is none, or damaged.
+        FormatError: it is none, or damaged, or its ids are of another vocabulary.
     """
     arrays, stamp = _read(path, IDS, mode="c")
-    ids = arrays["ids"]
-    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(vocabulary):
-        raise FormatError(f"{path} holds ids of another vocabulary than these {len(vocabulary)}")
-    digest = next(iter(stamp.digests.values()))
-    return Corpus(vocabulary, ids, arrays["offsets"], Tally(**stamp.tally), digest)
+    digest = next(iter(stamp.digests.values()), "")
+    try:
+        return Corpus(vocabulary, arrays["ids"], arrays["offsets"], _tally(path, stamp), digest)
+    except CorpusError as error:
+        raise FormatError(f"{path} does not go with these words: {error}") from error
 
 
 def write_change(change: Change, stamp: Stamp, path: str) -> None:
@@ -191,6 +218,7 @@ def read_change(path: str) -> Change:
         FormatError: it is no such file, or damaged.
     """
     arrays, stamp = _read(path, CHANGE)
+    _check_change(path, arrays, stamp.n_rows)
     syn0, syn1neg = (
         Delta(
             stamp.n_rows,
@@ -244,28 +272,69 @@ def _read(
         stamp = _stamp(path, kind, header)
         if not safetensors.check_digest(path, header):
             raise FormatError(f"{path} is damaged: a file of this kind has a digest at its end")
-        data = np.asarray(np.memmap(path, np.uint8, mode=mode))
+        arrays = safetensors.map_tensors(path, header, mode)
     except OSError as error:
         raise _unreadable(path, error) from error
-    arrays = {
-        name: data[entry.start : entry.stop].view(entry.dtype).reshape(entry.shape)
-        for name, entry in header.tensors.items()
-    }
+    for name, (dtypes, n_dimensions) in _ARRAYS[kind].items():
+        array = arrays.get(name)
+        if array is None and name in _MAY_LACK:
+            continue
+        if array is None:
+            raise _damaged(path, f"it has no array {name!r}")
+        kinds = [safetensors.DTYPES[dtype] for dtype in dtypes]
+        if array.dtype not in kinds or array.ndim != n_dimensions:
+            raise _damaged(path, f"it has an array {name!r} of {array.dtype} {array.shape}")
     return {name: _aligned(array) for name, array in arrays.items()}, stamp
+
+
+def _check_change(path: str, arrays: Mapping[str, NDArray[Any]], n_rows: int) -> None:
+    """Refuse arrays that do not belong together."""
+    if arrays["sums"].shape != (_SUMS,):
+        raise _damaged(path, f"it has {len(arrays['sums'])} sums for {_SUMS}")
+    for name in _MATRICES:
+        rows, values = arrays.get(f"{name}.rows"), arrays[f"{name}.values"]
+        n = n_rows if rows is None else len(rows)
+        if not len(values) == len(arrays[f"{name}.steps"]) == len(arrays[f"{name}.squares"]) == n:
+            raise _damaged(path, f"it has {len(values)} rows of {name} for {n}")
+        rises = rows is None or bool((rows[1:] > rows[:-1]).all())
+        if rows is not None and len(rows) and not (rises and rows[0] >= 0 and rows[-1] < n_rows):
+            raise _damaged(path, f"it has rows of {name} that do not rise from 0 to below {n_rows}")
+
+
+def _tally(path: str, stamp: Stamp) -> Tally:
+    try:
+        return Tally(**stamp.tally)
+    except TypeError as error:
+        raise _damaged(path, f"it has a tally that cannot be read: {error}") from error
 
 
 def _stamp(path: str, kind: str, header: safetensors.Header) -> Stamp:
     found = header.metadata.get("format")
     if found != kind or header.metadata.get("version") != _VERSION:
         raise FormatError(f"{path} is {found or 'another kind of file'}, but {kind} is expected")
-    facts = json.loads(header.metadata["step"])
-    facts["shards"] = tuple(facts["shards"])
-    facts["round"] = tuple(facts["round"]) if facts["round"] else None
-    return Stamp(**facts)
+    try:
+        facts = json.loads(header.metadata["step"])
+        facts["shards"] = tuple(map(int, facts["shards"]))
+        facts["round"] = (
+            (int(facts["round"][0]), int(facts["round"][1])) if facts["round"] else None
+        )
+        stamp = Stamp(**facts)
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise _damaged(path, f"it has a stamp that cannot be read: {error}") from error
+    numbers = stamp.n_rows, stamp.subsampled, stamp.tokens, *stamp.shards
+    if not stamp.shards or not all(isinstance(n, int) and n >= 0 for n in numbers):
+        raise _damaged(path, "it has a stamp whose numbers are none")
+    if not all(isinstance(part, dict) for part in (stamp.digests, stamp.tally)):
+        raise _damaged(path, "it has a stamp whose digests or tally are none")
+    return stamp
 
 
 def _aligned(array: NDArray[Any]) -> NDArray[Any]:
     return array if array.flags.aligned else array.copy()
+
+
+def _damaged(path: str, what: str) -> FormatError:
+    return FormatError(f"{path} is damaged: {what}")
 
 
 def _unreadable(path: str, error: OSError) -> FormatError:

@@ -16,11 +16,11 @@ import numpy as np
 from embedcli.cluster.shards import Shard
 from embedcli.config import TrainConfig
 from embedcli.corpus import Tally, count_corpus
-from embedcli.errors import CorpusError, ResourceError
+from embedcli.errors import CorpusError, FormatError, ResourceError
 from embedcli.text.memory import memory_size
 from embedcli.text.merging import Generation, Limits, Merged, merge, parts_of
 from embedcli.text.words import SPARE, Words
-from embedcli.vocabulary import Vocabulary
+from embedcli.vocabulary import LARGEST_SUM, Vocabulary
 
 __all__ = ["N_PARTS", "Table", "add_tables", "choose", "count", "sum_tallies", "vocabulary_of"]
 
@@ -118,7 +118,11 @@ def _chosen(tables: Sequence[Table], limits: Limits) -> Table:
 
 
 def _merged(tables: Sequence[Table], limits: Limits) -> Merged:
-    return merge([Generation(_as_words(table.words)) for table in tables], limits)
+    words = [_as_words(table.words) for table in tables]
+    total = sum(int(each.counts.sum()) for each in words)
+    if total > LARGEST_SUM:
+        raise FormatError(f"the counts add up to {total}; at most {LARGEST_SUM}")
+    return merge([Generation(each) for each in words], limits)
 
 
 def _as_words(vocabulary: Vocabulary) -> Words:

@@ -24,6 +24,7 @@ from embedcli.formats.registry import (
 from embedcli.formats.source import Source
 from embedcli.storage.folder import check_folder_writable, publish_folder
 from embedcli.storage.publish import check_writable, publish
+from embedcli.vocabulary import counts_fault
 
 __all__ = [
     "DTYPES",
@@ -62,7 +63,8 @@ def load(
         UsageError: there is no format of that name.
     """
     if Path(path).is_dir():
-        return _folder_of(Path(path), format).read(Path(path))
+        folder = _folder_of(Path(path), format)
+        return _with_sound_counts(path, folder.read(Path(path)))
     with Source(path) as source:
         return load_from(source, format or detect_format(source), decode_errors=decode_errors)
 
@@ -79,7 +81,15 @@ def load_from(source: Source, name: str, *, decode_errors: str = "strict") -> Em
             f"{source.path} is a vocabulary file: words and counts, but no vectors "
             f"(if it is not one, name its format)"
         )
-    return entry.read(source, decode_errors=decode_errors)
+    return _with_sound_counts(source.path, entry.read(source, decode_errors=decode_errors))
+
+
+def _with_sound_counts(where: str | os.PathLike[str], embeddings: Embeddings) -> Embeddings:
+    counts = embeddings.vocabulary.counts
+    fault = None if counts is None else counts_fault(counts)
+    if fault is not None:
+        raise FormatError(f"{os.fspath(where)} has {fault}")
+    return embeddings
 
 
 def save(

@@ -327,15 +327,9 @@ def _aligned(array: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _check_words(where: str, vocabulary: Vocabulary) -> None:
     """Offsets that rise from 0 to the end, and words that are UTF-8 each for itself."""
-    blob, offsets = vocabulary.blob, vocabulary.offsets
-    if offsets[0] != 0 or offsets[-1] != len(blob) or not (offsets[1:] > offsets[:-1]).all():
-        raise FormatError(f"{where}: tensor 'word_offsets' does not cut 'words' into words")
-    try:
-        str(blob.data, "utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{where}: tensor 'words' is not UTF-8: {error}") from error
-    if (blob[offsets[:-1]] & 0xC0 == 0x80).any():
-        raise FormatError(f"{where}: a word in tensor 'words' begins inside a character")
+    fault = vocabulary.fault()
+    if fault is not None:
+        raise FormatError(f"{where} is damaged: it has {fault}")
 
 
 def _meta(where: str, metadata: Mapping[str, str]) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from embedcli.formats.rows import BOM, shown, vocabulary_of
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import text_lines
 from embedcli.storage.publish import Sink, publish
-from embedcli.vocabulary import Vocabulary
+from embedcli.vocabulary import Vocabulary, counts_fault
 
 __all__ = ["is_vocab_line", "read", "read_vocab", "write", "write_vocab"]
 
@@ -71,7 +71,10 @@ def read(source: Source, *, decode_errors: str) -> Vocabulary:
             counts.append(int(match[2]))
     if not words:
         raise FormatError(f"{source.path}: there is not a single word")
-    return vocabulary_of(source.path, words, np.array(counts, np.int64), decode_errors)
+    tally = np.array(counts, np.int64)
+    if (fault := counts_fault(tally)) is not None:
+        raise FormatError(f"{source.path} has {fault}")
+    return vocabulary_of(source.path, words, tally, decode_errors)
 
 
 def write(vocabulary: Vocabulary, sink: Sink) -> None:

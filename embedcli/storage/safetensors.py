@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,9 +180,11 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     return Header(tensors, metadata, size)
 
 
-def map_tensors(path: str | os.PathLike[str], header: Header) -> dict[str, NDArray[Any]]:
-    """Map the arrays, read-only: no byte of them is read before it is used."""
-    data = np.asarray(np.memmap(path, np.uint8, mode="r"))
+def map_tensors(
+    path: str | os.PathLike[str], header: Header, mode: Literal["r", "c"] = "r"
+) -> dict[str, NDArray[Any]]:
+    """Map the arrays, read-only or copied on write: none of them is read before it is used."""
+    data = np.asarray(np.memmap(path, np.uint8, mode=mode))
     if len(data) != header.file_size:
         raise FormatError(f"{os.fspath(path)} changed while it was opened")
     return {

@@ -35,7 +35,7 @@ from embedcli.training.metrics import Metrics
 from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline, best_epoch
 from embedcli.training.word_parts import units_of
-from embedcli.vocabulary import Vocabulary
+from embedcli.vocabulary import UNKNOWN, Vocabulary
 
 __all__ = ["Guard", "Stopped", "train", "versions"]
 
@@ -135,15 +135,24 @@ def train(
             words: Vocabulary | None,
             on: OnProgress,
             base: Vocabulary | None = None,
+            *,
+            unk: bool = config.unk,
         ) -> Corpus:
-            return stack.enter_context(_read(sources, config, words, directory, on, base))
+            encoded = _read(sources, config, words, directory, on, base, unk=unk)
+            return stack.enter_context(encoded)
 
         base = given.vocabulary if given is not None and config.continue_from else None
         corpus = read([str(path) for path in paths], vocabulary, on_progress, base)
         facts: dict[str, Any] = {"corpus": _facts(corpus)}
         valid = None
         if config.valid:
-            valid = read([config.valid], corpus.vocabulary, ignore_progress)
+            has_unknown = UNKNOWN in corpus.vocabulary  # there is no row for it otherwise
+            valid = read(
+                [config.valid],
+                corpus.vocabulary,
+                ignore_progress,
+                unk=config.unk and has_unknown,
+            )
             facts["held_out"] = _facts(valid)
         start = None if given is None else match(config, given, corpus.vocabulary)
         if start is not None:
@@ -197,6 +206,8 @@ def _read(
     scratch: Path | None,
     on_progress: OnProgress,
     base: Vocabulary | None,
+    *,
+    unk: bool,
 ) -> Corpus:
     return encode_corpus(
         sources,
@@ -206,7 +217,7 @@ def _read(
         max_vocab=config.max_vocab,
         vocabulary=vocabulary,
         base=base,
-        unk=config.unk,
+        unk=unk,
         threads=config.threads or 1,
         scratch=scratch,
         on_progress=on_progress,
