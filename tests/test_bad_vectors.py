@@ -6,7 +6,9 @@ The numbers are those of the list of bad inputs that the project tests against (
 63). Text below is written with `\\n`; binary rows come from `row`.
 """
 
+import bz2
 import gzip
+import lzma
 import struct
 import tracemalloc
 
@@ -320,3 +322,39 @@ def test_mutated_files_of_every_format_raise_nothing_but_our_errors(written, nam
         assert "\n" not in str(refusal)
     finally:
         path.write_bytes(written[name][path])
+
+
+def zstd(data):
+    return pytest.importorskip("zstandard").ZstdCompressor(write_checksum=True).compress(data)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd])
+@pytest.mark.parametrize("how", ["zeroed", "magic", "body", "garbage"])
+def test_a_broken_member_is_never_the_end_of_the_vectors(tmp_path, pack, how):
+    lines = [f"word{n} {n}.5 {n}.25\n".encode() for n in range(4)]
+    members = [pack(line) for line in lines]
+    path = tmp_path / "vectors"
+    path.write_bytes(b"".join(members))
+    assert ["word0", "word1", "word2", "word3"] == formats.load(path).vocabulary.words
+
+    third = members[2]
+    members[2] = {
+        "zeroed": bytes(len(third) // 4 * 4 + 1),
+        "magic": b"\xff\xff" + third[2:],
+        "body": third[:14] + bytes(b ^ 0x55 for b in third[14:]),
+        "garbage": b"neither a member nor padding",
+    }[how]
+    path.write_bytes(b"".join(members))
+    with pytest.raises(FormatError, match="data is damaged or cut short"):
+        formats.load(path)
+
+
+def test_skippable_frames_and_long_windows_of_zstd(tmp_path):
+    skipped = b"\x5a\x2a\x4d\x18" + struct.pack("<I", 5) + b"notes"
+    text = b"a 1.5 2\nb 3 4.5\n"
+    long_window = b"\x28\xb5\x2f\xfd\x00" + bytes([18 << 3])  # 2^28 bytes (RFC 8878, 3.1.1)
+    block = struct.pack("<I", len(text) << 3 | 1)[:3] + text  # the last one, stored
+    path = tmp_path / "vectors"
+    path.write_bytes(skipped + long_window + block + skipped)
+
+    assert ["a", "b"] == formats.load(path).vocabulary.words

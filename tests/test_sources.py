@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from embedcli.corpus import count_corpus
-from embedcli.errors import CorpusError, MissingExtraError, UsageError
+from embedcli.errors import CorpusError, MissingExtraError, ResourceError, UsageError
 from embedcli.text import compression, sources
 from embedcli.text.sources import Library, find_sources
 
@@ -179,11 +179,150 @@ def without(monkeypatch, *missing):
 
 
 def test_gzip_and_zstd_without_the_extra(tmp_path, monkeypatch):
-    without(monkeypatch, "isal.igzip", "compression.zstd", "backports.zstd")
+    without(monkeypatch, "isal.igzip_lib", "compression.zstd", "backports.zstd")
     for packer in ("gzip", "zstd"):
         path = tmp_path / packer
         path.write_bytes(PACKERS[packer](TEXT))
         assert TEXT == read([str(path)])[0]
+
+
+MEMBERS = [f"{'spam eggs ' * 9}{n}\n".encode() for n in range(5)]
+PACKED = [name for name in PACKERS if name != "plain"]
+LIBRARIES = {  # what each kind is unpacked by where others are missing
+    "gzip": (("isal.igzip_lib",), ()),
+    "bz2": ((),),
+    "xz": ((),),
+    "zstd": (("compression.zstd", "backports.zstd"), ()),
+}
+EVERY_LIBRARY = [(name, missing) for name in PACKED for missing in LIBRARIES[name]]
+
+
+def broken_members(packer):
+    """Five members, the third of them broken in one way after another."""
+    members = [PACKERS[packer](text) for text in MEMBERS]
+    third = members[2]
+    broken = {
+        "zeroed": bytes(len(third) // 4 * 4 + 1),
+        "its magic": b"\xff\xff\xff" + third[3:],
+        "its middle": third[:12] + bytes(b ^ 0x55 for b in third[12:]),
+        "its end": third[:-4] + bytes(b ^ 0x55 for b in third[-4:]),
+        "cut": third[:-5],
+        "text": b"these are words and no member",
+    }
+    for how, part in broken.items():
+        yield f"{how}, others follow", b"".join([*members[:2], part, *members[3:]])
+        if how != "zeroed":
+            yield f"{how}, at the end", b"".join([*members[:2], part])
+
+
+@pytest.mark.parametrize(("packer", "missing"), EVERY_LIBRARY)
+def test_a_broken_member_is_never_the_end_of_the_text(tmp_path, monkeypatch, packer, missing):
+    without(monkeypatch, *missing)
+    path = tmp_path / "text"
+    found = []
+    for how, packed in broken_members(packer):
+        path.write_bytes(packed)
+        with pytest.raises(CorpusError, match=r"text is (damaged|truncated)"):
+            read([str(path)])
+        found.append(how)
+
+    assert 11 == len(found)
+
+
+@pytest.mark.parametrize(("packer", "missing"), EVERY_LIBRARY)
+@pytest.mark.parametrize("step", [1, 7, 1 << 20])
+def test_members_are_read_to_the_last_whatever_is_asked_for(
+    tmp_path, monkeypatch, packer, missing, step
+):
+    without(monkeypatch, *missing)
+    texts = [b"", *MEMBERS, b"", os.urandom(2000).hex().encode() if step > 1 else b"x", b""]
+    path = tmp_path / "text"
+    path.write_bytes(b"".join(map(PACKERS[packer], texts)))
+
+    assert b"".join(texts) == read([str(path)], step)[0]
+
+
+@pytest.mark.parametrize(
+    ("packer", "between", "behind"),
+    [("gzip", b"", bytes(1000)), ("xz", bytes(8), bytes(4)), ("xz", b"", bytes(1 << 17))],
+)
+def test_padding_that_the_formats_know_is_skipped_and_said(tmp_path, packer, between, behind):
+    path = tmp_path / "text"
+    path.write_bytes(PACKERS[packer](b"one ") + between + PACKERS[packer](b"two") + behind)
+    text, library = read([str(path)])
+
+    assert b"one two" == text
+    n = len(between + behind)
+    assert [
+        f"{path}: {n} zero bytes were taken for padding of the compressed data"
+    ] == library.suspicions
+
+
+@pytest.mark.parametrize(
+    ("packer", "padding", "message"),
+    [
+        ("gzip", bytes(3), "3 zero bytes stand where its next member should"),
+        ("xz", bytes(6), "6 zero bytes follow a stream: not a multiple of four"),
+        ("bz2", bytes(4), "what follows its bzip2 data at byte"),
+        ("zstd", bytes(4), "what follows its zstd data at byte"),
+    ],
+)
+def test_padding_that_they_do_not_know_is_an_error(tmp_path, packer, padding, message):
+    path = tmp_path / "text"
+    path.write_bytes(PACKERS[packer](b"one ") + padding + PACKERS[packer](b"two"))
+    with pytest.raises(CorpusError, match=message):
+        read([str(path)])
+
+
+def skippable(content, number=0):
+    return bytes([0x50 + number, 0x2A, 0x4D, 0x18]) + len(content).to_bytes(4, "little") + content
+
+
+@pytest.mark.parametrize("missing", LIBRARIES["zstd"])
+def test_skippable_frames_of_zstd(tmp_path, monkeypatch, missing):
+    without(monkeypatch, *missing)
+    large = skippable(os.urandom(200_000), 15)
+    frames = [skippable(b""), zstd(b"one "), large, skippable(b"x" * 9, 3), zstd(b"two"), large]
+    path = tmp_path / "text"
+    path.write_bytes(b"".join(frames))
+
+    assert b"one two" == read([str(path)])[0]
+    path.write_bytes(b"".join(frames)[:-1])
+    with pytest.raises(CorpusError, match="text is truncated"):
+        read([str(path)])
+
+
+def long_window(window_log, text=b"far and wide"):
+    """A frame of zstd that asks for a window of 2^window_log bytes (RFC 8878, 3.1.1)."""
+    block = (len(text) << 3 | 1).to_bytes(3, "little") + text  # the last one, stored
+    return b"\x28\xb5\x2f\xfd" + bytes([0, (window_log - 10) << 3]) + block
+
+
+@pytest.mark.parametrize("missing", LIBRARIES["zstd"])
+@pytest.mark.parametrize("window_log", [10, 27, 28, 31])
+def test_long_windows_of_zstd(tmp_path, monkeypatch, missing, window_log):
+    without(monkeypatch, *missing)
+    monkeypatch.setattr(compression, "available_memory", lambda: 1 << 31)
+    path = tmp_path / "text"
+    path.write_bytes(zstd(b"near, ") + long_window(window_log))
+
+    assert b"near, far and wide" == read([str(path)])[0]
+
+
+def test_windows_that_do_not_fit(tmp_path, monkeypatch):
+    path = tmp_path / "text"
+    monkeypatch.setattr(compression, "available_memory", lambda: (1 << 30) - 1)
+    path.write_bytes(long_window(30))
+    with pytest.raises(ResourceError, match=r"needs 1,024 MiB of memory, and 1,023 MiB are left"):
+        read([str(path)])
+    path.write_bytes(long_window(32))
+    with pytest.raises(ResourceError, match="of 4,096 MiB is more than the 2,048 MiB that zstd"):
+        read([str(path)])
+    monkeypatch.setattr(compression, "_WINDOW_UNASKED", 1 << 20)  # not 2 GiB to make one that is
+    monkeypatch.setattr(compression, "available_memory", lambda: 1 << 20)
+    path.write_bytes(lzma.compress(b"x", preset=3))  # a dictionary of 4 MiB
+    with pytest.raises(ResourceError, match="its dictionary does not fit in the memory"):
+        read([str(path)])
 
 
 def test_zstd_without_any_library(tmp_path, monkeypatch):

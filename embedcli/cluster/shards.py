@@ -19,7 +19,7 @@ from typing import Any
 from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
 from embedcli.rules import TextRules
-from embedcli.text.compression import decompressed
+from embedcli.text.compression import compression_of
 from embedcli.text.fields import is_json_lines
 from embedcli.text.separators import SPACE
 from embedcli.text.sources import STDIN, find_sources, open_source
@@ -141,7 +141,7 @@ class _Source:
             head = file.read(_HEAD)
             is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
             has_lines = rules.field is None or is_json_lines(head)
-            return decompressed(file, head) is file and not is_utf16 and has_lines
+            return compression_of(head) is None and not is_utf16 and has_lines
 
     def _beginning(self, file: Any, goal: int) -> int:
         """The first place from `goal` on where a line begins, or at least, where it may, a word."""

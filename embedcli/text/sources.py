@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from embedcli.errors import CorpusError, UsageError
+from embedcli.errors import CorpusError, EmbedError, ResourceError, UsageError
 from embedcli.text.blocks import Readable
-from embedcli.text.compression import DamagedError, decompressed
+from embedcli.text.compression import DamagedError, Unpacked, WindowError, compression_of
 from embedcli.text.decoding import decoded
 from embedcli.text.fields import IS_PARQUET, Field, Texts, parquet_texts
 from embedcli.text.recognition import check_is_text, suspicion
@@ -25,6 +25,7 @@ __all__ = ["STDIN", "Library", "find_sources", "open_source"]
 
 STDIN = "-"
 _HEAD = 4096  # bytes that tell what a file is
+_FAILURES = (OSError, EOFError, DamagedError, WindowError)
 
 
 def find_sources(paths: Sequence[str | Span], *, recursive: bool = False) -> list[str | Span]:
@@ -174,6 +175,8 @@ class _TextFile:
 
     def __init__(self, source: str | Span, library: Library) -> None:
         self._name = _shown(source)
+        self._library = library
+        self._unpacked: Unpacked | None = None
         is_part = isinstance(source, Span) and not source.is_whole
         try:
             self._file = _open(source)
@@ -187,8 +190,9 @@ class _TextFile:
                 texts = Texts(parquet_texts(self._file, library.field, self._name))
                 self._text: Readable = _Tapped(texts, library.digest_text)
             else:
-                plain = packed if is_part else decompressed(packed, head)
-                text = _Tapped(plain, library.digest_text)
+                kind = None if is_part else compression_of(head)
+                self._unpacked = Unpacked(packed, kind) if kind else None
+                text = _Tapped(self._unpacked or packed, library.digest_text)
                 is_inside = isinstance(source, Span) and source.begin > 0
                 head = b"" if is_inside else text.peek()
                 check_is_text(self._name, head)
@@ -197,7 +201,7 @@ class _TextFile:
                     self._text = library.field.of_part(self._text, self._name)
                 elif library.field is not None:
                     self._text = library.field.of(self._text, head, self._name)
-        except (OSError, EOFError, DamagedError) as error:
+        except _FAILURES as error:
             self.close()
             raise self._failure(error) from error
         except BaseException:
@@ -221,8 +225,9 @@ class _TextFile:
             n = self._text.readinto(buffer)
             if n == 0:
                 self._check_unchanged()
+                self._check_padding()
                 self.close()
-        except (OSError, EOFError, DamagedError) as error:
+        except _FAILURES as error:
             raise self._failure(error) from error
         return n
 
@@ -232,7 +237,14 @@ class _TextFile:
                 f"{self._name} was changed while it was read; start again when it is complete"
             )
 
-    def _failure(self, error: Exception) -> CorpusError:
+    def _check_padding(self) -> None:
+        if self._unpacked is not None and self._unpacked.padding:
+            self._library.suspicions.append(
+                f"{self._name}: {self._unpacked.padding} zero bytes were taken for padding of the "
+                "compressed data"
+            )
+
+    def _failure(self, error: Exception) -> EmbedError:
         if isinstance(error, EOFError):
             # A decompressor may take what follows the data for the beginning of more of it.
             return CorpusError(
@@ -241,6 +253,8 @@ class _TextFile:
             )
         if isinstance(error, DamagedError):
             return CorpusError(f"{self._name} is damaged: {error}; is the download complete?")
+        if isinstance(error, WindowError):
+            return ResourceError(f"{self._name} cannot be unpacked: {error}")
         return _unreadable(self._name, error)
 
 
