@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from embedcli.storage.publish import publish
+from embedcli.errors import OutputError
+from embedcli.storage.leftovers import remove_stale, temporary_path
 
 __all__ = ["spooled"]
 
@@ -23,7 +24,7 @@ def spooled(paths: Sequence[str], target: str | None = None) -> Iterator[list[st
         target: the file to be made of standard input; None: any, where temporary files go.
 
     Raises:
-        OutputError, ResourceError: it cannot be written.
+        OutputError: it cannot be written, or is there already.
         UsageError: standard input is a terminal.
     """
     from embedcli.text.sources import STDIN, open_source  # needs numba, which is slow to load
@@ -31,14 +32,39 @@ def spooled(paths: Sequence[str], target: str | None = None) -> Iterator[list[st
     if STDIN not in paths:
         yield [_absolute(path) for path in paths]
         return
-    with tempfile.TemporaryDirectory(prefix="embed-") as folder:
-        name = _absolute(target) if target else str(Path(folder) / "stdin")
+    with open_source(STDIN) as source:
+        name = _absolute(target) if target else _temporary()
+        mode = 0o666 if target else 0o600  # workers read the first, nobody else the second
         try:
-            with open_source(STDIN) as source, publish(name) as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
+            file = os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")
+        except FileExistsError:
+            raise OutputError(
+                f"cannot write standard input to {name}: a run that was killed may have left it "
+                "there; remove it, or move it away"
+            ) from None
+        except OSError as error:
+            raise OutputError(f"cannot write {name}: {error.strerror}") from error
+        try:
+            with _as_output_error(name), file:
+                shutil.copyfileobj(source, file, 1 << 20)
             yield [name if path == STDIN else _absolute(path) for path in paths]
         finally:
             Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _as_output_error(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
+
+
+def _temporary() -> str:
+    """A name for a temporary file; what killed runs left of them is removed."""
+    beside = os.path.join(tempfile.gettempdir(), "embed-stdin")  # noqa: PTH118
+    remove_stale(beside)
+    return temporary_path(beside)
 
 
 def _absolute(path: str) -> str:

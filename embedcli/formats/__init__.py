@@ -117,7 +117,7 @@ def save(
     entry = named(name)
     if isinstance(entry, Folder):
         if entry.write is not None:
-            with publish_folder(path, entry.files) as folder:
+            with publish_folder(path, entry.files, entry.prose) as folder:
                 entry.write(embeddings, folder, dtype)
         return
     wide = dtype == "float32"
@@ -158,7 +158,7 @@ def check_target(
     if isinstance(entry, Folder):
         if os.fspath(path) == "-":
             raise UsageError(f"{name} is a directory of files: it cannot go to standard output")
-        check_folder_writable(path, entry.files)
+        check_folder_writable(path, entry.files, entry.prose)
     else:
         check_writable(path, stdout=True)
     return name

@@ -4,7 +4,7 @@
     tokenizer.json            WordLevel over white space, as Hugging Face tokenizers reads it
     config.json               for Model2Vec: no truncation, no normalisation
     modules.json              for sentence-transformers: one StaticEmbedding
-    README.md                 the model card
+    README.md                 the model card; one that somebody wrote or changed stays
 
 `StaticModel.from_pretrained(dir)` and `SentenceTransformer(dir)` then encode a sentence as the mean
 of its known words' vectors. int8 has one scale for the whole matrix, which neither library applies:
@@ -34,6 +34,7 @@ from embedcli.formats.narrow import row_blocks, to_float16
 from embedcli.formats.rows import vocabulary_of
 from embedcli.rules import TextRules
 from embedcli.storage import safetensors
+from embedcli.storage.folder import sealed
 from embedcli.storage.publish import publish
 
 __all__ = ["FILES", "read", "write"]
@@ -69,7 +70,7 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
         with publish(folder / name) as sink:
             sink.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
     with publish(folder / FILES[4]) as sink:
-        sink.write(_card(embeddings, dtype).encode())
+        sink.write(sealed(_card(embeddings, dtype)))
 
 
 def read(folder: Path) -> Embeddings:

@@ -77,6 +77,7 @@ class Folder:
         write: writes them into an empty directory, with the dtype that is the third argument;
             None where it is only read.
         dtypes: what ``--dtype`` may be.
+        prose: those of its files that people write too.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Folder:
     read: Callable[[Path], Embeddings]
     write: Callable[[Embeddings, Path, str], None] | None
     dtypes: tuple[str, ...] = ("float32",)
+    prose: tuple[str, ...] = ()
 
 
 DTYPES: Final = ("float32", "float16", "int8")
@@ -137,7 +139,13 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
         ),
         Format("sqlite", (".sqlite", ".db"), sqlite.read, sqlite.write, plain=True),
         Folder(
-            "model2vec", (".model2vec",), model2vec.FILES, model2vec.read, model2vec.write, DTYPES
+            "model2vec",
+            (".model2vec",),
+            model2vec.FILES,
+            model2vec.read,
+            model2vec.write,
+            DTYPES,
+            prose=("README.md",),
         ),
         Folder("npy", (".npydir",), npy.FILES, npy.read, npy.write, ("float32", "float16")),
         Folder("projector", (".projector",), projector.FILES, projector.read, projector.write),

@@ -38,26 +38,36 @@ _COPY_BYTES: Final = 1 << 20
 def write(embeddings: Embeddings, sink: Sink) -> None:
     """Write the database, made in the directory for temporary files (TMPDIR) and then copied.
 
+    Its file there has no name while it is filled, so that nothing is left of it after a kill.
+
     Raises:
         FormatError: a number that is not finite; a word that is empty, occurs twice.
     """
     check_savable(embeddings)
-    with tempfile.TemporaryDirectory(prefix="embed-") as directory:
-        path = Path(directory) / "words.sqlite"
-        try:
-            _fill(path, embeddings)
-        except sqlite3.Error as error:
-            raise OutputError(f"cannot make the database in {directory}: {error}") from error
-        with path.open("rb") as file:
-            while block := file.read(_COPY_BYTES):
-                sink.write(block)
-
-
-def _fill(path: Path, embeddings: Embeddings) -> None:
-    connection = sqlite3.connect(path)
     try:
-        connection.execute("PRAGMA journal_mode = OFF")
+        descriptor, name = tempfile.mkstemp(prefix="embed-")
+    except OSError as error:
+        raise OutputError(f"cannot make the database: {error}") from error
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (it is open)
+        try:
+            _fill(name, embeddings)
+        except (sqlite3.Error, OSError) as error:
+            where = tempfile.gettempdir()
+            raise OutputError(f"cannot make the database in {where}: {error}") from error
+        while block := file.read(_COPY_BYTES):
+            sink.write(block)
+
+
+def _fill(name: str, embeddings: Embeddings) -> None:
+    """Fill the empty file `name`, which has no name any more when SQLite has opened it."""
+    try:
+        connection = sqlite3.connect(name)
+        connection.execute("PRAGMA journal_mode = OFF")  # a journal would go by the name
         connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA schema_version").fetchone()  # opens the file
+    finally:
+        Path(name).unlink()
+    try:
         connection.execute(_SCHEMA)
         connection.executemany("INSERT INTO words VALUES (?, ?, ?, ?)", _records(embeddings))
         connection.commit()

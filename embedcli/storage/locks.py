@@ -4,6 +4,9 @@
 The lock is the system's (`flock`), not the file's existence: it goes when the process does, however
 that ends, and a file that a killed run left is simply taken over. The file is removed by the run
 that holds it, before it lets go.
+
+Somebody else may have put something of this name there. A link is not followed, and what is not a
+file as it is written here is neither changed nor removed.
 """
 
 from __future__ import annotations
@@ -11,17 +14,22 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Final
 
-from embedcli.errors import BusyError, OutputError
-from embedcli.storage.publish import STDOUT, temporary_stem
+from embedcli.errors import BusyError, OutputError, UsageError
+from embedcli.storage.leftovers import temporary_stem
+from embedcli.storage.publish import STDOUT
 
-__all__ = ["locked"]
+__all__ = ["lock_path", "locked"]
 
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+_NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+_OPEN: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_CONTENT: Final = re.compile(rb"([0-9]{1,10}\n)?")
 
 
 @contextmanager
@@ -30,12 +38,23 @@ def locked(paths: Sequence[str]) -> Iterator[None]:
 
     Raises:
         BusyError: another process holds one of them.
-        OutputError: a lock file cannot be made.
+        OutputError: a lock file cannot be made, or something else has its name.
+        UsageError: one of `paths` is the lock file of another.
     """
     with ExitStack() as held:
-        for real in sorted({os.path.realpath(path) for path in paths if _is_plain(path)}):
-            held.enter_context(_lock(real))
+        reals = {os.path.realpath(path) for path in paths if _is_plain(path)}
+        locks = {lock_path(real): real for real in reals}
+        for path in sorted(locks):
+            if path in reals:
+                raise UsageError(f"{path} is the lock of {locks[path]}: name another output")
+            held.enter_context(_lock(path, locks[path]))
         yield
+
+
+def lock_path(real: str) -> str:
+    """Where the lock of the output `real` is."""
+    directory, name = os.path.split(real)
+    return os.path.join(directory, f"{temporary_stem(name)}.lock")
 
 
 def _is_plain(path: str) -> bool:
@@ -46,9 +65,7 @@ def _is_plain(path: str) -> bool:
 
 
 @contextmanager
-def _lock(real: str) -> Iterator[None]:
-    directory, name = os.path.split(real)
-    path = os.path.join(directory, f"{temporary_stem(name)}.lock")
+def _lock(path: str, real: str) -> Iterator[None]:
     descriptor = _acquire(path, real)
     try:
         yield
@@ -56,19 +73,27 @@ def _lock(real: str) -> Iterator[None]:
         # Somebody may have tidied up, or the disk may be read-only by now; a file that stays locks
         # nobody out.
         with suppress(OSError):
-            os.unlink(path)  # noqa: PTH108
+            if _is_still(descriptor, path):
+                os.unlink(path)  # noqa: PTH108
         os.close(descriptor)
 
 
 def _acquire(path: str, real: str) -> int:
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = _open(path)
         except OSError as error:
+            if os.path.lexists(path) and not isinstance(error, PermissionError):
+                raise _not_ours(path, real) from error
             raise OutputError(f"cannot lock {real}: {error.strerror}: {path}") from error
         try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise _not_ours(path, real)
             _flock(descriptor, path, real)
             if _is_still(descriptor, path):
+                if not _CONTENT.fullmatch(os.pread(descriptor, 20, 0)):
+                    raise _not_ours(path, real)
                 with suppress(OSError):  # who holds it is a courtesy, and the disk may be full
                     os.ftruncate(descriptor, 0)
                     os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
@@ -79,14 +104,25 @@ def _acquire(path: str, real: str) -> int:
         os.close(descriptor)  # the one who held it removed it meanwhile: lock the new one
 
 
+def _open(path: str) -> int:
+    """Open the lock file, or make it; that of another user can be locked without being written."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | _OPEN, 0o666)
+    except PermissionError:
+        if not os.path.lexists(path):
+            raise
+        return os.open(path, os.O_RDONLY | _OPEN)
+
+
 def _flock(descriptor: int, path: str, real: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        written = _CONTENT.fullmatch(os.pread(descriptor, 20, 0))
+        holder = written[0].decode().strip() if written else ""
         raise BusyError(
-            f"another embed (process {holder}) is writing {real}: wait for it, or name another "
-            "output with -o"
+            f"another embed (process {holder or 'unknown'}) is writing {real}: wait for it, or "
+            "name another output with -o"
         ) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
@@ -98,10 +134,17 @@ def _flock(descriptor: int, path: str, real: str) -> None:
         )
 
 
+def _not_ours(path: str, real: str) -> OutputError:
+    return OutputError(
+        f"cannot lock {real}: {path} is a link or holds something else than embed's lock of it: "
+        "move it away, or name another output"
+    )
+
+
 def _is_still(descriptor: int, path: str) -> bool:
     """Whether `path` is the file that was locked."""
     try:
-        named = os.stat(path)
+        named = os.lstat(path)
     except FileNotFoundError:
         return False
     return os.path.samestat(named, os.fstat(descriptor))

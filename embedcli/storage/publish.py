@@ -1,4 +1,4 @@
-# ruff: noqa: PTH105, PTH108, PTH116, PTH118, PTH120
+# ruff: noqa: PTH105, PTH108, PTH116, PTH119, PTH120
 # (the primitives of os are the subject of this module, and its tests replace them one by one)
 """The one place where bytes reach a file that somebody else may read.
 
@@ -21,28 +21,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
-import secrets
 import stat
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from embedcli.errors import OutputError, ResourceError
+from embedcli.storage.leftovers import remove_stale, temporary_path
 
 __all__ = [
     "STDOUT",
     "Sink",
+    "check_may_replace",
     "check_space",
     "check_writable",
     "free_space",
     "make_directory",
     "publish",
     "readable_size",
-    "temporary_stem",
 ]
 
 STDOUT = "-"
@@ -50,8 +47,6 @@ STDOUT = "-"
 _BUFFER = 1 << 20  # small writes are gathered up to this many bytes
 _READ_BACK = 1 << 20
 _LARGEST_WRITE = 1 << 26  # one write(2) of this size ends soon enough for Ctrl-C to be felt
-_NAME_IN_TEMPORARY = 180  # bytes of the target's name kept, so that the temporary name fits in 255
-_STALE_AFTER = 3600.0  # seconds after which a dead process's temporary file is removed
 
 
 class Sink:
@@ -214,7 +209,7 @@ def _through(target: str) -> Iterator[Sink]:
 def _by_rename(target: str, size: int | None) -> Iterator[Sink]:
     with _as_output_error(target, size):
         real = os.path.realpath(target)
-        _remove_stale(real)
+        remove_stale(real)
         descriptor, temporary = _create_temporary(real, _old_mode(target))
     try:
         try:
@@ -229,7 +224,7 @@ def _by_rename(target: str, size: int | None) -> Iterator[Sink]:
         with _as_output_error(target, size):
             os.replace(temporary, real)
     except BaseException:
-        # The error under way is the one to report; what cannot be removed now, _remove_stale will.
+        # The error under way is the one to report; what cannot be removed now, remove_stale will.
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
@@ -284,15 +279,29 @@ def _old_mode(target: str) -> int | None:
         return None
     if not os.access(target, os.W_OK):
         raise OutputError(f"cannot write {target}: the file is read-only (chmod u+w to allow it)")
+    check_may_replace(os.path.realpath(target))
     return mode
 
 
+def check_may_replace(real: str) -> None:
+    """Refuse what the system would: in a sticky directory others' files stay, whoever may write.
+
+    Raises:
+        OSError: it belongs to another user, and so does its directory, which is sticky.
+    """
+    try:
+        found, parent = os.lstat(real), os.stat(os.path.dirname(real) or ".")
+    except FileNotFoundError:
+        return
+    if parent.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid, parent.st_uid):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 def _create_temporary(real: str, mode: int | None) -> tuple[int, str]:
-    directory, name = os.path.split(real)
+    name = os.path.basename(real)
     if len(os.fsencode(name)) > 255:  # the temporary name is cut, the final one must be tried too
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-    random = secrets.token_hex(4)
-    temporary = os.path.join(directory, f"{temporary_stem(name)}.{os.getpid()}.{random}.tmp")
+    temporary = temporary_path(real)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
     if mode is not None:
@@ -303,24 +312,6 @@ def _create_temporary(real: str, mode: int | None) -> tuple[int, str]:
             os.unlink(temporary)
             raise
     return descriptor, temporary
-
-
-def temporary_stem(name: str) -> str:
-    """How files beside one called `name` begin that are ours and not for others."""
-    return "." + os.fsdecode(os.fsencode(name)[:_NAME_IN_TEMPORARY])
-
-
-def _remove_stale(real: str) -> None:
-    """Remove what a killed process left of this very target: its process dead, an hour old."""
-    directory, name = os.path.split(real)
-    ours = re.compile(re.escape(temporary_stem(name)) + r"\.([0-9]+)\.[0-9a-f]{8}\.tmp")
-    for entry in os.scandir(directory):
-        match = ours.fullmatch(entry.name)
-        if match is None or Path(f"/proc/{match[1]}").exists():
-            continue
-        with contextlib.suppress(FileNotFoundError):  # another process may clean up as well
-            if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE_AFTER:
-                os.unlink(entry.path)
 
 
 def _sync_directory(directory: str) -> None:
