@@ -97,7 +97,7 @@ REFUSED = {
     "merge conflict inside": (b"2 2\na 1 2\n<<<<<<< HEAD\nb 1 2\n", "line 3"),
     "UTF-16": ("2 2\na 1 2\n".encode("utf-16"), "UTF-16 text"),
     "zip": (b"PK\x03\x04rest", "a zip archive"),
-    "pickle": (b"\x80\x04\x95rest", "a Python pickle"),
+    "pickle": (b"\x80\x04\x95rest", "the pickle is damaged"),
     "NumPy array": (b"\x93NUMPY\x01\0", "a NumPy array"),
     "HDF5": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     "tar": (b"x" * 257 + b"ustar\0", "a tar archive"),

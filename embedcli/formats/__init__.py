@@ -148,7 +148,7 @@ def check_target(
     name = format or format_for_path(path)
     entry = named(name)
     if entry.write is None:
-        raise UsageError(f"{name} is only read, not written; written are {', '.join(WRITTEN)}")
+        raise UsageError(f"there is no format {name!r} to write; there are {', '.join(WRITTEN)}")
     kind = dtype.partition("-")[0]
     if kind not in entry.dtypes:
         able = ", ".join(n for n, e in FORMATS.items() if kind in e.dtypes) or "none"

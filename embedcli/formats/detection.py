@@ -3,7 +3,7 @@
 In this order:
 
 1. ``safetensors``: eight bytes of length, not all text, then ``{``;
-2. ``parquet``, ``sqlite`` and ``fasttext``, by their first bytes;
+2. ``parquet``, ``sqlite``, ``fasttext`` and ``gensim`` (a pickle), by their first bytes;
    binary files of other kinds, by theirs: named in the error, with what to do;
 3. a first line of two whole numbers V D is a header if the second line has D numbers: ``word2vec``;
 4. lines that are all a word and a whole number: ``vocab``;
@@ -31,14 +31,9 @@ from embedcli.formats.vocab import is_vocab_line
 
 __all__ = ["detect_format"]
 
-_PICKLE: Final = (
-    "a Python pickle (a gensim model?), which could run code when opened: save it with gensim's "
-    "`wv.save_word2vec_format` and read that"
-)
 _FOREIGN_BINARY: Final[Mapping[bytes, str]] = {
     b"PK\x03\x04": "a zip archive (or .npz): unpack it first",
     b"\x93NUMPY": "a NumPy array without words",
-    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), _PICKLE),
     b"\x89HDF": "an HDF5 file",
     b"FiFu\x00": "a finalfusion file: `finalfusion convert -t word2vec` unpacks it",
     b"GGUF\x03": "a GGUF model",
@@ -52,6 +47,7 @@ _OWN_BINARY: Final[Mapping[bytes, str]] = {
     fasttext.MAGIC: "fasttext",
     b"PAR1\x15": "parquet",  # the magic number, and the first byte of the first page's header
     b"SQLite format 3\x00": "sqlite",
+    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "gensim"),  # pickles
 }
 _FOREIGN_TEXT: Final[Mapping[bytes, str]] = {
     b"version https://git-lfs": "a git-LFS pointer, not the file itself: run `git lfs pull`",

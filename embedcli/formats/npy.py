@@ -11,8 +11,11 @@ Output vectors and metadata are not kept.
 from __future__ import annotations
 
 import io
+import math
 import os
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, Final
@@ -28,10 +31,19 @@ from embedcli.formats.narrow import to_float16
 from embedcli.formats.rows import vocabulary_of
 from embedcli.storage.publish import publish
 
-__all__ = ["FILES", "read", "write", "write_array"]
+__all__ = ["FILES", "load_array", "load_packed_array", "read", "write", "write_array"]
 
 FILES: Final = ("vectors.npy", "words.txt", "counts.npy")
 _BLOCK_ROWS: Final = 1 << 14
+_BLOCK_BYTES: Final = 1 << 23
+_HEADERS: Final = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+_DAMAGE: Final = (
+    *(ValueError, EOFError, OSError, OverflowError, SyntaxError, TokenError, KeyError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, MemoryError),
+)
 
 
 def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
@@ -54,7 +66,7 @@ def read(folder: Path) -> Embeddings:
     Raises:
         FormatError: a file is damaged, or they do not belong together.
     """
-    vectors = _load(folder / FILES[0])
+    vectors = load_array(folder / FILES[0])
     if vectors.ndim != 2 or vectors.dtype not in (np.float32, np.float16, np.float64):
         raise FormatError(
             f"{folder / FILES[0]} is {vectors.dtype} {vectors.shape}, not float (V, D)"
@@ -64,7 +76,7 @@ def read(folder: Path) -> Embeddings:
         raise FormatError(f"{folder}: {len(vectors)} vectors, but {len(words)} words")
     counts = None
     if (folder / FILES[2]).exists():
-        counts = np.asarray(_load(folder / FILES[2]))
+        counts = np.asarray(load_array(folder / FILES[2]))
         if counts.shape != (len(words),) or counts.dtype != np.int64:
             raise FormatError(
                 f"{folder / FILES[2]} is {counts.dtype} {counts.shape}, not int64 (V,)"
@@ -87,14 +99,47 @@ def write_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
             sink.write(block.reshape(-1).view(np.uint8).data)
 
 
-def _load(path: Path) -> NDArray[Any]:
+def load_array(path: Path) -> NDArray[Any]:
+    """Map the array in the file `path`, which must not hold pickled objects.
+
+    Raises:
+        FormatError: it is no sound array.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a header that Python 2 may have written
             loaded: NDArray[Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError, OSError, OverflowError, SyntaxError, TokenError) as error:
+    except _DAMAGE as error:
         raise FormatError(f"{path} is not a sound NumPy array: {error}") from error
     return loaded
+
+
+def load_packed_array(path: Path, name: str) -> NDArray[Any]:
+    """Read the array `name` of the ``.npz`` file `path`; memory is taken for what is there.
+
+    Raises:
+        FormatError: it is not there, or no sound array.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            if version not in _HEADERS:
+                raise ValueError(f"version {version}")
+            shape, is_fortran, kind = _HEADERS[version](file)
+            if kind.hasobject:
+                raise ValueError("pickled objects")
+            wanted = math.prod(shape) * kind.itemsize
+            data = bytearray()
+            while len(data) < wanted and (
+                block := file.read(min(_BLOCK_BYTES, wanted - len(data)))
+            ):
+                data += block
+            if len(data) < wanted:
+                raise ValueError(f"{len(data)} bytes of {wanted}")
+            flat: NDArray[Any] = np.frombuffer(data, kind)
+            return flat.reshape(shape, order="F" if is_fortran else "C")
+    except _DAMAGE as error:
+        raise FormatError(f"{path} has no sound array {name!r}: {error}") from error
 
 
 def _finite(folder: Path, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

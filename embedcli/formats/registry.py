@@ -15,6 +15,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.formats import (
     fasttext,
+    gensim_model,
     glove,
     model2vec,
     native,
@@ -149,6 +150,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
         ),
         Folder("npy", (".npydir",), npy.FILES, npy.read, npy.write, ("float32", "float16")),
         Folder("projector", (".projector",), projector.FILES, projector.read, projector.write),
+        Format("gensim", (), gensim_model.read, None),
         Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab),
     )
 }
