@@ -30,7 +30,8 @@ class Embeddings:
         vocabulary: the V words, in row order.
         vectors: float32 (V, D), the input vectors (word2vec's ``syn0``). May be a read-only memory
             map, and its rows may be padded (``vectors.strides[0] > 4 * D``).
-        output_vectors: float32 (V, D) or None, the output vectors (``syn1neg``), where kept.
+        output_vectors: float32 (V, D) or None, the output vectors (``syn1neg``), where kept; of a
+            model of hierarchical softmax (`outputs_are_nodes`) those of the tree's nodes.
         metadata: what the model file says of how it was made: ``settings``, ``seed``, ``versions``,
             ``corpus``, ``timings``, ``loss``. Empty for files that carry no such thing.
         subwords: what makes vectors for words never seen, or None; then `vectors` are what it
@@ -109,10 +110,21 @@ class Embeddings:
                 out[extreme] = np.minimum(exact, np.finfo(np.float32).max)
         return norms
 
+    @property
+    def outputs_are_nodes(self) -> bool:
+        """Whether `output_vectors` belong to nodes of a Huffman tree over all V words."""
+        settings = self.metadata.get("settings")
+        return isinstance(settings, Mapping) and settings.get("loss") == "hs"
+
     def head(self, n: int) -> Embeddings:
-        """The first (most frequent) `n` words; shares memory with these embeddings."""
+        """The first (most frequent) `n` words; shares memory with these embeddings.
+
+        Output vectors that belong to a tree over more words are left out.
+        """
         n = min(n, len(self))
         output = None if self.output_vectors is None else self.output_vectors[:n]
+        if n < len(self) and self.outputs_are_nodes:
+            output = None
         subwords = None if self.subwords is None else self.subwords.head(n)
         vocabulary = self.vocabulary.head(n)
         return Embeddings(vocabulary, self.vectors[:n], output, self.metadata, subwords)

@@ -32,13 +32,13 @@ _PAIRS_AT_ONCE = 1 << 22
 
 
 def recommenders(embeddings: Embeddings) -> dict[str, Recommender]:
-    """What a model's vectors can rank by: ``nearest``, and ``predicted`` with output vectors."""
+    """What a model can rank by: ``nearest``, and ``predicted`` with output vectors of words."""
     vectors = np.ascontiguousarray(embeddings.vectors, np.float32)
     norms = np.maximum(embeddings.norms, np.finfo(np.float32).tiny)[:, None]
     units: Scores = np.divide(vectors, norms, dtype=np.float32)
     nothing = np.zeros(len(vectors), np.float32)
     found: dict[str, Recommender] = {"nearest": _by_dots(vectors, units, nothing)}
-    if embeddings.output_vectors is not None:
+    if embeddings.output_vectors is not None and not embeddings.outputs_are_nodes:
         outputs = np.ascontiguousarray(embeddings.output_vectors, np.float32)
         found["predicted"] = _by_dots(vectors, outputs, _log_noise(embeddings))
     return found

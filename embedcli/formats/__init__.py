@@ -12,6 +12,7 @@ from pathlib import Path
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
 from embedcli.formats.detection import detect_format
+from embedcli.formats.read_back import check_read_back
 from embedcli.formats.registry import (
     DTYPES,
     FORMATS,
@@ -101,6 +102,9 @@ def save(
 ) -> None:
     """Publish embeddings: `path` then holds all of them, or what it held before.
 
+    What was written is read back and compared before it takes the place of what was there
+    (`read_back.py`), except through a pipe or device.
+
     Args:
         embeddings: what to write; vectors may be memory-mapped or have padded rows.
         path: the file or directory; its suffix decides the format. ``-`` is standard output.
@@ -119,6 +123,7 @@ def save(
         if entry.write is not None:
             with publish_folder(path, entry.files, entry.prose) as folder:
                 entry.write(embeddings, folder, dtype)
+                check_read_back(entry, embeddings, dtype, folder, path)
         return
     wide = dtype == "float32"
     size = entry.file_size(embeddings) if entry.file_size and wide else None
@@ -127,12 +132,15 @@ def save(
             entry.write(embeddings, sink)
         elif entry.write_narrow is not None:
             entry.write_narrow(embeddings, sink, dtype)
+        sink.flush()
+        if sink.path is not None:
+            check_read_back(entry, embeddings, dtype, sink.path, path)
 
 
 def keeps_subwords(name: str, dtype: str = "float32") -> bool:
     """Whether a file of the format `name` holds the rows of subwords."""
     entry = named(name)
-    return isinstance(entry, Format) and entry.subwords and dtype == "float32"
+    return isinstance(entry, Format) and entry.subwords and not dtype.startswith("pq")
 
 
 def check_target(

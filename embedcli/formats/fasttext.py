@@ -54,6 +54,7 @@ _SIZES: Final = struct.Struct("<iiiqq")
 _ENTRY: Final = struct.Struct("<qb")
 _SHAPE: Final = struct.Struct("<?qq")
 _BLOCK_BYTES: Final = 1 << 23
+_LARGEST: Final = 2**31 - 1
 _LONGEST_NGRAM: Final = 1 << 10  # fastText's longest is 6; a number beyond this is no length
 
 Floats = NDArray[np.float32]
@@ -136,7 +137,13 @@ def _arguments(embeddings: Embeddings) -> dict[str, Any]:
     names = {"ws": "window", "epoch": "epochs", "minCount": "min_count", "neg": "negative"}
     values: dict[str, Any] = {"ws": 5, "epoch": 5, "minCount": 5, "neg": 5, "wordNgrams": 1}
     values |= {"loss": _NS, "lrUpdateRate": 100, "t": 1e-4}
-    values |= {ours: settings[theirs] for ours, theirs in names.items() if theirs in settings}
+    values |= {
+        ours: _int32(settings[theirs])
+        for ours, theirs in names.items()
+        if settings.get(theirs) is not None
+    }
+    if settings.get("window") is None and settings.get("items"):
+        values["ws"] = _LARGEST  # the whole line
     values["t"] = float(settings.get("sample", values["t"]))
     values["model"] = _CBOW if settings.get("arch") == "cbow" else _SKIPGRAM
     values |= {name: known[name] for name in _ARGUMENTS if name in known}
@@ -147,6 +154,11 @@ def _arguments(embeddings: Embeddings) -> dict[str, Any]:
     return (
         values | {"dim": embeddings.dim} | dict(zip(("minn", "maxn", "bucket"), shape, strict=True))
     )
+
+
+def _int32(value: Any) -> int:
+    """A setting as the file has room for it; a window that is the whole line is the largest."""
+    return min(value, _LARGEST) if isinstance(value, int) else _LARGEST
 
 
 def _input_rows(embeddings: Embeddings) -> Iterator[Floats]:

@@ -8,8 +8,9 @@ a short vector, and direction and length both survive. What either costs is meas
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,22 @@ from embedcli.errors import FormatError
 from embedcli.formats.product import product_bytes, quantized
 from embedcli.quoting import quoted
 
-__all__ = ["FLOAT16_LIMIT", "from_int8", "row_blocks", "to_float16", "to_int8", "widened"]
+__all__ = [
+    "FLOAT16_LIMIT",
+    "from_int8",
+    "narrowed",
+    "row_blocks",
+    "to_float16",
+    "to_int8",
+    "wide",
+    "widened",
+]
 
 FLOAT16_LIMIT: Final = float(np.finfo(np.float16).max)
 _BLOCK_BYTES: Final = 1 << 22
 _STEPS: Final = 127
+
+Narrow = tuple[NDArray[Any], NDArray[np.float32] | None]
 
 
 def row_blocks(vectors: NDArray[np.float32]) -> Iterator[slice]:
@@ -39,15 +51,43 @@ def to_float16(embeddings: Embeddings) -> NDArray[np.float16]:
     Raises:
         FormatError: a component is beyond 65504, the largest float16.
     """
-    narrow = np.empty(embeddings.vectors.shape, np.float16)
-    for rows in row_blocks(embeddings.vectors):
-        block = embeddings.vectors[rows]
+    return _float16(embeddings.vectors, lambda row: quoted(embeddings.vocabulary[row]))
+
+
+def narrowed(embeddings: Embeddings, dtype: str) -> list[Narrow]:
+    """The vectors as ``float16`` or ``int8``; then, with subwords, rows of words and of parts.
+
+    Raises:
+        FormatError: as `to_float16`.
+    """
+    parts: list[tuple[NDArray[np.float32], Callable[[int], str]]] = [
+        (embeddings.vectors, lambda row: quoted(embeddings.vocabulary[row]))
+    ]
+    subwords = embeddings.subwords
+    if subwords is not None:
+        ids = subwords.ids
+        own = lambda row: f"the own row of {quoted(embeddings.vocabulary[row])}"  # noqa: E731
+        parts += [(subwords.word_rows, own), (subwords.rows, lambda row: f"subword {ids[row]}")]
+    if dtype == "int8":
+        return [to_int8(rows) for rows, _ in parts]
+    return [(_float16(rows, named), None) for rows, named in parts]
+
+
+def wide(rows: NDArray[Any], scales: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Narrow rows as float32: those of `to_int8` with their scales, all others without."""
+    return rows.astype(np.float32) if scales is None else from_int8(rows, scales)
+
+
+def _float16(vectors: NDArray[np.float32], named: Callable[[int], str]) -> NDArray[np.float16]:
+    narrow = np.empty(vectors.shape, np.float16)
+    for rows in row_blocks(vectors):
+        block = vectors[rows]
         largest = np.abs(block).max(axis=1)
         if largest.max() > FLOAT16_LIMIT:
             row = rows.start + int(largest.argmax())
             raise FormatError(
-                f"cannot save {quoted(embeddings.vocabulary[row])} (row {row + 1}) as float16: it "
-                f"has a component of {largest.max():g}, and float16 ends at {FLOAT16_LIMIT:g}"
+                f"cannot save {named(row)} (row {row + 1}) as float16: it has a "
+                f"component of {largest.max():g}, and float16 ends at {FLOAT16_LIMIT:g}"
             )
         narrow[rows] = block
     return narrow
@@ -78,12 +118,14 @@ def from_int8(codes: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[n
 
 def widened(embeddings: Embeddings, dtype: str) -> Embeddings:
     """The embeddings as a reader of a file of `dtype` gets them: rounded, float32 again."""
-    if dtype == "float16":
-        vectors = to_float16(embeddings).astype(np.float32)
-    elif dtype == "int8":
-        vectors = from_int8(*to_int8(embeddings.vectors))
-    elif (n_bytes := product_bytes(dtype)) is not None:
+    subwords = None
+    if (n_bytes := product_bytes(dtype)) is not None:
         vectors = quantized(embeddings, n_bytes).vectors()
-    else:
+    elif dtype == "float32":
         return embeddings
-    return Embeddings(embeddings.vocabulary, vectors, None, embeddings.metadata)
+    else:
+        vectors, *more = (wide(*part) for part in narrowed(embeddings, dtype))
+        if embeddings.subwords is not None:
+            own, rows = more
+            subwords = replace(embeddings.subwords, word_rows=own, rows=rows)
+    return replace(embeddings, vectors=vectors, output_vectors=None, subwords=subwords)

@@ -26,8 +26,10 @@ A file written with another dtype has ``version`` = "2", no ``syn1neg``, and
     syn0           I8 [V, D]     with
     scales         F32 [V]       row i is syn0[i] * scales[i]
 
-and its vectors are made float32 when it is read (`narrow.py`). One that holds quantised vectors has
-``version`` = "pq", neither ``syn0`` nor ``syn1neg``, and
+and its vectors are made float32 when it is read (`narrow.py`). With subwords, `word_rows` and
+`subwords` are of the same type as `syn0`; the scales of I8 are `word_scales`, F32 [V], and
+`subword_scales`, F32 [U]. A file that holds quantised vectors has
+``version`` = "pq", none of ``syn0``, ``syn1neg`` and subwords, and
 
     codes          U8 [V, M]          row i is the centres that its codes name, part by part,
     centres        F32 [M, 256, D/M]
@@ -42,7 +44,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +52,15 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable, check_subwords
-from embedcli.formats.narrow import from_int8, to_float16, to_int8, widened
-from embedcli.formats.product import CENTRES, Product, product_bytes, quantized
+from embedcli.formats.narrow import narrowed, wide
+from embedcli.formats.native_layout import (
+    NARROW_VERSION,
+    NARROWED,
+    PRODUCT_VERSION,
+    VERSION,
+    check_layout,
+)
+from embedcli.formats.product import Product, product_bytes, quantized
 from embedcli.formats.source import Source
 from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
@@ -60,39 +69,6 @@ from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["file_size", "metadata", "read", "tensors", "verify", "write", "write_narrow"]
-
-_VERSION: Final = "1"
-_NARROW_VERSION: Final = "2"
-_PRODUCT_VERSION: Final = "pq"
-_LETTERS: Final = {
-    "codes": "VM",
-    "centres": "MCP",
-    "scales": "V",
-    "syn0": "VD",
-    "syn1neg": "VD",
-    "norms": "V",
-    "word_rows": "VD",
-    "subwords": "UD",
-    "subword_ids": "U",
-    "counts": "V",
-}
-_DTYPES: Final = {
-    "codes": "U8",
-    "centres": "F32",
-    "scales": "F32",
-    "syn0": "F32",
-    "syn1neg": "F32",
-    "norms": "F32",
-    "word_rows": "F32",
-    "subwords": "F32",
-    "subword_ids": "I32",
-    "word_offsets": "I64",
-    "counts": "I64",
-    "words": "U8",
-}
-_SUBWORDS: Final = ("word_rows", "subwords", "subword_ids")
-_OPTIONAL: Final = {"codes", "centres", "scales", "syn1neg", "counts", *_SUBWORDS}
-_NARROW: Final = ("F16", "I8")
 
 
 def write(embeddings: Embeddings, sink: Sink) -> None:
@@ -118,16 +94,21 @@ def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
     if n_bytes is not None:
         _write_product(embeddings, sink, n_bytes)
         return
-    arrays = tensors(widened(embeddings, dtype))  # the norms are those of what will be read
-    words = arrays.pop("words")
-    del arrays["syn0"]
-    if dtype == "float16":
-        arrays["syn0"] = to_float16(embeddings)
-    else:
-        arrays["syn0"], scales = to_int8(embeddings.vectors)
-        arrays = {"scales": scales} | arrays
-    arrays["words"] = words  # narrow numbers and words last, so that the rest stays aligned
-    safetensors.write(sink, arrays, metadata(embeddings) | {"version": _NARROW_VERSION})
+    check_subwords(embeddings)
+    parts = narrowed(embeddings, dtype)
+    read_back = replace(embeddings, vectors=wide(*parts[0]), output_vectors=None)
+    arrays = tensors(read_back)  # the norms are those of what will be read
+    last = {name: arrays.pop(name) for name in ("subword_model", "words") if name in arrays}
+    narrow: dict[str, NDArray[Any]] = {}
+    scales: dict[str, NDArray[Any]] = {}
+    for (name, of_it), (rows, each) in zip(NARROWED.items(), parts, strict=False):
+        narrow[name] = rows
+        if each is not None:
+            scales[of_it] = each
+    arrays = scales | {name: array for name, array in arrays.items() if name not in narrow}
+    # narrow numbers and words last, so that the rest stays aligned
+    described = metadata(embeddings) | {"version": NARROW_VERSION}
+    safetensors.write(sink, arrays | narrow | last, described)
 
 
 def _write_product(embeddings: Embeddings, sink: Sink, n_bytes: int) -> None:
@@ -138,7 +119,7 @@ def _write_product(embeddings: Embeddings, sink: Sink, n_bytes: int) -> None:
     del arrays["syn0"]
     arrays |= {"centres": product.centres, "scales": product.scales}
     arrays |= {"codes": product.codes, "words": words}
-    safetensors.write(sink, arrays, metadata(bare) | {"version": _PRODUCT_VERSION})
+    safetensors.write(sink, arrays, metadata(bare) | {"version": PRODUCT_VERSION})
 
 
 def file_size(embeddings: Embeddings) -> int:
@@ -157,7 +138,7 @@ def read(source: Source, *, decode_errors: str = "strict") -> Embeddings:
         kind = f"packed with {source.compression}" if source.compression else "a pipe"
         raise FormatError(f"{where} is {kind}: embed's own format must be a plain file")
     header = safetensors.read_header(where)
-    _check_kind(where, header)
+    check_layout(where, header)
     arrays = safetensors.map_tensors(where, header)
     vocabulary = Vocabulary(
         arrays["words"],
@@ -206,7 +187,7 @@ def metadata(embeddings: Embeddings) -> dict[str, str]:
         meta = json.dumps(kept, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise FormatError(f"cannot save the metadata as JSON: {error}") from error
-    found = {"format": "embed", "version": _VERSION, "meta": meta}
+    found = {"format": "embed", "version": VERSION, "meta": meta}
     if embeddings.subwords is not None:
         found["subword"] = json.dumps(embeddings.subwords.units.described())
     return found
@@ -232,20 +213,27 @@ def verify(source: Source) -> bool:
     return has_digest
 
 
-def _vectors(where: str, tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+def _vectors(where: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """The vectors as float32: as they lie in the file, or made from a narrow type."""
-    if "codes" in tensors:
-        name = "centres"
-        vectors = Product(tensors["codes"], tensors[name], tensors["scales"]).vectors()
-    else:
-        name = "syn0"
-        syn0 = tensors[name]
-        if syn0.dtype == np.float32:
-            return syn0
-        vectors = from_int8(syn0, tensors["scales"]) if syn0.dtype == np.int8 else syn0.astype("f4")
-    if not np.isfinite(vectors).all():
+    if "codes" not in arrays:
+        return _wide(where, arrays, "syn0")
+    product = Product(arrays["codes"], arrays["centres"], arrays["scales"])
+    return _finite(where, "centres", product.vectors())
+
+
+def _wide(where: str, arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
+    """The rows of a tensor as float32."""
+    rows = arrays[name]
+    if rows.dtype == np.float32:
+        return rows
+    scales = arrays[NARROWED[name]] if rows.dtype == np.int8 else None
+    return _finite(where, name, wide(rows, scales))
+
+
+def _finite(where: str, name: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(rows).all():
         raise FormatError(f"{where}: tensor {name!r} holds a number that is not finite")
-    return vectors
+    return rows
 
 
 def _subwords(
@@ -261,63 +249,8 @@ def _subwords(
         raise FormatError(
             f"{where}: tensor 'subword_ids' is no rising list of ids below {units.count}"
         )
-    return Subwords(units, arrays["word_rows"], ids, arrays["subwords"])
-
-
-def _check_kind(where: str, header: safetensors.Header) -> None:
-    if header.metadata.get("format") != "embed":
-        names = ", ".join(sorted(header.tensors)[:5]) or "none"
-        raise FormatError(
-            f"{where} is a safetensors file, but not one of embed's (tensors: {names})"
-        )
-    version = header.metadata.get("version")
-    if version not in (_VERSION, _NARROW_VERSION, _PRODUCT_VERSION):
-        raise FormatError(
-            f"{where} has model version {version!r}, this embed reads {_VERSION!r}, "
-            f"{_NARROW_VERSION!r} and {_PRODUCT_VERSION!r}: use the embed that wrote it, or a "
-            "newer one"
-        )
-    needed = set(_DTYPES) - _OPTIONAL
-    if version == _PRODUCT_VERSION:
-        needed = (needed - {"syn0"}) | {"codes", "centres", "scales"}
-    elif "syn0" in header.tensors and header.tensors["syn0"].dtype == np.int8:
-        needed.add("scales")
-    if "subword" in header.metadata:
-        needed.update(_SUBWORDS)
-    missing = sorted(needed - set(header.tensors))
-    if missing:
-        raise FormatError(f"{where} lacks the tensor {missing[0]!r}: it is damaged")
-    _check_shapes(where, header)
-
-
-def _check_shapes(where: str, header: safetensors.Header) -> None:
-    rows, letters = "syn0", "VD"
-    if header.metadata.get("version") == _PRODUCT_VERSION:
-        rows, letters = "codes", "VM"
-    shape = header.tensors[rows].shape
-    if len(shape) != 2:
-        raise FormatError(f"{where}: tensor {rows!r} has shape {shape}, not [{', '.join(letters)}]")
-    sizes = dict.fromkeys("VDMCPU", 0) | dict(zip(letters, shape, strict=True))
-    if rows == "codes":
-        sizes |= {"C": CENTRES, "P": header.tensors["centres"].shape[-1]}
-    if "subword_ids" in header.tensors:
-        sizes["U"] = int(np.prod(header.tensors["subword_ids"].shape))
-    expected = {name: tuple(sizes[letter] for letter in _LETTERS[name]) for name in _LETTERS}
-    expected["word_offsets"] = (shape[0] + 1,)
-    expected["words"] = (int(np.prod(header.tensors["words"].shape)),)
-    dtypes = dict(_DTYPES)
-    if header.metadata.get("version") == _NARROW_VERSION:
-        narrow = [n for n in _NARROW if header.tensors[rows].dtype == safetensors.DTYPES[n]]
-        dtypes["syn0"] = narrow[0] if narrow else " or ".join(_NARROW)
-    for name, dtype in dtypes.items():
-        entry = header.tensors.get(name)
-        if entry is None:
-            continue
-        if entry.shape != expected[name] or entry.dtype != safetensors.DTYPES.get(dtype):
-            raise FormatError(
-                f"{where}: tensor {name!r} is {entry.dtype} {entry.shape}, "
-                f"expected {dtype} {expected[name]}"
-            )
+    own, rows = (_wide(where, arrays, name) for name in ("word_rows", "subwords"))
+    return Subwords(units, own, ids, rows)
 
 
 def _aligned(array: NDArray[np.int64]) -> NDArray[np.int64]:

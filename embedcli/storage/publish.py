@@ -53,10 +53,15 @@ class Sink:
     """A binary output that takes everything it is given or raises.
 
     Only `publish` makes one. There is no ``close``: leaving the ``with`` block publishes.
+
+    Attributes:
+        path: where the bytes lie until they are published, after `flush`; None for a pipe or
+            device, which cannot be read back.
     """
 
-    def __init__(self, write: Callable[[memoryview], int | None]) -> None:
+    def __init__(self, write: Callable[[memoryview], int | None], path: str | None = None) -> None:
         self._write = write
+        self.path = path
         self._buffer = bytearray()
         self._position = 0
         self.checksum = 0  # CRC-32 of the bytes handed to the operating system
@@ -213,7 +218,7 @@ def _by_rename(target: str, size: int | None) -> Iterator[Sink]:
         descriptor, temporary = _create_temporary(real, _old_mode(target))
     try:
         try:
-            sink = _sink_on(descriptor, target, size)
+            sink = _sink_on(descriptor, target, size, temporary)
             yield sink
             sink.flush()
             with _as_output_error(target, size):
@@ -247,12 +252,12 @@ def _read_back(descriptor: int, target: str, sink: Sink) -> None:
         )
 
 
-def _sink_on(descriptor: int, target: str, size: int | None) -> Sink:
+def _sink_on(descriptor: int, target: str, size: int | None, path: str | None = None) -> Sink:
     def write(view: memoryview) -> int:
         with _as_output_error(target, size):
             return os.write(descriptor, view)
 
-    return Sink(write)
+    return Sink(write, path)
 
 
 def _is_special(target: str, size: int | None) -> bool:

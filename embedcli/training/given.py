@@ -106,7 +106,7 @@ def load_given(config: TrainConfig, given: Embeddings | None = None) -> Embeddin
             f"{path} has {embeddings.dim} dimensions, but dim is {config.dim}: give --dim "
             f"{embeddings.dim}, or make it smaller with embed export --dim"
         )
-    if embeddings.metadata.get("settings", {}).get("loss") == "hs":
+    if embeddings.outputs_are_nodes:
         return replace(embeddings, output_vectors=None)  # of a tree's nodes, not of words
     return embeddings
 
