@@ -32,7 +32,7 @@ LEVELS = [
     {"kernels"},
     {"config"},
     {"rules"},
-    {"settings", "progress"},
+    {"settings", "progress", "reading"},
     {"errors"},
     {"quoting"},
 ]

@@ -9,9 +9,11 @@ import click
 
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
+from embedcli.cli.reading import reading_options
 from embedcli.errors import ThresholdError
 
 if TYPE_CHECKING:
+    from embedcli.reading import ReadingOptions
     from embedcli.spaces.alignment import Precision
 
 __all__ = ["command"]
@@ -48,6 +50,7 @@ _KS = (1, 5, 10)
 @click.option(
     "--fail-under", type=float, metavar="X", help="Exit with 1 unless precision@1 by CSLS is X."
 )
+@reading_options
 @json_option
 @verbosity_options
 def command(
@@ -59,6 +62,7 @@ def command(
     refine: int,
     restrict: int,
     fail_under: float | None,
+    reading: ReadingOptions,
     as_json: bool,
 ) -> None:
     r"""Turn the vectors of SOURCE into the space of TARGET (orthogonal Procrustes).
@@ -76,7 +80,7 @@ def command(
 
     if output:
         formats.check_target(output)
-    first, second = formats.load(source), formats.load(target)
+    first, second = (formats.load(model, reading=reading) for model in (source, target))
     if dictionary:
         pairs = alignment.known_pairs(first, second, alignment.read_dictionary(dictionary))
     else:

@@ -9,9 +9,11 @@ import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
+from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import say_ways, ways_options
 
 if TYPE_CHECKING:
+    from embedcli.reading import ReadingOptions
     from embedcli.resolution import Ways
 
 __all__ = ["command"]
@@ -40,6 +42,7 @@ _SCORES = {"cosadd": "cosine", "cosmul": "quotient"}
     help="Answer only from the N most frequent words.",
 )
 @ways_options
+@reading_options
 @json_option
 @verbosity_options
 def command(
@@ -47,6 +50,7 @@ def command(
     b: str,
     c: str,
     model: str,
+    reading: ReadingOptions,
     k: int,
     method: str,
     restrict: int | None,
@@ -69,7 +73,7 @@ def command(
     from embedcli.lookup import analogy
     from embedcli.resolution import resolve
 
-    embeddings = embedcli.load(model)
+    embeddings = embedcli.load(model, reading=reading)
     answers = analogy(embeddings, (a, b, c), k, method=method, restrict=restrict, ways=ways)
     otherwise = resolve(embeddings, (a, b, c), ways).answered()
     score = _SCORES[method]

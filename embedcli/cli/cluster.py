@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
+from embedcli.cli.reading import reading_options
+
+if TYPE_CHECKING:
+    from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
 
@@ -27,10 +32,17 @@ __all__ = ["command"]
     help="A line a class instead: its number, its size and the N words nearest its centre.",
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
+@reading_options
 @json_option
 @verbosity_options
 def command(
-    model: str, k: int, top: int | None, summary: int | None, seed: int, as_json: bool
+    model: str,
+    reading: ReadingOptions,
+    k: int,
+    top: int | None,
+    summary: int | None,
+    seed: int,
+    as_json: bool,
 ) -> None:
     r"""Part the words of a model into classes (spherical k-means, as word2vec's -classes).
 
@@ -44,7 +56,7 @@ def command(
     import embedcli
     from embedcli.spaces.clusters import classes
 
-    embeddings = embedcli.load(model)
+    embeddings = embedcli.load(model, reading=reading)
     if top is not None:
         embeddings = embeddings.head(top)
     belongs, cosines = classes(embeddings, k, seed=seed)

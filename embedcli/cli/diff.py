@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
+from embedcli.cli.reading import reading_options
 from embedcli.errors import UnknownWordError
 from embedcli.quoting import quoted
+
+if TYPE_CHECKING:
+    from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
 
@@ -33,10 +38,18 @@ __all__ = ["command"]
     metavar="N",
     help="Compare words among the N most frequent of both.",
 )
+@reading_options
 @json_option
 @verbosity_options
 def command(
-    old: str, new: str, words: tuple[str, ...], top: int, k: int, restrict: int, as_json: bool
+    old: str,
+    new: str,
+    words: tuple[str, ...],
+    top: int,
+    k: int,
+    restrict: int,
+    reading: ReadingOptions,
+    as_json: bool,
 ) -> None:
     r"""Show the words that moved most between the models OLD and NEW, or these WORDs.
 
@@ -51,9 +64,8 @@ def command(
     import embedcli
     from embedcli.spaces.drift import drift
 
-    result = drift(
-        embedcli.load(old), embedcli.load(new), top=top, k=k, restrict=restrict, words=words
-    )
+    first, second = (embedcli.load(model, reading=reading) for model in (old, new))
+    result = drift(first, second, top=top, k=k, restrict=restrict, words=words)
     talk(
         f"{result.shared:,} words in both, {result.only_old:,} only in {old}, {result.only_new:,} "
         f"only in {new}; median cosine of the {result.compared:,} compared: {result.median:.4f}"

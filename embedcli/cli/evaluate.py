@@ -15,12 +15,14 @@ from embedcli.cli.evaluate_items import evaluate_items, parse_cutoffs
 from embedcli.cli.gains import is_below, shown_gain
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal
+from embedcli.cli.reading import reading_options
 from embedcli.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
     from embedcli.evaluation import Report
     from embedcli.evaluation.comparison import Gain
     from embedcli.evaluation.parts import Part
+    from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
 
@@ -143,6 +145,7 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
     help="Exit with 1 unless the interval of every gain, over the first model or with --task over "
     "one-hot features, begins at X or above; the gain itself with --bootstrap 0.",
 )
+@reading_options
 @json_option
 @verbosity_options
 def command(
@@ -155,6 +158,7 @@ def command(
     models: tuple[str, ...],
     fail_under: float | None,
     fail_under_gain: float | None,
+    reading: ReadingOptions,
     as_json: bool,
     **rules: Any,
 ) -> None:
@@ -187,7 +191,7 @@ def command(
         from embedcli.cli.evaluate_task import evaluate_tasks
 
         evaluate_tasks(
-            {model: load(model) for model in models},
+            {model: load(model, reading=reading) for model in models},
             tasks,
             bootstrap=rules["bootstrap"],
             fail_under=fail_under,
@@ -197,7 +201,7 @@ def command(
         return
     if item_files:
         evaluate_items(
-            {model: load(model) for model in models},
+            {model: load(model, reading=reading) for model in models},
             item_files,
             training=training,
             separator=separator,
@@ -212,7 +216,8 @@ def command(
         raise UsageError("--fail-under-gain compares models: give a second -m")
     scored: list[Scored] = []
     for model in models:
-        scored += [(model, report) for report in evaluate(load(model), files, **rules)]
+        reports = evaluate(load(model, reading=reading), files, **rules)
+        scored += [(model, report) for report in reports]
     gains = _gains(scored, rules["bootstrap"])
     if as_json:
         echo_json([_as_json(*one, gains) for one in scored])

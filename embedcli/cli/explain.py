@@ -13,6 +13,7 @@ import click
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.progress import show_progress
+from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import say_ways
 from embedcli.config import TrainConfig
 from embedcli.errors import UnknownWordError, UsageError
@@ -22,6 +23,7 @@ from embedcli.rules import TextRules
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus
     from embedcli.embeddings import Embeddings
+    from embedcli.reading import ReadingOptions
     from embedcli.spaces.contexts import Explanation
 
 __all__ = ["command"]
@@ -45,6 +47,7 @@ __all__ = ["command"]
 @click.option(
     "--lines", default=5, show_default=True, type=click.IntRange(min=0), help="Lines of the text."
 )
+@reading_options
 @json_option
 @verbosity_options
 def command(
@@ -52,6 +55,7 @@ def command(
     second: str,
     corpus: tuple[str, ...],
     model: str,
+    reading: ReadingOptions,
     window: int | None,
     top: int,
     lines: int,
@@ -72,7 +76,7 @@ def command(
     from embedcli.lookup import cosine_table
     from embedcli.spaces.contexts import explain
 
-    embeddings = embedcli.load(model)
+    embeddings = embedcli.load(model, reading=reading)
     first, second = _as_spelt(embeddings, first, second)
     if first == second:
         raise UsageError(f"{quoted(first)} twice: give two words")

@@ -10,10 +10,12 @@ import click
 
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
+from embedcli.cli.reading import reading_options
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
+    from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
 
@@ -22,7 +24,6 @@ __all__ = ["command"]
 @click.argument("model")
 @click.argument("out")
 @click.option("--format", "to", metavar="F", help="Write this format, whatever the suffix of OUT.")
-@click.option("--from", "origin", metavar="F", help="Read MODEL as this format, whatever it seems.")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the first N words.")
 @click.option(
     "--dim", type=click.IntRange(min=1), metavar="N", help="Only N dimensions, the strongest (PCA)."
@@ -47,26 +48,19 @@ __all__ = ["command"]
     metavar="FILE",
     help="Also say the scores on FILE before and after, as `embed evaluate`; may be repeated.",
 )
-@click.option(
-    "--decode-errors",
-    type=click.Choice(["strict", "replace"]),
-    default="strict",
-    show_default=True,
-    help="What to do with words of MODEL that are not UTF-8.",
-)
+@reading_options
 @json_option
 @verbosity_options
 def command(
     model: str,
     out: str,
     to: str | None,
-    origin: str | None,
     top: int | None,
     dim: int | None,
     dtype: str,
     pq: int | None,
     files: tuple[str, ...],
-    decode_errors: str,
+    reading: ReadingOptions,
     as_json: bool,
 ) -> None:
     r"""Convert MODEL, a file or directory in any format embed reads, to OUT.
@@ -104,7 +98,7 @@ def command(
     formats.check_target(out, target, dtype)
     if as_json and out == "-":
         raise UsageError("--json and OUT cannot both be standard output")
-    original = formats.load(model, origin, decode_errors=decode_errors)
+    original = formats.load(model, reading=reading)
     embeddings = original if top is None else original.head(top)
     kept = None
     if dim is not None:

@@ -10,10 +10,12 @@ import click
 
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
+from embedcli.cli.reading import reading_options
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.formats.source import Source
+    from embedcli.reading import ReadingOptions
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command"]
@@ -23,10 +25,10 @@ _SHOWN_WORDS = 10
 
 @click.command()
 @click.argument("model", default="model.safetensors", envvar="EMBED_MODEL")
-@click.option("--from", "origin", metavar="F", help="Read MODEL as this format, whatever it seems.")
+@reading_options
 @json_option
 @verbosity_options
-def command(model: str, origin: str | None, as_json: bool) -> None:
+def command(model: str, reading: ReadingOptions, as_json: bool) -> None:
     r"""Say what MODEL is: its format and size, and how it was trained, where the file tells.
 
     \b
@@ -38,22 +40,22 @@ def command(model: str, origin: str | None, as_json: bool) -> None:
     from embedcli.formats.source import Source
 
     if Path(model).is_dir():
-        facts = _folder_facts(Path(model), origin)
+        facts = _folder_facts(Path(model), reading)
     else:
         with Source(model) as source:
-            facts = _facts(source, origin)
+            facts = _facts(source, reading)
     if as_json:
         echo_json(facts)
     else:
         echo_rows(_rows(facts))
 
 
-def _facts(source: Source, origin: str | None) -> dict[str, Any]:
+def _facts(source: Source, reading: ReadingOptions) -> dict[str, Any]:
     """What is known of the file, as JSON; None for what it does not tell."""
     from embedcli import formats
     from embedcli.formats.detection import detect_format
 
-    name = origin or detect_format(source)
+    name = reading.format or detect_format(source)
     facts: dict[str, Any] = {
         "file": source.path,
         "format": name,
@@ -61,20 +63,20 @@ def _facts(source: Source, origin: str | None) -> dict[str, Any]:
         "bytes": source.stored_bytes,
     }
     if name == "vocab":
-        return facts | _vocabulary_facts(formats.vocab.read(source, decode_errors="replace"))
-    return facts | _vector_facts(formats.load_from(source, name, decode_errors="replace"))
+        return facts | _vocabulary_facts(formats.vocab.read(source, reading))
+    return facts | _vector_facts(formats.load_from(source, name, reading))
 
 
-def _folder_facts(path: Path, origin: str | None) -> dict[str, Any]:
+def _folder_facts(path: Path, reading: ReadingOptions) -> dict[str, Any]:
     from embedcli import formats
 
     facts: dict[str, Any] = {
         "file": str(path),
-        "format": origin or formats.detect(path),
+        "format": reading.format or formats.detect(path),
         "compression": None,
         "bytes": sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
     }
-    return facts | _vector_facts(formats.load(path, origin))
+    return facts | _vector_facts(formats.load(path, reading=reading))
 
 
 def _vocabulary_facts(vocabulary: Vocabulary) -> dict[str, Any]:

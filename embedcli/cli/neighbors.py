@@ -16,6 +16,7 @@ from embedcli.cli.neighbors_runs import model_paths, show_agreement
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.cli.progress import show_progress
+from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import MAX_HINTS, say_ways, ways_options
 from embedcli.errors import UnknownWordError, UsageError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.index.ann import Index
     from embedcli.lookup import Neighbor, Query
+    from embedcli.reading import ReadingOptions
     from embedcli.resolution import Ways
     from embedcli.vocabulary import Vocabulary
 
@@ -82,6 +84,7 @@ class Answer:
     help="Search an index beside the model, made when needed (pip install 'embedcli[ann]').",
 )
 @ways_options
+@reading_options
 @json_option
 @verbosity_options
 def command(
@@ -94,6 +97,7 @@ def command(
     restrict: int | None,
     kind: str | None,
     ways: Ways,
+    reading: ReadingOptions,
     as_json: bool,
 ) -> None:
     r"""Show the words nearest to each WORD by cosine; - reads words from stdin, one a line.
@@ -127,8 +131,8 @@ def command(
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
     paths = model_paths(models, runs)
     if kind is not None:
-        _check_index(kind, paths, restrict)
-    spaces = [embedcli.load(path) for path in paths]
+        _check_index(kind, paths, restrict, reading.limit)
+    spaces = [embedcli.load(path, reading=reading) for path in paths]
     embeddings = spaces[0]
     added, taken = (_split(values, embeddings.vocabulary) for values in (positive, negative))
     if not (words or added or taken or kind):
@@ -156,9 +160,11 @@ def command(
         click.get_current_context().exit(UnknownWordError.exit_code)
 
 
-def _check_index(kind: str, paths: Sequence[str], restrict: int | None) -> None:
+def _check_index(kind: str, paths: Sequence[str], restrict: int | None, limit: int | None) -> None:
     if restrict is not None:
         raise UsageError(f"--index {kind} holds all words: --restrict {restrict} cannot apply")
+    if limit is not None:
+        raise UsageError(f"--index {kind} is of the whole model: --limit {limit} cannot apply")
     if len(paths) > 1:
         raise UsageError(f"--index {kind} is for one model, not {len(paths)}")
 

@@ -9,10 +9,12 @@ import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
+from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from embedcli.reading import ReadingOptions
     from embedcli.resolution import Ways
 
 __all__ = ["command"]
@@ -22,9 +24,12 @@ __all__ = ["command"]
 @click.argument("words", nargs=-1, required=True, metavar="WORD WORD WORD...")
 @model_option
 @ways_options
+@reading_options
 @json_option
 @verbosity_options
-def command(words: tuple[str, ...], model: str, ways: Ways, as_json: bool) -> None:
+def command(
+    words: tuple[str, ...], model: str, ways: Ways, reading: ReadingOptions, as_json: bool
+) -> None:
     r"""Show which WORD does not belong to the others.
 
     \b
@@ -41,7 +46,7 @@ def command(words: tuple[str, ...], model: str, ways: Ways, as_json: bool) -> No
     asked = list(dict.fromkeys(words))
     if len(asked) < 3:
         raise UsageError(f"{len(asked)} different words: give three or more; one may be odd")
-    embeddings = embedcli.load(model)
+    embeddings = embedcli.load(model, reading=reading)
     scored = odd_one_out(embeddings, asked, ways=ways)
     otherwise = resolve(embeddings, asked, ways).answered()
     if as_json:

@@ -12,11 +12,13 @@ import click
 
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
+from embedcli.cli.reading import reading_options
 from embedcli.errors import FormatError, InputError, UsageError
 from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
+    from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
 
@@ -65,6 +67,7 @@ _MEASURES = {
 @click.option("--loss", is_flag=True, help="Instead: the loss of each epoch of the MODELs.")
 @click.option("--tune", metavar="FILE.json", help="Instead: what `embed tune --json` printed.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
+@reading_options
 @json_option
 @verbosity_options
 def command(
@@ -78,6 +81,7 @@ def command(
     loss: bool,
     tune: str | None,
     seed: int,
+    reading: ReadingOptions,
     as_json: bool,
 ) -> None:
     r"""Draw the words of MODEL as a map.
@@ -103,11 +107,11 @@ def command(
     if tune is not None:
         data = _tune_curves(tune, kind)
     elif loss:
-        data = _loss_curves(models, kind)
+        data = _loss_curves(models, kind, reading)
     elif len(models) > 1:
         raise UsageError(f"one map shows one model, not {len(models)}")
     else:
-        embeddings = embedcli.load(models[0]).head(top)
+        embeddings = embedcli.load(models[0], reading=reading).head(top)
         groups = _groups(embeddings, clusters, color, seed)
         title = f"{models[0]}: {len(embeddings):,} words, {layout}"
         data = _map(embeddings, layout, groups, title, kind, color, k, seed)
@@ -235,13 +239,13 @@ def _place(value: object) -> float | str:
     return float(value) if number else str(value)  # type: ignore[arg-type]
 
 
-def _loss_curves(models: Sequence[str], kind: str) -> bytes:
+def _loss_curves(models: Sequence[str], kind: str, reading: ReadingOptions) -> bytes:
     import embedcli
     from embedcli.maps.figures import draw_curves
 
     curves = {}
     for model in models:
-        embeddings = embedcli.load(model)
+        embeddings = embedcli.load(model, reading=reading)
         losses = embeddings.metadata.get("loss") or []
         if not losses:
             raise InputError(f"{model} does not say the loss of its epochs")

@@ -19,6 +19,7 @@ import click
 
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
+from embedcli.cli.reading import reading_options
 from embedcli.cli.signals import heard
 from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import EmbedError, UsageError
@@ -26,6 +27,7 @@ from embedcli.quoting import escaped
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
+    from embedcli.reading import ReadingOptions
     from embedcli.resolution import Ways
 
 __all__ = ["command"]
@@ -48,9 +50,10 @@ _HISTORY_LINES = 1000
     "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers to a question."
 )
 @ways_options
+@reading_options
 @json_option
 @verbosity_options
-def command(model: str, k: int, ways: Ways, as_json: bool) -> None:
+def command(model: str, k: int, ways: Ways, reading: ReadingOptions, as_json: bool) -> None:
     r"""Ask one question after the other: neighbours, sums, analogies, similarity, the odd one out.
 
     \b
@@ -68,7 +71,7 @@ def command(model: str, k: int, ways: Ways, as_json: bool) -> None:
     """
     import embedcli
 
-    shell = _Shell(embedcli.load(model), k, ways, as_json)
+    shell = _Shell(embedcli.load(model, reading=reading), k, ways, as_json)
     if sys.stdin.isatty():
         talk(f"{model}: {len(shell.embeddings):,} words x {shell.embeddings.dim}; help, quit")
         with _editing(shell.embeddings.vocabulary.words):

@@ -10,6 +10,7 @@ import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, for_cell, report_error, talk
+from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import MAX_HINTS, say_ways, ways_options
 from embedcli.errors import UnknownWordError, UsageError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedcli.embeddings import Embeddings
+    from embedcli.reading import ReadingOptions
     from embedcli.resolution import Ways
 
     Floats = NDArray[np.float32]
@@ -43,6 +45,7 @@ __all__ = ["command"]
     "-o", "--output", metavar="FILE.npy", help="Write a NumPy array instead of printing numbers."
 )
 @ways_options
+@reading_options
 @json_option
 @verbosity_options
 def command(
@@ -53,6 +56,7 @@ def command(
     unit: bool,
     output: str | None,
     ways: Ways,
+    reading: ReadingOptions,
     as_json: bool,
 ) -> None:
     r"""Print the vector of each WORD, or with --sentences of each line of stdin.
@@ -82,7 +86,7 @@ def command(
         raise UsageError("give a WORD, - to read words from stdin, or --sentences")
     if output is not None:
         _check_output(output)
-    embeddings = embedcli.load(model)
+    embeddings = embedcli.load(model, reading=reading)
     if sentences:
         names: Sequence[str] = ()
         blocks = _sentence_blocks(embeddings, weighting, unit, ways)

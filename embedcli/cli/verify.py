@@ -10,10 +10,12 @@ import click
 
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
+from embedcli.cli.reading import reading_options
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.formats.source import Source
+    from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
 
@@ -22,10 +24,10 @@ _DIGEST: Final = "sha256 as written"
 
 @click.command()
 @click.argument("file")
-@click.option("--from", "origin", metavar="F", help="Read FILE as this format, whatever it seems.")
+@reading_options
 @json_option
 @verbosity_options
-def command(file: str, origin: str | None, as_json: bool) -> None:
+def command(file: str, reading: ReadingOptions, as_json: bool) -> None:
     r"""Check FILE, a file or directory in any format embed reads, from its first byte to its last.
 
     Every number finite, every word sound and there once, nothing missing and nothing left over; for
@@ -38,36 +40,36 @@ def command(file: str, origin: str | None, as_json: bool) -> None:
     from embedcli.formats.source import Source
 
     if Path(file).is_dir():
-        facts = _verified_folder(file, origin)
+        facts = _verified_folder(file, reading)
     else:
         with Source(file) as source:
-            facts = _verified(source, origin)
+            facts = _verified(source, reading)
     if as_json:
         echo_json(facts)
     else:
         echo_rows((name, _text(value)) for name, value in facts.items() if value is not None)
 
 
-def _verified_folder(path: str, origin: str | None) -> dict[str, Any]:
+def _verified_folder(path: str, reading: ReadingOptions) -> dict[str, Any]:
     from embedcli import formats
     from embedcli.formats.checks import check_savable
 
-    name = origin or formats.detect(path)
-    embeddings = formats.load(path, name)
+    name = reading.format or formats.detect(path)
+    embeddings = formats.load(path, name, reading=reading)
     check_savable(embeddings)
     return {"file": path, "format": name, "sound": True} | _size(embeddings)
 
 
-def _verified(source: Source, origin: str | None) -> dict[str, Any]:
+def _verified(source: Source, reading: ReadingOptions) -> dict[str, Any]:
     from embedcli import formats
     from embedcli.formats import native, vocab
     from embedcli.formats.checks import check_savable
     from embedcli.formats.detection import detect_format
 
-    name = origin or detect_format(source)
+    name = reading.format or detect_format(source)
     facts: dict[str, Any] = {"file": source.path, "format": name, "sound": True}
     if name == "vocab":
-        return facts | {"words": len(vocab.read(source, decode_errors="strict"))}
+        return facts | {"words": len(vocab.read(source, reading))}
     metadata = _metadata(source) if name == "safetensors" else {}
     if "step" in metadata:
         return facts | _step(source.path)
@@ -75,7 +77,7 @@ def _verified(source: Source, origin: str | None) -> dict[str, Any]:
     if place == "before training":
         return facts | {"digest": _DIGEST, "checkpoint": place}
     digest = native.verify(source) if name == "safetensors" else None
-    embeddings = formats.load_from(source, name)
+    embeddings = formats.load_from(source, name, reading)
     if name != "safetensors":
         check_savable(embeddings)
     shown = None if digest is None else _DIGEST if digest else "none in the file"

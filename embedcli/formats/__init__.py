@@ -7,7 +7,9 @@ test in `tests/test_formats.py` then runs over it. Nothing here knows the bytes 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
@@ -23,6 +25,7 @@ from embedcli.formats.registry import (
     named,
 )
 from embedcli.formats.source import Source
+from embedcli.reading import STRICT, ReadingOptions
 from embedcli.storage.folder import check_folder_writable, publish_folder
 from embedcli.storage.publish import check_writable, publish
 from embedcli.vocabulary import counts_fault
@@ -48,7 +51,8 @@ def load(
     path: str | os.PathLike[str],
     format: str | None = None,  # noqa: A002 - the name of the public option
     *,
-    decode_errors: str = "strict",
+    reading: ReadingOptions = STRICT,
+    **options: Any,
 ) -> Embeddings:
     """Read embeddings from a file or directory of any format in `FORMATS`.
 
@@ -56,24 +60,27 @@ def load(
         path: the file; may be a pipe or packed (gzip, bzip2, xz, zstd), but the formats that are
             mapped or sought in (safetensors, parquet, sqlite) must be plain files.
         format: a name in `FORMATS`; None tells it by content.
-        decode_errors: ``"strict"``, or ``"replace"`` to read words that are not UTF-8.
+        reading: what becomes of blemishes, and how much is read.
+        options: the same by name: ``limit=100``, ``duplicates="first"``, ``encoding="latin-1"``;
+            see `reading.ReadingOptions`.
 
     Raises:
         FormatError: the file is damaged, of no known format or holds no vectors.
         InputError: it cannot be read.
-        UsageError: there is no format of that name.
+        UsageError: there is no format of that name, or an option is none of those possible.
     """
+    if format is not None:
+        options["format"] = format
+    reading = replace(reading, **options)
     if Path(path).is_dir():
-        folder = _folder_of(Path(path), format)
-        return _with_sound_counts(path, folder.read(Path(path)))
+        found = _folder_of(Path(path), reading.format).read(Path(path), reading)
+        return _limited(_with_sound_counts(path, found), reading)
     with Source(path) as source:
-        return load_from(source, format or detect_format(source), decode_errors=decode_errors)
+        return load_from(source, reading.format or detect_format(source), reading)
 
 
-def load_from(source: Source, name: str, *, decode_errors: str = "strict") -> Embeddings:
+def load_from(source: Source, name: str, reading: ReadingOptions = STRICT) -> Embeddings:
     """Read embeddings of the format `name` from a source that is open already; see `load`."""
-    if decode_errors not in ("strict", "replace"):
-        raise UsageError(f"decode_errors is {decode_errors!r}; it may be 'strict' or 'replace'")
     entry = named(name)
     if isinstance(entry, Folder):
         raise FormatError(f"{source.path} is a file, but {name} is a directory of files")
@@ -82,7 +89,8 @@ def load_from(source: Source, name: str, *, decode_errors: str = "strict") -> Em
             f"{source.path} is a vocabulary file: words and counts, but no vectors "
             f"(if it is not one, name its format)"
         )
-    return _with_sound_counts(source.path, entry.read(source, decode_errors=decode_errors))
+    found = _with_sound_counts(source.path, entry.read(source, reading))
+    return _limited(found, reading)
 
 
 def _with_sound_counts(where: str | os.PathLike[str], embeddings: Embeddings) -> Embeddings:
@@ -91,6 +99,12 @@ def _with_sound_counts(where: str | os.PathLike[str], embeddings: Embeddings) ->
     if fault is not None:
         raise FormatError(f"{os.fspath(where)} has {fault}")
     return embeddings
+
+
+def _limited(embeddings: Embeddings, reading: ReadingOptions) -> Embeddings:
+    """For formats whose rows cannot be read one by one, or are mapped."""
+    wanted = reading.until_limit(len(embeddings))
+    return embeddings if wanted == len(embeddings) else embeddings.head(wanted)
 
 
 def save(

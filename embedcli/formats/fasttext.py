@@ -35,6 +35,7 @@ from embedcli.formats.narrow import row_blocks
 from embedcli.formats.rows import LONGEST_WORD, shown, vocabulary_of
 from embedcli.formats.source import Source
 from embedcli.quoting import quoted
+from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
@@ -93,7 +94,7 @@ def file_size(embeddings: Embeddings) -> int:
     return _HEADER.size + _SIZES.size + words + 2 * _SHAPE.size + 4 * n_rows * embeddings.dim
 
 
-def read(source: Source, *, decode_errors: str) -> Embeddings:
+def read(source: Source, reading: ReadingOptions) -> Embeddings:
     """Read a model, its vectors made of the rows of words and n-grams.
 
     The arguments it was trained with are ``metadata["fasttext"]``.
@@ -103,7 +104,7 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
     """
     file = _File(source)
     arguments = _read_arguments(file)
-    vocabulary = _read_words(file, decode_errors)
+    vocabulary = _read_words(file, reading)
     dim, bucket = arguments["dim"], arguments["bucket"]
     words, rows = _read_matrix(file, "input", len(vocabulary), bucket, dim)
     output, _ = _read_matrix(file, "output", len(vocabulary), 0, dim)
@@ -253,7 +254,7 @@ def _read_arguments(file: _File) -> dict[str, Any]:
     return arguments
 
 
-def _read_words(file: _File, decode_errors: str) -> Vocabulary:
+def _read_words(file: _File, reading: ReadingOptions) -> Vocabulary:
     sizes = _SIZES.unpack(file.take(_SIZES.size, "the sizes of the dictionary"))
     size, n_words, n_labels, n_tokens, n_pruned = sizes
     if n_labels or n_pruned >= 0:
@@ -271,7 +272,7 @@ def _read_words(file: _File, decode_errors: str) -> Vocabulary:
             raise file.damaged(f"count {count} and type {kind} in row {row} ({shown(words[-1])})")
         counts.append(count)
     tally = np.array(counts, np.int64) if any(counts) else None
-    return vocabulary_of(file.source.path, words, tally, decode_errors)
+    return vocabulary_of(file.source.path, words, tally, reading.keeping_rows)
 
 
 def _read_matrix(

@@ -45,6 +45,7 @@ from embedcli.formats.pickled_arrays import (
 )
 from embedcli.formats.rows import shown, vocabulary_of
 from embedcli.formats.source import Source
+from embedcli.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
@@ -99,7 +100,7 @@ _SETTINGS: Final = (
 )
 
 
-def read(source: Source, *, decode_errors: str) -> Embeddings:
+def read(source: Source, reading: ReadingOptions) -> Embeddings:
     """Read the words' vectors, with counts, output vectors and n-grams where they are known.
 
     Raises:
@@ -108,16 +109,16 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
     """
     root = read_pickle(source, _ALLOWED)
     try:
-        return _embeddings(source.path, root, decode_errors)
+        return _embeddings(source.path, root, reading)
     except ValueError as error:
         raise FormatError(f"{source.path} is no sound file of gensim's: {error}") from error
 
 
-def _embeddings(path: str, root: Any, decode_errors: str) -> Embeddings:
+def _embeddings(path: str, root: Any, reading: ReadingOptions) -> Embeddings:
     model = _Object(path, root)
     keyed = model.part("wv")
     words, counts = _words(keyed)
-    vocabulary = vocabulary_of(path, words, counts, decode_errors)
+    vocabulary = vocabulary_of(path, words, counts, reading.keeping_rows)
     metadata = {"gensim": _settings(model)}
     output = _output(model, len(words))
     made = _with_subwords(keyed, vocabulary)

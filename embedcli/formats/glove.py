@@ -22,6 +22,7 @@ from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers, read_rows, text_lines
 from embedcli.formats.word2vec_text import write_rows
 from embedcli.quoting import quoted
+from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
 
@@ -30,7 +31,7 @@ __all__ = ["read", "write"]
 _FORBIDDEN: Final = re.compile(r"^ | $|[\t\n\v\f\r]")
 
 
-def read(source: Source, *, decode_errors: str) -> Embeddings:
+def read(source: Source, reading: ReadingOptions) -> Embeddings:
     """Read all rows.
 
     Raises:
@@ -44,7 +45,7 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
         raise FormatError(
             f"{source.path}, line 1: a word and its numbers expected, but it is {shown(lines[0])}"
         )
-    rows = Rows(source, dim, None, 2 * dim + 1, decode_errors)
+    rows = Rows(source, dim, None, 2 * dim + 1, reading)
     read_rows(source, iter([lines]), rows, dim, 1)
     read_rows(source, blocks, rows, dim, 1 + len(lines))
     return rows.finish()

@@ -31,7 +31,8 @@ from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable
 from embedcli.formats.model2vec_rules import normalizer, pre_tokenizer
 from embedcli.formats.narrow import row_blocks, to_float16
-from embedcli.formats.rows import vocabulary_of
+from embedcli.formats.rows import embeddings_of
+from embedcli.reading import ReadingOptions
 from embedcli.rules import TextRules
 from embedcli.storage import safetensors
 from embedcli.storage.folder import sealed
@@ -73,7 +74,7 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
         sink.write(sealed(_card(embeddings, dtype)))
 
 
-def read(folder: Path) -> Embeddings:
+def read(folder: Path, reading: ReadingOptions) -> Embeddings:
     """Read tokens and vectors; float32 vectors stay on the disk until they are used.
 
     Raises:
@@ -86,11 +87,8 @@ def read(folder: Path) -> Embeddings:
     vectors = matrix.astype(np.float32, copy=False)
     if words[0] == _UNKNOWN and not vectors[0].any():
         words, vectors = words[1:], vectors[1:]
-    finite = [np.isfinite(vectors[rows]).all() for rows in row_blocks(vectors)]
-    if not all(finite):
-        raise FormatError(f"{folder / FILES[0]}: a number is not finite")
-    encoded = [word.encode() for word in words]
-    return Embeddings(vocabulary_of(str(folder / FILES[1]), encoded, None, "strict"), vectors)
+    encoded = [word.encode() for word in words[: reading.limit]]
+    return embeddings_of(str(folder), encoded, vectors[: reading.limit], reading)
 
 
 def _narrowed(embeddings: Embeddings, dtype: str) -> NDArray[Any]:

@@ -62,6 +62,7 @@ from embedcli.formats.native_layout import (
 )
 from embedcli.formats.product import Product, product_bytes, quantized
 from embedcli.formats.source import Source
+from embedcli.reading import STRICT, ReadingOptions
 from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
 from embedcli.subwords.rules import model_of, units_from
@@ -127,8 +128,8 @@ def file_size(embeddings: Embeddings) -> int:
     return safetensors.size(tensors(embeddings), metadata(embeddings))
 
 
-def read(source: Source, *, decode_errors: str = "strict") -> Embeddings:
-    """Map the file; `decode_errors` is not needed, a file of ours always holds sound UTF-8.
+def read(source: Source, reading: ReadingOptions = STRICT) -> Embeddings:
+    """Map the file; of `reading` only the limit matters, as a file of ours has no blemishes.
 
     Raises:
         FormatError: damaged, or a safetensors file of somebody else.

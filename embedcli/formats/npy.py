@@ -28,7 +28,8 @@ from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable
 from embedcli.formats.folder_lines import read_lines, write_lines
 from embedcli.formats.narrow import to_float16
-from embedcli.formats.rows import vocabulary_of
+from embedcli.formats.rows import embeddings_of
+from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import publish
 
 __all__ = ["FILES", "load_array", "load_packed_array", "read", "write", "write_array"]
@@ -60,7 +61,7 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
         write_array(folder / FILES[2], embeddings.vocabulary.counts)
 
 
-def read(folder: Path) -> Embeddings:
+def read(folder: Path, reading: ReadingOptions) -> Embeddings:
     """Read the files; float32 vectors stay on the disk until they are used.
 
     Raises:
@@ -81,9 +82,10 @@ def read(folder: Path) -> Embeddings:
             raise FormatError(
                 f"{folder / FILES[2]} is {counts.dtype} {counts.shape}, not int64 (V,)"
             )
-    vocabulary = vocabulary_of(str(folder / FILES[1]), words, counts, "strict")
-    plain = vectors.astype(np.float32, order="C", copy=False)
-    return Embeddings(vocabulary, _finite(folder, plain))
+    stop = reading.until_limit(len(words))
+    plain = vectors[:stop].astype(np.float32, order="C", copy=False)
+    counts = None if counts is None else counts[:stop]
+    return embeddings_of(str(folder), words[:stop], plain, reading, counts)
 
 
 def write_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
@@ -140,12 +142,3 @@ def load_packed_array(path: Path, name: str) -> NDArray[Any]:
             return flat.reshape(shape, order="F" if is_fortran else "C")
     except _DAMAGE as error:
         raise FormatError(f"{path} has no sound array {name!r}: {error}") from error
-
-
-def _finite(folder: Path, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    for start in range(0, len(vectors), _BLOCK_ROWS):
-        finite = np.isfinite(vectors[start : start + _BLOCK_ROWS]).all(axis=1)
-        if not finite.all():
-            row = start + int(np.argmin(finite))
-            raise FormatError(f"{folder / FILES[0]}, row {row + 1}: a number is not finite")
-    return vectors

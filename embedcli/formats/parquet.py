@@ -21,8 +21,9 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, MissingExtraError
 from embedcli.formats.checks import check_savable
 from embedcli.formats.narrow import to_float16
-from embedcli.formats.rows import vocabulary_of
+from embedcli.formats.rows import embeddings_of
 from embedcli.formats.source import Source
+from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _write(embeddings: Embeddings, vectors: NDArray[Any], sink: Sink) -> None:
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=_ROWS)
 
 
-def read(source: Source, *, decode_errors: str) -> Embeddings:
+def read(source: Source, reading: ReadingOptions) -> Embeddings:
     """Read words, counts and vectors.
 
     Raises:
@@ -94,13 +95,13 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
         raise FormatError(f"{source.path} is {kind}: a Parquet file must be a plain file")
     try:
         with pq.ParquetFile(source.path) as file:
-            return _read(source.path, file, pa)
+            return _read(source.path, file, pa, reading)
     except (pa.ArrowException, OSError, ValueError) as error:
         what = " ".join(str(error).split())
         raise FormatError(f"{source.path} is a damaged Parquet file: {what}") from error
 
 
-def _read(where: str, file: Any, pa: Any) -> Embeddings:
+def _read(where: str, file: Any, pa: Any, reading: ReadingOptions) -> Embeddings:
     schema = file.schema_arrow
     types = pa.types
     word = _column(where, schema, "word", lambda t: types.is_string(t) or types.is_large_string(t))
@@ -119,6 +120,9 @@ def _read(where: str, file: Any, pa: Any) -> Embeddings:
     blocks: list[NDArray[np.float32]] = []
     counts: list[NDArray[np.int64]] = []
     for batch in file.iter_batches(_ROWS, columns=names):
+        if len(words) == reading.limit:
+            break
+        batch = batch.slice(0, reading.until_limit(len(words) + len(batch)) - len(words))
         if any(batch.column(name).null_count for name in names):
             raise FormatError(f"{where}, rows from {len(words) + 1}: a cell is empty")
         words += [text.encode() for text in batch.column(word).to_pylist()]
@@ -130,7 +134,7 @@ def _read(where: str, file: Any, pa: Any) -> Embeddings:
     if not words:
         raise FormatError(f"{where}: there is not a single row")
     tally = np.concatenate(counts) if counted else None
-    return Embeddings(vocabulary_of(where, words, tally, "strict"), np.concatenate(blocks))
+    return embeddings_of(where, words, np.concatenate(blocks), reading, tally)
 
 
 def _column(where: str, schema: Any, name: str, fits: Any) -> str:
@@ -152,10 +156,6 @@ def _rows(where: str, column: pa.Array, first: int, n_rows: int) -> NDArray[np.f
     rows: NDArray[np.float32] = flat.reshape(n_rows, -1)
     if lengths != {rows.shape[1]}:
         raise FormatError(f"{where}, rows from {first + 1}: the vectors have different lengths")
-    finite = np.isfinite(rows).all(axis=1)
-    if not finite.all():
-        row = first + int(np.argmin(finite)) + 1
-        raise FormatError(f"{where}, row {row}: a number is not finite")
     return rows
 
 

@@ -22,7 +22,8 @@ from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable
 from embedcli.formats.decimals import format_rows, parse_numbers
 from embedcli.formats.folder_lines import read_lines, refuse_characters
-from embedcli.formats.rows import shown, vocabulary_of
+from embedcli.formats.rows import embeddings_of, shown
+from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import publish
 
 __all__ = ["FILES", "read", "write"]
@@ -54,7 +55,7 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
             sink.write(b"\n".join(rows).replace(b" ", b"\t") + b"\n")
 
 
-def read(folder: Path) -> Embeddings:
+def read(folder: Path, reading: ReadingOptions) -> Embeddings:
     """Read both files.
 
     Raises:
@@ -76,7 +77,9 @@ def read(folder: Path) -> Embeddings:
             counts = _counts(where, [row[header.index(b"count")] for row in cells])
     if len(words) != len(vectors):
         raise FormatError(f"{folder}: {len(vectors)} vectors, but {len(words)} words")
-    return Embeddings(vocabulary_of(where, words, counts, "strict"), vectors)
+    stop = reading.until_limit(len(words))
+    counts = None if counts is None else counts[:stop]
+    return embeddings_of(str(folder), words[:stop], vectors[:stop], reading, counts)
 
 
 def _read_vectors(path: Path) -> NDArray[np.float32]:

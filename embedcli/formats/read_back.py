@@ -22,6 +22,7 @@ from embedcli.formats.narrow import row_blocks, widened
 from embedcli.formats.registry import Folder, Format
 from embedcli.formats.source import Source
 from embedcli.formats.vocab import read_vocab
+from embedcli.reading import STRICT
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check_read_back"]
@@ -48,12 +49,12 @@ def check_read_back(
     """
     try:
         if isinstance(entry, Folder):
-            difference = _difference(entry, embeddings, entry.read(Path(written)), dtype)
+            difference = _difference(entry, embeddings, entry.read(Path(written), STRICT), dtype)
         elif entry.read is None:
             difference = _of_vocabularies(embeddings.vocabulary, read_vocab(written), counts=True)
         else:
             with Source(written) as source:
-                read = entry.read(source, decode_errors="strict")
+                read = entry.read(source, STRICT)
                 difference = _difference(entry, embeddings, read, dtype)
     except EmbedError as error:
         difference = str(error).replace(os.fspath(written), "it")

@@ -28,13 +28,14 @@ from embedcli.formats import (
     word2vec_text,
 )
 from embedcli.formats.source import Source
+from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 
 __all__ = ["DTYPES", "FORMATS", "VECTOR_FORMATS", "WRITTEN", "Folder", "Format", "named"]
 
 
 class _Read(Protocol):
-    def __call__(self, source: Source, *, decode_errors: str) -> Embeddings: ...
+    def __call__(self, source: Source, reading: ReadingOptions) -> Embeddings: ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Folder:
     name: str
     suffixes: tuple[str, ...]
     files: tuple[str, ...]
-    read: Callable[[Path], Embeddings]
+    read: Callable[[Path, ReadingOptions], Embeddings]
     write: Callable[[Embeddings, Path, str], None] | None
     dtypes: tuple[str, ...] = ("float32",)
     prose: tuple[str, ...] = ()

@@ -22,8 +22,9 @@ import numpy as np
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, OutputError
 from embedcli.formats.checks import check_savable
-from embedcli.formats.rows import vocabulary_of
+from embedcli.formats.rows import embeddings_of
 from embedcli.formats.source import Source
+from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 
 __all__ = ["read", "write"]
@@ -82,7 +83,7 @@ def _records(embeddings: Embeddings) -> Iterator[tuple[int, str, int | None, byt
         yield row, word, count, np.ascontiguousarray(embeddings.vectors[row], "<f4").tobytes()
 
 
-def read(source: Source, *, decode_errors: str) -> Embeddings:
+def read(source: Source, reading: ReadingOptions) -> Embeddings:
     """Read the table `words`, in the order of its ids.
 
     Raises:
@@ -95,21 +96,21 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
     try:
         connection = sqlite3.connect(uri, uri=True)
         try:
-            return _table(source, connection)
+            return _table(source, connection, reading)
         finally:
             connection.close()
     except (sqlite3.Error, UnicodeDecodeError) as error:  # its messages quote what is damaged
         raise FormatError(f"{source.path} holds no table of words and vectors: {error}") from error
 
 
-def _table(source: Source, connection: sqlite3.Connection) -> Embeddings:
+def _table(source: Source, connection: sqlite3.Connection, reading: ReadingOptions) -> Embeddings:
     connection.text_factory = bytes
     words: list[bytes] = []
     blob = bytearray()
     counts: list[Any] = []
     n_bytes = 0
     for word, count, vector in connection.execute(
-        "SELECT word, count, vector FROM words ORDER BY id"
+        "SELECT word, count, vector FROM words ORDER BY id LIMIT ?", [reading.limit or -1]
     ):
         if not isinstance(word, bytes) or not isinstance(vector, bytes):
             raise FormatError(f"{source.path}, row {len(words) + 1}: not a text and a blob")
@@ -127,9 +128,4 @@ def _table(source: Source, connection: sqlite3.Connection) -> Embeddings:
     known = all(isinstance(count, int) for count in counts)
     tally = np.array(counts, np.int64) if known else None
     vectors = np.frombuffer(blob, "<f4").reshape(len(words), -1)
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise FormatError(
-            f"{source.path}, row {int(np.argmin(finite)) + 1}: a number is not finite"
-        )
-    return Embeddings(vocabulary_of(source.path, words, tally, "strict"), vectors)
+    return embeddings_of(source.path, words, vectors, reading, tally)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from embedcli.errors import FormatError
 from embedcli.formats.decimals import is_number, looks_like_number, parse_numbers
-from embedcli.formats.rows import LONGEST_ROW, Rows, shown
+from embedcli.formats.rows import LONGEST_ROW, SKIP_HINT, Rows, shown
 from embedcli.formats.source import Source
 
 __all__ = ["count_numbers", "read_rows", "text_lines"]
@@ -55,13 +55,29 @@ def count_numbers(line: bytes) -> int:
     return n_numbers
 
 
+class _BadRowError(FormatError):
+    """A row that can be left out; `kind` says of many what is wrong with them."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(f"{message} ({SKIP_HINT})")
+        self.kind = kind
+
+
 def read_rows(
     source: Source, blocks: Iterator[list[bytes]], rows: Rows, dim: int, line: int
 ) -> None:
-    """Read all `blocks` of lines into `rows`; `line` is the number of the first one, from 1."""
+    """Read `blocks` of lines into `rows`, all or as many as are wanted.
+
+    `line` is the number of the first one, from 1.
+    """
     for lines in blocks:
-        words, numbers = _regular(lines, dim) or _row_by_row(source.path, lines, dim, line)
-        rows.add(words, numbers)
+        if rows.full:
+            return
+        wanted = lines[: rows.reading.until_limit(len(rows) + len(lines)) - len(rows)]
+        regular = _regular(wanted, dim)
+        if regular is None:
+            regular = _row_by_row(source.path, lines, dim, line, rows)
+        rows.add(*regular)
         line += len(lines)
 
 
@@ -84,31 +100,53 @@ def _regular(lines: list[bytes], dim: int) -> tuple[list[bytes], NDArray[np.floa
 
 
 def _row_by_row(
-    where: str, lines: list[bytes], dim: int, first: int
+    where: str, lines: list[bytes], dim: int, first: int, rows: Rows
 ) -> tuple[list[bytes], NDArray[np.float32]]:
-    words = []
+    words: list[bytes] = []
     vectors = np.empty((len(lines), dim), np.float32)
-    for row, line in enumerate(lines):
-        word, vectors[row] = _one_row(f"{where}, line {first + row}", line, dim)
+    numbers_in_words = rows.has_header and rows.reading.numbers_in_words
+    wanted = rows.reading.until_limit(len(rows) + len(lines)) - len(rows)
+    for number, line in enumerate(lines, first):
+        if len(words) == wanted:
+            break
+        try:
+            word, vector = _one_row(f"{where}, line {number}", line, dim, numbers_in_words)
+        except _BadRowError as error:
+            if not rows.reading.skips:
+                raise
+            rows.skip(error.kind)
+            continue
+        vectors[len(words)] = vector
         words.append(word)
-    return words, vectors
+    return words, vectors[: len(words)]
 
 
-def _one_row(where: str, line: bytes, dim: int) -> tuple[bytes, NDArray[np.float32]]:
+def _one_row(
+    where: str, line: bytes, dim: int, numbers_in_words: bool
+) -> tuple[bytes, NDArray[np.float32]]:
     fields = line.strip().rsplit(None, dim)
     if not fields:
-        raise FormatError(f"{where}: an empty line among the rows")
+        raise _BadRowError(f"{where}: an empty line among the rows", "blank")
     if len(fields) <= dim:
-        raise FormatError(
-            f"{where}: {len(fields)} fields, expected a word and {dim} numbers: {shown(line)}"
+        wordless = len(fields) == dim and is_number(fields[0])
+        kind = "without a word" if wordless else "with too few numbers"
+        raise _BadRowError(
+            f"{where}: {len(fields)} fields, expected a word and {dim} numbers: {shown(line)}", kind
         )
     word, numbers = fields[0], fields[1:]
     for number in numbers:
         if not is_number(number):
-            raise FormatError(f"{where}: {_explain(number, dim, line)}")
+            explained = _explain(number, dim, line)
+            raise _BadRowError(f"{where}: {explained}", "with what is no number or not finite")
+    if b"\r" in word:
+        raise FormatError(f"{where}: a carriage return inside the row: {shown(line)}")
     inner = word.split()
-    if len(inner) > 1 and looks_like_number(inner[-1]):
-        raise FormatError(f"{where}: {count_numbers(line)} numbers, expected {dim}: {shown(line)}")
+    if len(inner) > 1 and looks_like_number(inner[-1]) and not numbers_in_words:
+        raise _BadRowError(
+            f"{where}: {count_numbers(line)} numbers, expected {dim}: {shown(line)}; "
+            "--numbers-in-words makes the first of them part of the word, under a header",
+            "with too many numbers",
+        )
     parsed = parse_numbers(b" ".join(numbers))
     if parsed is None:  # every field is a number by the stricter grammar
         raise AssertionError(f"{where}: {numbers!r}")

@@ -21,6 +21,7 @@ from embedcli.formats.checks import check_spaceless, check_words
 from embedcli.formats.rows import BOM, shown, vocabulary_of
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import text_lines
+from embedcli.reading import STRICT, ReadingOptions
 from embedcli.storage.publish import Sink, publish
 from embedcli.vocabulary import Vocabulary, counts_fault
 
@@ -32,14 +33,14 @@ _LARGEST_COUNT: Final = 2**63 - 1
 _BLOCK_WORDS: Final = 1 << 16
 
 
-def read_vocab(path: str | os.PathLike[str], *, decode_errors: str = "strict") -> Vocabulary:
+def read_vocab(path: str | os.PathLike[str], reading: ReadingOptions = STRICT) -> Vocabulary:
     """Read a vocabulary file.
 
     Raises:
         FormatError: a line is not a word and a count, or a word occurs twice; names the line.
     """
     with Source(path) as source:
-        return read(source, decode_errors=decode_errors)
+        return read(source, reading)
 
 
 def write_vocab(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
@@ -53,7 +54,7 @@ def write_vocab(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
         write(vocabulary, sink)
 
 
-def read(source: Source, *, decode_errors: str) -> Vocabulary:
+def read(source: Source, reading: ReadingOptions) -> Vocabulary:
     """Read the lines of `source`."""
     words: list[bytes] = []
     counts: list[int] = []
@@ -74,7 +75,7 @@ def read(source: Source, *, decode_errors: str) -> Vocabulary:
     tally = np.array(counts, np.int64)
     if (fault := counts_fault(tally)) is not None:
         raise FormatError(f"{source.path} has {fault}")
-    return vocabulary_of(source.path, words, tally, decode_errors)
+    return vocabulary_of(source.path, words, tally, reading)
 
 
 def write(vocabulary: Vocabulary, sink: Sink) -> None:

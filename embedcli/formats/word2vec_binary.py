@@ -21,6 +21,7 @@ from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable, check_spaceless
 from embedcli.formats.rows import LONGEST_WORD, Rows, parse_header, shown
 from embedcli.formats.source import Source
+from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 
 __all__ = ["file_size", "read", "write"]
@@ -55,7 +56,7 @@ def file_size(embeddings: Embeddings) -> int:
     return len(_header(embeddings)) + words + len(embeddings) * (4 * embeddings.dim + 2)
 
 
-def read(source: Source, *, decode_errors: str) -> Embeddings:
+def read(source: Source, reading: ReadingOptions) -> Embeddings:
     """Read all rows, of either layout.
 
     Raises:
@@ -69,11 +70,13 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
             f"{shown(line)}"
         )
     n_rows, dim = header
-    rows = Rows(source, dim, n_rows, 4 * dim + 2, decode_errors)
+    rows = Rows(source, dim, n_rows, 4 * dim + 2, reading)
     reader = _RowReader(source, rest, len(line) + 1, dim)
-    while len(rows) < n_rows:
-        rows.add(*reader.block(len(rows), n_rows))
-    reader.expect_end(n_rows)
+    counted = reading.header == "exact"
+    while not rows.full and (len(rows) < n_rows if counted else reader.has_more()):
+        rows.add(*reader.block(len(rows), n_rows if counted else None))
+    if counted and not rows.full:
+        reader.expect_end(n_rows)
     return rows.finish()
 
 
@@ -87,14 +90,19 @@ class _RowReader:
         self._vector_bytes = 4 * dim
         self._newline: bool | None = None
 
-    def block(self, first: int, n_rows: int) -> tuple[list[bytes], NDArray[np.float32]]:
-        """Return the next rows, at least one; `first` of `n_rows` were read before."""
+    def has_more(self) -> bool:
+        """Whether anything follows."""
+        self._fill(1)
+        return bool(self._data)
+
+    def block(self, first: int, n_rows: int | None) -> tuple[list[bytes], NDArray[np.float32]]:
+        """Return the next rows, at least one; `first` of `n_rows`, if given, were read before."""
         words: list[bytes] = []
         vectors: list[memoryview] = []
         self._fill(self._vector_bytes + LONGEST_WORD + 2)
         data, view, size = self._data, memoryview(self._data), self._vector_bytes
-        start, most = 0, n_rows - first
-        while len(words) < most:
+        start = 0
+        while start < len(data) if n_rows is None else len(words) < n_rows - first:
             space = data.find(b" ", start, start + LONGEST_WORD + 1)
             stop = space + 1 + size
             if space < 0 or stop + 1 > len(data):  # + 1: to see the newline
@@ -111,11 +119,10 @@ class _RowReader:
 
     def expect_end(self, n_rows: int) -> None:
         """Refuse anything behind the last row."""
-        self._fill(1)
-        if self._data:
+        if self.has_more():
             raise FormatError(
                 f"{self._source.path}: the header promises {n_rows} rows, but the file goes on "
-                f"behind them at byte {self._position}"
+                f"behind them at byte {self._position} (--header ignore reads on)"
             )
 
     def _fill(self, least: int) -> None:

@@ -17,6 +17,7 @@ from embedcli.formats.decimals import format_rows
 from embedcli.formats.rows import BOM, Rows, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import read_rows, text_lines
+from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 
 __all__ = ["read", "write", "write_rows"]
@@ -24,7 +25,7 @@ __all__ = ["read", "write", "write_rows"]
 _BLOCK_NUMBERS = 1 << 14  # of a block, all intermediate arrays stay in the second-level cache
 
 
-def read(source: Source, *, decode_errors: str) -> Embeddings:
+def read(source: Source, reading: ReadingOptions) -> Embeddings:
     """Read all rows.
 
     Raises:
@@ -39,7 +40,7 @@ def read(source: Source, *, decode_errors: str) -> Embeddings:
             f"but is {shown(lines[0])}"
         )
     n_rows, dim = header
-    rows = Rows(source, dim, n_rows, 2 * dim + 1, decode_errors)
+    rows = Rows(source, dim, n_rows, 2 * dim + 1, reading)
     read_rows(source, iter([lines[1:]]), rows, dim, 2)
     read_rows(source, blocks, rows, dim, 1 + len(lines))
     return rows.finish()

@@ -1,0 +1,204 @@
+# ruff: noqa: E501
+# (a table is read line by line)
+"""Options on reading: blemishes that whole families of vector files have, and what is said."""
+
+import gzip
+import inspect
+import struct
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import embedcli
+from embedcli import formats
+from embedcli.cli.main import COMMANDS, LazyGroup, embed
+from embedcli.embeddings import Embeddings
+from embedcli.errors import FormatError, UsageError
+from embedcli.reading import ReadingOptions
+from embedcli.vocabulary import Vocabulary
+
+SPACES = b"3 2\na 1.0 2.0\niphone 6 3.0 4.0\nb 5.0 6.0\n"
+PLAIN = {"a": [1, 2], "b": [3, 4]}
+OPTIONS = ("origin", "limit", "encoding", "decode_errors", "duplicates", "bad_rows", "header")
+
+
+def binary(*rows):
+    return b"".join(b"%b %b\n" % (word, struct.pack("<2f", *vector)) for word, *vector in rows)
+
+
+BLEMISHED = {
+    "a header of a row too few": (
+        b"1 2\na 1 2\nb 3 4\n", {"header": "ignore"}, PLAIN,
+        ["the header promises 1 rows; read the 2 that are there"]),
+    "a header of rows that head cut off": (
+        b"999 2\na 1 2\nb 3 4\n", {"header": "ignore"}, PLAIN,
+        ["the header promises 999 rows; read the 2 that are there"]),
+    "the same in binary": (
+        b"3 2\n" + binary((b"a", 1, 2), (b"b", 3, 4)), {"header": "ignore"}, PLAIN,
+        ["the header promises 3 rows; read the 2 that are there"]),
+    "binary with a row more": (
+        b"1 2\n" + binary((b"a", 1, 2), (b"b", 3, 4)), {"header": "ignore"}, PLAIN,
+        ["the header promises 1 rows; read the 2 that are there"]),
+    "duplicates": (
+        b"4 2\na 1 2\nb 3 4\na 5 6\nb 7 8\n", {"duplicates": "first"}, PLAIN,
+        ["2 rows left out: 2 of a word that was there before"]),
+    "duplicates in binary": (
+        b"3 2\n" + binary((b"a", 1, 2), (b"a", 5, 6), (b"b", 3, 4)), {"duplicates": "first"}, PLAIN,
+        ["1 rows left out: 1 of a word that was there before"]),
+    "nan": (
+        b"3 2\na 1 2\nn nan 4\nb 3 4\n", {"bad_rows": "skip"}, PLAIN,
+        ["1 rows left out: 1 with what is no number or not finite"]),
+    "nan in binary": (
+        b"3 2\n" + binary((b"a", 1, 2), (b"n", 1, np.nan), (b"b", 3, 4)), {"bad_rows": "skip"}, PLAIN,
+        ["1 rows left out: 1 with a number that is not finite"]),
+    "beyond float32": (
+        b"a 1 2\nn 1 1e39\nb 3 4\n", {"bad_rows": "skip"}, PLAIN,
+        ["1 rows left out: 1 with a number that is not finite"]),
+    "a blank last line": (
+        b"2 2\na 1 2\nb 3 4\n\n", {"bad_rows": "skip"}, PLAIN, ["1 rows left out: 1 blank"]),
+    "a tab and a space for words": (
+        b"4 2\na 1 2\n\t 8 8\n  9 9\nb 3 4\n", {"bad_rows": "skip"}, PLAIN,
+        ["2 rows left out: 2 without a word"]),
+    "an empty word in binary": (
+        b"3 2\n" + binary((b"a", 1, 2), (b"", 9, 9), (b"b", 3, 4)), {"bad_rows": "skip"}, PLAIN,
+        ["1 rows left out: 1 without a word"]),
+    "rows of other widths": (
+        b"a 1 2\nx 1\ny 1 2 3\nb 3 4\n", {"bad_rows": "skip"}, PLAIN,
+        ["2 rows left out: 1 with too few numbers, 1 with too many numbers"]),
+    "several at once": (
+        b"9 2\na 1 2\n\na 1 2\nn 1 nan\nb 3 4\n",
+        {"bad_rows": "skip", "duplicates": "first", "header": "ignore"}, PLAIN,
+        ["the header promises 9 rows; read the 3 that are there",
+         "3 rows left out: 1 blank, 1 with what is no number or not finite, "
+         "1 of a word that was there before"]),
+    "numbers in words": (
+        SPACES, {"numbers_in_words": True}, {"a": [1, 2], "iphone 6": [3, 4], "b": [5, 6]}, []),
+    "numbers in the first word": (
+        b"2 2\niphone 6 1 2\nb 3 4\n", {"numbers_in_words": True}, {"iphone 6": [1, 2], "b": [3, 4]}, []),
+    "latin-1": (
+        b"2 2\ncaf\xe9 1 2\nb 3 4\n", {"encoding": "latin-1"}, {"café": [1, 2], "b": [3, 4]}, []),
+    "latin-1 in binary": (
+        b"2 2\n" + binary((b"caf\xe9", 1, 2), (b"b", 3, 4)), {"encoding": "latin-1"},
+        {"café": [1, 2], "b": [3, 4]}, []),
+    "gbk": ("中 1 2\n国 3 4\n".encode("gbk"), {"encoding": "gbk"}, {"中": [1, 2], "国": [3, 4]}, []),
+    "words that mend to the same": (
+        b"3 2\ncaf\xe9 1 2\ncaf\xe8 5 6\nb 3 4\n", {"decode_errors": "replace", "duplicates": "first"},
+        {"caf\ufffd": [1, 2], "b": [3, 4]},
+        ["bytes of 2 words replaced by U+FFFD", "1 rows left out: 1 of a word that was there before"]),
+    "a limit": (b"3 2\na 1 2\nb 3 4\nc 5 6\n", {"limit": 2}, PLAIN, []),
+    "a limit before what is damaged": (b"a 1 2\nb 3 4\nc x\n", {"limit": 2}, PLAIN, []),
+    "a limit in binary": (
+        b"3 2\n" + binary((b"a", 1, 2), (b"b", 3, 4), (b"c", 5, 6)), {"limit": 2}, PLAIN, []),
+    "a limit, packed": (gzip.compress(b"3 2\na 1 2\nb 3 4\nc 5 6\n"), {"limit": 2}, PLAIN, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BLEMISHED)
+def test_blemishes_are_mended_when_asked_and_counted(tmp_path, name):
+    content, options, expected, said = BLEMISHED[name]
+    path = tmp_path / "vectors"
+    path.write_bytes(content)
+    heard = []
+    read = formats.load(path, on_mended=heard.append, **options)
+    assert list(expected) == read.vocabulary.words
+    assert list(expected.values()) == read.vectors.tolist()
+    assert [f"{path}: {line}" for line in said] == heard
+    if "limit" not in options:
+        with pytest.raises(FormatError):
+            formats.load(path)
+
+
+@pytest.mark.parametrize("name", [n for n in formats.WRITTEN if n != "vocab"])
+def test_a_limit_in_every_format(tmp_path, name):
+    words = Vocabulary.from_words(["a", "b", "c"], [3, 2, 1])
+    vectors = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
+    formats.save(Embeddings(words, vectors), tmp_path / "x", name)
+    read = embedcli.load(tmp_path / "x", limit=2)
+    assert (["a", "b"], [[1, 2], [3, 4]]) == (read.vocabulary.words, read.vectors.tolist())
+    assert 3 == len(embedcli.load(tmp_path / "x", limit=9))
+
+
+@pytest.mark.parametrize("row", [b"1.0 " * 100, struct.pack("<100f", *range(100))])
+def test_a_limit_stops_reading(tmp_path, monkeypatch, row):
+    """Of a file of 40 MB, 100 rows: no more than its beginning is taken."""
+    from embedcli.formats.source import Source
+
+    with (tmp_path / "x").open("wb") as file:
+        file.write(b"100000 100\n")
+        for i in range(100_000):
+            file.write(b"%d %b\n" % (i, row))
+    taken = []
+    original = Source.read
+    monkeypatch.setattr(
+        Source, "read", lambda self, n: taken.append(part := original(self, n)) or part
+    )
+    read = embedcli.load(tmp_path / "x", limit=100)
+    assert (100, "99") == (len(read), read.vocabulary.words[-1])
+    assert sum(map(len, taken)) < 10e6
+
+
+def test_words_that_mend_to_the_same_are_told_both_options(tmp_path):
+    (tmp_path / "x").write_bytes(b"2 1\ncaf\xe9 1\ncaf\xe8 2\n")
+    with pytest.raises(FormatError, match="--decode-errors replace --duplicates first mends it"):
+        embedcli.load(tmp_path / "x")
+    (tmp_path / "x").write_bytes(b"2 1\ncaf\xe9 1\ncat 2\n")
+    with pytest.raises(FormatError, match="--decode-errors replace mends it, --encoding names"):
+        embedcli.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"duplicates": "last"}, "duplicates is 'last'; it may be 'refuse' or 'first'"),
+        ({"encoding": "no-such"}, "no encoding 'no-such'"),
+        ({"encoding": "rot13"}, "no encoding 'rot13'"),
+        ({"encoding": "utf-16"}, "iconv -f utf-16 -t UTF-8"),
+        ({"limit": 0}, "limit is 0"),
+    ],
+)
+def test_options_that_mean_nothing(options, message):
+    with pytest.raises(UsageError) as caught:
+        ReadingOptions(**options)
+    assert message in str(caught.value)
+
+
+def parameters(name):
+    command = LazyGroup().get_command(click.Context(embed), name)
+    return {parameter.name for parameter in command.params}
+
+
+# Commands without a model to read, and those that go on with or begin from one of their own kind.
+WITHOUT = {"train", "tune", "vocab", "shard", "combine", "phrases"}
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT))
+def test_every_command_that_takes_a_model_has_the_options(name):
+    assert set() == {*OPTIONS, "numbers_in_words"} - parameters(name)
+
+
+def test_a_command_says_what_it_mended(tmp_path):
+    (tmp_path / "x.vec").write_bytes(b"5 2\na 1 2\na 1 2\n\t 1 1\nb 3 nan\nc 3 4\n")
+    path = str(tmp_path / "x.vec")
+    options = ["--duplicates", "first", "--bad-rows", "skip"]
+    done = CliRunner().invoke(embed, ["vectors", "c", "-m", path, *options])
+    assert "c\t3.0\t4.0\n" == done.stdout
+    assert (
+        f"{path}: 3 rows left out: 1 without a word, 1 with what is no number or not finite, "
+        "1 of a word that was there before\n" == done.stderr
+    )
+
+
+def test_an_index_is_of_the_whole_model(tmp_path):
+    (tmp_path / "x.vec").write_bytes(b"2 1\na 1\nb 2\n")
+    arguments = ["neighbors", "a", "-m", str(tmp_path / "x.vec"), "--index", "ivf", "--limit", "1"]
+    result = CliRunner().invoke(embed, arguments)
+    assert isinstance(result.exception, UsageError)
+    assert "--limit 1 cannot apply" in str(result.exception)
+
+
+def test_the_keywords_of_load_are_those_of_the_options():
+    assert "reading" in inspect.signature(embedcli.load).parameters
+    with pytest.raises(TypeError, match="duplicate"):
+        embedcli.load("x", duplicate="first")
