@@ -12,15 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from embedcli import formats
+from embedcli.cli import train
 from embedcli.cli.spool import spooled
 from embedcli.embeddings import Embeddings
 from embedcli.errors import BusyError, OutputError, UsageError
+from embedcli.index.files import open_index
 from embedcli.storage import folder, leftovers
 from embedcli.storage.leftovers import remove_stale, temporary_path
 from embedcli.storage.locks import locked
 from embedcli.storage.publish import check_writable, publish
+from embedcli.training.checkpoint import Checkpoints
+from embedcli.tuning.journal import check_journal
 from embedcli.vocabulary import Vocabulary
 
 FOLDERS = [name for name, entry in formats.FORMATS.items() if isinstance(entry, formats.Folder)]
@@ -292,3 +297,100 @@ def test_temporary_names_tell_whose_they_are(tmp_path):
     name = Path(temporary_path(str(tmp_path / ("ü" * 127)))).name
     assert len(os.fsencode(name)) < 255
     assert re.search(rf"\.{os.getpid()}\.[0-9a-f]{{8}}\.tmp$", name)
+
+
+TRAIN = ("--dim=4", "--epochs=1", "--threads=1", "--min-count=1", "--sample=0", "--hogwild")
+
+
+def run_train(folder, *more):
+    """Train in this process; what it raises is raised."""
+    (folder / "c.txt").write_text("a b c d\n" * 50)
+    args = [str(folder / "c.txt"), *TRAIN, *map(str, more)]
+    return CliRunner().invoke(train.command, args, catch_exceptions=False)
+
+
+def checkpoints_are_a_link(folder):
+    (folder / "elsewhere").mkdir()
+    (folder / "m.vec.checkpoint").symlink_to(folder / "elsewhere")
+    return folder / "elsewhere" / "1.safetensors"
+
+
+def checkpoints_are_a_file(folder):
+    return folder / "m.vec.checkpoint"
+
+
+def a_checkpoint_is_a_link(folder):
+    (folder / "m.vec.checkpoint").mkdir()
+    (folder / "m.vec.checkpoint" / "2.safetensors").symlink_to(folder / "2.safetensors")
+    return folder / "2.safetensors"
+
+
+def a_checkpoint_is_a_model(folder):
+    (folder / "m.vec.checkpoint").mkdir()
+    return folder / "m.vec.checkpoint" / "1.safetensors"
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        checkpoints_are_a_link,
+        checkpoints_are_a_file,
+        a_checkpoint_is_a_link,
+        a_checkpoint_is_a_model,
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--resume",), ("--checkpoint-every", "never")])
+def test_what_has_the_name_of_checkpoints_and_is_none_is_not_touched(model, tmp_path, what, more):
+    victim = what(tmp_path)
+    formats.save(model, victim, "safetensors")
+    before = victim.read_bytes()
+    with pytest.raises(OutputError, match=r"cannot keep checkpoints in .*m\.vec\.checkpoint"):
+        run_train(tmp_path, "-o", tmp_path / "m.vec", *more)
+    assert before == victim.read_bytes()
+    assert not (tmp_path / "m.vec").exists()
+
+
+def test_checkpoints_that_became_a_link_meanwhile_are_not_removed(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c", None, {})
+    checkpoints.save()
+    (tmp_path / "c").rename(tmp_path / "other")
+    (tmp_path / "c").symlink_to(tmp_path / "other")
+    with pytest.warns(UserWarning, match="cannot be removed: .* is a link"):
+        checkpoints.remove()
+    with pytest.raises(OutputError, match="is a link"):
+        Checkpoints(tmp_path / "c", None, {}).save()
+    assert [tmp_path / "other" / "1.safetensors"] == list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.parametrize("length", [244, 245, 252, 255, 256])
+def test_names_too_long_for_what_stands_beside_them_are_known_before_training(tmp_path, length):
+    output = tmp_path / ("x" * (length - 4) + ".vec")
+    if length == 244:  # with .checkpoint, 255
+        assert 0 == run_train(tmp_path, "-o", output).exit_code
+        assert output.exists()
+        return
+    with pytest.raises(OutputError, match="File name too long"):
+        run_train(tmp_path, "-o", output)
+    assert [tmp_path / "c.txt"] == list(tmp_path.iterdir())
+
+
+def test_an_index_is_not_written_through_a_link(model, tmp_path):
+    pytest.importorskip("faiss")
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "m.vec.ivf.faiss").symlink_to(victim)
+    formats.save(model, tmp_path / "m.vec")
+    with pytest.raises(OutputError, match=r"m\.vec\.ivf\.faiss is a link"):
+        open_index(tmp_path / "m.vec", model, "ivf")
+    assert b"precious" == victim.read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"notes\n", b"[1]\n", b"1\n", b"{}\n"])
+def test_a_journal_is_not_appended_to_other_files(tmp_path, content):
+    path = tmp_path / "tune.log"
+    check_journal(str(path))
+    path.write_bytes(b'{"op_code": 0, "worker_id": "x"}\n')
+    check_journal(str(path))
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match="something else than trials"):
+        check_journal(str(path))

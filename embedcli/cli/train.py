@@ -217,7 +217,10 @@ class Job:
             return None
         given = resuming.given(config, self.corpus, self.vocab_file)
         directory = checkpoint_directory(self.plain_targets[0][0])
-        return Checkpoints(directory, None if math.isinf(self.every) else self.every, given)
+        every = None if math.isinf(self.every) else self.every
+        checkpoints = Checkpoints(directory, every, given)
+        checkpoints.check()
+        return checkpoints
 
     def _train(
         self,

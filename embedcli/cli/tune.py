@@ -132,7 +132,7 @@ def command(
     """
     from embedcli.evaluation.files import read_evaluation_file
     from embedcli.storage.publish import check_writable
-    from embedcli.tuning.journal import import_optuna
+    from embedcli.tuning.journal import check_journal, import_optuna
     from embedcli.tuning.trial import Bench, recommended
 
     check_options(None, chosen)
@@ -146,6 +146,8 @@ def command(
         read_evaluation_file(file)
     for target in filter(None, (output, journal)):
         check_writable(target)
+    if journal is not None:
+        check_journal(journal)
     with show_progress() as on_progress, ExitStack() as texts:
 
         def read(paths: Sequence[str], words: Vocabulary | None = None) -> Corpus:

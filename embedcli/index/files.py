@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from embedcli.embeddings import Embeddings
-from embedcli.errors import FormatError
+from embedcli.errors import FormatError, OutputError
 from embedcli.index.ann import Index, build_index
 from embedcli.index.library import load_faiss
 from embedcli.progress import OnProgress, ignore_progress
@@ -77,10 +77,14 @@ def open_index(
 
     Raises:
         MissingExtraError: faiss is not installed.
-        OutputError: the index cannot be written beside the model.
+        OutputError: the index cannot be written beside the model, or is a link.
     """
     faiss = load_faiss("--index")
     target = index_path(path, kind)
+    if os.path.islink(target):  # noqa: PTH114
+        raise OutputError(
+            f"{target} is a link, and an index is not written through one: move it away"
+        )
     digest = model_digest(path, embeddings)
     about = _read_end(target)
     if about is not None and (about.version, about.model, about.kind) == (_VERSION, digest, kind):

@@ -39,7 +39,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, FormatError, OutputError
 from embedcli.formats import load, native
 from embedcli.storage import safetensors
-from embedcli.storage.publish import make_directory, publish
+from embedcli.storage.publish import check_writable, make_directory, publish
 from embedcli.training.glove import GLOVE_ARRAYS
 from embedcli.training.state import Epoch, State
 
@@ -117,6 +117,28 @@ class Checkpoints:
         self._sequences: dict[Path, int] | None = None  # of those that verify; 0 for the others
         self._saved: tuple[int, int, bytes] | None = None
 
+    def check(self) -> None:
+        """Find out before the work whether they can be kept, and that nothing else is there.
+
+        Raises:
+            OutputError: a link or a file has the name of the directory, or of one of them; or a
+                model that is no checkpoint, which would be overwritten; or the name is too long.
+        """
+        try:
+            for path in (self.directory, *self._files):
+                if not path.is_symlink() and (not path.exists() or _may_be_ours(path)):
+                    continue
+                raise OutputError(
+                    f"cannot keep checkpoints in {self.directory}: {path} is a link, or something "
+                    "else than a checkpoint; move it away, or name another output"
+                )
+            if not self.directory.exists():
+                check_writable(self.directory)
+        except OSError as error:
+            raise OutputError(
+                f"cannot keep checkpoints in {self.directory}: {error.strerror or error}"
+            ) from error
+
     def is_due(self) -> bool:
         """Whether it is time for the next one."""
         return self._every is not None and time.monotonic() - self._saved_at >= self._every
@@ -133,6 +155,7 @@ class Checkpoints:
 
     def newest(self) -> Checkpoint | None:
         """The newest one that verifies, with a warning of any that does not; None if none does."""
+        self.check()
         found = []
         self._sequences = dict.fromkeys(self._files, 0)
         for path in self._files:
@@ -161,6 +184,7 @@ class Checkpoints:
         path = min(self._files, key=sequences.__getitem__)
         sequence = max(sequences.values()) + 1
         make_directory(self.directory)
+        self.check()
         facts = {"version": _VERSION, "sequence": sequence, **_position(state)}
         text = json.dumps(facts | {"given": dict(self.given)}, ensure_ascii=False)
         arrays, metadata = _contents(embeddings, state)
@@ -187,16 +211,17 @@ class Checkpoints:
         """
         sequences = self._sequences or {}
         try:
+            self.check()  # somebody may have put something else there meanwhile
             for path in sorted(self._files, key=lambda path: sequences.get(path, 0)):
                 path.unlink(missing_ok=True)
             for path in self.directory.glob(_TEMPORARY):
                 path.unlink(missing_ok=True)
             if self.directory.is_dir() and not any(self.directory.iterdir()):
                 self.directory.rmdir()
-        except OSError as error:
+        except (OSError, OutputError) as error:
             warnings.warn(
                 f"the checkpoints in {self.directory} are no longer needed, but cannot be removed: "
-                f"{error.strerror}",
+                f"{getattr(error, 'strerror', error)}",
                 stacklevel=2,
             )
 
@@ -234,6 +259,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
         facts.get("is_complete", False),
     )
     return Checkpoint(path, facts["sequence"], facts["given"], load(path, "safetensors"), state)
+
+
+def _may_be_ours(path: Path) -> bool:
+    """Whether it is a directory of checkpoints, or one of them, be it damaged."""
+    if not path.name.endswith(".safetensors"):
+        return path.is_dir()
+    try:
+        return path.is_file() and "checkpoint" in safetensors.read_header(path).metadata
+    except FormatError:
+        return True
 
 
 def completed(embeddings: Embeddings) -> State:

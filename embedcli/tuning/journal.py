@@ -20,14 +20,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from embedcli.errors import MissingExtraError
+from embedcli.errors import MissingExtraError, OutputError
 from embedcli.settings import Value
 from embedcli.tuning.search import Budget
 from embedcli.tuning.space import Axis, Space
 from embedcli.tuning.trial import Bench, Trial
 
-__all__ = ["import_optuna", "try_some"]
+__all__ = ["check_journal", "import_optuna", "try_some"]
 
+_LONGEST_RECORD: Final = 1 << 20
 _RESULT: Final = "trial"
 _WORKER: Final = "worker"
 # What may differ between workers; the text of `valid` counts, not its name.
@@ -46,6 +47,22 @@ def import_optuna() -> Any:
         raise MissingExtraError("a search", "optuna", "tune") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
+
+
+def check_journal(path: str) -> None:
+    """Refuse to append to what is no journal.
+
+    Raises:
+        OutputError: the file can be read, holds something, and that is none of optuna's records.
+    """
+    with contextlib.suppress(FileNotFoundError), Path(path).open("rb") as file:
+        first = file.readline(_LONGEST_RECORD)
+        try:
+            is_record = not first or "op_code" in json.loads(first)
+        except (ValueError, TypeError, RecursionError):
+            is_record = False
+        if not is_record:
+            raise OutputError(f"{path} holds something else than trials: name another journal")
 
 
 def try_some(
