@@ -257,8 +257,8 @@ def digest_corpus(
     Raises:
         CorpusError: text that cannot be read.
     """
-    field = Field.named_by(rules or TextRules())
-    library = Library(find_sources(paths, recursive=recursive), field)
+    rules = rules or TextRules()
+    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules), rules)
     buffer = memoryview(bytearray(BLOCK_BYTES))
     try:
         for file in library:
@@ -279,7 +279,7 @@ def _encoder(
     scratch: Path | None,
 ) -> Iterator[Encoder]:
     rules = rules or TextRules()
-    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules))
+    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules), rules)
     try:
         yield Encoder(
             library,

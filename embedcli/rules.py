@@ -74,6 +74,9 @@ class TextRules:
         "Digits: as they are, each a 0, each a #, or every number one 0.",
         choices=("keep", "zero", "hash", "number"),
     )
+    as_text: bool = _setting(
+        False, "switch", "Read every file as text, whatever its first bytes look like."
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):

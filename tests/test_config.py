@@ -85,6 +85,7 @@ def test_the_defaults_are_those_of_the_contract():
         "normalize": None,
         "lowercase": False,
         "digits": "keep",
+        "as_text": False,
     }
 
     assert expected == TrainConfig().as_dict()

@@ -253,9 +253,7 @@ def test_padding_that_the_formats_know_is_skipped_and_said(tmp_path, packer, bet
 
     assert b"one two" == text
     n = len(between + behind)
-    assert [
-        f"{path}: {n} zero bytes were taken for padding of the compressed data"
-    ] == library.suspicions
+    assert [f"{path}: {n} zero bytes were taken for padding of packed data"] == library.suspicions
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def glimpse(
     Raises:
         CorpusError, UsageError: there are no such files, or the first is no text.
     """
-    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules))
+    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules), rules)
     if not library.n_total:  # nobody knows: a pipe, a URL; or nothing is there
         return None
     try:

@@ -14,17 +14,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from embedcli.errors import CorpusError, EmbedError, ResourceError, UsageError
+from embedcli.rules import TextRules
 from embedcli.text.blocks import Readable
 from embedcli.text.compression import DamagedError, Unpacked, WindowError, compression_of
 from embedcli.text.decoding import decoded
-from embedcli.text.fields import IS_PARQUET, Field, Texts, parquet_texts
-from embedcli.text.recognition import check_is_text, suspicion
+from embedcli.text.fields import Field, Texts, parquet_texts
+from embedcli.text.recognition import check_is_text, is_parquet, suspicion
 from embedcli.text.spans import Span, open_span
 
 __all__ = ["STDIN", "Library", "find_sources", "open_source"]
 
 STDIN = "-"
 _HEAD = 4096  # bytes that tell what a file is
+_SHOWN = 3  # names of files in a message
 _FAILURES = (OSError, EOFError, DamagedError, WindowError)
 
 
@@ -109,23 +111,38 @@ class Library(Iterator[Readable]):
         n_consumed: bytes read from disk so far.
         n_total: bytes on disk in all; None where nobody can know.
         title: what to call it in messages.
-        suspicions: remarks on files that seem not to be what they were taken for.
         field: what is read of each record, where files hold records.
+        rules: how text becomes tokens; here: whether files are text whatever they look like.
     """
 
-    def __init__(self, sources: Sequence[str | Span], field: Field | None = None) -> None:
+    def __init__(
+        self,
+        sources: Sequence[str | Span],
+        field: Field | None = None,
+        rules: TextRules | None = None,
+    ) -> None:
         self.field = field
+        self.rules = rules or TextRules()
         self.digest = hashlib.sha256()
         self.n_bytes = 0
         self.n_consumed = 0
         self.n_total: int | None = 0
         names = [_shown(source) for source in sources]
-        self.title = ", ".join(names[:3]) + (f" and {len(names) - 3} more" * (len(names) > 3))
-        self.suspicions: list[str] = []
+        self.title = _listed(names)
+        self._suspicions: dict[str, list[str]] = {}
         self._current: _TextFile | None = None
         self._waiting = list(reversed(sources))
         for source in sources:
             self._survey(source)
+
+    @property
+    def suspicions(self) -> list[str]:
+        """Remarks on files that seem not to be what they were taken for."""
+        return [f"{_listed(names)}: {remark}" for remark, names in self._suspicions.items()]
+
+    def suspect(self, name: str, remark: str) -> None:
+        """Note a remark on a file; the same on others is made once."""
+        self._suspicions.setdefault(remark, []).append(name)
 
     def consume(self, data: memoryview) -> None:
         """Note bytes that were read from disk."""
@@ -178,6 +195,7 @@ class _TextFile:
         self._library = library
         self._unpacked: Unpacked | None = None
         is_part = isinstance(source, Span) and not source.is_whole
+        as_text = library.rules.as_text
         try:
             self._file = _open(source)
         except OSError as error:
@@ -186,7 +204,7 @@ class _TextFile:
             self._before = _identity(self._file)
             packed = _Tapped(self._file, library.consume)
             head = packed.peek()
-            if library.field is not None and head.startswith(IS_PARQUET):
+            if library.field is not None and not as_text and is_parquet(head):
                 texts = Texts(parquet_texts(self._file, library.field, self._name))
                 self._text: Readable = _Tapped(texts, library.digest_text)
             else:
@@ -195,7 +213,8 @@ class _TextFile:
                 text = _Tapped(self._unpacked or packed, library.digest_text)
                 is_inside = isinstance(source, Span) and source.begin > 0
                 head = b"" if is_inside else text.peek()
-                check_is_text(self._name, head)
+                if not as_text:
+                    check_is_text(self._name, head)
                 self._text = decoded(text, head)
                 if library.field is not None and is_inside:
                     self._text = library.field.of_part(self._text, self._name)
@@ -208,8 +227,8 @@ class _TextFile:
             self.close()
             raise
         what = suspicion(head)
-        if what:
-            library.suspicions.append(f"{self._name}: the first line looks like {what}")
+        if what and not as_text:
+            library.suspect(self._name, f"the first line looks like {what}")
 
     def close(self) -> None:
         """Close the file, at its end or before."""
@@ -239,9 +258,9 @@ class _TextFile:
 
     def _check_padding(self) -> None:
         if self._unpacked is not None and self._unpacked.padding:
-            self._library.suspicions.append(
-                f"{self._name}: {self._unpacked.padding} zero bytes were taken for padding of the "
-                "compressed data"
+            self._library.suspect(
+                self._name,
+                f"{self._unpacked.padding} zero bytes were taken for padding of packed data",
             )
 
     def _failure(self, error: Exception) -> EmbedError:
@@ -290,6 +309,11 @@ class _Tapped(io.RawIOBase):
             n = int(self._stream.readinto(view))
         self._tap(view[:n])
         return n
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" * (len(names) > _SHOWN)
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _shown(source: str | Span) -> str:
