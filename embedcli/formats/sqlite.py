@@ -6,13 +6,18 @@
 `vector` is D little-endian float32, the layout of sqlite-vec's functions (``vec_distance_cosine``
 and the rest), which therefore need no second table; docs/formats.md has the query. Written with
 Python's own sqlite3: nothing has to be installed. Output vectors and metadata are not kept.
+
+Read is a plain table with these columns, what a write-ahead log says of it included. Views, virtual
+tables and computed columns are programs in the file and are refused.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,10 +25,11 @@ from urllib.parse import quote
 import numpy as np
 
 from embedcli.embeddings import Embeddings
-from embedcli.errors import FormatError, OutputError
+from embedcli.errors import FormatError, InputError, OutputError
 from embedcli.formats.checks import check_savable
 from embedcli.formats.rows import embeddings_of
 from embedcli.formats.source import Source
+from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 
@@ -34,6 +40,8 @@ _SCHEMA: Final = (
     "vector BLOB NOT NULL)"
 )
 _COPY_BYTES: Final = 1 << 20
+_STEPS: Final = 1000  # of SQLite's machine between two calls of the handler; a row takes about ten
+_LONGEST_VALUE: Final = 1 << 30  # bytes; SQLite's own limit
 
 
 def write(embeddings: Embeddings, sink: Sink) -> None:
@@ -88,44 +96,121 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
 
     Raises:
         FormatError: damaged, packed, or without such a table.
+        InputError: another program is writing it, or its write-ahead log cannot be read.
     """
     if source.size is None:
         kind = f"packed with {source.compression}" if source.compression else "a pipe"
         raise FormatError(f"{source.path} is {kind}: a database must be a plain file")
-    uri = f"file:{quote(str(Path(source.path).absolute()))}?mode=ro&immutable=1"
+    path = str(Path(source.path).resolve())
+    log, journal = _size_of(f"{path}-wal"), _size_of(f"{path}-journal")
+    # Without a log nothing is locked, and nothing is written beside the file.
+    mode = "mode=ro" if log or journal else "mode=ro&immutable=1"
+    size = source.size + log
     try:
-        connection = sqlite3.connect(uri, uri=True)
+        connection = sqlite3.connect(f"file:{quote(os.fsencode(path))}?{mode}", uri=True)
         try:
-            return _table(source, connection, reading)
+            _restrain(connection, size)
+            _check_table(source.path, connection)
+            return _table(source.path, connection, size, reading)
         finally:
             connection.close()
+    except sqlite3.OperationalError as error:
+        raise _explained(source.path, error) from error
     except (sqlite3.Error, UnicodeDecodeError) as error:  # its messages quote what is damaged
         raise FormatError(f"{source.path} holds no table of words and vectors: {error}") from error
 
 
-def _table(source: Source, connection: sqlite3.Connection, reading: ReadingOptions) -> Embeddings:
+def _size_of(path: str) -> int:
+    """Bytes of a file beside the database; 0 where there is none."""
+    return Path(path).stat().st_size if Path(path).exists() else 0
+
+
+def _restrain(connection: sqlite3.Connection, size: int) -> None:
+    """Let nothing that the file says take more time or memory than its `size` in bytes justifies.
+
+    The handler that counts steps is no Python function: a signal that came inside one would be
+    lost, while those that come between two rows are not.
+    """
     connection.text_factory = bytes
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(size, _LONGEST_VALUE))
+    connection.set_progress_handler(repeat(0, 10 + size // _STEPS).__next__, _STEPS)
+    for pragma in ("trusted_schema = OFF", "query_only = ON", "temp_store = MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _check_table(where: str, connection: sqlite3.Connection) -> None:
+    """Only a plain table has rows that are in the file: others are computed, and may never end."""
+    found = connection.execute(
+        "SELECT type, rootpage FROM sqlite_master WHERE lower(name) = 'words'"
+    ).fetchall()
+    if not found:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' LIMIT 8")
+        held = ", ".join(quoted(name.decode(errors="replace")) for (name,) in names) or "none"
+        raise FormatError(f"{where} is a database without a table `words` (tables: {held})")
+    kind, page = found[0]
+    if kind != b"table" or not page:
+        what = "a virtual table" if kind == b"table" else f"a {kind.decode(errors='replace')}"
+        raise FormatError(f"{where}: `words` is {what}; a plain table is read")
+    columns = {
+        name.decode(errors="replace").lower(): (declared.upper(), key, hidden)
+        for _, name, declared, _, _, key, hidden in connection.execute("PRAGMA table_xinfo(words)")
+    }
+    missing = [name for name in ("id", "word", "count", "vector") if name not in columns]
+    if missing:
+        held = ", ".join(map(quoted, columns))
+        raise FormatError(
+            f"{where}: the table `words` has no column `{missing[0]}` (it has {held})"
+        )
+    computed = [name for name, (_, _, hidden) in columns.items() if hidden]
+    if computed:
+        raise FormatError(f"{where}: the column {quoted(computed[0])} is computed, not stored")
+    if columns["id"][:2] != (b"INTEGER", 1) or sum(key > 0 for _, key, _ in columns.values()) > 1:
+        raise FormatError(f"{where}: the column `id` is not INTEGER PRIMARY KEY")
+
+
+def _table(
+    where: str, connection: sqlite3.Connection, size: int, reading: ReadingOptions
+) -> Embeddings:
     words: list[bytes] = []
     blob = bytearray()
     counts: list[Any] = []
-    n_bytes = 0
-    for word, count, vector in connection.execute(
-        "SELECT word, count, vector FROM words ORDER BY id LIMIT ?", [reading.limit or -1]
+    n_bytes = taken = 0
+    last: Any = None
+    for row, word, count, vector in connection.execute(
+        "SELECT id, word, count, vector FROM words NOT INDEXED ORDER BY id LIMIT ?",
+        [reading.limit or -1],
     ):
+        place = f"{where}, row {len(words) + 1}"
         if not isinstance(word, bytes) or not isinstance(vector, bytes):
-            raise FormatError(f"{source.path}, row {len(words) + 1}: not a text and a blob")
+            raise FormatError(f"{place}: not a text and a blob")
         n_bytes = n_bytes or len(vector)
         if len(vector) != n_bytes or n_bytes % 4 or not n_bytes:
-            raise FormatError(
-                f"{source.path}, row {len(words) + 1}: a vector of {len(vector)} bytes, "
-                f"expected {n_bytes}"
-            )
+            raise FormatError(f"{place}: a vector of {len(vector)} bytes, expected {n_bytes}")
+        taken += len(word) + n_bytes
+        if taken > size or (last is not None and row <= last):  # pages that are read twice
+            raise FormatError(f"{place}: the database is damaged: its pages go in a circle")
+        last = row
         words.append(word)
         counts.append(count)
         blob += vector
     if not words:
-        raise FormatError(f"{source.path}: there is not a single row")
+        raise FormatError(f"{where}: there is not a single row")
     known = all(isinstance(count, int) for count in counts)
     tally = np.array(counts, np.int64) if known else None
     vectors = np.frombuffer(blob, "<f4").reshape(len(words), -1)
-    return embeddings_of(source.path, words, vectors, reading, tally)
+    return embeddings_of(where, words, vectors, reading, tally)
+
+
+def _explained(where: str, error: sqlite3.OperationalError) -> InputError:
+    """What SQLite could not do, and what helps."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return InputError(f"{where}: another program is writing this database: wait for it")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        return InputError(
+            f"{where}: its write-ahead log or journal cannot be read ({error}): may you write in "
+            "its directory? `sqlite3 FILE 'PRAGMA wal_checkpoint'` puts the log into the file"
+        )
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return FormatError(f"{where}: reading takes more steps than a file of its size can need")
+    return FormatError(f"{where} holds no table of words and vectors: {error}")
