@@ -332,6 +332,13 @@ class TrainConfig(TextRules):
             )
 
     @property
+    def subword_kind(self) -> str | None:
+        """``ngrams``, ``sentencepiece``, or None for words that are not cut."""
+        if not self.subword:
+            return None
+        return "ngrams" if re.fullmatch(NGRAMS, self.subword) else "sentencepiece"
+
+    @property
     def starting_lr(self) -> float:
         """The highest learning rate: `lr`, or the default of the architecture and optimiser."""
         rates = ADAGRAD_LR if self.optimizer == "adagrad" else DEFAULT_LR
@@ -349,7 +356,7 @@ class TrainConfig(TextRules):
                 unused |= dict.fromkeys(_OF_NEGATIVES, "with --loss hs")
             if self.arch != "cbow":
                 unused["cbow_gradient"] = "without --arch cbow"
-        if not (self.subword and re.fullmatch(NGRAMS, self.subword)):
+        if self.subword_kind != "ngrams":
             unused["buckets"] = "without --subword N:M"
         if not self.evaluate:
             unused["evaluate_every"] = "without --evaluate"

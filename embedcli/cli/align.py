@@ -81,6 +81,8 @@ def command(
     if output:
         formats.check_target(output)
     first, second = (formats.load(model, reading=reading) for model in (source, target))
+    if output:
+        formats.check_contents(formats.format_for_path(output), first.vocabulary)
     if dictionary:
         pairs = alignment.known_pairs(first, second, alignment.read_dictionary(dictionary))
     else:

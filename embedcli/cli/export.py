@@ -100,6 +100,7 @@ def command(
         raise UsageError("--json and OUT cannot both be standard output")
     original = formats.load(model, reading=reading)
     embeddings = original if top is None else original.head(top)
+    formats.check_contents(target, embeddings.vocabulary)
     kept = None
     if dim is not None:
         embeddings, kept = reduce_dim(embeddings, dim)

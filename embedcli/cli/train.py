@@ -23,7 +23,7 @@ from embedcli.cli.plan import show_cluster_plan, show_estimate, show_needs, show
 from embedcli.cli.progress import show_progress
 from embedcli.cli.signals import Deferred, Terminated, deferred, heard
 from embedcli.config import TrainConfig
-from embedcli.errors import EmbedError, OutputError, TrainingError, UsageError
+from embedcli.errors import EmbedError, FormatError, OutputError, TrainingError, UsageError
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def command(
     outputs = outputs or ("model.safetensors",)
     inputs = [*corpus, *filter(None, (vocab_file, config.valid, config.evaluate))]
     targets = _targets(outputs, to)
-    _check_outputs(targets, config.metrics, inputs)
+    _check_outputs(targets, config, inputs)
     spool = f"{outputs[0]}.stdin" if _is_plain(outputs[0]) else None
     where = Cluster(cluster, sync_every, spool) if cluster else None
     clusters.check_options(where, chosen)
@@ -158,10 +158,14 @@ class Job:
         return [target for target in self.targets if _is_plain(target[0])]
 
     def vocabulary(self) -> Vocabulary | None:
-        """The words of --vocab."""
+        """The words of --vocab, which every output must be able to hold."""
+        from embedcli import formats
         from embedcli.formats.vocab import read_vocab
 
-        return read_vocab(self.vocab_file) if self.vocab_file else None
+        vocabulary = read_vocab(self.vocab_file) if self.vocab_file else None
+        for _, name in self.targets:
+            formats.check_contents(name, vocabulary)
+        return vocabulary
 
     def run(self, *, resume: bool) -> Embeddings:
         """Train, or go on training, and write every output."""
@@ -229,6 +233,7 @@ class Job:
         checkpoints: Checkpoints | None,
         resumed: Checkpoint | None,
     ) -> Embeddings:
+        from embedcli import formats
         from embedcli.training.trainer import Guard, Stopped, train
 
         run = partial(train, given=self.given) if self.cluster is None else self.cluster.train
@@ -237,6 +242,8 @@ class Job:
             return resumed.embeddings
 
         def before_training(corpus: Corpus, given: Mapping[str, Any] | None) -> None:
+            for _, name in self.targets:
+                formats.check_contents(name, corpus.vocabulary, config.subword_kind)
             if given is not None:
                 say_given(given, len(corpus.vocabulary))
             _say_idle(config)
@@ -324,6 +331,9 @@ class Job:
             return
         if isinstance(error, TrainingError):
             error.add_note(f"checkpoints from before are in {checkpoints.directory}")
+        elif isinstance(error, FormatError) and self.trained is not None:  # no second try helps
+            newest = checkpoints.newest_file()
+            error.add_note(f"what was trained is in {newest}: embed export {newest} OTHER")
         else:
             more = self.cluster.arguments if self.cluster else ()
             line = resuming.resume_line(self.corpus, self.outputs, self.to, more)
@@ -341,7 +351,7 @@ def _targets(outputs: Sequence[str], to: str | None) -> list[tuple[str, str]]:
 
 
 def _check_outputs(
-    targets: Sequence[tuple[str, str]], metrics: str | None, inputs: Sequence[str]
+    targets: Sequence[tuple[str, str]], config: TrainConfig, inputs: Sequence[str]
 ) -> None:
     """Find out before the work what would fail after it."""
     from embedcli import formats
@@ -349,6 +359,8 @@ def _check_outputs(
 
     for output, name in targets:
         formats.check_target(output, name)
+        formats.check_contents(name, units=config.subword_kind)
+    metrics = config.metrics
     if metrics:
         check_writable(metrics)
     for output in [*(output for output, _ in targets), *([metrics] if metrics else [])]:

@@ -28,7 +28,7 @@ from embedcli.formats.source import Source
 from embedcli.reading import STRICT, ReadingOptions
 from embedcli.storage.folder import check_folder_writable, publish_folder
 from embedcli.storage.publish import check_writable, publish
-from embedcli.vocabulary import counts_fault
+from embedcli.vocabulary import Vocabulary, counts_fault
 
 __all__ = [
     "DTYPES",
@@ -37,6 +37,7 @@ __all__ = [
     "WRITTEN",
     "Folder",
     "Format",
+    "check_contents",
     "check_target",
     "detect",
     "format_for_path",
@@ -165,12 +166,14 @@ def check_target(
     """Return the name of the format that `save` would write; find out before the work if it cannot.
 
     Raises:
-        UsageError, OutputError: as `save`.
+        MissingExtraError, UsageError, OutputError: as `save`.
     """
     name = format or format_for_path(path)
     entry = named(name)
     if entry.write is None:
         raise UsageError(f"there is no format {name!r} to write; there are {', '.join(WRITTEN)}")
+    if isinstance(entry, Format):
+        entry.check_library()
     kind = dtype.partition("-")[0]
     if kind not in entry.dtypes:
         able = ", ".join(n for n, e in FORMATS.items() if kind in e.dtypes) or "none"
@@ -184,6 +187,26 @@ def check_target(
     else:
         check_writable(path, stdout=True)
     return name
+
+
+def check_contents(
+    name: str, vocabulary: Vocabulary | None = None, units: str | None = None
+) -> None:
+    """Refuse what `save` in the format `name` would refuse, as soon as it is known.
+
+    Args:
+        name: of the format.
+        vocabulary: the words, where they are known.
+        units: the kind of subwords, as ``Units.described`` says it, where there are any.
+
+    Raises:
+        FormatError: names the word.
+    """
+    entry = named(name)
+    if vocabulary is not None:
+        entry.check(vocabulary)
+    if units is not None and isinstance(entry, Format):
+        entry.check_units(units)
 
 
 def detect(path: str | os.PathLike[str]) -> str:

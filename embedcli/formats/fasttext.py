@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.checks import check_savable, check_subwords
+from embedcli.formats.checks import check_savable, check_subwords, check_words
 from embedcli.formats.narrow import row_blocks
 from embedcli.formats.rows import LONGEST_WORD, shown, vocabulary_of
 from embedcli.formats.source import Source
@@ -41,7 +41,7 @@ from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["MAGIC", "file_size", "read", "write"]
+__all__ = ["MAGIC", "check", "check_units", "file_size", "read", "write"]
 
 MAGIC: Final = (793712314).to_bytes(4, "little")
 _VERSION: Final = 12
@@ -61,6 +61,23 @@ _LONGEST_NGRAM: Final = 1 << 10  # fastText's longest is 6; a number beyond this
 Floats = NDArray[np.float32]
 
 
+def check(vocabulary: Vocabulary) -> None:
+    """Refuse words that could not be read back: `write` would."""
+    check_words(vocabulary)
+    if (vocabulary.blob == 0).any():
+        word = next(word for word in vocabulary if "\0" in word)
+        raise FormatError(f"cannot save {quoted(word)} as fasttext: NUL ends a word there")
+
+
+def check_units(kind: str) -> None:
+    """Refuse subwords that are not character n-grams; `kind` as ``Units.described`` says it."""
+    if kind != "ngrams":
+        raise FormatError(
+            f"cannot save subwords of the kind {kind} as fasttext, which has character n-grams "
+            "only: safetensors keeps them, word2vec and others the words' vectors"
+        )
+
+
 def write(embeddings: Embeddings, sink: Sink) -> None:
     """Write `embeddings`.
 
@@ -68,11 +85,11 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
         FormatError: what could not be read back; or subwords that are not character n-grams.
     """
     check_savable(embeddings)
-    _check_subwords(embeddings)
+    check(embeddings.vocabulary)
+    if embeddings.subwords is not None:
+        check_units(embeddings.subwords.units.described()["kind"])
+        check_subwords(embeddings)
     vocabulary = embeddings.vocabulary
-    if (vocabulary.blob == 0).any():
-        word = next(word for word in vocabulary if "\0" in word)
-        raise FormatError(f"cannot save {quoted(word)} as fasttext: NUL ends a word there")
     arguments = _arguments(embeddings)
     sink.write(_HEADER.pack(MAGIC, _VERSION, *(arguments[name] for name in _ARGUMENTS)))
     counts = vocabulary.counts
@@ -116,19 +133,6 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     units = NGrams(max(1, arguments["minn"]), arguments["maxn"], bucket)
     subwords = Subwords(units, words, np.arange(bucket, dtype=np.int32), rows)
     return Embeddings(vocabulary, subwords.of_vocabulary(vocabulary), kept, metadata, subwords)
-
-
-def _check_subwords(embeddings: Embeddings) -> None:
-    subwords = embeddings.subwords
-    if subwords is None:
-        return
-    if not isinstance(subwords.units, NGrams):
-        kind = subwords.units.described()["kind"]
-        raise FormatError(
-            f"cannot save subwords of the kind {kind} as fasttext, which has character n-grams "
-            "only: safetensors keeps them, word2vec and others the words' vectors"
-        )
-    check_subwords(embeddings)
 
 
 def _arguments(embeddings: Embeddings) -> dict[str, Any]:

@@ -16,13 +16,8 @@ from embedcli.storage.publish import publish
 __all__ = ["read_lines", "refuse_characters", "write_lines"]
 
 
-def write_lines(path: Path, words: Sequence[str], format_name: str, refused: str) -> None:
-    """Write one word a line.
-
-    Raises:
-        FormatError: a word holds one of the characters `refused`.
-    """
-    refuse_characters(words, format_name, refused)
+def write_lines(path: Path, words: Sequence[str]) -> None:
+    """Write one word a line."""
     with publish(path) as sink:
         sink.write("".join(f"{word}\n" for word in words).encode())
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.checks import check_savable
+from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.decimals import looks_like_number
 from embedcli.formats.rows import BOM, Rows, shown
 from embedcli.formats.source import Source
@@ -26,7 +26,7 @@ from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["read", "write"]
+__all__ = ["check", "read", "write"]
 
 _FORBIDDEN: Final = re.compile(r"^ | $|[\t\n\v\f\r]")
 
@@ -57,12 +57,14 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
     Raises:
         FormatError: what could not be read back, such as the word ``top 10``.
     """
+    check(embeddings.vocabulary)
     check_savable(embeddings)
-    _check_words(embeddings.vocabulary)
     write_rows(embeddings, sink)
 
 
-def _check_words(vocabulary: Vocabulary) -> None:
+def check(vocabulary: Vocabulary) -> None:
+    """Refuse words that could not be read back: `write` would."""
+    check_words(vocabulary)
     for row, word in enumerate(vocabulary.words, 1):
         if _FORBIDDEN.search(word):
             raise FormatError(

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from embedcli import __version__
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.checks import check_savable
+from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.model2vec_rules import normalizer, pre_tokenizer
 from embedcli.formats.narrow import row_blocks, to_float16
 from embedcli.formats.rows import embeddings_of
@@ -37,13 +37,23 @@ from embedcli.rules import TextRules
 from embedcli.storage import safetensors
 from embedcli.storage.folder import sealed
 from embedcli.storage.publish import publish
+from embedcli.vocabulary import Vocabulary
 
-__all__ = ["FILES", "read", "write"]
+__all__ = ["FILES", "check", "read", "write"]
 
 FILES: Final = ("model.safetensors", "tokenizer.json", "config.json", "modules.json", "README.md")
 _UNKNOWN: Final = "[UNK]"
 _TENSORS: Final = ("embeddings", "embedding.weight")
 _MODULE: Final = "sentence_transformers.models.StaticEmbedding"
+
+
+def check(vocabulary: Vocabulary) -> None:
+    """Refuse words that could not be read back: `write` would."""
+    check_words(vocabulary)
+    if _UNKNOWN in vocabulary:
+        raise FormatError(
+            f"cannot save {_UNKNOWN!r} as model2vec: it is the name of what is unknown"
+        )
 
 
 def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
@@ -52,11 +62,8 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
     Raises:
         FormatError: the model has a word ``[UNK]``, or a number that is not finite.
     """
+    check(embeddings.vocabulary)
     check_savable(embeddings)
-    if _UNKNOWN in embeddings:
-        raise FormatError(
-            f"cannot save {_UNKNOWN!r} as model2vec: it is the name of what is unknown"
-        )
     vectors = _narrowed(embeddings, dtype)
     rows = np.zeros((len(embeddings) + 1, embeddings.dim), vectors.dtype)
     rows[1:] = vectors

@@ -25,14 +25,15 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.checks import check_savable
-from embedcli.formats.folder_lines import read_lines, write_lines
+from embedcli.formats.checks import check_savable, check_words
+from embedcli.formats.folder_lines import read_lines, refuse_characters, write_lines
 from embedcli.formats.narrow import to_float16
 from embedcli.formats.rows import embeddings_of
 from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import publish
+from embedcli.vocabulary import Vocabulary
 
-__all__ = ["FILES", "load_array", "load_packed_array", "read", "write", "write_array"]
+__all__ = ["FILES", "check", "load_array", "load_packed_array", "read", "write", "write_array"]
 
 FILES: Final = ("vectors.npy", "words.txt", "counts.npy")
 _BLOCK_ROWS: Final = 1 << 14
@@ -47,16 +48,23 @@ _DAMAGE: Final = (
 )
 
 
+def check(vocabulary: Vocabulary) -> None:
+    """Refuse words that could not be read back: `write` would."""
+    check_words(vocabulary)
+    refuse_characters(vocabulary.words, "npy", "\r\n")
+
+
 def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
     """Write the files into the empty `folder`; `dtype` is ``float32`` or ``float16``.
 
     Raises:
         FormatError: a word that could not be read back, or a number that is not finite.
     """
+    check(embeddings.vocabulary)
     check_savable(embeddings)
     narrow = dtype == "float16"
     write_array(folder / FILES[0], to_float16(embeddings) if narrow else embeddings.vectors)
-    write_lines(folder / FILES[1], embeddings.vocabulary.words, "npy", "\r\n")
+    write_lines(folder / FILES[1], embeddings.vocabulary.words)
     if embeddings.vocabulary.counts is not None:
         write_array(folder / FILES[2], embeddings.vocabulary.counts)
 

@@ -29,7 +29,7 @@ from embedcli.storage.publish import Sink
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["read", "write", "write_narrow"]
+__all__ = ["library", "read", "write", "write_narrow"]
 
 _ROWS: Final = 1 << 14  # of a row group
 
@@ -64,7 +64,7 @@ def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
 
 
 def _write(embeddings: Embeddings, vectors: NDArray[Any], sink: Sink) -> None:
-    pa, pq = _arrow()
+    pa, pq = library()
     number = pa.float16() if vectors.dtype == np.float16 else pa.float32()
     columns = [pa.field("word", pa.string(), nullable=False)]
     if embeddings.vocabulary.counts is not None:
@@ -89,7 +89,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
         FormatError: damaged, packed, or without such columns.
         MissingExtraError: pyarrow is not installed.
     """
-    pa, pq = _arrow()
+    pa, pq = library()
     if source.size is None:
         kind = f"packed with {source.compression}" if source.compression else "a pipe"
         raise FormatError(f"{source.path} is {kind}: a Parquet file must be a plain file")
@@ -159,7 +159,12 @@ def _rows(where: str, column: pa.Array, first: int, n_rows: int) -> NDArray[np.f
     return rows
 
 
-def _arrow() -> tuple[Any, Any]:
+def library() -> tuple[Any, Any]:
+    """Pyarrow and its Parquet module.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

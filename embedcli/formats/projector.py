@@ -19,18 +19,25 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.checks import check_savable
+from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.decimals import format_rows, parse_numbers
 from embedcli.formats.folder_lines import read_lines, refuse_characters
 from embedcli.formats.rows import embeddings_of, shown
 from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import publish
+from embedcli.vocabulary import Vocabulary
 
-__all__ = ["FILES", "read", "write"]
+__all__ = ["FILES", "check", "read", "write"]
 
 FILES: Final = ("vectors.tsv", "metadata.tsv")
 _BLOCK_NUMBERS: Final = 1 << 14
 _LINES: Final = 1 << 12
+
+
+def check(vocabulary: Vocabulary) -> None:
+    """Refuse words that could not be read back: `write` would."""
+    check_words(vocabulary)
+    refuse_characters(vocabulary.words, "projector", "\t\r\n")
 
 
 def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
@@ -39,9 +46,9 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
     Raises:
         FormatError: a word that could not be read back, or a number that is not finite.
     """
+    check(embeddings.vocabulary)
     check_savable(embeddings)
     words, counts = embeddings.vocabulary.words, embeddings.vocabulary.counts
-    refuse_characters(words, "projector", "\t\r\n")
     column, numbers = (
         ("rank", range(1, len(words) + 1)) if counts is None else ("count", counts.tolist())
     )

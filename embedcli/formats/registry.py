@@ -27,9 +27,11 @@ from embedcli.formats import (
     word2vec_binary,
     word2vec_text,
 )
+from embedcli.formats.checks import check_words
 from embedcli.formats.source import Source
 from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
+from embedcli.vocabulary import Vocabulary
 
 __all__ = ["DTYPES", "FORMATS", "VECTOR_FORMATS", "WRITTEN", "Folder", "Format", "named"]
 
@@ -45,6 +47,9 @@ class Format:
     Attributes:
         name: what ``--format`` calls it.
         suffixes: of the files it is written to; the longest match of all formats wins.
+        check: refuses words that it cannot hold; by default those that no format can.
+        check_units: refuses kinds of subwords that it cannot hold.
+        check_library: raises where a library is missing that reading and writing need.
         read: reads embeddings; None for vocabulary files, which hold no vectors.
         write: writes embeddings to what `publish` yields; None where it is only read.
         file_size: how many bytes `write` will write, where that is cheap to know.
@@ -65,6 +70,9 @@ class Format:
     plain: bool = False
     dtypes: tuple[str, ...] = ("float32",)
     write_narrow: Callable[[Embeddings, Sink, str], None] | None = None
+    check: Callable[[Vocabulary], None] = check_words
+    check_units: Callable[[str], None] = lambda kind: None
+    check_library: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class Folder:
     read: Callable[[Path, ReadingOptions], Embeddings]
     write: Callable[[Embeddings, Path, str], None] | None
     dtypes: tuple[str, ...] = ("float32",)
+    check: Callable[[Vocabulary], None] = check_words
     prose: tuple[str, ...] = ()
 
 
@@ -113,13 +122,20 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             dtypes=(*DTYPES, "pq"),
             write_narrow=native.write_narrow,
         ),
-        Format("word2vec", (".vec", ".txt"), word2vec_text.read, word2vec_text.write),
+        Format(
+            "word2vec",
+            (".vec", ".txt"),
+            word2vec_text.read,
+            word2vec_text.write,
+            check=word2vec_text.check,
+        ),
         Format(
             "word2vec-bin",
             (".bin",),
             word2vec_binary.read,
             word2vec_binary.write,
             word2vec_binary.file_size,
+            check=word2vec_binary.check,
         ),
         Format(
             "fasttext",
@@ -128,8 +144,10 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             fasttext.write,
             fasttext.file_size,
             subwords=True,
+            check=fasttext.check,
+            check_units=fasttext.check_units,
         ),
-        Format("glove", (".glove.txt", ".glove"), glove.read, glove.write),
+        Format("glove", (".glove.txt", ".glove"), glove.read, glove.write, check=glove.check),
         Format(
             "parquet",
             (".parquet",),
@@ -138,6 +156,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             plain=True,
             dtypes=("float32", "float16"),
             write_narrow=parquet.write_narrow,
+            check_library=parquet.library,
         ),
         Format("sqlite", (".sqlite", ".db"), sqlite.read, sqlite.write, plain=True),
         Folder(
@@ -147,12 +166,28 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             model2vec.read,
             model2vec.write,
             DTYPES,
+            model2vec.check,
             prose=("README.md",),
         ),
-        Folder("npy", (".npydir",), npy.FILES, npy.read, npy.write, ("float32", "float16")),
-        Folder("projector", (".projector",), projector.FILES, projector.read, projector.write),
+        Folder(
+            "npy",
+            (".npydir",),
+            npy.FILES,
+            npy.read,
+            npy.write,
+            ("float32", "float16"),
+            npy.check,
+        ),
+        Folder(
+            "projector",
+            (".projector",),
+            projector.FILES,
+            projector.read,
+            projector.write,
+            check=projector.check,
+        ),
         Format("gensim", (), gensim_model.read, None),
-        Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab),
+        Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab, check=vocab.check),
     )
 }
 

@@ -25,7 +25,7 @@ from embedcli.reading import STRICT, ReadingOptions
 from embedcli.storage.publish import Sink, publish
 from embedcli.vocabulary import Vocabulary, counts_fault
 
-__all__ = ["is_vocab_line", "read", "read_vocab", "write", "write_vocab"]
+__all__ = ["check", "is_vocab_line", "read", "read_vocab", "write", "write_vocab"]
 
 _LINE: Final = re.compile(rb"([^ \t\r\n\v\f]+)[ \t]+([0-9]{1,19})[ \t]*\r?")
 _SPACED: Final = re.compile(rb"(?=[^\t]* )([^\t\r\n\v\f]+)\t([0-9]{1,19})\r?")
@@ -78,15 +78,20 @@ def read(source: Source, reading: ReadingOptions) -> Vocabulary:
     return vocabulary_of(source.path, words, tally, reading)
 
 
-def write(vocabulary: Vocabulary, sink: Sink) -> None:
-    """Write the lines of a vocabulary file."""
-    if vocabulary.counts is None:
-        raise FormatError("cannot save as vocab: the counts of the words are not known")
+def check(vocabulary: Vocabulary) -> None:
+    """Refuse words that could not be read back: `write` would."""
     check_words(vocabulary)
-    between = "\t" if " " in "".join(vocabulary.words) else " "
     check_spaceless(vocabulary, "vocab", allowed=" ")
     if vocabulary[0].encode().startswith(BOM):
         raise FormatError("cannot save as vocab: the first word begins with a byte order mark")
+
+
+def write(vocabulary: Vocabulary, sink: Sink) -> None:
+    """Write the lines of a vocabulary file."""
+    check(vocabulary)
+    if vocabulary.counts is None:
+        raise FormatError("cannot save as vocab: the counts of the words are not known")
+    between = "\t" if " " in "".join(vocabulary.words) else " "
     lines = zip(vocabulary.words, vocabulary.counts.tolist(), strict=True)
     block = [f"{word}{between}{count}\n" for word, count in lines]
     for start in range(0, len(block), _BLOCK_WORDS):

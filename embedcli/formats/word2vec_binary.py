@@ -18,16 +18,23 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.checks import check_savable, check_spaceless
+from embedcli.formats.checks import check_savable, check_spaceless, check_words
 from embedcli.formats.rows import LONGEST_WORD, Rows, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
+from embedcli.vocabulary import Vocabulary
 
-__all__ = ["file_size", "read", "write"]
+__all__ = ["check", "file_size", "read", "write"]
 
 _BLOCK_BYTES: Final = 1 << 23
 _LONGEST_HEADER: Final = 64
+
+
+def check(vocabulary: Vocabulary) -> None:
+    """Refuse words that could not be read back: `write` would."""
+    check_words(vocabulary)
+    check_spaceless(vocabulary, "word2vec-bin")
 
 
 def write(embeddings: Embeddings, sink: Sink) -> None:
@@ -36,8 +43,8 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
     Raises:
         FormatError: what could not be read back, such as a word with a space in it.
     """
+    check(embeddings.vocabulary)
     check_savable(embeddings)
-    check_spaceless(embeddings.vocabulary, "word2vec-bin")
     sink.write(_header(embeddings))
     words = embeddings.vocabulary.words
     size = 4 * embeddings.dim

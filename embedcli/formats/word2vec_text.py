@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.checks import check_savable, check_spaceless
+from embedcli.formats.checks import check_savable, check_spaceless, check_words
 from embedcli.formats.decimals import format_rows
 from embedcli.formats.rows import BOM, Rows, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import read_rows, text_lines
 from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
+from embedcli.vocabulary import Vocabulary
 
-__all__ = ["read", "write", "write_rows"]
+__all__ = ["check", "read", "write", "write_rows"]
 
 _BLOCK_NUMBERS = 1 << 14  # of a block, all intermediate arrays stay in the second-level cache
 
@@ -46,14 +47,20 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     return rows.finish()
 
 
+def check(vocabulary: Vocabulary) -> None:
+    """Refuse words that could not be read back: `write` would."""
+    check_words(vocabulary)
+    check_spaceless(vocabulary, "word2vec")
+
+
 def write(embeddings: Embeddings, sink: Sink) -> None:
     """Write `embeddings`.
 
     Raises:
         FormatError: what could not be read back, such as a word with a space in it.
     """
+    check(embeddings.vocabulary)
     check_savable(embeddings)
-    check_spaceless(embeddings.vocabulary, "word2vec")
     sink.write(b"%d %d\n" % (len(embeddings), embeddings.dim))
     write_rows(embeddings, sink)
 

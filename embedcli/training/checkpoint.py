@@ -167,6 +167,11 @@ class Checkpoints:
                     warnings.warn(f"a checkpoint is left out: {error}", stacklevel=2)
         return max(found, key=lambda checkpoint: checkpoint.sequence, default=None)
 
+    def newest_file(self) -> Path:
+        """The file that was written last."""
+        sequences = self._sequences or {}
+        return max(self._files, key=lambda path: sequences.get(path, 0))
+
     def save(self, embeddings: Embeddings | None = None, state: State | None = None) -> None:
         """Write one in the place of the older of the two; without arguments, of the beginning.
 
