@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
-from embedcli.quoting import quoted
 from embedcli.rules import TextRules
 from embedcli.text.encoder import Encoder
 from embedcli.text.fields import Field
@@ -324,6 +323,9 @@ def _examined(
     is_part: bool,
 ) -> list[str]:
     """What is worth a warning, warned of unless it `is_part`; what cannot be used is refused."""
+    field = encoder.library.field
+    if field is not None:
+        field.check(encoder.library.title, is_part=is_part)
     _check_encoding(encoder, merged)
     remarks = _remarks(encoder, merged)
     if is_part:
@@ -377,6 +379,7 @@ def _vocabulary(merged: Merged, given: Vocabulary | None) -> Vocabulary:
 
 
 def _tally(encoder: Encoder, merged: Merged) -> Tally:
+    field = encoder.library.field
     return Tally(
         read=merged.n_tokens + encoder.too_long,
         kept=merged.n_kept,
@@ -384,7 +387,7 @@ def _tally(encoder: Encoder, merged: Merged) -> Tally:
         too_long=encoder.too_long,
         lines=encoder.n_lines,
         n_bytes=encoder.library.n_bytes,
-        invalid=encoder.marks.invalid,
+        invalid=encoder.marks.invalid + (field.surrogates if field else 0),
         pruned_bound=merged.pruned_bound,
         unknown=merged.n_unknown,
     )
@@ -439,8 +442,8 @@ def _remarks(encoder: Encoder, merged: Merged) -> list[str]:
     """What is worth a warning."""
     marks, remarks = encoder.marks, list(encoder.library.suspicions)
     field = encoder.library.field
-    if field is not None and field.without:
-        remarks.append(f"{field.without} of {field.records} records have no {quoted(field.name)}")
+    if field is not None:
+        remarks += field.remarks()
     if marks.invalid:
         remarks.append(
             f"{marks.invalid} malformed UTF-8 sequences in {marks.malformed_tokens} tokens were "

@@ -15,7 +15,9 @@ from typing import Any, Literal, Self
 from embedcli.errors import ConfigError
 from embedcli.settings import Setting, Value, shorten
 
-__all__ = ["TextRules", "text_settings"]
+__all__ = ["ITEM_END", "TextRules", "text_settings"]
+
+ITEM_END = b"\x1f"  # what ASCII has between units, and here is between the items of a record
 
 
 def _setting(default: Value, kind: Any, help: str, **more: Any) -> Any:  # noqa: A002 (the word for it)
@@ -42,9 +44,31 @@ class TextRules:
     field: str | None = _setting(
         None,
         "text",
-        "Read this field of JSON lines, CSV, TSV or Parquet.",
+        "Read this field of JSON, CSV, TSV or Parquet; meta.text is nested, 2 a column's number.",
         automatic="the whole line",
         metavar="NAME",
+    )
+    delimiter: str | None = _setting(
+        None,
+        "text",
+        "What separates the columns of a table that --field reads; \\t is a tab.",
+        automatic="found",
+        metavar="C",
+        alias="--field-delimiter",
+    )
+    quote: str | None = _setting(
+        None,
+        "text",
+        "What quotes the cells of such a table.",
+        choices=("none",),
+        automatic="found",
+        metavar="C",
+    )
+    bad_records: float = _setting(
+        0.01,
+        "number",
+        "The share of records that may be malformed; they are left out.",
+        high=1,
     )
     tokenizer: Literal["whitespace", "words", "pattern", "unicode"] = _setting(
         "whitespace",
@@ -83,6 +107,7 @@ class TextRules:
             rule: Setting = item.metadata["setting"]
             object.__setattr__(self, item.name, rule.check(item.name, getattr(self, item.name)))
         self._check_items()
+        self._check_table()
         self._check_pattern()
 
     @classmethod
@@ -95,6 +120,29 @@ class TextRules:
     def separator_bytes(self) -> bytes | None:
         """What separates tokens, in UTF-8; None for white space."""
         return None if self.separator is None else self.separator.replace("\\t", "\t").encode()
+
+    @property
+    def separator_in_records(self) -> bytes | None:
+        """The same in what is read of the records of a file: a byte that no item holds."""
+        return ITEM_END if self.items and self.field is not None else self.separator_bytes
+
+    @property
+    def delimiter_character(self) -> str | None:
+        """What separates columns; None: to be found."""
+        return None if self.delimiter is None else self.delimiter.replace("\\t", "\t")
+
+    def _check_table(self) -> None:
+        for name, character in (("delimiter", self.delimiter_character), ("quote", self.quote)):
+            if character is None:
+                continue
+            if self.field is None:
+                raise ConfigError(
+                    f"{name} is {shorten(character)}, but only the tables that --field reads have "
+                    "one: add --field NAME"
+                )
+            is_word = name == "quote" and character == "none"
+            if not is_word and (len(character) != 1 or character in "\n\r\0"):
+                raise ConfigError(f"{name} is {shorten(character)}, but must be a single character")
 
     def _check_items(self) -> None:
         if self.separator is not None and not self.items:

@@ -102,7 +102,7 @@ class Setting:
         Raises:
             ConfigError: `text` is no such value or out of range; the message begins with `name`.
         """
-        if self.automatic and text.lower() in _NOTHING:
+        if self.automatic and text.lower() in _NOTHING and text not in self.choices:
             return None
         if self.kind == "switch" and text.lower() in _SWITCH:
             return _SWITCH[text.lower()]

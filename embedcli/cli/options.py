@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ __all__ = [
     "json_option",
     "model_option",
     "text_options",
+    "text_options_beside",
     "train_options",
     "train_options_without",
     "verbosity_options",
@@ -132,17 +133,25 @@ def train_options_without(*left_out: str) -> Callable[[Callable[..., Any]], Call
 
 def text_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every field of `TextRules`; the function is called with `rules`."""
+    return text_options_beside()(function)
 
-    @functools.wraps(function)
-    def with_rules(*args: Any, **options: Any) -> Any:
-        given = {name: options.pop(name) for name in text_settings()}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return function(*args, rules=TextRules(**chosen), **options)
 
-    decorated: Callable[..., Any] = with_rules
-    for name, setting in reversed(text_settings().items()):
-        decorated = _option(name, setting, TextRules, variable=None)(decorated)
-    return decorated
+def text_options_beside(*flags: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """As `text_options`, for a command that has `flags` of its own: other names remain."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def with_rules(*args: Any, **options: Any) -> Any:
+            given = {name: options.pop(name) for name in text_settings()}
+            chosen = {name: value for name, value in given.items() if value is not None}
+            return function(*args, rules=TextRules(**chosen), **options)
+
+        decorated: Callable[..., Any] = with_rules
+        for name, setting in reversed(text_settings().items()):
+            decorated = _option(name, setting, TextRules, variable=None, taken=flags)(decorated)
+        return decorated
+
+    return decorate
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
@@ -207,15 +216,22 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic from cl
 
 
 def _option(
-    name: str, setting: Setting, of: type[TextRules], variable: str | None
+    name: str,
+    setting: Setting,
+    of: type[TextRules],
+    variable: str | None,
+    taken: Collection[str] = (),
 ) -> Callable[[_Function], _Function]:
-    """The click option for one setting; None means that it was not given."""
+    """The click option for one setting; None means that it was not given.
+
+    A flag that the command has `taken` for something else is left to it: the other name remains.
+    """
     flag = f"--{name.replace('_', '-')}"
     text = f"{setting.help}  [{_default_and_range(getattr(of, name), setting)}]"
     if setting.kind == "switch":
         both = f"{flag}/--{setting.opposite or 'no-' + flag[2:]}"
         return click.option(both, name, default=None, envvar=variable, help=text)
-    flags = [setting.alias, flag] if setting.alias else [flag]
+    flags = [each for each in (setting.alias, flag) if each and each not in taken]
     return click.option(*flags, name, type=SettingType(setting), envvar=variable, help=text)
 
 

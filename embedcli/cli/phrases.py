@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.options import json_option, text_options, verbosity_options
+from embedcli.cli.options import json_option, text_options_beside, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
 from embedcli.errors import UsageError
@@ -74,7 +74,7 @@ def _parse_thresholds(
     metavar="N",
     help="Find phrases of phrases: up to 2 ** N words.",
 )
-@click.option("--delimiter", default="_", show_default=True, help="What joins the words.")
+@click.option("--delimiter", "joint", default="_", show_default=True, help="What joins the words.")
 @click.option("--save", metavar="FILE.tsv", help="Write the phrases to a file, too.")
 @click.option("--apply", metavar="FILE.tsv", help="Find nothing: join the phrases of this file.")
 @click.option("--list", "listed", is_flag=True, help="Print the phrases instead of the text.")
@@ -82,7 +82,7 @@ def _parse_thresholds(
 @click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Default: the cores there are."
 )
-@text_options
+@text_options_beside("--delimiter")
 @json_option
 @verbosity_options
 def command(
@@ -92,7 +92,7 @@ def command(
     thresholds: list[float],
     min_count: int,
     passes: int,
-    delimiter: str,
+    joint: str,
     save: str | None,
     apply: str | None,
     listed: bool,
@@ -122,10 +122,8 @@ def command(
 
     if rules.items:
         raise UsageError("--items are ids in no order: they make no phrases")
-    if not delimiter or any(character.isspace() for character in delimiter):
-        raise UsageError(
-            f"--delimiter is {quoted(delimiter)}, but must be text without white space"
-        )
+    if not joint or any(character.isspace() for character in joint):
+        raise UsageError(f"--delimiter is {quoted(joint)}, but must be text without white space")
     check_writable(output, stdout=True)
     if save is not None:
         check_writable(save)
@@ -146,7 +144,7 @@ def command(
         talk(f"read {tally.read:,} tokens, {tally.too_long:,} of them too long and left out")
         text = PhraseText(encoded, threads=n_threads)
         if given is None:
-            rule = _rules(score, thresholds, min_count, delimiter)
+            rule = _rules(score, thresholds, min_count, joint)
             found = [_found(text, rule(number)) for number in range(passes)]
         else:
             found = given

@@ -20,7 +20,7 @@ from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
 from embedcli.rules import TextRules
 from embedcli.text.compression import compression_of
-from embedcli.text.fields import is_json_lines
+from embedcli.text.records import is_json_lines
 from embedcli.text.separators import SPACE
 from embedcli.text.sources import STDIN, find_sources, open_source
 from embedcli.text.spans import Span

@@ -67,7 +67,7 @@ class Encoder:
         self._rules = rules
         self._threads = threads
         self._share = memory // threads
-        self._separator = Separator(rules.separator_bytes)
+        self._separator = Separator(rules.separator_in_records)
         texts = map(self._separator.of, library)
         self._reader = BlockReader(texts, block_bytes, self._separator, anywhere=is_prepared(rules))
         self._generations: list[Generation] = []

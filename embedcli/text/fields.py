@@ -1,186 +1,244 @@
-r"""One field of every record of a file, a line each: JSON lines, CSV, TSV, Parquet.
+"""One field of every record: what of a record becomes a line of text, and what was wrong with it.
 
-They are told apart by what is in them: ``{`` begins JSON lines, ``PAR1`` Parquet; anything else is
-a table with a header. A tab in the header makes it TSV, whose cells are never quoted; else it is
-CSV, quoted as spreadsheets do. Only JSON lines can be entered in the middle: a table's columns are
-named at its beginning, and a line end may be within a cell.
-
-A record is a line whatever is in it: ends of lines inside become spaces. A list of texts or numbers
-is joined, by what separates items or by a space. A record without the field, or with nothing in it,
-is an empty line.
+A record is a line whatever is in it: ends of lines inside become spaces. A list is joined by
+spaces; among items (`--items`) each of its elements is one token, spaces and all. A record without
+the field, or with nothing in it, is an empty line, and so is one that cannot be read: both are
+counted, and too many of the latter end the run. `records.py` reads the records.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-import itertools
-import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
-from embedcli.errors import CorpusError, MissingExtraError
+from embedcli.errors import CorpusError
 from embedcli.quoting import quoted
-from embedcli.rules import TextRules
-from embedcli.text.blocks import Readable
+from embedcli.rules import ITEM_END, TextRules
+from embedcli.settings import shorten
 
-__all__ = ["IS_PARQUET", "Field", "Texts", "is_json_lines", "parquet_texts"]
+__all__ = [
+    "ALL_SURROGATES",
+    "ESCAPED_ONLY",
+    "LONGEST_RECORD",
+    "OVER_LONG",
+    "Field",
+    "Place",
+    "Texts",
+]
 
-IS_PARQUET = b"PAR1"  # the first bytes
-
+LONGEST_RECORD = 1 << 26  # bytes; a longer one is malformed
+OVER_LONG = f"{{}}: more than {LONGEST_RECORD >> 20} MiB without a line end"
 _BLOCK = 1 << 20
-_LARGEST_CELL = 1 << 30
 _SHOWN_FIELDS = 8
+_LINE_END = re.compile(r"\r?\n")
+_BREAKS_ITEM = re.compile(f"[\0\n\r{ITEM_END.decode()}]+")
+# What decoding makes of malformed bytes is U+DC80 to U+DCFF: those are counted with all others.
+ALL_SURROGATES = re.compile("[\ud800-\udfff]")
+ESCAPED_ONLY = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
-
-class _Csv(csv.excel):
-    strict = True
-
-
-class _Tsv(csv.excel_tab):
-    quoting = csv.QUOTE_NONE
+Place = Callable[[], str]
 
 
 class Field:
     """The text of one field.
 
     Args:
-        name: the field's.
-        between: what joins the elements of a list.
+        name: the field's; dots lead into nested ones.
+        rules: how text becomes tokens.
 
     Attributes:
+        number: which column of a table without a header it is, from 1; None: it has a name.
         records: how many were read.
         without: how many of them did not have the field.
+        malformed: how many of them could not be read.
+        surrogates: lone surrogates in JSON, each of which became U+FFFD.
+        empty_files: files without a record.
     """
 
-    def __init__(self, name: str, between: str = " ") -> None:
+    def __init__(self, name: str, rules: TextRules) -> None:
         self.name = name
+        self.rules = rules
+        self.number = int(name) if name.isdecimal() and int(name) else None
         self.records = 0
         self.without = 0
-        self._between = between
+        self.malformed = 0
+        self.surrogates = 0
+        self.empty_files: list[str] = []
+        self._path = name.split(".")
+        self._first_malformed = ""
+        self._first_surrogate = ""
+        self._names: list[str] = []  # those of the first record without the field
+        separator = rules.separator_bytes
+        self._between = None if separator is None else separator.decode()
 
     @classmethod
     def named_by(cls, rules: TextRules) -> Self | None:
         """The field that `rules` name, if any."""
-        if rules.field is None:
-            return None
-        between = rules.separator_bytes
-        return cls(rules.field, " " if between is None else between.decode())
+        return None if rules.field is None else cls(rules.field, rules)
 
-    def of(self, file: Readable, head: bytes, title: str) -> Readable:
-        """The texts of `file`, UTF-8 that begins with `head`; `title` is for messages."""
-        if _start(head) == b"[":
-            raise CorpusError(
-                f"{title} is a JSON array; --field reads an object a line: jq -c '.[]' {title}"
-            )
-        texts = self._of_json if is_json_lines(head) else self._of_table
-        return Texts(texts(_Lines(file), title))
+    def within(self, record: dict[str, Any]) -> Any:
+        """The value of the field in a record, or None."""
+        value = record[self.name] if self.name in record else _within(record, self._path)
+        if value is None and not self._names:
+            self._names = list(map(str, record))
+        return value
 
-    def of_part(self, file: Readable, title: str) -> Readable:
-        """The texts of a stretch of JSON lines, from a record on that is not the first."""
-        return Texts(self._of_json(_Lines(file), title, is_first=False))
-
-    def text(self, value: Any, place: Callable[[], str]) -> str:
+    def text(self, value: Any, place: Place, surrogates: re.Pattern[str] | None = None) -> str:
         """A value as a line of text, or as nothing.
 
-        Raises:
-            CorpusError: it is neither text nor a number nor a list of these; `place` says where.
+        Args:
+            value: text, a number, or a list of values.
+            place: says where it was found.
+            surrogates: those that may be in it and no byte stands for.
         """
         self.records += 1
-        if value is None:
-            self.without += 1
+        leaves: list[str] = []
+        stranger = _collect(value, leaves)
+        if stranger:
+            self.records -= 1
+            return self.reject(
+                f"{place()}: the field {quoted(self.name)} holds a {stranger}, not text"
+            )
+        if not leaves:
+            self.without += value is None
             return ""
-        parts = value if isinstance(value, (list, tuple)) else [value]
-        if not all(isinstance(part, (str, int, float)) for part in parts):
-            kind = type(value).__name__
-            raise CorpusError(f"{place()}: the field {quoted(self.name)} holds a {kind}, not text")
-        line = self._between.join(map(str, parts))
-        return line.replace("\r\n", " ").replace("\n", " ") if "\n" in line else line
+        if surrogates is not None:
+            leaves = [self._mended(leaf, place, surrogates) for leaf in leaves]
+        if self.rules.items:
+            return ITEM_END.decode().join(self._items(leaves, is_list=not isinstance(value, str)))
+        line = leaves[0] if len(leaves) == 1 else " ".join(leaves)
+        return _LINE_END.sub(" ", line) if "\n" in line else line
 
-    def _of_json(
-        self, lines: Iterable[bytes], title: str, *, is_first: bool = True
-    ) -> Iterator[str]:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line.decode(errors="surrogateescape"))
-                value = record.get(self.name)
-            except (ValueError, AttributeError, RecursionError) as error:
-                raise CorpusError(
-                    f"{title}, line {number}: expected a JSON object, found {line[:60]!r}"
-                ) from error
-            if is_first and number == 1 and self.name not in record:
-                self.check_is_there(record, title)
-            yield self.text(value, lambda: f"{title}, line {number}")  # noqa: B023 (called at once)
-
-    def _of_table(self, lines: Iterable[bytes], title: str) -> Iterator[str]:
-        decoded = (line.decode(errors="surrogateescape") + "\n" for line in lines)
-        header = next(decoded, "")
-        csv.field_size_limit(_LARGEST_CELL)
-        dialect = _Tsv if "\t" in header else _Csv
-        rows = csv.reader(itertools.chain([header], decoded), dialect)
-        try:
-            names = next(rows, [])
-            self.check_is_there(names, title)
-            column = names.index(self.name)
-            for row in rows:
-                if row:
-                    yield self.text(row[column] if column < len(row) else None, lambda: title)
-        except csv.Error as error:
-            raise CorpusError(
-                f"{title}, line {rows.line_num}: not as a table is quoted: {error}"
-            ) from error
+    def reject(self, complaint: str) -> str:
+        """Count a record that cannot be read; its text, which is empty."""
+        self.records += 1
+        self.malformed += 1
+        self._first_malformed = self._first_malformed or complaint
+        return ""
 
     def check_is_there(self, names: Iterable[str], title: str) -> None:
-        """Refuse a file that does not have the field at all."""
+        """Refuse a table that does not have the field at all.
+
+        Raises:
+            CorpusError: names the columns there are.
+        """
         found = list(names)
-        if self.name not in found:
-            more = ", ..." * (len(found) > _SHOWN_FIELDS)
-            shown = ", ".join(map(quoted, found[:_SHOWN_FIELDS])) + more
+        if self.name not in found and self._path[0] not in found:
             raise CorpusError(
-                f"{title} has no field {quoted(self.name)}; there are {shown or 'none'}"
+                f"{title} has no field {quoted(self.name)}; there are {_listed(found)}"
             )
 
+    def check_number(self, n_columns: int, title: str) -> None:
+        """Refuse the number of a column that a table does not have.
 
-def is_json_lines(head: bytes) -> bool:
-    """Whether a file of records that begins with `head` has one a line, each for itself."""
-    return _start(head) == b"{"
+        Raises:
+            CorpusError: says how many there are.
+        """
+        if self.number is not None and self.number > n_columns:
+            raise CorpusError(
+                f"{title} has no field {quoted(self.name)}; there are 1 to {n_columns}"
+            )
+
+    def check(self, title: str, *, is_part: bool) -> None:
+        """Refuse records that are too often malformed, or never have the field.
+
+        Args:
+            title: what was read, for the message.
+            is_part: whether it is a part of a text, which may lack the field.
+
+        Raises:
+            CorpusError: says the first one, and how many there are.
+        """
+        if self.malformed > self.rules.bad_records * self.records:
+            raise CorpusError(
+                f"{self._first_malformed}; {self.malformed} of {self.records} records are "
+                f"malformed, and --bad-records {self.rules.bad_records:g} is the share that is "
+                "left out"
+            )
+        if is_part:
+            return
+        if self.empty_files and not self.records:
+            raise CorpusError(f"{title} holds no records")
+        if self.records and self.without == self.records - self.malformed:
+            if not self._names or self.name in self._names:
+                raise CorpusError(
+                    f"{title}: nothing is in the field {quoted(self.name)} of any record"
+                )
+            raise CorpusError(
+                f"{title} has no field {quoted(self.name)}; there are {_listed(self._names)}"
+            )
+
+    def remarks(self) -> Iterator[str]:
+        """What is worth a warning."""
+        if self.without:
+            yield f"{self.without} of {self.records} records have no {quoted(self.name)}"
+        if self.malformed:
+            yield (
+                f"{self.malformed} of {self.records} records are malformed and were left out, the "
+                f"first: {self._first_malformed}"
+            )
+        if self.surrogates:
+            yield (
+                f"{self.surrogates} lone surrogates (\\ud800 to \\udfff in JSON) were replaced by "
+                f"U+FFFD, the first in {self._first_surrogate}"
+            )
+        if self.empty_files:
+            more = f" and {len(self.empty_files) - 1} more" * (len(self.empty_files) > 1)
+            yield f"no records in {self.empty_files[0]}{more}"
+
+    def _mended(self, text: str, place: Place, surrogates: re.Pattern[str]) -> str:
+        mended, n_found = surrogates.subn("\ufffd", text)
+        if n_found and not self.surrogates:
+            self._first_surrogate = place()
+        self.surrogates += n_found
+        return mended
+
+    def _items(self, leaves: list[str], *, is_list: bool) -> Iterator[str]:
+        """The tokens of a record: the elements of a list, or what a text is cut into."""
+        for leaf in leaves:
+            if is_list:
+                yield _BREAKS_ITEM.sub(" ", leaf)
+            else:
+                one_line = _LINE_END.sub(" ", leaf)
+                yield from (
+                    one_line.split() if self._between is None else one_line.split(self._between)
+                )
 
 
-def _start(head: bytes) -> bytes:
-    """The first byte of a text that is neither white space nor of a byte order mark."""
-    return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+def _within(value: Any, path: list[str]) -> Any:
+    """What `path` leads to in a nested value: names of keys, places in lists; None: nothing."""
+    for depth, name in enumerate(path):
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal():
+            value = value[int(name)] if int(name) < len(value) else None
+        elif isinstance(value, list):
+            found = [_within(each, path[depth:]) for each in value]
+            return [each for each in found if each is not None] or None
+        else:
+            return None
+    return value
 
 
-def parquet_texts(file: Any, field: Field, title: str) -> Iterator[str]:
-    """The texts of a column of a Parquet file.
+def _collect(value: Any, leaves: list[str]) -> str | None:
+    """Append the texts and numbers in `value`; the name of its type where it has none."""
+    if isinstance(value, str):
+        leaves.append(value)
+    elif isinstance(value, (int, float)):
+        leaves.append(str(value))
+    elif isinstance(value, bytes):
+        leaves.append(value.decode(errors="surrogateescape"))
+    elif isinstance(value, (list, tuple)):
+        return next(filter(None, [_collect(each, leaves) for each in value]), None)
+    elif value is not None:
+        return type(value).__name__
+    return None
 
-    Args:
-        file: the file, seekable.
-        field: the column.
-        title: the file's name.
 
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-        CorpusError: it is damaged, or has no such column.
-    """
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise MissingExtraError("Parquet", "pyarrow", "interchange") from error
-    if not file.seekable():
-        raise CorpusError(f"{title}: Parquet is read from its end; give a file, not a pipe")
-    try:
-        table = ParquetFile(file)
-        field.check_is_there(table.schema_arrow.names, title)
-        for batch in table.iter_batches(columns=[field.name]):
-            for value in batch.column(0).to_pylist():
-                yield field.text(value, lambda: title)
-    except ArrowException as error:
-        raise CorpusError(f"{title} is damaged: {error}; is the download complete?") from error
+def _listed(names: list[str]) -> str:
+    more = ", ..." * (len(names) > _SHOWN_FIELDS)
+    return (", ".join(map(shorten, names[:_SHOWN_FIELDS])) or "none") + more
 
 
 class Texts:
@@ -205,34 +263,3 @@ class Texts:
         buffer[:n] = self._ready[:n]
         self._ready = self._ready[n:]
         return n
-
-
-class _Lines(Iterator[bytes]):
-    """The lines of a file, without their ends."""
-
-    def __init__(self, file: Readable) -> None:
-        self._file = file
-        self._buffer = memoryview(bytearray(_BLOCK))
-        self._lines: Iterator[bytes] = iter(())
-        self._rest: bytes | None = b""
-
-    def __next__(self) -> bytes:
-        line = next(self._lines, None)
-        while line is None:
-            if self._rest is None:
-                raise StopIteration
-            line = self._fill(self._rest)
-        return line
-
-    def _fill(self, rest: bytes) -> bytes | None:
-        """Read on; the first line of what was read, if there is a whole one."""
-        pieces = io.BytesIO()
-        pieces.write(rest)
-        while n := self._file.readinto(self._buffer):
-            pieces.write(self._buffer[:n])
-            if b"\n" in bytes(self._buffer[:n]):
-                *lines, self._rest = pieces.getvalue().split(b"\n")
-                self._lines = iter(lines)
-                return next(self._lines)
-        self._rest = None
-        return pieces.getvalue() or None

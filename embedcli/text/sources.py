@@ -16,10 +16,12 @@ from typing import Any
 from embedcli.errors import CorpusError, EmbedError, ResourceError, UsageError
 from embedcli.rules import TextRules
 from embedcli.text.blocks import Readable
+from embedcli.text.columns import parquet_texts
 from embedcli.text.compression import DamagedError, Unpacked, WindowError, compression_of
 from embedcli.text.decoding import decoded
-from embedcli.text.fields import Field, Texts, parquet_texts
+from embedcli.text.fields import Field, Texts
 from embedcli.text.recognition import check_is_text, is_parquet, suspicion
+from embedcli.text.records import noted, texts_of, texts_of_part
 from embedcli.text.spans import Span, open_span
 
 __all__ = ["STDIN", "Library", "find_sources", "open_source"]
@@ -205,7 +207,8 @@ class _TextFile:
             packed = _Tapped(self._file, library.consume)
             head = packed.peek()
             if library.field is not None and not as_text and is_parquet(head):
-                texts = Texts(parquet_texts(self._file, library.field, self._name))
+                rows = parquet_texts(self._file, library.field, self._name)
+                texts = Texts(noted(rows, library.field, self._name))
                 self._text: Readable = _Tapped(texts, library.digest_text)
             else:
                 kind = None if is_part else compression_of(head)
@@ -217,9 +220,9 @@ class _TextFile:
                     check_is_text(self._name, head)
                 self._text = decoded(text, head)
                 if library.field is not None and is_inside:
-                    self._text = library.field.of_part(self._text, self._name)
+                    self._text = texts_of_part(self._text, library.field, self._name)
                 elif library.field is not None:
-                    self._text = library.field.of(self._text, head, self._name)
+                    self._text = texts_of(self._text, head, library.field, self._name)
         except _FAILURES as error:
             self.close()
             raise self._failure(error) from error

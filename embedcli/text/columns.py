@@ -1,0 +1,87 @@
+"""A column of a Parquet file, read in batches of bytes.
+
+How large a batch becomes is told by what a row group says of its column; texts that a dictionary
+holds stay in it until their row is asked for, as a few bytes can repeat a long text for every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from embedcli.errors import CorpusError, MissingExtraError
+from embedcli.text.fields import Field
+
+__all__ = ["parquet_texts"]
+
+_BATCH_BYTES = 1 << 22
+_READ_BYTES = 1 << 20  # of a column, which else is read as a whole
+_MOST_ROWS = 1 << 10  # as rows differ in length
+_INDEX = 4  # bytes that stand for a text in a dictionary
+
+
+def parquet_texts(file: Any, field: Field, title: str) -> Iterator[str]:
+    """The texts of a column of a Parquet file.
+
+    Args:
+        file: the file, seekable.
+        field: the column; or, with dots, a field of structures in it.
+        title: the file's name.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        CorpusError: it is damaged, or has no such column.
+    """
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise MissingExtraError("Parquet", "pyarrow", "interchange") from error
+    if not file.seekable():
+        raise CorpusError(f"{title}: Parquet is read from its end; give a file, not a pipe")
+    try:
+        metadata = ParquetFile(file).metadata
+        if not metadata.num_rows:
+            return
+        names = metadata.schema.to_arrow_schema().names
+        name = _column(names, field, title)
+        leaves = [leaf for leaf in range(metadata.num_columns) if _is_below(metadata, leaf, name)]
+        texts = [metadata.schema.column(leaf) for leaf in leaves]
+        kept = [leaf.path for leaf in texts if leaf.physical_type == "BYTE_ARRAY"]
+        file.seek(0)
+        table = ParquetFile(file, read_dictionary=kept, buffer_size=_READ_BYTES)
+        number = 0
+        for group in range(metadata.num_row_groups):
+            n_rows = _batch_rows(metadata.row_group(group), leaves)
+            batches = table.iter_batches(n_rows, row_groups=[group], columns=[name])
+            for scalar in (scalar for batch in batches for scalar in batch.column(0)):
+                number += 1
+                value = scalar.as_py()
+                if name != field.name and field.number is None:
+                    value = field.within({name: value})
+                yield field.text(value, lambda: f"{title}, row {number}")  # noqa: B023 (called at once)
+    except (ArrowException, OSError) as error:
+        raise CorpusError(f"{title} is damaged: {error}; is the download complete?") from error
+
+
+def _column(names: list[str], field: Field, title: str) -> str:
+    """The column of the table that holds the field."""
+    if field.name in names:
+        return field.name
+    if field.number is not None:
+        field.check_number(len(names), title)
+        return names[field.number - 1]
+    field.check_is_there(names, title)
+    return field.name.split(".")[0]
+
+
+def _is_below(metadata: Any, leaf: int, name: str) -> bool:
+    path = metadata.schema.column(leaf).path
+    return bool(path == name or path.startswith(f"{name}."))
+
+
+def _batch_rows(group: Any, leaves: list[int]) -> int:
+    """How many rows to read at once."""
+    columns = [group.column(leaf) for leaf in leaves]
+    n_bytes = sum(max(each.total_uncompressed_size, _INDEX * each.num_values) for each in columns)
+    return int(max(1, min(_MOST_ROWS, _BATCH_BYTES * group.num_rows // max(1, n_bytes))))
