@@ -212,7 +212,7 @@ def _header_believed() -> None:
 
     def init(rows: Any, source: Any, dim: int, expected: int | None, *more: Any) -> None:
         original(rows, source, dim, None, *more)
-        rows._expected = expected
+        rows._expected = rows._promised = expected
         rows._vectors = np.zeros((expected or 0, dim), np.float32)
 
     change(Rows, "__init__", init)
@@ -232,7 +232,13 @@ def _infinity_let_in() -> None:
 def _duplicates_let_in() -> None:
     from embedcli.formats import rows
 
-    change(rows, "_raise_duplicate", lambda where, words: None)
+    change(rows, "_leave_out_repeated", lambda *arguments: None)
+
+
+def _floats_taken_for_text() -> None:
+    from embedcli.formats import under_header
+
+    change(under_header, "_has_binary_rows", lambda source, header: False)
 
 
 def _divergence_unseen() -> None:
@@ -266,6 +272,7 @@ BUGS: Mapping[str, Bug] = {
     "the count in a header is believed": Bug("mutants", 2000, _header_believed),
     "infinity is let in": Bug("mutants", 2000, _infinity_let_in),
     "a word is let in twice": Bug("mutants", 2000, _duplicates_let_in),
+    "a newline in a float ends a row": Bug("detection", 10_000, _floats_taken_for_text),
     "divergence is not seen": Bug("numbers", 50, _divergence_unseen),
 }
 

@@ -5,11 +5,11 @@ In this order:
 1. ``safetensors``: eight bytes of length, not all text, then ``{``;
 2. ``parquet``, ``sqlite``, ``fasttext`` and ``gensim`` (a pickle), by their first bytes;
    binary files of other kinds, by theirs: named in the error, with what to do;
-3. a first line of two whole numbers V D is a header if the second line has D numbers: ``word2vec``;
+3. a first line of two whole numbers V D: ``word2vec``, ``word2vec-bin`` or ``vocab``, by what
+   follows (`under_header.py`);
 4. lines that are all a word and a whole number: ``vocab``;
-5. behind such a header, bytes that are no text: ``word2vec-bin``;
-6. a first line of a word and numbers: ``glove``;
-7. text files of other kinds, such as a web page: named in the error.
+5. a first line of a word and numbers: ``glove``;
+6. text files of other kinds, such as a web page: named in the error.
 
 One case is ambiguous by nature: one-dimensional GloVe vectors whose first word is a number, or a
 vocabulary whose first word is a number and occurs once. They are taken for word2vec, whose reader
@@ -24,9 +24,10 @@ from typing import Final
 
 from embedcli.errors import FormatError
 from embedcli.formats import fasttext
-from embedcli.formats.rows import BOM, LONGEST_WORD, parse_header, shown
+from embedcli.formats.rows import BOM, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers
+from embedcli.formats.under_header import BEGINS_WITH_HEADER, under_header
 from embedcli.formats.vocab import is_vocab_line
 
 __all__ = ["detect_format"]
@@ -55,8 +56,7 @@ _FOREIGN_TEXT: Final[Mapping[bytes, str]] = {
     b"%PDF-": "a PDF document",
 }
 _MARKUP: Final = re.compile(rb"\s*<(!doctype|html|\?xml|head|body)", re.IGNORECASE)
-_TAR_MAGIC: Final = b"ustar"
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_TAR_MAGIC: Final = re.compile(rb"ustar(\x00|  \x00)")
 _VOCAB_LINES: Final = 100
 
 
@@ -69,23 +69,21 @@ def detect_format(source: Source) -> str:
     head = source.head
     if not head:
         raise FormatError(f"{source.path} is empty")
-    if head[8:9] == b"{" and b"\0" in head[:8]:
+    if head[8:9] == b"{" and b"\0" in head[:8] and not BEGINS_WITH_HEADER.match(head):
         return "safetensors"
     own = next((name for magic, name in _OWN_BINARY.items() if head.startswith(magic)), None)
     if own is not None:
         return own
     _refuse_foreign(source, _FOREIGN_BINARY)
+    _refuse_bare_returns(source)
     lines = _whole_lines(source)
     header = parse_header(lines[0])
-    second = lines[1] if len(lines) > 1 else b""
-    if header is not None and count_numbers(second) == header[1]:
-        return "word2vec"
+    if header is not None:
+        return under_header(source, header, lines)
     if all(map(is_vocab_line, lines)):
         return "vocab"
-    if header is not None:
-        return _behind_header(source, header, second)
     if count_numbers(lines[0]):
-        _refuse_broken_header(source.path, lines[0], second)
+        _refuse_broken_header(source.path, lines[0], lines[1] if len(lines) > 1 else b"")
         return "glove"
     _refuse_foreign(source, _FOREIGN_TEXT)
     raise FormatError(
@@ -98,11 +96,21 @@ def _refuse_foreign(source: Source, kinds: Mapping[bytes, str]) -> None:
     kind = next((kind for magic, kind in kinds.items() if head.startswith(magic)), None)
     if kinds is _FOREIGN_TEXT and _MARKUP.match(head):
         kind = "a web page; was the download refused?"
-    if head[257:262] == _TAR_MAGIC:
+    if _TAR_MAGIC.match(head, 257):
         kind = "a tar archive: unpack it first"
     if kind is not None:
         inside = f" (inside {source.compression})" if source.compression else ""
         raise FormatError(f"{source.path}{inside} is {kind}")
+
+
+def _refuse_bare_returns(source: Source) -> None:
+    """Lines that end by a carriage return and nothing else: all of the file would be one row."""
+    first, end, rest = source.head.removeprefix(BOM).partition(b"\r")
+    if end and b"\n" not in source.head and (parse_header(first) or count_numbers(first)) and rest:
+        raise FormatError(
+            f"{source.path}: its lines end with a carriage return alone; `tr '\\r' '\\n'` makes "
+            "newlines of them"
+        )
 
 
 def _whole_lines(source: Source) -> list[bytes]:
@@ -111,36 +119,6 @@ def _whole_lines(source: Source) -> list[bytes]:
     if len(lines) > _VOCAB_LINES or (not source.is_whole and len(lines) > 1) or not lines[-1]:
         lines = lines[:-1] or lines
     return lines
-
-
-def _behind_header(source: Source, header: tuple[int, int], row: bytes) -> str:
-    """Tell a damaged text file, for its reader to explain, from a binary one."""
-    if count_numbers(row):
-        return "word2vec"
-    if _CONTROL.search(row) or not _is_utf8(row) or _has_binary_rows(source, header):
-        return "word2vec-bin"
-    return "word2vec"
-
-
-def _has_binary_rows(source: Source, header: tuple[int, int]) -> bool:
-    """Tell whether binary rows fit exactly: the bytes of a float may look like text."""
-    head, (n_rows, dim) = source.head, header
-    start = head.index(b"\n") + 1
-    for _ in range(n_rows):
-        space = head.find(b" ", start, start + LONGEST_WORD + 1)
-        stop = space + 1 + 4 * dim
-        if space < 0 or stop > len(head):
-            return not source.is_whole
-        start = stop + (head[stop : stop + 1] == b"\n")
-    return start == len(head)
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _refuse_broken_header(path: str, first: bytes, second: bytes) -> None:
