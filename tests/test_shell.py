@@ -84,7 +84,7 @@ def test_help_names_every_form(model, run_embed):
 
 def test_completion_runs_through_the_words_in_order():
     complete = _completer(sorted(["king", "kings", "kin", "queen", "king of", "king\x1b[31m"]))
-    assert ["kin", "king"] == [complete("ki", 0), complete("ki", 1)]
+    assert ["kin", "king", "kings", None] == [complete("ki", i) for i in range(4)]
     assert ("queen", None, None) == (complete("q", 0), complete("q", 1), complete("", 0))
 
 

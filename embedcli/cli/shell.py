@@ -12,6 +12,7 @@ import re
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,15 +229,20 @@ def _editing(words: Sequence[str]) -> Iterator[None]:
 
 
 def _completer(words: Sequence[str]) -> Callable[[str, int], Any]:
-    """The words, sorted, that begin with a text; as readline asks for them, one after the other."""
+    """The words, sorted, that begin with a text; as readline asks for them, one after the other.
+
+    Not those that hold a space, at which readline cuts, or what a terminal would obey, as readline
+    shows completions as they are.
+    """
+    found: list[str] = []
 
     def complete(text: str, state: int) -> str | None:
-        if state >= _MOST_COMPLETIONS or not text:
-            return None
-        place = bisect_left(words, text) + state
-        found = place < len(words) and words[place].startswith(text)
-        word = words[place] if found else ""  # readline shows all completions as they are
-        return word if re.fullmatch(r"\S+", word) and escaped(word) == word else None
+        if state == 0:
+            first = bisect_left(words, text) if text else len(words)
+            near = takewhile(lambda word: word.startswith(text), islice(words, first, None))
+            typed = (word for word in near if re.fullmatch(r"\S+", word) and escaped(word) == word)
+            found[:] = islice(typed, _MOST_COMPLETIONS)
+        return found[state] if state < len(found) else None
 
     return complete
 
