@@ -126,7 +126,8 @@ def analogy(
         words: a, b and c.
         k: answers, at most.
         method: ``cosadd``, by the cosine to b - a + c of unit vectors; ``cosmul``, by
-            cos(b) cos(c) / (cos(a) + 0.001), cosines mapped to [0, 1] (Levy & Goldberg 2014).
+            cos(b) cos(c) / (cos(a) + 0.001), cosines mapped to [0, 1] (Levy & Goldberg 2014);
+            ``pairdistance``, by cos(x - c, b - a) of unit vectors (their PairDirection).
         restrict: answer only from the first (most frequent) `restrict` words.
         ways: how words that are not in the vocabulary may get a vector; all by default.
 
@@ -138,16 +139,31 @@ def analogy(
     a, b, c = words
     if method == "cosadd":
         return neighbors(embeddings, [Query((b, c), (a,))], k, restrict=restrict, ways=ways)[0]
-    if method != "cosmul":
-        raise UsageError(f"no method {quoted(method)}; there are cosadd, cosmul")
+    if method not in ("cosmul", "pairdistance"):
+        raise UsageError(f"no method {quoted(method)}; there are cosadd, cosmul, pairdistance")
     ids, vectors = _found(embeddings, words, ways)
     n = len(embeddings) if restrict is None else min(restrict, len(embeddings))
     to_each = cosines(embeddings.vectors[:n], embeddings.norms[:n], vectors)
-    to_a, to_b, to_c = (1 + to_each.astype(np.float64)) / 2
-    scores = to_b * to_c / (to_a + COSMUL_EPSILON)
+    if method == "cosmul":
+        to_a, to_b, to_c = (1 + to_each.astype(np.float64)) / 2
+        scores = to_b * to_c / (to_a + COSMUL_EPSILON)
+    else:
+        scores = _offset_cosines(to_each.astype(np.float64), unit_rows(vectors))
     scores[ids[(ids >= 0) & (ids < n)]] = -np.inf
     best = np.argsort(-scores, kind="stable")[: min(k, n)]
     return _named(embeddings, best[scores[best] > -np.inf], scores[best])
+
+
+def _offset_cosines(
+    to_each: NDArray[np.float64], units: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """cos(x - c, b - a) of every word x, from its cosines to a, b and c, (3, V)."""
+    to_a, to_b, to_c = to_each
+    offset = units[1] - units[0]
+    away = np.sqrt(np.maximum(2 - 2 * to_c, 0)) * np.linalg.norm(offset)
+    along = to_b - to_a - offset @ units[2]
+    found: NDArray[np.float64] = np.divide(along, away, out=np.zeros_like(along), where=away > 0)
+    return found
 
 
 def odd_one_out(

@@ -15,12 +15,12 @@ import pytest
 
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.cli import plot
+from embedcli.clusters import classes
 from embedcli.errors import MissingExtraError, UnknownWordError, UsageError
 from embedcli.lookup import Query, neighbors, odd_one_out
 from embedcli.maps import figures
 from embedcli.maps.layout import lay_out
 from embedcli.maps.page import make_page
-from embedcli.spaces.clusters import classes
 
 KINDS = ("red", "green", "blue")
 WORDS = [f"{kind}{i}" for i in range(40) for kind in KINDS]

@@ -62,6 +62,34 @@ def test_sentences_are_means(model, tmp_path, run_embed):
     assert np.allclose(expected, np.load(tmp_path / "x.npy"))
 
 
+def test_unit_words_are_averaged_as_gensim_does(model, run_embed):
+    gensim = pytest.importorskip("gensim")
+    keyed = gensim.models.KeyedVectors(3)
+    keyed.add_vectors(WORDS, VECTORS)
+    texts = [["the", "cat"], ["dog", "dog", "sat", "unheard"], ["sat"]]
+    expected = [keyed.get_mean_vector([w for w in text if w in WORDS]) for text in texts]
+    text = "".join(" ".join(words) + "\n" for words in texts)
+    done = run_embed("vectors", "--sentences", "--unit-words", input=text)
+    rows = [list(map(float, line.split("\t"))) for line in done.stdout.splitlines()]
+
+    assert np.allclose(expected, rows, atol=1e-6)
+    assert done.stderr.endswith("1 of them unknown; words scaled to length 1\n")
+
+
+def test_a_zero_vector_counts_for_nothing_among_unit_words():
+    vectors = np.array([[3, 4], [0, 0], [0, 2]], np.float32)
+    space = Embeddings(Vocabulary.from_words(["a", "zero", "b"], [3, 2, 1]), vectors)
+
+    found = Averager(space, unit=True).add(["a zero", "zero", "a b"])
+    assert np.allclose([[0.6, 0.8], [0, 0], [0.3, 0.9]], found)
+    assert [[1.5, 2]] == Averager(space).add(["a zero"]).tolist()
+    weights = SIF_A / (SIF_A + np.array([3, 2, 1]) / 6)
+    assert (
+        pytest.approx(weights[0] * np.array([0.6, 0.8]) / 1)
+        == (Averager(space, "sif", unit=True).add(["a zero"])[0])
+    )
+
+
 def test_sif_is_what_its_paper_says(model):
     texts = ["the cat", "the dog", "cat sat", "the the dog sat", "the sat cat dog"]
     share = np.array(COUNTS) / sum(COUNTS)
@@ -91,6 +119,7 @@ def test_sif_needs_counts(model, tmp_path):
     [
         ((), 2, "give a WORD, - to read words"),
         (("cat", "--sentences"), 2, "give no WORD"),
+        (("cat", "--unit-words"), 2, "--unit-words is for --sentences"),
         (("cat", "--weighting", "sif"), 2, "--weighting sif is for --sentences"),
         (("cat", "-o", "x.tsv"), 2, "should end in .npy"),
         (("cat", "-o", "missing/x.npy"), 5, "mkdir -p missing"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SCORES = {"cosadd": "cosine", "cosmul": "quotient"}
+_SCORES = {"cosadd": "cosine", "cosmul": "quotient", "pairdistance": "cosine"}
 
 
 @click.command()
@@ -33,7 +33,7 @@ _SCORES = {"cosadd": "cosine", "cosmul": "quotient"}
     default="cosadd",
     show_default=True,
     help="cosadd: by the cosine to B - A + C. cosmul: by cos(B) cos(C) / (cos(A) + 0.001), with "
-    "cosines mapped to 0..1.",
+    "cosines mapped to 0..1. pairdistance: by the cosine of the answer less C to B - A.",
 )
 @click.option(
     "--restrict",
@@ -63,7 +63,7 @@ def command(
         embed analogy man king woman
         embed analogy paris france rome --method cosmul -k 3 --json
 
-    A, B and C themselves are not answered. Columns: rank, word, and cosine (cosadd) or quotient
+    A, B and C themselves are not answered. Columns: rank, word, and cosine or quotient
     (cosmul); aligned under a header on a terminal, tab-separated without one elsewhere. With
     --json, one object: a, b, c, method, and answers, a list of word and cosine or quotient. A word
     that is not in the vocabulary is answered by its subwords, another spelling of its case or

@@ -14,7 +14,7 @@ import click
 from embedcli.cli.evaluate_items import evaluate_items, parse_cutoffs
 from embedcli.cli.gains import is_below, shown_gain
 from embedcli.cli.options import json_option, verbosity_options
-from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal
+from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.reading import reading_options
 from embedcli.errors import ThresholdError, UsageError
 
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SCORES = {
-    "analogies": ("score", "score_of_all"),
-    "similarity": ("score", "low", "high", "score_of_all", "pearson"),
-}
+_SCORES = ("score", "score_of_all")
+_SIMILARITY_SCORES = ("score", "low", "high", "score_of_all", "pearson")
 _COUNTS = ("seen", "total")
 _GAINS = ("gain", "low", "high")
 _COLUMNS = (
-    *("model", "file", "part", *_SCORES["similarity"], *_COUNTS),
+    *("model", "file", "part", *_SIMILARITY_SCORES, *_COUNTS),
     *("gain", "gain_low", "gain_high", "protocol"),
 )
 
@@ -100,7 +98,10 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
     "similarity, gensim 300,000 for both.",
 )
 @click.option(
-    "--method", type=click.Choice(["cosadd", "cosmul"]), help="How analogies are answered: cosadd."
+    "--method",
+    type=click.Choice(["cosadd", "cosmul", "pairdistance", "cosavg", "lrcos"]),
+    help="How analogies and pairs are answered: cosadd; cosavg and lrcos learn from all pairs of a "
+    "section or file but the one that is asked.",
 )
 @click.option(
     "--restrict",
@@ -113,6 +114,16 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
     type=click.Choice(["skip", "wrong"]),
     help="Score without questions, pairs and lines that hold an unknown word (skip, as both "
     "protocols), or with them as wrong and as cosine 0.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["analogies", "similarity", "pairs", "categories", "odd"]),
+    help="What the FILEs are, instead of what is in them says.",
+)
+@click.option(
+    "--skip-bad-lines",
+    is_flag=True,
+    help="Leave out lines that cannot be read, and count them, instead of refusing the FILE.",
 )
 @click.option(
     "--subwords/--no-subwords",
@@ -162,17 +173,17 @@ def command(
     as_json: bool,
     **rules: Any,
 ) -> None:
-    r"""Score embeddings on analogy and word-similarity FILEs, told apart by what is in them.
+    r"""Score embeddings on FILEs of analogies, pairs, similarity, categories or odd ones out.
 
     \b
         embed evaluate questions-words.txt EN-WS-353-ALL.txt -m a.safetensors -m b.safetensors
         embed evaluate --task spam.train.tsv spam.test.tsv
         embed evaluate --next-item baskets.csv
 
-    The rules are those of a named protocol, and the line that states them is always printed.
-    Elsewhere than on a terminal: tab-separated with a header, one line a section of an analogy file
-    (and semantic, syntactic, total), one a similarity file. Scores are percent of analogies or 100
-    x Spearman's rho; n/a is what cannot be computed.
+    What is in a file says which kind it is. The rules are those of a named protocol, and the line
+    that states them is always printed. Elsewhere than on a terminal: tab-separated with a header,
+    one line a section of an analogy file (and semantic, syntactic, total), one any other file.
+    Scores are percent, or 100 x Spearman's rho for similarity; n/a is what cannot be computed.
 
     --task asks whether a task gets better with the vectors: label<TAB>text, fastText labels or
     CoNLL columns; the same classifier on the model's features and on one-hot ones.
@@ -181,6 +192,7 @@ def command(
     popularity and co-occurrence. Train on the lines without their last items.
     """
     from embedcli import evaluate, load
+    from embedcli.evaluation.parts import left_out
 
     n_kinds = sum(map(bool, (files, tasks, item_files)))
     if n_kinds != 1:
@@ -218,6 +230,9 @@ def command(
     for model in models:
         reports = evaluate(load(model, reading=reading), files, **rules)
         scored += [(model, report) for report in reports]
+    for report in {report.path: report for _, report in scored}.values():
+        if report.skipped:
+            warn(f"{left_out(report.skipped)[2:]}; {report.skipped[0]}")
     gains = _gains(scored, rules["bootstrap"])
     if as_json:
         echo_json([_as_json(*one, gains) for one in scored])
@@ -242,14 +257,14 @@ def _gains(scored: Sequence[Scored], resamples: int) -> Gains:
 
 
 def _print_tables(scored: Sequence[Scored], gains: Gains) -> None:
-    """For people: a table an analogy file, and one for all similarity files of a model."""
+    """For people: a table an analogy file, and one for all others of a kind and model."""
     for (model, file, line), group in groupby(scored, _table):
         reports = [report for _, report in group]
-        columns = _SCORES[reports[0].kind]
+        columns = _SIMILARITY_SCORES if reports[0].kind == "similarity" else _SCORES
         echo(for_terminal(f"{model}, {file}" if file else model))
         echo_rows(
             (
-                (part.name if file else report.path, *_cells(part, columns))
+                (part.name if file else _named(report, part), *_cells(part, columns))
                 for report in reports
                 for part in report.parts
             ),
@@ -265,6 +280,11 @@ def _table(one: Scored) -> tuple[str, str, str]:
     """What the reports in one table share."""
     model, report = one
     return model, report.path if report.kind == "analogies" else "", report.protocol_line
+
+
+def _named(report: Report, part: Part) -> str:
+    """The part of a file that has no table of its own."""
+    return report.path if part.name == report.parts[-1].name else f"{report.path}, {part.name}"
 
 
 def _print_comparison(scored: Sequence[Scored]) -> None:
@@ -292,7 +312,7 @@ def _rows(model: str, report: Report, gains: Gains) -> Iterator[tuple[object, ..
     """The lines of the tab-separated output; the gain stands in the last line of a file."""
     parts = report.parts
     for part in parts:
-        cells = _cells(part, _SCORES["similarity"])
+        cells = _cells(part, _SIMILARITY_SCORES)
         gain = gains.get((model, report.path)) if part is parts[-1] else None
         shown = (None,) * 3 if gain is None else (gain.gain, gain.low, gain.high)
         yield model, report.path, part.name, *cells, *map(_number, shown), report.protocol_line
@@ -318,12 +338,13 @@ def _as_json(model: str, report: Report, gains: Gains) -> dict[str, Any]:
         "protocol": {
             "name": rules.name,
             "changed": rules.changed,
-            "method": rules.method if report.kind == "analogies" else None,
+            "method": rules.method if report.kind in ("analogies", "pairs") else None,
             "words": report.searched,
             "oov": rules.oov,
             "line": report.protocol_line,
         },
         "answered_by": dict(report.answered),
+        "skipped": len(report.skipped),
     }
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
-from embedcli.cli.output import echo_json, echo_rows
+from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import say_ways, ways_options
-from embedcli.errors import UsageError
+from embedcli.errors import UnknownWordError, UsageError
+from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
     from embedcli.reading import ReadingOptions
@@ -23,12 +24,20 @@ __all__ = ["command"]
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="WORD WORD WORD...")
 @model_option
+@click.option(
+    "--skip-unknown", is_flag=True, help="Leave out words of which nothing is known, and say so."
+)
 @ways_options
 @reading_options
 @json_option
 @verbosity_options
 def command(
-    words: tuple[str, ...], model: str, ways: Ways, reading: ReadingOptions, as_json: bool
+    words: tuple[str, ...],
+    model: str,
+    skip_unknown: bool,
+    ways: Ways,
+    reading: ReadingOptions,
+    as_json: bool,
 ) -> None:
     r"""Show which WORD does not belong to the others.
 
@@ -37,22 +46,34 @@ def command(
 
     Columns: word, and its mean cosine to the others; the odd one first. A word that is not in the
     vocabulary is answered by its subwords, another spelling of its case or <unk>, which is said on
-    stderr and, with --json, in answered_by.
+    stderr and, with --json, in answered_by. One that is unknown all the same is exit code 3, or
+    with --skip-unknown left out, if three are known, and with --json listed in skipped.
     """
     import embedcli
     from embedcli.lookup import odd_one_out
     from embedcli.resolution import resolve
+    from embedcli.suggest import Suggester
 
     asked = list(dict.fromkeys(words))
     if len(asked) < 3:
         raise UsageError(f"{len(asked)} different words: give three or more; one may be odd")
     embeddings = embedcli.load(model, reading=reading)
+    resolved = resolve(embeddings, asked, ways)
+    otherwise = resolved.answered()
+    pairs = list(zip(asked, resolved.ways, strict=True))
+    skipped = [word for word, way in pairs if way is None and skip_unknown]
+    if skipped:
+        asked = [word for word in asked if word not in skipped]
+        if len(asked) < 3:
+            raise UnknownWordError(skipped[0], Suggester(embeddings.vocabulary).suggest(skipped[0]))
     scored = odd_one_out(embeddings, asked, ways=ways)
-    otherwise = resolve(embeddings, asked, ways).answered()
     if as_json:
         made = {"answered_by": otherwise} if otherwise else {}
         listed = [{"word": word, "cosine": cosine} for word, cosine in scored]
-        echo_json({"odd": scored[0].word, "words": listed} | made)
+        left = {"skipped": skipped} if skip_unknown else {}
+        echo_json({"odd": scored[0].word, "words": listed} | made | left)
     else:
         echo_rows(scored, ("word", "cosine") if sys.stdout.isatty() else None)
     say_ways(otherwise)
+    if skipped:
+        talk(f"{len(skipped)} unknown words left out: {', '.join(map(quoted, skipped))}")

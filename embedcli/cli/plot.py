@@ -160,7 +160,7 @@ def _map(
 
 def _groups(embeddings: Embeddings, clusters: int, color: str | None, seed: int) -> list[str]:
     if color is None:
-        from embedcli.spaces.clusters import classes
+        from embedcli.clusters import classes
 
         belongs, _ = classes(embeddings, min(clusters, len(embeddings)), seed=seed)
         return _named(embeddings.vocabulary.words, belongs.tolist())

@@ -40,6 +40,11 @@ __all__ = ["command"]
     show_default=True,
     help="mean: every word the same. sif: rare words more, and without what all texts share.",
 )
+@click.option(
+    "--unit-words",
+    is_flag=True,
+    help="With --sentences: scale the vectors of words to length 1 first, as fastText and gensim.",
+)
 @click.option("--unit", is_flag=True, help="Scale every vector to length 1.")
 @click.option(
     "-o", "--output", metavar="FILE.npy", help="Write a NumPy array instead of printing numbers."
@@ -53,6 +58,7 @@ def command(
     model: str,
     sentences: bool,
     weighting: str,
+    unit_words: bool,
     unit: bool,
     output: str | None,
     ways: Ways,
@@ -73,8 +79,9 @@ def command(
     an array have no names.
 
     Sentences: D numbers a line, tab-separated, in the order of stdin; a line becomes words by the
-    settings the model was trained with. A line without a known word is zeros. sif
-    (Arora et al. 2017) needs all lines before it can print the first.
+    settings the model was trained with, and its vector is the mean of those of its words, as they
+    are or, with --unit-words, of length 1. A line without a known word is zeros. sif (Arora et al.
+    2017) needs all lines before it can print the first.
     """
     import embedcli
 
@@ -82,6 +89,10 @@ def command(
         raise UsageError("--sentences reads stdin: give no WORD")
     if not sentences and weighting != "mean":
         raise UsageError(f"--weighting {weighting} is for --sentences")
+    if not sentences and unit_words:
+        raise UsageError(
+            "--unit-words is for --sentences; --unit scales the vectors that are shown"
+        )
     if not sentences and not words:
         raise UsageError("give a WORD, - to read words from stdin, or --sentences")
     if output is not None:
@@ -89,7 +100,7 @@ def command(
     embeddings = embedcli.load(model, reading=reading)
     if sentences:
         names: Sequence[str] = ()
-        blocks = _sentence_blocks(embeddings, weighting, unit, ways)
+        blocks = _sentence_blocks(embeddings, weighting, unit_words, unit, ways)
         missing: list[str] = []
     else:
         names, vectors, missing = _word_rows(embeddings, words, ways)
@@ -121,13 +132,13 @@ def _word_rows(
 
 
 def _sentence_blocks(
-    embeddings: Embeddings, weighting: str, unit: bool, ways: Ways
+    embeddings: Embeddings, weighting: str, unit_words: bool, unit: bool, ways: Ways
 ) -> Iterator[Floats]:
     import numpy as np
 
     from embedcli.spaces.sentences import Averager, remove_common
 
-    averager = Averager(embeddings, weighting, ways=ways)
+    averager = Averager(embeddings, weighting, ways=ways, unit=unit_words)
     blocks = averager.batches(_lines())
     if weighting == "sif":
         whole = [np.empty((0, embeddings.dim), np.float32), *blocks]
@@ -138,6 +149,7 @@ def _sentence_blocks(
         f"{averager.texts:,} texts, {averager.empty:,} of them without a known word; "
         f"{averager.tokens:,} words, {averager.unknown:,} of them unknown"
         + "".join(f", {n:,} answered by {way}" for way, n in averager.otherwise.items())
+        + ("; words scaled to length 1" if unit_words else "")
     )
 
 

@@ -1,23 +1,31 @@
-"""Scores: analogies and word similarity under named protocols.
+"""Scores: analogies, word similarity, categories and odd ones out under named protocols.
 
 protocols.py (the rules, as data), files.py (reading), folded.py (which words are seen, and under
-what spelling), analogies.py and similarity.py (scoring).
+what spelling), analogies.py, similarity.py and groups.py (scoring).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from embedcli.embeddings import Embeddings
 from embedcli.evaluation.analogies import AnalogyReport, score_analogies
-from embedcli.evaluation.files import Analogies, Similarities, read_evaluation_file
+from embedcli.evaluation.files import (
+    Analogies,
+    Categories,
+    OddOnes,
+    Similarities,
+    read_evaluation_file,
+)
 from embedcli.evaluation.folded import FoldedWords
+from embedcli.evaluation.groups import GroupReport, score_categories, score_odd
 from embedcli.evaluation.protocols import resolve
 from embedcli.evaluation.similarity import SimilarityReport, score_similarity
 
-__all__ = ["AnalogyReport", "Report", "SimilarityReport", "evaluate"]
+__all__ = ["AnalogyReport", "GroupReport", "Report", "SimilarityReport", "evaluate"]
 
-Report = AnalogyReport | SimilarityReport
+Report = AnalogyReport | SimilarityReport | GroupReport
 
 
 def evaluate(
@@ -30,20 +38,24 @@ def evaluate(
     oov: str | None = None,
     subwords: bool = True,
     unk: bool = False,
+    kind: str | None = None,
+    skip_bad_lines: bool = False,
     bootstrap: int = 1000,
     seed: int = 1,
 ) -> list[Report]:
-    """Score `embeddings` on analogy and similarity files, told apart by their content.
+    """Score `embeddings` on files of any kind (`files.py`), told apart by their content.
 
     Args:
         embeddings: the model.
         paths: the files.
         protocol: ``"word2vec"`` (analogies among the first 30,000 words) or ``"gensim"`` (300,000).
-        method: ``"cosadd"`` or ``"cosmul"`` instead of the protocol's.
+        method: one of `METHODS` in `protocols.py` instead of the protocol's.
         restrict: see only the first `restrict` words (0: all) instead of the protocol's number.
         oov: ``"skip"`` or ``"wrong"`` instead of the protocol's.
         subwords: give unknown words of similarity files vectors made of their subwords.
         unk: give those that are unknown after that the vector of ``<unk>``.
+        kind: one of `KINDS` in `files.py` instead of what the content of the files says.
+        skip_bad_lines: leave out lines that are not what the others are; reports count them.
         bootstrap: resamples for the interval of a rank correlation; 0 for none.
         seed: of the resampling.
 
@@ -51,8 +63,8 @@ def evaluate(
         One report a file, in the order of `paths`.
 
     Raises:
-        UsageError: no such protocol, method or rule.
-        FormatError: a file that is neither kind, with the line.
+        UsageError: no such protocol, method, rule or kind.
+        FormatError: a file that is of no kind, with the line.
         InputError: a vector is not finite.
     """
     rules = resolve(
@@ -67,13 +79,19 @@ def evaluate(
 
     reports: list[Report] = []
     for path in paths:
-        match read_evaluation_file(path):
+        content = read_evaluation_file(path, kind, skip_bad_lines=skip_bad_lines)
+        words = first(
+            rules.analogy_words if isinstance(content, Analogies) else rules.similarity_words
+        )
+        report: Report
+        match content:
             case Analogies(sections):
-                words = first(rules.analogy_words)
-                reports.append(score_analogies(words, path, sections, rules))
+                report = score_analogies(words, path, sections, rules)
             case Similarities(pairs):
-                words = first(rules.similarity_words)
-                reports.append(
-                    score_similarity(words, path, pairs, rules, resamples=bootstrap, seed=seed)
-                )
+                report = score_similarity(words, path, pairs, rules, resamples=bootstrap, seed=seed)
+            case Categories(given):
+                report = score_categories(words, path, given, rules)
+            case OddOnes(questions):
+                report = score_odd(words, path, questions, rules)
+        reports.append(replace(report, skipped=content.skipped))
     return reports

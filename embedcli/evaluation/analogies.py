@@ -1,6 +1,8 @@
 """Analogy questions: "a is to b as c is to d", and how many of them the vectors answer.
 
-A question is right where d is the word, other than a, b and c, that scores best against a, b and c.
+A question is right where d is the word, other than a, b and c, that scores best against a, b and c;
+of several alternatives for d any one is right. A list of pairs makes questions of every two of
+them; methods that learn from all pairs ask each pair once (`pairs.py`).
 With unit vectors cos(x, b - a + c) orders words as x·b - x·a + x·c does, and cosmul orders them as
 log x·b - log(x·a + eps) + log x·c does. Both are sums of three rows of one table of words by
 vocabulary, so the 19,544 questions of the Google file, which use 905 words, need 905 rows of
@@ -9,7 +11,7 @@ cosines and not 19,544.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar
@@ -18,28 +20,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.evaluation.folded import FoldedWords
-from embedcli.evaluation.parts import Part
+from embedcli.evaluation.pairs import learned_answers
+from embedcli.evaluation.parts import Part, left_out
 from embedcli.evaluation.protocols import Protocol
-from embedcli.lookup import COSMUL_EPSILON
-from embedcli.neighbors import cosines
+from embedcli.evaluation.tables import Offsets, Table
 
-__all__ = ["AnalogyReport", "Question", "Section", "Tallied", "score_analogies"]
+__all__ = ["AnalogyReport", "Linked", "Question", "Section", "Tallied", "score_analogies"]
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
+_TITLES = {
+    "cosadd": "3CosAdd",
+    "cosmul": "3CosMul (eps 0.001)",
+    "pairdistance": "PairDistance",
+    "cosavg": "3CosAvg, each pair by the mean offset of the others",
+    "lrcos": "LRCos, each pair by a logistic regression on the others (C 1, as many random words "
+    "as pairs, seed 1)",
+}
 _TABLE = 1 << 23  # cells of the table held at once: 32 MiB
 _BATCH = 64  # questions answered at once: with a block of the table they stay in cache
 
 Question = tuple[str, str, str, str]
+Linked = tuple[str, tuple[str, ...]]  # a word, and the words that it may be to
 
 
 @dataclass(frozen=True)
 class Section:
-    """The questions under one ``: name`` line."""
+    """The questions under one ``: name`` line, or the pairs that make questions of each other."""
 
     name: str
     questions: Sequence[Question]
+    pairs: Sequence[Linked] = ()
+
+    @property
+    def linked(self) -> Sequence[Linked]:
+        """The different pairs in the section, for methods that ask about pairs."""
+        if self.pairs:
+            return self.pairs
+        found: dict[str, dict[str, None]] = {}
+        for a, b, c, d in self.questions:
+            found.setdefault(a, {})[b] = None
+            found.setdefault(c, {})[d] = None
+        return [(word, tuple(answers)) for word, answers in found.items()]
 
 
 @dataclass(frozen=True)
@@ -83,6 +107,7 @@ class AnalogyReport:
         searched: how many words could be an answer.
         n_model: how many words the model has.
         answers: int8 (questions,), 1 right, 0 wrong, -1 unseen, in the order of the file.
+        skipped: what was wrong with the lines that were left out.
     """
 
     path: str
@@ -93,8 +118,14 @@ class AnalogyReport:
     answers: NDArray[np.int8] = field(
         default_factory=lambda: np.empty(0, np.int8), compare=False, repr=False
     )
+    skipped: Sequence[str] = field(default=(), kw_only=True, compare=False)
     answered: ClassVar[Mapping[str, str]] = {}  # a question with an unknown word is never answered
-    kind: ClassVar[str] = "analogies"
+    is_pairs: bool = field(default=False, kw_only=True)
+
+    @property
+    def kind(self) -> str:
+        """``analogies``, or ``pairs`` where the file lists pairs."""
+        return "pairs" if self.is_pairs else "analogies"
 
     @property
     def semantic(self) -> Tallied:
@@ -119,6 +150,8 @@ class AnalogyReport:
     @property
     def parts(self) -> list[Part]:
         """The sections, their semantic and syntactic halves, and the total."""
+        if self.is_pairs:
+            return [self._part(*self.sections[0])]
         halves = [("semantic", self.semantic), ("syntactic", self.syntactic)]
         return [self._part(*one) for one in (*self.sections, *halves, ("total", self.total))]
 
@@ -133,12 +166,11 @@ class AnalogyReport:
     def protocol_line(self) -> str:
         """One line that states the rules, to be quoted with the score."""
         rules = self.protocol
-        method = {"cosadd": "3CosAdd", "cosmul": "3CosMul (eps 0.001)"}[rules.method]
         unknown = {"skip": "skipped", "wrong": "counted wrong"}[rules.oov]
         return (
-            f"{rules.title}: {method} on unit vectors, first {self.searched:,} of "
+            f"{rules.title}: {_TITLES[rules.method]} on unit vectors, first {self.searched:,} of "
             f"{self.n_model:,} words, {rules.folding}, query words excluded, questions with an "
-            f"unknown word {unknown}"
+            f"unknown word {unknown}{left_out(self.skipped)}"
         )
 
 
@@ -158,39 +190,66 @@ def score_analogies(
     Raises:
         InputError: a vector is not finite.
     """
-    seen = [_known(words, section.questions) for section in sections]
-    known = [ids for ids, _ in seen]
-    right = _answered(words, np.concatenate([np.empty((0, 4), np.int64), *known]), protocol.method)
-    tallies, start = [], 0
-    for section, ids in zip(sections, known, strict=True):
-        correct = int(right[start : start + len(ids)].sum())
-        tallies.append((section.name, Tallied(len(section.questions), len(ids), correct)))
-        start += len(ids)
-    answers = np.concatenate(
-        [np.empty(0, np.int8), *(there.astype(np.int8) - 1 for _, there in seen)]
+    if protocol.method in ("cosavg", "lrcos"):
+        answers = [learned_answers(words, each.linked, protocol.method) for each in sections]
+    else:
+        answers = _compared_answers(words, sections, protocol.method)
+    tallies = [
+        (each.name, Tallied(len(a), int((a >= 0).sum()), int((a > 0).sum())))
+        for each, a in zip(sections, answers, strict=True)
+    ]
+    whole = np.concatenate([np.empty(0, np.int8), *answers])
+    searched, is_pairs = len(words.embeddings), any(each.pairs for each in sections)
+    return AnalogyReport(path, protocol, tallies, searched, words.n_model, whole, is_pairs=is_pairs)
+
+
+def _compared_answers(
+    words: FoldedWords, sections: Sequence[Section], method: str
+) -> list[NDArray[np.int8]]:
+    """How the questions of each section went, by methods that see three words: int8 (n,)."""
+    asked = [_asked(words, section) for section in sections]
+    ids = [row for section in asked for row, _ in section if row is not None]
+    found = iter(_answered(words, np.array(ids, np.int64).reshape(-1, 3), method).tolist())
+    return [
+        np.array([-1 if row is None else next(found) in right for row, right in section], np.int8)
+        for section in asked
+    ]
+
+
+def _asked(words: FoldedWords, section: Section) -> list[tuple[Sequence[int] | None, set[int]]]:
+    """For each question the ids of its three words, None if one is unknown; and the answers'.
+
+    Of several alternatives the first that is known stands in the question.
+    """
+    questions: Iterable[tuple[str, Sequence[str], str, Sequence[str]]] = (
+        (a, b, c, d)
+        for i, (a, b) in enumerate(section.pairs)
+        for j, (c, d) in enumerate(section.pairs)
+        if i != j
     )
-    answers[answers == 0] = right
-    return AnalogyReport(path, protocol, tallies, len(words.embeddings), words.n_model, answers)
+    if not section.pairs:
+        questions = ((a, (b,), c, (d,)) for a, b, c, d in section.questions)
+    asked: list[tuple[Sequence[int] | None, set[int]]] = []
+    for a, b, c, d in questions:
+        known = [words.get(a), *words.known(b)[:1], words.get(c)]
+        right = set(words.known(d))
+        row = [i for i in known if i is not None]
+        asked.append((row if len(row) == 3 and right else None, right))
+    return asked
 
 
-def _known(words: FoldedWords, questions: Sequence[Question]) -> tuple[Ids, NDArray[np.bool_]]:
-    """The questions whose words are all known, as ids, int64 (n, 4); and which ones they are."""
-    ids = [[words.get(word) for word in question] for question in questions]
-    known = [row for row in ids if None not in row]
-    there = np.array([None not in row for row in ids], np.bool_)
-    return np.array(known, np.int64).reshape(-1, 4), there
-
-
-def _answered(words: FoldedWords, questions: Ids, method: str) -> NDArray[np.bool_]:
-    """Whether each question, int64 (n, 4) of ids, is answered rightly: bool (n,)."""
+def _answered(words: FoldedWords, questions: Ids, method: str) -> Ids:
+    """The answer to each question, int64 (n, 3) of ids: the id of its form, -1 for none."""
     questions, order = _by_pair(questions)
-    asked, local = np.unique(questions[:, :3], return_inverse=True)
+    asked, local = np.unique(questions, return_inverse=True)
     local = local.reshape(-1, 3)
     best = np.full(len(questions), -np.inf, np.float32)
     answer = np.full(len(questions), -1, np.int64)
     n_block = max(1, _TABLE // max(1, len(asked)))
+    kind = Offsets if method == "pairdistance" else Table
+    units = words.units(asked)
     for start in range(0, len(words.embeddings), n_block):
-        table = _Table.build(words, asked, slice(start, start + n_block), method)
+        table = kind.build(words, asked, units, slice(start, start + n_block), method)
         for part in _pairs(local):
             scores = table.scores(local[part])
             column = scores.argmax(axis=1)
@@ -198,9 +257,9 @@ def _answered(words: FoldedWords, questions: Ids, method: str) -> NDArray[np.boo
             better = score > best[part]
             best[part][better] = score[better]
             answer[part][better] = column[better] + start
-    right = np.empty(len(questions), np.bool_)
-    right[order] = (answer >= 0) & (words.forms[answer] == questions[:, 3])
-    return right
+    found = np.full(len(questions), -1, np.int64)
+    found[order] = np.where(answer >= 0, words.forms[answer], -1)
+    return found
 
 
 def _by_pair(questions: Ids) -> tuple[Ids, Ids]:
@@ -218,51 +277,3 @@ def _pairs(questions: Ids) -> Iterator[slice]:
     for low, high in pairwise(edges):
         for start in range(low, high, _BATCH):
             yield slice(start, min(start + _BATCH, high))
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A block of the table: what the asked words add to, or take from, the score of each column.
-
-    Attributes:
-        plus: float32 (asked, columns), for b and c; -inf where the column is the word itself, in
-            any spelling, which therefore is never the answer.
-        minus: float32 (asked, columns), for a.
-        own: for each asked word, the columns that are the word itself.
-    """
-
-    plus: Floats
-    minus: Floats
-    own: Sequence[Ids]
-
-    @classmethod
-    def build(cls, words: FoldedWords, asked: Ids, columns: slice, method: str) -> _Table:
-        head = words.embeddings
-        block = cosines(head.vectors[columns], head.norms[columns], words.units(asked))
-        plus, minus = _additive(block, method)
-        forms = words.forms[columns]
-        by_form = np.argsort(forms, kind="stable")
-        low = np.searchsorted(forms[by_form], asked, "left")
-        high = np.searchsorted(forms[by_form], asked, "right")
-        own = [by_form[a:b] for a, b in zip(low, high, strict=True)]
-        for row, ids in enumerate(own):
-            plus[row, ids] = -np.inf
-        return cls(plus, minus, own)
-
-    def scores(self, questions: Ids) -> Floats:
-        """float32 (n, columns) for n questions that share a and b; -inf where excluded."""
-        a, b = questions[0, :2]
-        shared = self.plus[b] - self.minus[a]
-        shared[self.own[a]] = -np.inf
-        scores = self.plus[questions[:, 2]]
-        scores += shared
-        return scores
-
-
-def _additive(block: Floats, method: str) -> tuple[Floats, Floats]:
-    """Turn cosines into what is summed: (for b and c, for a)."""
-    if method == "cosadd":
-        return block, block.copy()
-    mapped = np.maximum((1 + block) / 2, 0)
-    with np.errstate(divide="ignore"):
-        return np.log(mapped), np.log(mapped + np.float32(COSMUL_EPSILON))

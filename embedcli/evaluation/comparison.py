@@ -15,6 +15,7 @@ import numpy as np
 
 from embedcli.errors import UsageError
 from embedcli.evaluation.analogies import AnalogyReport
+from embedcli.evaluation.groups import GroupReport
 from embedcli.evaluation.similarity import (
     SimilarityReport,
     middle,
@@ -55,15 +56,19 @@ def compare(
     Raises:
         UsageError: the reports are of different files.
     """
-    if isinstance(base, AnalogyReport) and isinstance(other, AnalogyReport):
-        return _analogies(name, base, other, resamples, seed)
     if isinstance(base, SimilarityReport) and isinstance(other, SimilarityReport):
         return _similarity(name, base, other, resamples, seed)
+    if not (isinstance(base, SimilarityReport) or isinstance(other, SimilarityReport)):
+        return _answers(name, base, other, resamples, seed)
     raise UsageError(f"{base.path} and {other.path} are not the same file")
 
 
-def _analogies(
-    name: str, base: AnalogyReport, other: AnalogyReport, resamples: int, seed: int
+def _answers(
+    name: str,
+    base: AnalogyReport | GroupReport,
+    other: AnalogyReport | GroupReport,
+    resamples: int,
+    seed: int,
 ) -> Gain:
     first, second = base.answers, other.answers
     if base.protocol.oov == "skip":

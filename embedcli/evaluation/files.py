@@ -1,4 +1,4 @@
-"""Reading analogy and similarity files, told apart by what is in them.
+"""Reading evaluation files, told apart by what is in them.
 
 Analogies (word2vec's questions-words.txt): ``: section`` lines, and lines of four words.
 
@@ -6,70 +6,203 @@ Similarity: two words and a score a line, by tabs, commas, semicolons or spaces,
 header. The score is the first number after the words: SimLex-999 and SimVerb as their authors
 publish them have a part of speech before it. A pair that comes twice counts twice.
 
-Lines that begin with ``#`` and empty lines are skipped in both.
+Pairs (BATS): a word, a tab and what it is to, alternatives by ``/``.
+
+Categories: two columns, a word and its category; a category is there for two words or more.
+
+The odd one out: five words or more a line, the last of which does not belong; or, a line each, the
+words of a group, an empty line, and words that do not belong (Camacho-Collados & Navigli 2016).
+
+Lines that begin with ``#`` and empty lines are skipped in all.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, TypeVar
 
-from embedcli.errors import FormatError
-from embedcli.evaluation.analogies import Question, Section
+from embedcli.errors import FormatError, UsageError
+from embedcli.evaluation.analogies import Linked, Question, Section
 from embedcli.evaluation.similarity import Pair
 from embedcli.quoting import quoted
 
-__all__ = ["Analogies", "Similarities", "read_evaluation_file"]
+__all__ = [
+    "KINDS",
+    "Analogies",
+    "Categories",
+    "OddOnes",
+    "Similarities",
+    "read_evaluation_file",
+]
+
+KINDS: Final = ("analogies", "similarity", "pairs", "categories", "odd")
 
 _SEPARATORS = ("\t", ",", ";")  # else white space
 _SAMPLE = 20  # lines looked at to tell the kinds apart
+_FEWEST_ODD = 5  # words in a line that cannot be a question or a pair
 
 Line = tuple[int, str]
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
-class Analogies:
-    """What an analogy file holds."""
+class _Content:
+    """What a file holds.
+
+    Attributes:
+        skipped: what was wrong with the lines that were left out.
+    """
+
+    skipped: Sequence[str] = field(default=(), kw_only=True, compare=False)
+
+
+@dataclass(frozen=True)
+class Analogies(_Content):
+    """What an analogy file or one of pairs holds."""
 
     sections: Sequence[Section]
 
 
 @dataclass(frozen=True)
-class Similarities:
+class Similarities(_Content):
     """What a similarity file holds."""
 
     pairs: Sequence[Pair]
 
 
-def read_evaluation_file(path: str) -> Analogies | Similarities:
-    """Read `path`; what is in it tells which kind it is.
+@dataclass(frozen=True)
+class Categories(_Content):
+    """What a file of categories holds: a word and its category."""
+
+    words: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class OddOnes(_Content):
+    """What an odd-one-out file holds: words that belong together, and the one that does not."""
+
+    questions: Sequence[tuple[tuple[str, ...], str]]
+
+
+def read_evaluation_file(
+    path: str, kind: str | None = None, *, skip_bad_lines: bool = False
+) -> Analogies | Similarities | Categories | OddOnes:
+    """Read `path`.
+
+    Args:
+        path: the file.
+        kind: one of `KINDS`, instead of what the content says.
+        skip_bad_lines: leave out lines that are not what the others are; `skipped` says why.
 
     Raises:
-        FormatError: the file cannot be read, or a line is neither; with the line's number.
+        FormatError: the file cannot be read, or a line is of no kind; with the line's number.
+        UsageError: there is no such kind.
     """
-    lines = _lines(path)
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"no kind {quoted(kind)}; there are {', '.join(KINDS)}")
+    bad = _BadLines(skip_bad_lines)
+    every = _lines(path, bad)
+    lines = [(i, line) for i, line in every if line]
     if not lines:
         raise FormatError(f"{path}: no question and no pair in it")
-    if _is_analogies(lines):
-        return Analogies(_read_sections(path, lines))
-    return Similarities(_read_pairs(path, lines))
+    kind = kind or _kind(every, lines)
+    if kind == "analogies":
+        return Analogies(_read_sections(path, lines, bad), skipped=bad.found)
+    if kind == "pairs":
+        pairs = bad.tried(lambda line: _linked(path, *line), lines)
+        return Analogies([Section(Path(path).stem, (), pairs)], skipped=bad.found)
+    if kind == "categories":
+        return Categories(_read_categories(path, lines, bad), skipped=bad.found)
+    if kind == "odd":
+        return OddOnes(_read_odd(path, every, bad), skipped=bad.found)
+    return Similarities(_read_pairs(path, lines, bad), skipped=bad.found)
 
 
-def _lines(path: str) -> list[Line]:
-    """The lines that say something, with their numbers from 1."""
+class _BadLines:
+    """What to do about lines that are not what they should be."""
+
+    def __init__(self, skip: bool) -> None:
+        self.skip = skip
+        self.found: list[str] = []
+
+    def tried(self, read: Callable[[Line], _Read], lines: Sequence[Line]) -> list[_Read]:
+        """What `read` makes of every line; those it refuses are left out, or end the reading.
+
+        Raises:
+            FormatError: of the first that is refused, or of all where all are.
+        """
+        done = []
+        for line in lines:
+            try:
+                done.append(read(line))
+            except FormatError as error:
+                if not self.skip:
+                    raise
+                self.found.append(str(error))
+        if lines and not done:
+            raise FormatError(f"{self.found[-1]}; and no other line is better")
+        return done
+
+
+def _lines(path: str, bad: _BadLines) -> list[Line]:
+    """All lines but comments, with their numbers from 1."""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        content = Path(path).read_bytes()
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror}") from error
+    try:
+        whole = list(enumerate(content.decode("utf-8-sig").split("\n"), 1))
     except UnicodeDecodeError as error:
-        raise FormatError(
-            f"{path}: byte {error.start} is not UTF-8; convert the file to UTF-8"
-        ) from error
-    stripped = ((i, line.strip(" \r\t")) for i, line in enumerate(text.split("\n"), 1))
-    return [(i, line) for i, line in stripped if line and not line.startswith("#")]
+        if not bad.skip:
+            raise FormatError(
+                f"{path}: byte {error.start} is not UTF-8; convert the file to UTF-8"
+            ) from error
+        rows = list(enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1))
+        whole = bad.tried(lambda row: (row[0], _decoded(path, *row)), rows)  # type: ignore[arg-type]
+    stripped = ((i, line.strip(" \r\t")) for i, line in whole)
+    return [(i, line) for i, line in stripped if not line.startswith("#")]
+
+
+def _decoded(path: str, number: int, line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}, line {number}: byte {error.start} is not UTF-8") from error
+
+
+def _kind(every: Sequence[Line], lines: Sequence[Line]) -> str:
+    """Which kind of file it is, by its lines with and without the empty ones."""
+    if _is_analogies(lines):
+        return "analogies"
+    sample = [line for _, line in lines[:_SAMPLE]]
+    separator = _separator(sample[0], 1)
+    columns = [line.split(separator) for line in sample]
+    if all(len(fields) == 2 for fields in columns):
+        named = [line.split(separator)[-1].strip() for _, line in lines]
+        if any("/" in name for name in named):
+            return "pairs"
+        if separator is not None and not any(_is_score(name) for name in named):
+            return "categories" if _is_categories(lines, separator) else "pairs"
+    if len(_groups(every)) % 2 == 0 and all(len(fields) == 1 for fields in columns):
+        return "odd"
+    words = [line.split(_separator(line, _FEWEST_ODD - 1)) for line in sample]
+    odd = [len(each) >= _FEWEST_ODD and not any(map(_is_score, each[2:])) for each in words]
+    return "odd" if all(odd) else "similarity"
+
+
+def _separator(line: str, times: int) -> str | None:
+    """The first separator that is in a line so many times; None for white space."""
+    return next((s for s in _SEPARATORS if line.count(s) >= times), None)
+
+
+def _is_categories(lines: Sequence[Line], separator: str | None) -> bool:
+    """Whether one of two columns names groups: each of its values is there twice, on average."""
+    rows = [[field.strip() for field in line.split(separator)] for _, line in lines]
+    return any(2 * len({row[side] for row in rows}) <= len(rows) for side in (0, -1))
 
 
 def _is_analogies(lines: Sequence[Line]) -> bool:
@@ -79,33 +212,106 @@ def _is_analogies(lines: Sequence[Line]) -> bool:
     return any(line.startswith(":") for _, line in lines) or 2 * sum(questions) > len(questions)
 
 
-def _read_sections(path: str, lines: Sequence[Line]) -> list[Section]:
+def _read_sections(path: str, lines: Sequence[Line], bad: _BadLines) -> list[Section]:
     sections: list[tuple[str, list[Question]]] = []
-    for number, line in lines:
+
+    def read(numbered: Line) -> None:
+        number, line = numbered
         if line.startswith(":"):
             sections.append((line[1:].strip(), []))
-            continue
+            return
         words = line.split()
         if len(words) != 4:
             raise FormatError(f"{path}, line {number}: {len(words)} words; a question has 4")
         if not sections:
             sections.append(("(no section)", []))
         sections[-1][1].append((words[0], words[1], words[2], words[3]))
+
+    bad.tried(read, lines)
+    if bad.found and not any(questions for _, questions in sections):
+        raise FormatError(f"{bad.found[-1]}; and no other line is better")
     return [Section(name, questions) for name, questions in sections]
 
 
-def _read_pairs(path: str, lines: Sequence[Line]) -> list[Pair]:
-    separator = next((s for s in _SEPARATORS if lines[0][1].count(s) >= 2), None)
+def _linked(path: str, number: int, line: str) -> Linked:
+    """A word and what it is to: ``man<TAB>woman/lady``."""
+    fields = [field.strip() for field in line.split(_separator(line, 1))]
+    answers = tuple(filter(None, fields[-1].split("/")))
+    if len(fields) != 2 or not answers or not fields[0]:
+        raise FormatError(
+            f"{path}, line {number}: expected a word and what it is to, as man<TAB>woman/lady, "
+            f"found {quoted(line[:60])}"
+        )
+    return fields[0], answers
+
+
+def _read_categories(path: str, lines: Sequence[Line], bad: _BadLines) -> list[tuple[str, str]]:
+    def read(numbered: Line) -> tuple[str, str]:
+        number, line = numbered
+        fields = [field.strip() for field in line.split(separator)]
+        if len(fields) != 2 or not all(fields):
+            raise FormatError(
+                f"{path}, line {number}: expected a word and its category, found "
+                f"{quoted(line[:60])}"
+            )
+        return fields[0], fields[1]
+
+    separator = _separator(lines[0][1], 1)
+    rows = bad.tried(read, lines)
+    first, second = (len({row[side] for row in rows}) for side in (0, 1))
+    if first < second and 2 * first <= len(rows):  # the category stands first
+        rows = [(word, category) for category, word in rows]
+    return rows
+
+
+def _groups(every: Sequence[Line]) -> list[list[Line]]:
+    """Runs of lines between empty ones."""
+    groups: list[list[Line]] = [[]]
+    for number, line in every:
+        if line:
+            groups[-1].append((number, line))
+        elif groups[-1]:
+            groups.append([])
+    return [group for group in groups if group]
+
+
+def _read_odd(
+    path: str, every: Sequence[Line], bad: _BadLines
+) -> list[tuple[tuple[str, ...], str]]:
+    groups = [[line for _, line in group] for group in _groups(every)]
+    if len(groups) % 2 == 0 and all(len(line.split()) < 3 for group in groups for line in group):
+        pairs = zip(groups[::2], groups[1::2], strict=True)
+        return [(tuple(inside), word) for inside, outside in pairs for word in outside]
+
+    def read(numbered: Line) -> tuple[tuple[str, ...], str]:
+        number, line = numbered
+        words = [word.strip() for word in line.split(_separator(line, 2))]
+        if len(words) < 3 or not all(words):
+            raise FormatError(
+                f"{path}, line {number}: {len(words)} words; three or more have an odd one out"
+            )
+        return tuple(words[:-1]), words[-1]
+
+    return bad.tried(read, [line for line in every if line[1]])
+
+
+def _read_pairs(path: str, lines: Sequence[Line], bad: _BadLines) -> list[Pair]:
+    separator = _separator(lines[0][1], 2)
     rows = [(i, [field.strip() for field in line.split(separator)]) for i, line in lines]
     column = _score_column([fields for _, fields in rows[:_SAMPLE]])
     if column is None:
         raise FormatError(
             f"{path}, line {lines[0][0]}: {quoted(lines[0][1][:80])} is neither a question (four "
-            "words) nor a pair (two words and a score)"
+            "words) nor a pair (two words and a score); --kind says what else it is"
         )
     if len(rows) > 1 and all(_number(field) is None for field in rows[0][1][column : column + 1]):
-        rows = rows[1:]  # a header
-    return [_pair(path, number, fields, column) for number, fields in rows]
+        lines = lines[1:]  # a header
+
+    def read(numbered: Line) -> Pair:
+        number, line = numbered
+        return _pair(path, number, [field.strip() for field in line.split(separator)], column)
+
+    return bad.tried(read, lines)
 
 
 def _score_column(rows: Sequence[Sequence[str]]) -> int | None:

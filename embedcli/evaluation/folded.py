@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.neighbors import unit_rows
+from embedcli.resolution import OWN, Ways, resolve
 
 __all__ = ["FoldedWords"]
 
@@ -43,6 +44,31 @@ class FoldedWords:
     def get(self, word: str) -> int | None:
         """The id of the most frequent spelling of `word`, or None."""
         return self.ids.get(self.fold(word))
+
+    def known(self, words: Sequence[str]) -> list[int]:
+        """The ids of those of `words` that are known."""
+        return [index for word in words if (index := self.get(word)) is not None]
+
+    def vectors(
+        self, asked: Sequence[str], *, subwords: bool, token: bool
+    ) -> tuple[NDArray[np.float64], list[str | None]]:
+        """The unit vector of each word, float64 (n, D), zeros if unknown; and how it was found.
+
+        Words that the vocabulary does not hold get one by their subwords, lower-cased, or that of
+        ``<unk>``, as far as is asked for.
+        """
+        found = [self.get(word) for word in asked]
+        ids = np.array([-1 if index is None else index for index in found], np.int64)
+        ways: list[str | None] = [None if index is None else OWN for index in found]
+        vectors = np.zeros((len(asked), self.embeddings.dim))
+        vectors[ids >= 0] = self.units(ids[ids >= 0])
+        left = [i for i, way in enumerate(ways) if way is None]
+        allowed = Ways(subwords=subwords, case=False, token=token)
+        others = resolve(self.embeddings, [asked[i].lower() for i in left], allowed)
+        vectors[left] = unit_rows(others.vectors)
+        for i, way in zip(left, others.ways, strict=True):
+            ways[i] = way
+        return vectors, ways
 
     def units(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """The unit vectors of `ids`, float64 (len(ids), D); zero vectors stay zero."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Part"]
+__all__ = ["Part", "left_out", "otherwise"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Part:
     Scores are percent of questions answered rightly, or 100 x a correlation; None is undefined.
 
     Attributes:
-        name: the section, ``semantic``, ``syntactic``, ``total``, or ``pairs``.
+        name: the section, ``semantic``, ``syntactic``, ``total``, ``pairs`` of a similarity file,
+            the name of a file of pairs, ``purity``, ``position`` or ``odd one out``.
         score: by the protocol.
         score_of_all: with unknown words counted as wrong answers, or as pairs of cosine 0.
         seen: questions or pairs without an unknown word.
@@ -32,3 +35,14 @@ class Part:
     low: float | None = None
     high: float | None = None
     pearson: float | None = None
+
+
+def left_out(skipped: Sequence[str]) -> str:
+    """What a protocol's line says of bad lines that were left out."""
+    return f", {len(skipped):,} bad line{'s' * (len(skipped) > 1)} left out" if skipped else ""
+
+
+def otherwise(answered: Mapping[str, str]) -> str:
+    """What it says of words that were answered without being in the vocabulary."""
+    tally = Counter(answered.values())
+    return "".join(f", {n:,} words by {way}" for way, n in sorted(tally.items()))

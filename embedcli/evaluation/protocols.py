@@ -13,7 +13,7 @@ from embedcli.errors import UsageError
 
 __all__ = ["METHODS", "OOV_RULES", "PROTOCOLS", "Protocol", "resolve"]
 
-METHODS = ("cosadd", "cosmul")
+METHODS = ("cosadd", "cosmul", "pairdistance", "cosavg", "lrcos")
 OOV_RULES = ("skip", "wrong")
 
 
@@ -23,9 +23,10 @@ class Protocol:
 
     Attributes:
         name: what it is called after.
-        method: ``cosadd``, the word with the highest cosine to b - a + c over unit vectors; or
+        method: ``cosadd``, the word with the highest cosine to b - a + c over unit vectors;
             ``cosmul`` (Levy & Goldberg 2014), the highest cos(b) cos(c) / (cos(a) + 0.001) with
-            cosines mapped to [0, 1].
+            cosines mapped to [0, 1]; ``pairdistance`` (their PairDirection), the highest
+            cos(x - c, b - a); ``cosavg`` and ``lrcos`` (`pairs.py`), which learn from all pairs.
         analogy_words: analogies see only this many of the most frequent words; None for all.
         similarity_words: the same for similarity files.
         fold: turns a word into the form under which spellings count as the same word. The most

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.evaluation.folded import FoldedWords
-from embedcli.evaluation.parts import Part
+from embedcli.evaluation.parts import Part, left_out, otherwise
 from embedcli.evaluation.protocols import Protocol
-from embedcli.neighbors import unit_rows
-from embedcli.resolution import OWN, Ways, resolve
+from embedcli.resolution import OWN
 
 __all__ = [
     "Pair",
@@ -57,6 +55,7 @@ class SimilarityReport:
         cosines: float64 (total,), the model's; 0 where a word is unknown.
         known: bool (total,), whether both words are known.
         answered: the words that the vocabulary does not hold, and how they were answered.
+        skipped: what was wrong with the lines that were left out.
     """
 
     path: str
@@ -78,6 +77,7 @@ class SimilarityReport:
         default_factory=lambda: np.empty(0, np.bool_), compare=False, repr=False
     )
     answered: Mapping[str, str] = field(default_factory=dict, compare=False)
+    skipped: Sequence[str] = field(default=(), kw_only=True, compare=False)
     kind: ClassVar[str] = "similarity"
 
     @property
@@ -106,15 +106,9 @@ class SimilarityReport:
         )
         return (
             f"{rules.title}: Spearman's rho of cosines, ties averaged, first {self.searched:,} of "
-            f"{self.n_model:,} words, {rules.folding}{self._otherwise}, pairs with an unknown word "
-            f"{unknown}{interval}"
+            f"{self.n_model:,} words, {rules.folding}{otherwise(self.answered)}, pairs with an "
+            f"unknown word {unknown}{left_out(self.skipped)}{interval}"
         )
-
-    @property
-    def _otherwise(self) -> str:
-        """How many words were answered without being in the vocabulary."""
-        tally = Counter(self.answered.values())
-        return "".join(f", {n:,} words by {way}" for way, n in sorted(tally.items()))
 
 
 def _hundredfold(number: float | None) -> float | None:
@@ -142,7 +136,7 @@ def score_similarity(
     """
     human = np.array([score for _, _, score in pairs])
     asked = [word for pair in pairs for word in pair[:2]]
-    units, ways = _unit_vectors(words, asked, protocol)
+    units, ways = words.vectors(asked, subwords=protocol.subwords, token=protocol.token)
     known = np.array(
         [None not in pair for pair in zip(ways[::2], ways[1::2], strict=True)], np.bool_
     )
@@ -171,24 +165,6 @@ def score_similarity(
         known=known,
         answered=answered,
     )
-
-
-def _unit_vectors(
-    words: FoldedWords, asked: Sequence[str], protocol: Protocol
-) -> tuple[Doubles, list[str | None]]:
-    """The unit vector of each word, float64 (n, D), zeros if unknown; and the way it was found."""
-    found = [words.get(word) for word in asked]
-    ids = np.array([-1 if index is None else index for index in found], np.int64)
-    ways: list[str | None] = [None if index is None else OWN for index in found]
-    vectors = np.zeros((len(asked), words.embeddings.dim))
-    vectors[ids >= 0] = words.units(ids[ids >= 0])
-    left = [i for i, way in enumerate(ways) if way is None]
-    allowed = Ways(subwords=protocol.subwords, case=False, token=protocol.token)
-    others = resolve(words.embeddings, [asked[i].lower() for i in left], allowed)
-    vectors[left] = unit_rows(others.vectors)
-    for i, way in zip(left, others.ways, strict=True):
-        ways[i] = way
-    return vectors, ways
 
 
 def pearson(x: Doubles, y: Doubles) -> float | None:

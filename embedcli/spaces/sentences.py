@@ -1,5 +1,9 @@
 """Vectors of texts from the vectors of their words: the mean, or SIF.
 
+The mean is of the vectors as they are, or of vectors scaled to length 1, which is what fastText
+(print-sentence-vectors) and gensim (get_mean_vector) do: there a frequent word, whose vector is
+often short, and a rare one count the same. A zero vector then counts for nothing, as in fastText.
+
 SIF (Arora, Liang & Ma 2017) weighs a word by a / (a + p), p being its share of the training text,
 so that frequent words count less, and then takes away from every text what all texts have in
 common: their first principal component. Words that nothing is known of count for nothing; a text
@@ -16,6 +20,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
+from embedcli.neighbors import unit_rows
 from embedcli.resolution import Ways, resolve
 from embedcli.rules import TextRules
 from embedcli.spaces.reduction import principal_axes
@@ -36,6 +41,7 @@ class Averager:
         weighting: ``mean`` or ``sif``.
         rules: how a text becomes tokens; None for those the model's training text was read by.
         ways: how words that are not in the vocabulary may get a vector; all by default.
+        unit: scale the vectors of words to length 1 first.
 
     Attributes:
         texts: how many texts were averaged so far.
@@ -55,10 +61,12 @@ class Averager:
         *,
         rules: TextRules | None = None,
         ways: Ways | None = None,
+        unit: bool = False,
     ) -> None:
         self.texts = self.empty = self.tokens = self.unknown = 0
         self.otherwise: Counter[str] = Counter()
         self._ways = ways
+        self._unit = unit
         self._embeddings = embeddings
         self._weights = _weights(embeddings, weighting)
         settings = embeddings.metadata.get("settings", {})
@@ -86,7 +94,10 @@ class Averager:
             rows = self._rows(np.array(ids), rows)
             starts = (np.cumsum(lengths) - lengths)[there]
             sums = np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
-            vectors[there] = sums / lengths[there, None]
+            counted = lengths[there]
+            if self._unit:
+                counted = np.maximum(np.add.reduceat(rows.any(axis=1), starts, dtype=np.int64), 1)
+            vectors[there] = sums / counted[:, None]
         return vectors
 
     def _other_words(self, texts: Sequence[Sequence[str]]) -> tuple[dict[str, int], Floats]:
@@ -104,8 +115,11 @@ class Averager:
         n = len(self._embeddings)
         rows = np.empty((len(ids), self._embeddings.dim), np.float32)
         own = ids < n
-        rows[own] = self._embeddings.vectors[ids[own]] * self._weights[ids[own], None]
+        rows[own] = self._embeddings.vectors[ids[own]]
         rows[~own] = others[ids[~own] - n]
+        if self._unit:
+            rows = unit_rows(rows).astype(np.float32)
+        rows[own] *= self._weights[ids[own], None]
         return rows
 
     def batches(self, texts: Iterable[str], size: int = 4096) -> Iterator[Floats]:

@@ -15,7 +15,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.neighbors import unit_rows
 
-__all__ = ["classes"]
+__all__ = ["classes", "parted"]
 
 Floats = NDArray[np.float32]
 _SIMILARITIES = 1 << 22  # held at once
@@ -42,6 +42,21 @@ def classes(
     if k > len(embeddings):
         raise UsageError(f"{k} classes of {len(embeddings)} words: ask for fewer")
     units = unit_rows(embeddings.vectors).astype(np.float32)
+    belongs, cosines = parted(units, k, seed=seed, rounds=rounds)
+    order = np.argsort(-np.bincount(belongs, minlength=k), kind="stable")
+    rank = np.empty(k, np.int64)
+    rank[order] = np.arange(k)
+    return rank[belongs], cosines
+
+
+def parted(
+    units: Floats, k: int, *, seed: int = 1, rounds: int = 30
+) -> tuple[NDArray[np.int64], Floats]:
+    """Part rows of length 1, float32 (n, D), into `k` classes, at most n.
+
+    Returns:
+        The class of each row, int64 (n,); and its cosine to its centre, float32 (n,).
+    """
     centers = _first_centers(units, k, np.random.default_rng(seed))
     belongs = np.full(len(units), -1, np.int64)
     for _ in range(rounds):
@@ -50,10 +65,7 @@ def classes(
             break
         belongs = nearest
         centers = _centers(units, belongs, cosines, k)
-    order = np.argsort(-np.bincount(belongs, minlength=k), kind="stable")
-    rank = np.empty(k, np.int64)
-    rank[order] = np.arange(k)
-    return rank[belongs], cosines
+    return belongs, cosines
 
 
 def _first_centers(units: Floats, k: int, generator: np.random.Generator) -> Floats:
