@@ -45,6 +45,8 @@ class ReadingOptions:
         numbers_in_words: under a header that says D, what stands before the last D numbers of a row
             is its word, even if it ends in a number.
         limit: read the first so many rows and no more; None for all.
+        word_column: which column the words are in, where a table has columns with names; None for
+            the one that is clearly it.
         on_mended: called with a line that says what was mended or left out, and how often.
 
     Raises:
@@ -59,6 +61,7 @@ class ReadingOptions:
     header: str = "exact"
     numbers_in_words: bool = False
     limit: int | None = None
+    word_column: str | None = None
     on_mended: Callable[[str], None] = field(default=_say_nothing, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -33,6 +33,11 @@ _OPTIONS = (
         "--limit", type=click.IntRange(min=1), metavar="N", help="Read its first N rows only."
     ),
     click.option(
+        "--word-column",
+        metavar="NAME",
+        help="The column its words are in: of Parquet and CSV.",
+    ),
+    click.option(
         "--encoding",
         default=STRICT.encoding,
         show_default=True,
@@ -63,6 +68,7 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,
         origin: str | None,
         limit: int | None,
+        word_column: str | None,
         encoding: str,
         decode_errors: str,
         duplicates: str,
@@ -74,6 +80,7 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         reading = ReadingOptions(
             format=origin,
             limit=limit,
+            word_column=word_column,
             encoding=encoding,
             decode_errors=decode_errors,
             duplicates=duplicates,

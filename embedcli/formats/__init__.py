@@ -90,6 +90,9 @@ def load_from(source: Source, name: str, reading: ReadingOptions = STRICT) -> Em
             f"{source.path} is a vocabulary file: words and counts, but no vectors "
             f"(if it is not one, name its format)"
         )
+    if reading.word_column is not None and not entry.columns:
+        able = " and ".join(n for n, e in FORMATS.items() if isinstance(e, Format) and e.columns)
+        raise UsageError(f"{source.path} is {name}, which has no named columns; {able} have")
     found = _with_sound_counts(source.path, entry.read(source, reading))
     return _limited(found, reading)
 

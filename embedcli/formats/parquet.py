@@ -6,13 +6,12 @@
 
 Needs pyarrow (``pip install 'embedcli[interchange]'``). Rows are written in groups, so no second
 copy of the vectors is in memory. Any word may be written. Output vectors and metadata are not kept.
-Reading takes a plain (unpacked, seekable) file with a column of text, called ``word`` if there are
-several, and one of lists of numbers of equal length, called ``vector`` if there are several.
+Reading takes a plain (unpacked, seekable) file with other columns too (`parquet_columns.py`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +20,10 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, MissingExtraError
 from embedcli.formats.checks import check_savable
 from embedcli.formats.narrow import to_float16
-from embedcli.formats.rows import embeddings_of
+from embedcli.formats.parquet_columns import Table
 from embedcli.formats.source import Source
 from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["library", "read", "write", "write_narrow"]
 
@@ -95,68 +91,12 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
         raise FormatError(f"{source.path} is {kind}: a Parquet file must be a plain file")
     try:
         with pq.ParquetFile(source.path) as file:
-            return _read(source.path, file, pa, reading)
+            table = Table(source.path, file, reading)
+        with pq.ParquetFile(source.path, read_dictionary=table.texts) as file:
+            return table.read(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         what = " ".join(str(error).split())
         raise FormatError(f"{source.path} is a damaged Parquet file: {what}") from error
-
-
-def _read(where: str, file: Any, pa: Any, reading: ReadingOptions) -> Embeddings:
-    schema = file.schema_arrow
-    types = pa.types
-    word = _column(where, schema, "word", lambda t: types.is_string(t) or types.is_large_string(t))
-    vector = _column(
-        where,
-        schema,
-        "vector",
-        lambda t: (
-            (types.is_list(t) or types.is_fixed_size_list(t) or types.is_large_list(t))
-            and types.is_floating(t.value_type)
-        ),
-    )
-    counted = "count" in schema.names and types.is_integer(schema.field("count").type)
-    names = [word, vector, *(["count"] if counted else [])]
-    words: list[bytes] = []
-    blocks: list[NDArray[np.float32]] = []
-    counts: list[NDArray[np.int64]] = []
-    for batch in file.iter_batches(_ROWS, columns=names):
-        if len(words) == reading.limit:
-            break
-        batch = batch.slice(0, reading.until_limit(len(words) + len(batch)) - len(words))
-        if any(batch.column(name).null_count for name in names):
-            raise FormatError(f"{where}, rows from {len(words) + 1}: a cell is empty")
-        words += [text.encode() for text in batch.column(word).to_pylist()]
-        blocks.append(_rows(where, batch.column(vector), len(words) - len(batch), len(batch)))
-        if blocks[-1].shape[1] != blocks[0].shape[1]:
-            raise FormatError(f"{where}, rows from {len(words) - len(batch) + 1}: another length")
-        if counted:
-            counts.append(batch.column("count").to_numpy(zero_copy_only=False).astype(np.int64))
-    if not words:
-        raise FormatError(f"{where}: there is not a single row")
-    tally = np.concatenate(counts) if counted else None
-    return embeddings_of(where, words, np.concatenate(blocks), reading, tally)
-
-
-def _column(where: str, schema: Any, name: str, fits: Any) -> str:
-    """The column called `name`, or the only one whose type fits."""
-    found = [field.name for field in schema if fits(field.type)]
-    if name in found:
-        return name
-    if len(found) != 1:
-        held = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        raise FormatError(f"{where} has no column that is clearly the {name}; it has {held}")
-    return cast(str, found[0])
-
-
-def _rows(where: str, column: pa.Array, first: int, n_rows: int) -> NDArray[np.float32]:
-    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    if flat.size % n_rows or flat.size == 0:
-        raise FormatError(f"{where}, rows from {first + 1}: the vectors have different lengths")
-    lengths = {len(cell) for cell in column[:: max(1, n_rows // 64)]}
-    rows: NDArray[np.float32] = flat.reshape(n_rows, -1)
-    if lengths != {rows.shape[1]}:
-        raise FormatError(f"{where}, rows from {first + 1}: the vectors have different lengths")
-    return rows
 
 
 def library() -> tuple[Any, Any]:

@@ -55,6 +55,7 @@ class Format:
         file_size: how many bytes `write` will write, where that is cheap to know.
         lossless: whether counts, output vectors and metadata survive.
         subwords: whether the rows of subwords survive.
+        columns: whether its columns have names, of which ``--word-column`` is one.
         plain: whether it is read only from a plain file: not packed, not a pipe.
         dtypes: what ``--dtype`` may be.
         write_narrow: writes with another dtype than float32, which comes as the third argument.
@@ -67,6 +68,7 @@ class Format:
     file_size: Callable[[Embeddings], int] | None = None
     lossless: bool = False
     subwords: bool = False
+    columns: bool = False
     plain: bool = False
     dtypes: tuple[str, ...] = ("float32",)
     write_narrow: Callable[[Embeddings, Sink, str], None] | None = None
@@ -153,6 +155,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             (".parquet",),
             parquet.read,
             parquet.write,
+            columns=True,
             plain=True,
             dtypes=("float32", "float16"),
             write_narrow=parquet.write_narrow,

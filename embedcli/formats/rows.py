@@ -229,11 +229,14 @@ def checked_words(
         FormatError: a word is empty, too long, not in its encoding, or occurs twice, and `reading`
             says nothing else; names the row. Or nothing is left.
     """
-    words, n_mended = _decoded(where, words, reading)
     left_out = Counter(skipped or {})
     kept = np.ones(len(words), np.bool_)
     kept[list(unsound)] = False
     left_out["with a number that is not finite"] += len(unsound)
+    if max(map(len, words), default=0) > LONGEST_WORD:  # before they are put together
+        _leave_out_lengths(where, words, kept, reading, left_out)
+        words = [word if keep else b"" for word, keep in zip(words, kept.tolist(), strict=True)]
+    words, n_mended = _decoded(where, words, reading)
     _leave_out_lengths(where, words, kept, reading, left_out)
     if len(set(words)) < len(words):
         _leave_out_repeated(where, words, kept, reading, left_out)
