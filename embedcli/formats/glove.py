@@ -17,6 +17,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.decimals import looks_like_number
+from embedcli.formats.garbage import matrix_without_words
 from embedcli.formats.rows import BOM, Rows, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers, read_rows, text_lines
@@ -48,6 +49,12 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     rows = Rows(source, dim, None, 2 * dim + 1, reading)
     read_rows(source, iter([lines]), rows, dim, 1)
     read_rows(source, blocks, rows, dim, 1 + len(lines))
+    if reading.format is None and matrix_without_words(rows.words):
+        raise FormatError(
+            f"{source.path}: its rows begin with numbers such as {shown(rows.words[0])} where "
+            "words should be: is it a matrix whose words are in another file? (--from glove reads "
+            "it so)"
+        )
     return rows.finish()
 
 
@@ -75,5 +82,10 @@ def check(vocabulary: Vocabulary) -> None:
             raise FormatError(
                 f"cannot save {quoted(word)} (row {row}) as glove: its last part reads as a number"
             )
+    if matrix_without_words([word.encode() for word in vocabulary]):
+        raise FormatError(
+            "cannot save as glove: all words are decimal numbers, and would be taken for the first "
+            "column of a matrix without words"
+        )
     if vocabulary[0].encode().startswith(BOM):
         raise FormatError("cannot save as glove: the first word begins with a byte order mark")

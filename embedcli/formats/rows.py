@@ -95,6 +95,16 @@ class Rows:
         return self._n_rows
 
     @property
+    def words(self) -> list[bytes]:
+        """The words so far, as they stand in the file."""
+        return self._words
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """Their vectors, float32 (n, D)."""
+        return self._vectors[: self._n_rows]
+
+    @property
     def has_header(self) -> bool:
         """Whether a header says how wide the rows are."""
         return self._promised is not None
@@ -138,9 +148,8 @@ class Rows:
             self._check_promise()
         if not self._n_rows:
             raise FormatError(f"{self._where}: there is not a single row")
-        vectors = self._vectors[: self._n_rows]
         return embeddings_of(
-            self._where, self._words, vectors, self.reading, None, self._unsound, self._skipped
+            self._where, self._words, self.vectors, self.reading, None, self._unsound, self._skipped
         )
 
     def _check_promise(self) -> None:

@@ -6,7 +6,7 @@ r"""``word2vec-bin``: the binary format of word2vec.c (GoogleNews-vectors-negati
 word2vec.c ends each row with the newline, gensim and the GoogleNews file leave it out. Which of the
 two a file is, its first row tells; all rows must agree, and the last must end where the file ends.
 (Readers that guess instead chop the first letter of every word, or find garbage.) We write the
-newline. Words that hold white space are refused when writing.
+newline. Words that hold white space or NUL are refused when writing.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable, check_spaceless, check_words
+from embedcli.formats.garbage import binary_garbage
 from embedcli.formats.rows import LONGEST_WORD, Rows, parse_header, shown
 from embedcli.formats.source import Source
+from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
@@ -35,6 +37,9 @@ def check(vocabulary: Vocabulary) -> None:
     """Refuse words that could not be read back: `write` would."""
     check_words(vocabulary)
     check_spaceless(vocabulary, "word2vec-bin")
+    if (vocabulary.blob == 0).any():
+        word = next(word for word in vocabulary if "\0" in word)
+        raise FormatError(f"cannot save {quoted(word)} as word2vec-bin: NUL is of a number there")
 
 
 def write(embeddings: Embeddings, sink: Sink) -> None:
@@ -45,6 +50,8 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
     """
     check(embeddings.vocabulary)
     check_savable(embeddings)
+    if (garbage := binary_garbage((), embeddings.vectors)) is not None:
+        raise FormatError(f"cannot save as word2vec-bin, for a reader would find that {garbage}")
     sink.write(_header(embeddings))
     words = embeddings.vocabulary.words
     size = 4 * embeddings.dim
@@ -84,6 +91,8 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
         rows.add(*reader.block(len(rows), n_rows if counted else None))
     if counted and not rows.full:
         reader.expect_end(n_rows)
+    if reading.format is None and (garbage := binary_garbage(rows.words, rows.vectors)):
+        raise FormatError(f"{source.path}: {garbage} (--from word2vec-bin reads it all the same)")
     return rows.finish()
 
 
