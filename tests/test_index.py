@@ -11,7 +11,7 @@ import pytest
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.errors import MissingExtraError, OutputError, UsageError
 from embedcli.index import ann
-from embedcli.index.files import index_path, model_digest, open_index
+from embedcli.index.files import _read_end, index_path, model_digest, open_index
 from embedcli.lookup import Query, neighbors
 
 WORDS = [f"w{i}" for i in range(2000)]
@@ -93,13 +93,27 @@ def test_what_is_no_whole_index_is_made_anew(model, tmp_path, faiss):
     target = tmp_path / "m.vec.ivf.faiss"
     whole = target.read_bytes()
     assert 2000 == faiss.read_index(str(target)).ntotal  # any faiss reads it
-    for damaged in (whole[:-1], whole[100:], b"", whole[:-16] + bytes(8) + b"embedidx"):
+    cut = (whole[:-1], whole[100:], b"", whole[:-16] + bytes(8) + b"embedidx")
+    places = (0, 99, len(whole) - 150, len(whole) - 49, len(whole) - 20, len(whole) // 2)
+    for damaged in (*cut, *(whole[:i] + bytes([whole[i] ^ 4]) + whole[i + 1 :] for i in places)):
         target.write_bytes(damaged)
-        open_index(path, model, "ivf", on_build=built.append)
-        assert whole == target.read_bytes()
-    assert 5 == len(built)
+        assert None is _read_end(str(target))
+    open_index(path, model, "ivf", on_build=built.append)
+    assert whole == target.read_bytes()
+    assert 2 == len(built)
     with pytest.raises(OutputError, match="mkdir -p"):
         open_index(tmp_path / "no" / "m.vec", model, "ivf")
+
+
+def test_the_index_of_a_part_is_not_taken_for_that_of_the_whole(model, tmp_path):
+    path = tmp_path / "m.safetensors"
+    small = model.head(600)
+    save(small, path)
+    built = []
+    for part in (small.head(300), small, small):
+        index = open_index(path, part, "ivf", on_build=built.append)
+        assert len(part) == index.searcher.ntotal
+    assert 2 == len(built)
 
 
 def test_the_digest_is_of_words_and_vectors(model, tmp_path):

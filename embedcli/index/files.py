@@ -2,11 +2,13 @@
 
     faiss's own bytes      as `faiss.read_index` reads them; it does not mind what follows
     JSON                   what it is an index of, and how it is searched: `_About`
+    32 bytes               sha256 of all before
     u64, little-endian     the length of the JSON
     8 bytes                ``embedidx``
 
-The end tells a whole file from a part of one before faiss sees it. A digest tells which model it
-belongs to: the one in embed's own files, or that of the words and vectors.
+All of it is checked before faiss sees it: an index with a flipped bit still answers, but wrongly.
+Another digest, in the JSON, tells which model it belongs to: the one in embed's own files, or that
+of the words and vectors. An index that fails either is made again.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, OutputError
@@ -30,9 +32,11 @@ from embedcli.storage.publish import check_writable, publish
 __all__ = ["index_path", "model_digest", "open_index"]
 
 _MAGIC: Final = b"embedidx"
-_VERSION: Final = 2
+_VERSION: Final = 3
 _ROWS: Final = 1 << 14
 _LARGEST_JSON: Final = 1 << 16
+_BLOCK_BYTES: Final = 1 << 20
+_END_BYTES: Final = 48  # behind the JSON
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class _About:
     Attributes:
         version: of this layout.
         model: digest of the model, hexadecimal.
+        n_words: of the model, less those that were not read.
         kind: of the index.
         effort: how hard it is searched.
         spare: candidates scored for each neighbour.
@@ -51,6 +56,7 @@ class _About:
 
     version: int
     model: str
+    n_words: int
     kind: str
     effort: int
     spare: int
@@ -87,20 +93,27 @@ def open_index(
         )
     digest = model_digest(path, embeddings)
     about = _read_end(target)
-    if about is not None and (about.version, about.model, about.kind) == (_VERSION, digest, kind):
+    wanted = _VERSION, digest, len(embeddings), kind
+    if about is not None and (about.version, about.model, about.n_words, about.kind) == wanted:
         searcher = faiss.read_index(target, faiss.IO_FLAG_MMAP_IFC)
         return Index(embeddings, kind, searcher, about.effort, about.spare, about.recall)
     check_writable(target)
     on_build(target)
     index = build_index(embeddings, kind, on_progress=on_progress)
+    check = hashlib.sha256()
     with publish(target) as sink:
-        writer = faiss.PyCallbackIOWriter(sink.write, _ROWS)
+
+        def write(data: bytes) -> int:
+            check.update(data)
+            return sink.write(data)
+
+        writer = faiss.PyCallbackIOWriter(write, _ROWS)
         faiss.write_index(index.searcher, writer)
         del writer  # it keeps the last bytes until then
         searched = index.effort, index.spare, index.recall
-        known = _About(_VERSION, digest, kind, *searched, sink.tell())
-        end = json.dumps(asdict(known)).encode()
-        sink.write(end + len(end).to_bytes(8, "little") + _MAGIC)
+        end = json.dumps(asdict(_About(*wanted, *searched, sink.tell()))).encode()
+        write(end)
+        sink.write(check.digest() + len(end).to_bytes(8, "little") + _MAGIC)
     return index
 
 
@@ -138,18 +151,30 @@ def _stored_digest(path: str | os.PathLike[str]) -> str | None:
 
 
 def _read_end(target: str) -> _About | None:
-    """What the end of an index says; None where there is none, or none that is whole."""
+    """What the end of an index says; None where there is none, or none that is whole and sound."""
     try:
         with Path(target).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 16))
-            end = file.read(16)
+            size = file.seek(0, os.SEEK_END) - _END_BYTES
+            file.seek(max(0, size))
+            check, end = file.read(32), file.read(16)
             length = int.from_bytes(end[:8], "little")
-            if end[8:] != _MAGIC or length > min(_LARGEST_JSON, size - 16):
+            if end[8:] != _MAGIC or length > min(_LARGEST_JSON, size):
                 return None
-            file.seek(size - 16 - length)
+            if _digest_of(file, size) != check:
+                return None
+            file.seek(size - length)
             fields: Any = json.loads(file.read(length))
         about = _About(**fields)
     except (OSError, ValueError, TypeError):
         return None
-    return about if about.n_bytes == size - 16 - length else None
+    return about if about.n_bytes == size - length else None
+
+
+def _digest_of(file: BinaryIO, size: int) -> bytes:
+    """The sha256 of the first `size` bytes."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
+        digest.update(block)
+        size -= len(block)
+    return digest.digest()
