@@ -113,8 +113,10 @@ class Embeddings:
     @property
     def outputs_are_nodes(self) -> bool:
         """Whether `output_vectors` belong to nodes of a Huffman tree over all V words."""
-        settings = self.metadata.get("settings")
-        return isinstance(settings, Mapping) and settings.get("loss") == "hs"
+        settings, fasttext = (self.metadata.get(name) for name in ("settings", "fasttext"))
+        if isinstance(settings, Mapping) and "loss" in settings:
+            return bool(settings["loss"] == "hs")
+        return isinstance(fasttext, Mapping) and fasttext.get("loss") == 1
 
     def head(self, n: int) -> Embeddings:
         """The first (most frequent) `n` words; shares memory with these embeddings.
@@ -131,9 +133,9 @@ class Embeddings:
 
 
 def _is_text(word: str) -> bool:
-    """Not so for what a shell hands over that is not UTF-8."""
+    """Not so for a lone surrogate that stands for no byte."""
     try:
-        word.encode()
+        word.encode(errors="surrogateescape")
     except UnicodeEncodeError:
         return False
     return True

@@ -17,7 +17,7 @@ from embedcli.errors import UsageError
 __all__ = ["CHOICES", "STRICT", "ReadingOptions"]
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "decode_errors": ("strict", "replace"),
+    "decode_errors": ("strict", "replace", "keep"),
     "duplicates": ("refuse", "first"),
     "bad_rows": ("refuse", "skip"),
     "header": ("exact", "ignore"),
@@ -36,7 +36,8 @@ class ReadingOptions:
         format: a name in `registry.FORMATS`; None tells the format by content.
         encoding: of the words; one in which ASCII is ASCII.
         decode_errors: what becomes of words that are not in that encoding: ``strict`` refuses them,
-            ``replace`` puts U+FFFD for what is wrong in them.
+            ``replace`` puts U+FFFD for what is wrong in them, ``keep`` takes their bytes as they
+            are. Words of fastText's models are bytes: ``strict`` keeps them.
         duplicates: of a word that occurs again: ``refuse``, or keep the ``first``.
         bad_rows: of blank lines, and rows without a word, with another number of numbers or with
             one that is not finite: ``refuse`` or ``skip``.

@@ -1,7 +1,7 @@
 """The vocabulary: words, their ids and their counts.
 
-Words live in one UTF-8 blob with int64 offsets, the layout of the model file, so that a vocabulary
-of a million words opens without creating a million Python strings. Ids run from 0 by falling count,
+Words live in one blob of UTF-8 with int64 offsets, the layout of the model file, so that one of a
+million words opens without creating a million Python strings. Ids run from 0 by falling count,
 ties by the UTF-8 bytes of the word: the same counts give the same ids on every machine.
 
 Counting text is not done here (`corpus.py`), nor is reading a vocabulary file (`formats/vocab.py`).
@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 __all__ = ["LARGEST_SUM", "UNKNOWN", "Vocabulary", "counts_fault"]
 
 UNKNOWN = "<unk>"  # the word whose vector stands for those that were too rare to have their own
+
+# A byte that is not UTF-8 (word2vec.c and fastText cut words inside a character) is a lone
+# surrogate in a Python string, as in the arguments of a command, and that byte again in the blob.
+_ERRORS = "surrogateescape"
 
 # A dictionary of a million words takes 0.3 s to build; this many scans of the blob take less.
 _SCANS_BEFORE_INDEX = 32
@@ -53,7 +57,7 @@ class Vocabulary:
     @classmethod
     def from_words(cls, words: Iterable[str], counts: Sequence[int] | None = None) -> Self:
         """Build from words in the given order; `counts`, if any, in the same order."""
-        return cls._from_bytes([word.encode() for word in words], counts)
+        return cls._from_bytes([word.encode(errors=_ERRORS) for word in words], counts)
 
     @classmethod
     def _from_bytes(cls, encoded: Sequence[bytes], counts: Sequence[int] | None = None) -> Self:
@@ -68,7 +72,7 @@ class Vocabulary:
     ) -> Self:
         """Build from ``{word: count}``: falling count, then bytes; rare words and the tail cut."""
         kept = [(word, count) for word, count in counts.items() if count >= min_count]
-        kept.sort(key=lambda item: (-item[1], item[0].encode()))
+        kept.sort(key=lambda item: (-item[1], item[0].encode(errors=_ERRORS)))
         kept = kept[:max_vocab]
         return cls.from_words([word for word, _ in kept], [count for _, count in kept])
 
@@ -78,7 +82,7 @@ class Vocabulary:
     def __getitem__(self, index: int) -> str:
         if not -len(self) <= index < len(self):
             raise IndexError(f"id {index} in a vocabulary of {len(self)} words")
-        return self._bytes(index % len(self)).decode()
+        return self._bytes(index % len(self)).decode(errors=_ERRORS)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.words)
@@ -101,7 +105,17 @@ class Vocabulary:
         """All words in id order, as Python strings (made on first use)."""
         blob = self.blob.tobytes()
         ends = self.offsets.tolist()
-        return [blob[a:b].decode() for a, b in pairwise(ends)]
+        return [blob[a:b].decode(errors=_ERRORS) for a, b in pairwise(ends)]
+
+    @cached_property
+    def is_utf8(self) -> bool:
+        """Whether all words are UTF-8, each for itself."""
+        try:
+            str(self.blob.data, "utf-8")
+        except UnicodeDecodeError:
+            return False
+        starts = self.offsets[:-1][self._lengths > 0]
+        return not bool((self.blob[starts] & 0xC0 == 0x80).any())
 
     def get(self, word: str) -> int | None:
         """The id of `word`, or None. The first few calls scan the blob, later ones use a dict."""
@@ -130,12 +144,17 @@ class Vocabulary:
         counts = None if self.counts is None else self.counts[:n]
         return Vocabulary(self.blob[: offsets[-1]], offsets, counts)
 
-    def fault(self) -> str | None:
-        """What is wrong with words that came from a file; None if nothing is."""
+    def fault(self, *, any_bytes: bool = False) -> str | None:
+        """What is wrong with words that came from a file; None if nothing is.
+
+        Words that are not UTF-8 are wrong unless they may hold `any_bytes`.
+        """
         blob, offsets = self.blob, self.offsets
         rises = len(offsets) and offsets[0] == 0 and bool((offsets[1:] > offsets[:-1]).all())
         if not rises or offsets[-1] != len(blob):
             return "offsets that do not cut the words' bytes into words"
+        if any_bytes:
+            return None
         try:
             str(blob.data, "utf-8")
         except UnicodeDecodeError as error:
@@ -182,8 +201,11 @@ class Vocabulary:
 
 
 def _encode(word: str) -> bytes:
-    """UTF-8; a word from a shell that is none becomes bytes that no vocabulary holds."""
-    return word.encode(errors="surrogatepass")
+    """UTF-8; of a word that is none, such as a shell may hand over, the bytes it stands for."""
+    try:
+        return word.encode(errors=_ERRORS)
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return word.encode(errors="surrogatepass")
 
 
 def counts_fault(counts: NDArray[np.int64]) -> str | None:

@@ -107,6 +107,8 @@ def command(
     if output:
         formats.save(alignment.turned(first, rotation), output)
         talk(f"{output}: {len(first):,} words x {first.dim}")
+        for lack in formats.left_out(first, formats.format_for_path(output)):
+            talk(f"{output}: {lack}")
     _print(facts, as_json)
     if fail_under is not None and test:
         _check(facts["precision"]["csls"], fail_under)

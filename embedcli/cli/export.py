@@ -113,8 +113,10 @@ def command(
         "dtype": dtype,
     }
     talk(f"{out}: {len(embeddings)} words x {embeddings.dim}, {target}{_narrow(dtype)}")
-    if embeddings.subwords is not None and not formats.keeps_subwords(target, dtype):
-        talk(f"{out}: without the rows of subwords, so words never seen have no vectors there")
+    for lack in formats.left_out(embeddings, target, dtype):
+        talk(f"{out}: {lack}")
+    if original.outputs_are_nodes and len(embeddings) < len(original):
+        talk(f"{out}: without output vectors, which are of a tree over all {len(original)} words")
     if dim is not None or dtype != "float32" or files:
         stored = dtype != "float32" and out != "-"
         smaller = formats.load(out, target) if stored else widened(embeddings, dtype)

@@ -14,7 +14,7 @@ from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
 from embedcli.cli.reading import reading_options
 from embedcli.errors import FormatError, InputError, UsageError
-from embedcli.quoting import quoted
+from embedcli.quoting import escaped, quoted
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
@@ -150,11 +150,11 @@ def _map(
 
         by = Path(color).name if color else "class"
         page = make_page(embeddings, places, groups, title=title, colored_by=by, k=k)
-        return page.encode()
+        return page.encode(errors="backslashreplace")  # bytes that are not UTF-8, as in JSON
     from embedcli.maps.figures import draw_map
 
     number = {name: i for i, name in enumerate(dict.fromkeys(groups))}
-    words = embeddings.vocabulary.words
+    words = [escaped(word) for word in embeddings.vocabulary.words]
     return draw_map(places, words, [number[g] for g in groups], title, kind)
 
 

@@ -306,6 +306,8 @@ class Job:
             self._save_trained(checkpoints)
         for output, name in self.targets:
             formats.save(embeddings, output, name)
+            for lack in formats.left_out(embeddings, name):
+                talk(f"{output}: {lack}")
         if checkpoints is not None:
             checkpoints.remove()
 

@@ -56,7 +56,7 @@ def _verified_folder(path: str, reading: ReadingOptions) -> dict[str, Any]:
 
     name = reading.format or formats.detect(path)
     embeddings = formats.load(path, name, reading=reading)
-    check_savable(embeddings)
+    check_savable(embeddings, any_bytes=True)
     return {"file": path, "format": name, "sound": True} | _size(embeddings)
 
 
@@ -79,7 +79,7 @@ def _verified(source: Source, reading: ReadingOptions) -> dict[str, Any]:
     digest = native.verify(source) if name == "safetensors" else None
     embeddings = formats.load_from(source, name, reading)
     if name != "safetensors":
-        check_savable(embeddings)
+        check_savable(embeddings, any_bytes=True)
     shown = None if digest is None else _DIGEST if digest else "none in the file"
     return facts | {"digest": shown, "checkpoint": place} | _size(embeddings)
 

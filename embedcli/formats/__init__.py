@@ -42,6 +42,7 @@ __all__ = [
     "detect",
     "format_for_path",
     "keeps_subwords",
+    "left_out",
     "load",
     "load_from",
     "save",
@@ -159,6 +160,15 @@ def keeps_subwords(name: str, dtype: str = "float32") -> bool:
     """Whether a file of the format `name` holds the rows of subwords."""
     entry = named(name)
     return isinstance(entry, Format) and entry.subwords and not dtype.startswith("pq")
+
+
+def left_out(embeddings: Embeddings, name: str, dtype: str = "float32") -> list[str]:
+    """What people should be told that a file of the format `name` does not hold of `embeddings`."""
+    entry = named(name)
+    said = entry.left_out(embeddings) if isinstance(entry, Format) else []
+    if embeddings.subwords is not None and not keeps_subwords(name, dtype):
+        said.append("without the rows of subwords, so words never seen have no vectors there")
+    return said
 
 
 def check_target(

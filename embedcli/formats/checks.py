@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.narrow import row_blocks
-from embedcli.formats.rows import LONGEST_WORD
+from embedcli.formats.rows import LONGEST_WORD, shown
 from embedcli.quoting import quoted
 from embedcli.vocabulary import Vocabulary
 
@@ -24,13 +24,15 @@ __all__ = ["check_finite", "check_savable", "check_spaceless", "check_subwords",
 _WHITE_SPACE: Final = re.compile(r"[ \t\n\v\f\r]")
 
 
-def check_savable(embeddings: Embeddings) -> None:
-    """Refuse what no format can hold.
+def check_savable(embeddings: Embeddings, *, any_bytes: bool = False) -> None:
+    """Refuse what no format can hold, and words that are not UTF-8 unless it holds `any_bytes`.
 
     Raises:
         FormatError: names the word and what is wrong with it.
     """
-    check_words(embeddings.vocabulary)
+    check_words(embeddings.vocabulary, any_bytes=any_bytes)
+    if embeddings.dim < 1:
+        raise FormatError("cannot save vectors of 0 dimensions")
     check_finite(embeddings, embeddings.vectors)
     if embeddings.output_vectors is not None:
         check_finite(embeddings, embeddings.output_vectors)
@@ -53,8 +55,8 @@ def check_subwords(embeddings: Embeddings) -> None:
             raise FormatError(f"cannot save the row of subword {part}: it is not finite")
 
 
-def check_words(vocabulary: Vocabulary) -> None:
-    """Refuse no words at all, empty or overlong words and words that occur twice."""
+def check_words(vocabulary: Vocabulary, *, any_bytes: bool = False) -> None:
+    """Refuse no words at all, empty or overlong words and words that occur twice or are no text."""
     lengths = np.diff(vocabulary.offsets)
     if not len(lengths):
         raise FormatError("cannot save embeddings without a single word")
@@ -65,6 +67,8 @@ def check_words(vocabulary: Vocabulary) -> None:
         raise FormatError(
             f"cannot save a word of {lengths[row]} bytes (row {row + 1}); at most {LONGEST_WORD}"
         )
+    if not (any_bytes or vocabulary.is_utf8):
+        _refuse_bytes(vocabulary)
     words = vocabulary.words
     if len(set(words)) < len(words):
         seen: set[str] = set()
@@ -72,6 +76,25 @@ def check_words(vocabulary: Vocabulary) -> None:
             if word in seen:
                 raise FormatError(f"cannot save the word {quoted(word)} twice (row {row})")
             seen.add(word)
+
+
+def _refuse_bytes(vocabulary: Vocabulary) -> None:
+    for row, word in enumerate(vocabulary.words, 1):
+        held = word.encode(errors="surrogateescape")
+        if not _is_utf8(held):
+            raise FormatError(
+                f"cannot save the word {shown(held)} (row {row}): it is not UTF-8, and only "
+                "safetensors and fasttext hold words of any bytes (--decode-errors replace mends "
+                "it)"
+            )
+
+
+def _is_utf8(word: bytes) -> bool:
+    try:
+        word.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def check_spaceless(vocabulary: Vocabulary, format_name: str, allowed: str = "") -> None:

@@ -14,6 +14,8 @@
     words          U8  [bytes]   the words one after the other; behind all that must be aligned
     sha256         U8  [32]      digest of every byte before it; left out by older versions
 
+`words` are UTF-8, unless ``__metadata__`` has ``words`` = "bytes", as those of fastText may be.
+
 ``__metadata__`` holds ``format`` = "embed", ``version`` = "1" and ``meta``, the JSON of
 `Embeddings.metadata`, less its ``timings``: two runs that compute the same write the same bytes. A
 checkpoint (`training/checkpoint.py`) is such a file with more arrays in it. With subwords there is
@@ -51,7 +53,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.checks import check_savable, check_subwords
+from embedcli.formats.checks import check_savable, check_subwords, check_words
 from embedcli.formats.narrow import narrowed, wide
 from embedcli.formats.native_layout import (
     NARROW_VERSION,
@@ -69,7 +71,7 @@ from embedcli.subwords.rules import model_of, units_from
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["file_size", "metadata", "read", "tensors", "verify", "write", "write_narrow"]
+__all__ = ["check", "file_size", "metadata", "read", "tensors", "verify", "write", "write_narrow"]
 
 
 def write(embeddings: Embeddings, sink: Sink) -> None:
@@ -78,7 +80,7 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
     Raises:
         FormatError: a component is not finite, or a word is empty or occurs twice.
     """
-    check_savable(embeddings)
+    check_savable(embeddings, any_bytes=True)
     check_subwords(embeddings)
     safetensors.write(sink, tensors(embeddings), metadata(embeddings))
 
@@ -90,7 +92,7 @@ def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
         FormatError: as `write`; or a component is too large for float16.
         MissingExtraError, UsageError: as `product.quantized`.
     """
-    check_savable(embeddings)
+    check_savable(embeddings, any_bytes=True)
     n_bytes = product_bytes(dtype)
     if n_bytes is not None:
         _write_product(embeddings, sink, n_bytes)
@@ -146,7 +148,7 @@ def read(source: Source, reading: ReadingOptions = STRICT) -> Embeddings:
         _aligned(arrays["word_offsets"]),
         _aligned(arrays["counts"]) if "counts" in arrays else None,
     )
-    _check_words(where, vocabulary)
+    _check_words(where, vocabulary, any_bytes=header.metadata.get("words") == "bytes")
     embeddings = Embeddings(
         vocabulary,
         _vectors(where, arrays),
@@ -189,6 +191,8 @@ def metadata(embeddings: Embeddings) -> dict[str, str]:
     except (TypeError, ValueError) as error:
         raise FormatError(f"cannot save the metadata as JSON: {error}") from error
     found = {"format": "embed", "version": VERSION, "meta": meta}
+    if not embeddings.vocabulary.is_utf8:
+        found["words"] = "bytes"
     if embeddings.subwords is not None:
         found["subword"] = json.dumps(embeddings.subwords.units.described())
     return found
@@ -202,7 +206,7 @@ def verify(source: Source) -> bool:
     """
     embeddings = read(source)
     has_digest = safetensors.check_digest(source.path, safetensors.read_header(source.path))
-    check_savable(embeddings)
+    check_savable(embeddings, any_bytes=True)
     check_subwords(embeddings)
     stored = embeddings.__dict__.pop("norms")
     if not np.allclose(stored, embeddings.norms, rtol=1e-4, atol=1e-12):
@@ -259,9 +263,14 @@ def _aligned(array: NDArray[np.int64]) -> NDArray[np.int64]:
     return array if array.flags.aligned else array.copy()
 
 
-def _check_words(where: str, vocabulary: Vocabulary) -> None:
+def check(vocabulary: Vocabulary) -> None:
+    """Refuse words that could not be read back: `write` would."""
+    check_words(vocabulary, any_bytes=True)
+
+
+def _check_words(where: str, vocabulary: Vocabulary, *, any_bytes: bool) -> None:
     """Offsets that rise from 0 to the end, and words that are UTF-8 each for itself."""
-    fault = vocabulary.fault()
+    fault = vocabulary.fault(any_bytes=any_bytes)
     if fault is not None:
         raise FormatError(f"{where} is damaged: it has {fault}")
 

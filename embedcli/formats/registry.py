@@ -15,6 +15,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.formats import (
     fasttext,
+    fasttext_writing,
     gensim_model,
     glove,
     model2vec,
@@ -49,6 +50,7 @@ class Format:
         suffixes: of the files it is written to; the longest match of all formats wins.
         check: refuses words that it cannot hold; by default those that no format can.
         check_units: refuses kinds of subwords that it cannot hold.
+        left_out: says what of embeddings it does not hold that its readers might expect.
         check_library: raises where a library is missing that reading and writing need.
         read: reads embeddings; None for vocabulary files, which hold no vectors.
         write: writes embeddings to what `publish` yields; None where it is only read.
@@ -75,6 +77,7 @@ class Format:
     check: Callable[[Vocabulary], None] = check_words
     check_units: Callable[[str], None] = lambda kind: None
     check_library: Callable[[], object] = lambda: None
+    left_out: Callable[[Embeddings], list[str]] = lambda embeddings: []
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             plain=True,
             dtypes=(*DTYPES, "pq"),
             write_narrow=native.write_narrow,
+            check=native.check,
         ),
         Format(
             "word2vec",
@@ -143,11 +147,12 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             "fasttext",
             (".fasttext.bin", ".fasttext"),
             fasttext.read,
-            fasttext.write,
-            fasttext.file_size,
+            fasttext_writing.write,
+            fasttext_writing.file_size,
             subwords=True,
-            check=fasttext.check,
-            check_units=fasttext.check_units,
+            check=fasttext_writing.check,
+            check_units=fasttext_writing.check_units,
+            left_out=fasttext_writing.left_out,
         ),
         Format("glove", (".glove.txt", ".glove"), glove.read, glove.write, check=glove.check),
         Format(

@@ -31,6 +31,7 @@ __all__ = [
     "embeddings_of",
     "not_finite",
     "parse_header",
+    "raw_vocabulary",
     "shown",
     "vocabulary_of",
 ]
@@ -201,7 +202,7 @@ def embeddings_of(
     if kept is not None:
         vectors = vectors[kept]
         counts = None if counts is None else counts[kept]
-    return Embeddings(_vocabulary(words, counts), vectors)
+    return Embeddings(raw_vocabulary(words, counts), vectors)
 
 
 def vocabulary_of(
@@ -213,9 +214,7 @@ def vocabulary_of(
         FormatError: as `checked_words`.
     """
     words, kept = checked_words(where, words, reading)
-    if kept is not None and counts is not None:
-        counts = counts[kept]
-    return _vocabulary(words, counts)
+    return raw_vocabulary(words, counts, kept)
 
 
 def checked_words(
@@ -262,7 +261,14 @@ def checked_words(
     return [words[row] for row in rows.tolist()], rows
 
 
-def _vocabulary(words: list[bytes], counts: NDArray[np.int64] | None) -> Vocabulary:
+def raw_vocabulary(
+    words: list[bytes],
+    counts: NDArray[np.int64] | None = None,
+    kept: NDArray[np.int64] | None = None,
+) -> Vocabulary:
+    """A vocabulary of words as they are; of their `counts` those of the rows `kept`."""
+    if counts is not None and kept is not None:
+        counts = counts[kept]
     offsets = np.zeros(len(words) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, words), np.int64, len(words)), out=offsets[1:])
     return Vocabulary(np.frombuffer(b"".join(words), np.uint8), offsets, counts)
@@ -331,7 +337,7 @@ def _leave_out_repeated(
 
 
 def _decoded(where: str, words: list[bytes], reading: ReadingOptions) -> tuple[list[bytes], int]:
-    """The words in UTF-8, and how many had to be mended."""
+    """The words in UTF-8 but for those that are kept as they are, and how many were mended."""
     if codecs.lookup(reading.encoding).name == "utf-8":
         try:
             b"\n".join(words).decode()
@@ -344,6 +350,9 @@ def _decoded(where: str, words: list[bytes], reading: ReadingOptions) -> tuple[l
         try:
             decoded.append(word.decode(reading.encoding).encode())
         except UnicodeError:
+            if reading.decode_errors == "keep":
+                decoded.append(word)
+                continue
             if reading.decode_errors == "strict":
                 advice = _advice(words, reading)
                 raise FormatError(

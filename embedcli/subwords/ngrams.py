@@ -4,7 +4,8 @@ A word is wrapped in ``<`` and ``>``; its n-grams are all runs of `shortest` to 
 of that, except a lone ``<`` or ``>`` (Bojanowski et al. 2017, *Enriching Word Vectors with Subword
 Information*). A run is hashed by FNV-1a over its UTF-8 bytes, each taken as a *signed* byte, as
 fastText's C++ did by accident and every reader of its models must do, modulo `buckets`.
-``</s>`` has no n-grams.
+``</s>`` has no n-grams. A character is a byte and those of the form 10xxxxxx that follow: words
+that are not UTF-8 are cut as fastText cuts them.
 
 All words are cut at once, in NumPy: every run is a longer run's beginning, so one pass over all
 characters for each length extends all hashes by one character. A million words take about two
@@ -13,6 +14,7 @@ seconds, which no training run notices, and nothing has to be compiled to look a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -115,7 +117,7 @@ class NGrams:
             begun, hashes = begun[fits], hashes[fits]
             last = begun + n - 1
             hashes = _absorbed(hashes, text[begins[last]])
-            for byte in range(1, 4):
+            for byte in itertools.count(1):  # over 4 where bytes are no UTF-8
                 wide = np.flatnonzero(widths[last] > byte)
                 if not len(wide):
                     break
