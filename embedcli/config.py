@@ -46,9 +46,9 @@ DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075, "glove": 0.0
 
 # What needs negative sampling, and what GloVe has nothing of.
 _NOTHING: tuple[str, ...] = ()
-_NO_SUBWORD = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "init")
-_NO_HS = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "subword")
-_NO_GLOVE = (*_NO_HS, "init", "valid", "valid_fraction")
+_NO_SUBWORD = ("optimizer", "dropout", "l2", "max_norm", "freeze", "init")
+_NO_HS = ("optimizer", "dropout", "l2", "max_norm", "freeze", "subword")
+_NO_GLOVE = (*_NO_HS, "continue_from", "init", "valid", "valid_fraction")
 # What only Hogwild does. A time budget decides by the clock, which is never the same.
 _NO_ROUNDS = ("loss", "subword", "optimizer", "dropout", "l2", "max_norm", "freeze", "time_budget")
 # What decides nothing but negatives, what nothing but windows, what nothing but GloVe's counts.
@@ -227,7 +227,8 @@ class TrainConfig(TextRules):
     output_vectors: bool = _switch(True, "Keep the output vectors too (syn1neg).")
     init: str | None = _file("Begin with the vectors of this file, in any format embed reads.")
     continue_from: str | None = _file(
-        "Go on with this model on another text: its words stay, new ones are added.",
+        "Go on with this model on another text: its words and settings stay, but for settings that "
+        "are given; new words are added.",
         alias="--continue",
     )
     freeze: str | None = _file(

@@ -36,6 +36,8 @@ class Embeddings:
             ``corpus``, ``timings``, ``loss``. Empty for files that carry no such thing.
         subwords: what makes vectors for words never seen, or None; then `vectors` are what it
             makes for the V words.
+        tree_counts: int64 (V,), what the tree of hierarchical softmax is made of, where that has
+            grown in a run that went on (`training/huffman.py`); None: the vocabulary's counts.
     """
 
     vocabulary: Vocabulary
@@ -43,6 +45,7 @@ class Embeddings:
     output_vectors: NDArray[np.float32] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     subwords: Subwords | None = None
+    tree_counts: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.vocabulary):
@@ -129,7 +132,8 @@ class Embeddings:
             output = None
         subwords = None if self.subwords is None else self.subwords.head(n)
         vocabulary = self.vocabulary.head(n)
-        return Embeddings(vocabulary, self.vectors[:n], output, self.metadata, subwords)
+        tree = self.tree_counts if n == len(self) else None
+        return Embeddings(vocabulary, self.vectors[:n], output, self.metadata, subwords, tree)
 
 
 def _is_text(word: str) -> bool:

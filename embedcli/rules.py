@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 from embedcli.errors import ConfigError
 from embedcli.settings import Setting, Value, shorten
 
-__all__ = ["ITEM_END", "TextRules", "text_settings"]
+__all__ = ["ITEM_END", "REWRITING", "TextRules", "text_settings"]
 
 ITEM_END = b"\x1f"  # what ASCII has between units, and here is between the items of a record
 
@@ -156,7 +156,7 @@ class TextRules:
             )
         for item in fields(TextRules):
             value = getattr(self, item.name)
-            if self.items and item.name in _REWRITING and value != item.default:
+            if self.items and item.name in REWRITING and value != item.default:
                 raise ConfigError(
                     f"{item.name} is {value}, but items are kept as they are: leave it out, or "
                     "leave out --items"
@@ -176,7 +176,7 @@ class TextRules:
             ) from error
 
 
-_REWRITING = ("tokenizer", "pattern", "normalize", "lowercase", "digits")
+REWRITING = ("tokenizer", "pattern", "normalize", "lowercase", "digits")
 
 
 def text_settings() -> dict[str, Setting]:

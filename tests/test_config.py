@@ -308,7 +308,7 @@ def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path):
         load_config(tmp_path)
 
 
-NO_TREE = ("optimizer", "dropout", "l2", "max_norm", "freeze", "continue_from", "subword")
+NO_TREE = ("optimizer", "dropout", "l2", "max_norm", "freeze", "subword")
 
 
 def test_sizes_are_powers_of_two():
@@ -354,7 +354,7 @@ def test_what_is_dumped_is_read_back(tmp_path_factory, options):
     if options["init"] or not options["continue_from"]:
         options["continue_from"], options["freeze"] = None, None
     if options["arch"] == "glove":
-        cannot = ("init", "valid", "valid_fraction", "patience", *NO_TREE)
+        cannot = ("init", "continue_from", "valid", "valid_fraction", "patience", *NO_TREE)
         options |= {name: getattr(TrainConfig, name) for name in cannot}
     elif options["loss"] == "hs":
         options |= {name: getattr(TrainConfig, name) for name in NO_TREE}

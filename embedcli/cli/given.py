@@ -21,7 +21,8 @@ def read_given(
 ) -> tuple[TrainConfig, Embeddings | None]:
     """The settings of a run and the vectors it begins with, if any.
 
-    Where nobody chose --dim, it is that of the vectors.
+    Where nobody chose them, --dim is that of the vectors, and with --continue all that is of the
+    model is as it says.
     """
     from embedcli.formats import load
 
@@ -29,7 +30,37 @@ def read_given(
     if path is None:
         return config, None
     given = load(path)
+    if config.continue_from:
+        from embedcli.training.continuing import continued
+
+        return continued(path, given, config, chosen), given
     return (config if "dim" in chosen else replace(config, dim=given.dim)), given
+
+
+def say_differences(given: Embeddings, config: TrainConfig) -> None:
+    """What a run that goes on with a model does not do as that was trained."""
+    if not config.continue_from:
+        return
+    from embedcli.training.continuing import differences
+
+    path = config.continue_from
+    if not given.metadata:
+        talk(
+            f"{path} does not say how it was trained: settings that no option says are the defaults"
+        )
+        return
+    found = [
+        f"--{each.name.replace('_', '-')} {_shown(each.here)} (there {_shown(each.there)})"
+        for each in differences(given, config)
+    ]
+    unlike = f", but for {', '.join(found)}" if found else ""
+    talk(f"going on with the settings of {path}{unlike}")
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 def say_given(given: Mapping[str, Any], n_words: int) -> None:

@@ -46,6 +46,9 @@ OF_ONE_RUN = (
     "metrics",
 )
 
+# Who may say `none` of a setting that would be something else without.
+_SAID = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 model_option = click.option(
@@ -109,8 +112,13 @@ def train_options_without(*left_out: str) -> Callable[[Callable[..., Any]], Call
                 if name not in offered:
                     raise ConfigError(f"{config_file}: {name} means nothing here: leave it out")
             given = {name: options.pop(name) for name in offered}
-            chosen |= {name: value for name, value in given.items() if value is not None}
-            _warn_of_unknown_variables(click.get_current_context())
+            context = click.get_current_context()
+            chosen |= {
+                name: value
+                for name, value in given.items()
+                if value is not None or context.get_parameter_source(name) in _SAID
+            }
+            _warn_of_unknown_variables(context)
             config = TrainConfig(**chosen)  # type: ignore[arg-type]
             return function(*args, config=config, chosen=chosen, **options)
 

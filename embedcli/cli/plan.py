@@ -15,7 +15,8 @@ from embedcli.config import TrainConfig
 
 if TYPE_CHECKING:
     from embedcli.cli.clusters import Cluster
-    from embedcli.subwords.table import Units
+    from embedcli.embeddings import Embeddings
+    from embedcli.subwords.table import Subwords
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["show_estimate", "show_needs", "show_plan"]
@@ -29,18 +30,18 @@ def show_needs(
     *,
     checkpoints: bool,
     is_given: bool,
-    units: Units | None = None,
+    subwords: Subwords | None = None,
 ) -> None:
     """Say what training needs, and refuse it where that is not there.
 
-    `is_given` is as in `training.forecast.check_resources`; `units` say how words are cut, if not
-    by what ``config.subword`` names.
+    `is_given` is as in `training.forecast.check_resources`; `subwords` say
+    how words are cut, if not by what ``config.subword`` names.
     """
     from embedcli.storage.publish import readable_size
     from embedcli.training.forecast import check_resources, forecast
 
     needs = partial(
-        forecast, n_tokens=n_tokens, outputs=targets, checkpoints=checkpoints, units=units
+        forecast, n_tokens=n_tokens, outputs=targets, checkpoints=checkpoints, subwords=subwords
     )
     found = needs(vocabulary, config)
     talk(
@@ -59,11 +60,11 @@ def show_estimate(
     checkpoints: bool,
     is_given: bool,
     scratch: Path | None,
-    units: Units | None = None,
+    subwords: Subwords | None = None,
 ) -> None:
     """Before the text is read: say what can be known, and refuse what even so cannot fit.
 
-    `is_given` and `units` are as in `show_needs`.
+    `is_given` and `subwords` are as in `show_needs`.
     """
     from embedcli.storage.publish import readable_size
     from embedcli.text.glimpse import glimpse
@@ -84,7 +85,7 @@ def show_estimate(
     if words is not None and len(words):
         n_tokens = seen.n_tokens if seen else 0
         needs = partial(
-            forecast, n_tokens=n_tokens, outputs=targets, checkpoints=checkpoints, units=units
+            forecast, n_tokens=n_tokens, outputs=targets, checkpoints=checkpoints, subwords=subwords
         )
         found = needs(words, config)
         if seen is not None:
@@ -104,18 +105,22 @@ def show_plan(
     config: TrainConfig,
     targets: Sequence[tuple[str, str]],
     *,
-    base: Vocabulary | None = None,
+    given: Embeddings | None = None,
     as_json: bool,
 ) -> None:
     """Print what training would take: the text is read, a second of it trained and forgotten.
 
-    The arguments are those of `training.forecast.forecast` and `corpus.encode_corpus`.
+    The arguments are those of `training.forecast.forecast`, `corpus.encode_corpus` and
+    `training.trainer.train`.
     """
     from embedcli.corpus import encode_corpus
+    from embedcli.training.continuing import kept_subwords
     from embedcli.training.forecast import check_resources, forecast, measure_seconds
 
     scratch = Path(targets[0][0]).resolve().parent if targets else None
     kept, is_given = bool(targets), vocabulary is not None
+    base = given.vocabulary if given is not None and config.continue_from else None
+    subwords = kept_subwords(given, config)
     show_estimate(
         sources,
         vocabulary,
@@ -124,6 +129,7 @@ def show_plan(
         checkpoints=kept,
         is_given=is_given,
         scratch=scratch,
+        subwords=subwords,
     )
     with (
         show_progress() as on_progress,
@@ -142,10 +148,12 @@ def show_plan(
         ) as corpus,
     ):
         n_tokens = len(corpus.ids)
-        needs = partial(forecast, n_tokens=n_tokens, outputs=targets, checkpoints=kept)
+        needs = partial(
+            forecast, n_tokens=n_tokens, outputs=targets, checkpoints=kept, subwords=subwords
+        )
         found = needs(corpus.vocabulary, config)
         check_resources(found, corpus.vocabulary, config, needs, is_given=is_given)
-        seconds = measure_seconds(corpus, config, scratch)
+        seconds = measure_seconds(corpus, config, scratch, subwords)
         seconds = min(seconds, config.budget_seconds or math.inf)
         facts: dict[str, Any] = {
             "tokens": corpus.tally.read,

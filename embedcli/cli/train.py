@@ -16,7 +16,7 @@ import click
 
 from embedcli.cli import clusters, resuming
 from embedcli.cli.clusters import Cluster, cluster_options
-from embedcli.cli.given import read_given, say_given, say_movement
+from embedcli.cli.given import read_given, say_differences, say_given, say_movement
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
 from embedcli.cli.plan import show_cluster_plan, show_estimate, show_needs, show_plan
@@ -112,19 +112,21 @@ def command(
     spool = f"{outputs[0]}.stdin" if _is_plain(outputs[0]) else None
     where = Cluster(cluster, sync_every, spool) if cluster else None
     clusters.check_options(where, chosen)
-    config, given = read_given(clusters.resolve(where, config, chosen), chosen)
+    config, given = read_given(config, chosen)
+    config = clusters.resolve(where, config, chosen)
+    if given is not None:
+        say_differences(given, config)
     job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
     if not resume:
         _warn_of_unused(chosen, config)
     if dry_run:
-        base = given.vocabulary if given is not None and config.continue_from else None
         vocabulary, targets = job.vocabulary(), job.plain_targets
         if where is not None:
             show_cluster_plan(where, corpus, vocabulary, config, targets, as_json=as_json)
             return
-        show_plan(corpus, vocabulary, job.config, targets, base=base, as_json=as_json)
+        show_plan(corpus, vocabulary, job.config, targets, given=given, as_json=as_json)
         return
     with locked(outputs):
         embeddings = job.run(resume=resume)
@@ -189,6 +191,8 @@ class Job:
             vocabulary = resumed.embeddings.vocabulary if resumed.embeddings else vocabulary
             self.corpus = self.corpus or tuple(resumed.given["sources"])
             checkpoints.given = resuming.given(config, self.corpus, self.vocab_file)
+        if self.given is None:  # the checkpoint knows what the run began with
+            _, self.given = read_given(config, config.as_dict())
         if not self.corpus:
             raise UsageError(f"there is no checkpoint for {self.outputs[0]}, and no text is named")
         try:
@@ -234,6 +238,7 @@ class Job:
         resumed: Checkpoint | None,
     ) -> Embeddings:
         from embedcli import formats
+        from embedcli.training.continuing import kept_subwords
         from embedcli.training.trainer import Guard, Stopped, train
 
         run = partial(train, given=self.given) if self.cluster is None else self.cluster.train
@@ -255,11 +260,11 @@ class Job:
                 self.plain_targets,
                 checkpoints=checkpoints is not None,
                 is_given=self.vocab_file is not None,
-                units=units,
+                subwords=subwords,
             )
 
         saved = None if resumed is None else resumed.embeddings
-        units = saved.subwords.units if saved is not None and saved.subwords is not None else None
+        subwords = kept_subwords(self.given, config) if saved is None else saved.subwords
         guard = Guard(
             checkpoints, resumed, self._deferred, before_training, self.began, self.elsewhere
         )
@@ -273,7 +278,7 @@ class Job:
                 checkpoints=checkpoints is not None,
                 is_given=self.vocab_file is not None,
                 scratch=None if scratch is None else Path(scratch),
-                units=units,
+                subwords=subwords,
             )
         with show_progress() as on_progress:
             try:

@@ -10,6 +10,7 @@
     subword_ids    I32 [U]       that have one, with their ids, ascending
     word_offsets   I64 [V + 1]   word i is words[word_offsets[i]:word_offsets[i + 1]], as UTF-8
     counts         I64 [V]       how often each word occurred; left out where unknown
+    tree_counts    I64 [V]       only of hierarchical softmax that went on: what its tree is made of
     subword_model  U8  [bytes]   only with pieces of words: the sentencepiece model
     words          U8  [bytes]   the words one after the other; behind all that must be aligned
     sha256         U8  [32]      digest of every byte before it; left out by older versions
@@ -69,7 +70,7 @@ from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
 from embedcli.subwords.rules import model_of, units_from
 from embedcli.subwords.table import Subwords
-from embedcli.vocabulary import Vocabulary
+from embedcli.vocabulary import LARGEST_SUM, Vocabulary
 
 __all__ = ["check", "file_size", "metadata", "read", "tensors", "verify", "write", "write_narrow"]
 
@@ -155,6 +156,7 @@ def read(source: Source, reading: ReadingOptions = STRICT) -> Embeddings:
         arrays.get("syn1neg"),
         _meta(where, header.metadata),
         _subwords(where, arrays, header.metadata),
+        _tree_counts(where, arrays),
     )
     embeddings.__dict__["norms"] = arrays["norms"]  # where cached_property would put it
     return embeddings
@@ -176,6 +178,8 @@ def tensors(
     arrays["word_offsets"] = vocabulary.offsets
     if vocabulary.counts is not None:
         arrays["counts"] = vocabulary.counts
+    if embeddings.tree_counts is not None and embeddings.output_vectors is not None:
+        arrays["tree_counts"] = embeddings.tree_counts
     arrays |= more or {}
     model = None if embeddings.subwords is None else model_of(embeddings.subwords.units)
     if model is not None:
@@ -256,6 +260,15 @@ def _subwords(
         )
     own, rows = (_wide(where, arrays, name) for name in ("word_rows", "subwords"))
     return Subwords(units, own, ids, rows)
+
+
+def _tree_counts(where: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.int64] | None:
+    if "tree_counts" not in arrays:
+        return None
+    found = _aligned(arrays["tree_counts"])
+    if not (found >= 0).all() or not (found <= LARGEST_SUM).all():
+        raise FormatError(f"{where}: tensor 'tree_counts' holds what is no count")
+    return found
 
 
 def _aligned(array: NDArray[np.int64]) -> NDArray[np.int64]:

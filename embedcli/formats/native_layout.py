@@ -28,6 +28,7 @@ _LETTERS: Final = {
     "subwords": "UD",
     "subword_ids": "U",
     "counts": "V",
+    "tree_counts": "V",
 }
 _DTYPES: Final = {
     "codes": "U8",
@@ -43,11 +44,15 @@ _DTYPES: Final = {
     "subword_ids": "I32",
     "word_offsets": "I64",
     "counts": "I64",
+    "tree_counts": "I64",
     "words": "U8",
 }
 _SUBWORDS: Final = ("word_rows", "subwords", "subword_ids")
 NARROWED: Final = {"syn0": "scales", "word_rows": "word_scales", "subwords": "subword_scales"}
-_OPTIONAL: Final = {"codes", "centres", "syn1neg", "counts", *_SUBWORDS, *NARROWED.values()}
+_OPTIONAL: Final = {
+    *("codes", "centres", "syn1neg", "counts", "tree_counts"),
+    *(*_SUBWORDS, *NARROWED.values()),
+}
 _NARROW: Final = ("F16", "I8")
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.progress import OnProgress, ignore_progress
-from embedcli.subwords.table import Units
+from embedcli.subwords.table import Subwords
 from embedcli.training.deterministic import DeterministicRun, compile_rounds, compile_staging
 from embedcli.training.given import Given
 from embedcli.training.glove import GloveRun, compile_glove, count_cells
 from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline
 from embedcli.training.subwords import SubwordRun, compile_subwords
-from embedcli.training.word_parts import units_of
 from embedcli.training.worker import compile_kernels
 
 __all__ = ["compile_architecture", "prepared"]
@@ -46,7 +45,7 @@ def prepared(
     *,
     valid: Corpus | None = None,
     given: Given | None = None,
-    units: Units | None = None,
+    subwords: Subwords | None = None,
     deadline: Deadline | None = None,
     score: Score | None = None,
     scratch: Path | None = None,
@@ -59,7 +58,7 @@ def prepared(
         config: resolved settings.
         valid: another text that is measured.
         given: vectors to begin with.
-        units: how words are cut, if not by what ``config.subword`` names.
+        subwords: how words are cut, if not by what ``config.subword`` names (`SubwordRun`).
         deadline: when to be ready.
         score: of the vectors, that is to be followed.
         scratch: a directory for temporary files.
@@ -73,7 +72,8 @@ def prepared(
             corpus, config, valid=valid, given=given, deadline=deadline, score=score
         )
     elif config.subword is not None:
-        units = units or units_of(config)
-        yield SubwordRun(corpus, units, config, valid=valid, deadline=deadline, score=score)
+        yield SubwordRun(
+            corpus, config, subwords, valid=valid, given=given, deadline=deadline, score=score
+        )
     else:
         yield Run(corpus, config, valid=valid, given=given, deadline=deadline, score=score)

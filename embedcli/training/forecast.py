@@ -28,7 +28,7 @@ from embedcli.kernels.streams import STREAMS, rows_for_copies
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.storage.publish import free_space, readable_size
-from embedcli.subwords.table import Units
+from embedcli.subwords.table import Subwords
 from embedcli.text.glimpse import Glimpse
 from embedcli.text.memory import available_memory
 from embedcli.training.architectures import compile_architecture, prepared
@@ -100,7 +100,7 @@ def forecast(
     outputs: Sequence[tuple[str, str]],
     *,
     checkpoints: bool,
-    units: Units | None = None,
+    subwords: Subwords | None = None,
 ) -> Forecast:
     """What training takes once the text is counted.
 
@@ -110,9 +110,9 @@ def forecast(
         n_tokens: of the text, in the vocabulary.
         outputs: each plain file to be written and its format.
         checkpoints: whether any are kept.
-        units: how words are cut, if not by what ``config.subword`` names.
+        subwords: how words are cut, if not by what ``config.subword`` names (`SubwordRun`).
     """
-    n_words, parts = len(vocabulary), _count_parts(vocabulary, config, units)
+    n_words, parts = len(vocabulary), _count_parts(vocabulary, config, subwords)
     files = [(path, _file_bytes(name, vocabulary, config, parts)) for path, name in outputs]
     if checkpoints and outputs:
         each = _file_bytes("safetensors", vocabulary, _with_output_vectors(config), parts)
@@ -211,14 +211,20 @@ def check_scratch(seen: Glimpse, directory: Path) -> None:
         )
 
 
-def measure_seconds(corpus: Corpus, config: TrainConfig, scratch: Path | None = None) -> float:
+def measure_seconds(
+    corpus: Corpus,
+    config: TrainConfig,
+    scratch: Path | None = None,
+    subwords: Subwords | None = None,
+) -> float:
     """How long training will take, from a second of it; nothing is kept.
 
-    What comes before, counting co-occurrences in `scratch`, is done in full.
+    What comes before, counting co-occurrences in `scratch`, is done in full. `subwords` are as in
+    `forecast`.
     """
     compile_architecture(config)
     began = time.perf_counter()
-    with prepared(corpus, config, scratch=scratch) as run:
+    with prepared(corpus, config, scratch=scratch, subwords=subwords) as run:
         ready = time.perf_counter()
         run.train(ignore_progress, lambda: time.perf_counter() - ready >= _SAMPLE_SECONDS)
         training = (time.perf_counter() - ready) / max(run.share_done, 1e-9)
@@ -257,11 +263,14 @@ class _Counted(NamedTuple):
     n_ids: int = 0
 
 
-def _count_parts(vocabulary: Vocabulary, config: TrainConfig, units: Units | None) -> _Counted:
+def _count_parts(
+    vocabulary: Vocabulary, config: TrainConfig, subwords: Subwords | None
+) -> _Counted:
     """Cut all words: no guess says how many n-grams they share."""
     if config.subword is None:
         return _Counted()
-    words = WordParts.of(vocabulary, units or units_of(config))
+    units, kept = (units_of(config), None) if subwords is None else (subwords.units, subwords.ids)
+    words = WordParts.of(vocabulary, units, kept)
     return _Counted(len(words.ids), len(words.parts.rows), words.units.count)
 
 

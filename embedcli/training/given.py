@@ -10,6 +10,7 @@ nothing to align, as the space is the same one all the time.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,7 @@ from embedcli.formats import load
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import text_lines
 from embedcli.quoting import quoted
+from embedcli.training.huffman import grown
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Given", "load_given", "match", "movement"]
@@ -61,15 +63,61 @@ class Given:
 
         Without `syn1neg`, the output vectors that may be given are left.
         """
-        output = self.embeddings.output_vectors
         for first in range(0, len(self.rows), _BLOCK_ROWS):
             rows, words = (a[first : first + _BLOCK_ROWS] for a in (self.rows, self.words))
             syn0[words] = self.embeddings.vectors[rows]
-            if output is not None and syn1neg is not None:
-                syn1neg[words] = output[rows]
+        if syn1neg is not None:
+            self.copy_outputs_to(syn1neg)
         for first in range(0, len(self.made), _BLOCK_ROWS):
             part = slice(first, first + _BLOCK_ROWS)
             syn0[self.made[part]] = self.embeddings.from_subwords(self.spelling[part])[0]
+
+    def copy_outputs_to(self, syn1neg: NDArray[np.float32]) -> None:
+        """Put the given output vectors, if there are any, into those of a run, float32 (V, D)."""
+        output = self.embeddings.output_vectors
+        if output is None:
+            return
+        for first in range(0, len(self.rows), _BLOCK_ROWS):
+            rows, words = (a[first : first + _BLOCK_ROWS] for a in (self.rows, self.words))
+            syn1neg[words] = output[rows]
+
+    def tree_counts(self, counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Those of the given tree with the new words of the run (`huffman.py`).
+
+        None where no tree is given, or some of its words do not go on.
+
+        Args:
+            counts: int64 (V,), of the words of the run.
+        """
+        before = self.embeddings.tree_counts
+        if before is None:
+            before = self.embeddings.vocabulary.counts
+        if before is None or self.embeddings.output_vectors is None:
+            return None
+        return grown(before, self.rows, self.words, counts)
+
+    def copy_nodes_to(self, syn1: NDArray[np.float32]) -> None:
+        """Put the nodes of the given tree into those of the larger one, float32 (V, D)."""
+        n_nodes, output = len(self.embeddings) - 1, self.embeddings.output_vectors
+        if output is not None:
+            syn1[:n_nodes] = output[:n_nodes]
+
+    def copy_parts_to(self, rows: NDArray[np.float32], ids: NDArray[np.int32]) -> None:
+        """Put the given rows of words and of their parts into those of a run.
+
+        Args:
+            rows: float32 (V + U, D), the words' own rows, then those of parts.
+            ids: int32 (U,), the parts.
+        """
+        subwords = self.embeddings.subwords
+        if subwords is None:
+            return
+        rows[self.words] = subwords.word_rows[self.rows]
+        places = subwords.places(ids)
+        parts = rows[len(rows) - len(ids) :]
+        for first in range(0, len(ids), _BLOCK_ROWS):
+            found = first + np.flatnonzero(places[first : first + _BLOCK_ROWS] >= 0)
+            parts[found] = subwords.rows[places[found]]
 
     def facts(self, vocabulary: Vocabulary) -> dict[str, Any]:
         """What the model says of it: how much of the file and of the text it covers."""
@@ -106,8 +154,14 @@ def load_given(config: TrainConfig, given: Embeddings | None = None) -> Embeddin
             f"{path} has {embeddings.dim} dimensions, but dim is {config.dim}: give --dim "
             f"{embeddings.dim}, or make it smaller with embed export --dim"
         )
-    if embeddings.outputs_are_nodes:
-        return replace(embeddings, output_vectors=None)  # of a tree's nodes, not of words
+    if config.continue_from and embeddings.subwords is not None and config.subword is None:
+        warnings.warn(
+            f"{path} has {embeddings.subwords.units}, whose rows are left behind: words stay whole",
+            stacklevel=2,
+        )
+    goes_on = bool(config.continue_from) and config.loss == "hs"  # with a tree
+    if embeddings.outputs_are_nodes != goes_on:
+        return replace(embeddings, output_vectors=None)  # of a tree's nodes, or of words
     return embeddings
 
 
@@ -134,6 +188,10 @@ def match(config: TrainConfig, embeddings: Embeddings, vocabulary: Vocabulary) -
             raise InputError(
                 f"{path}: the vector of {quoted(vocabulary[words[row]])} is not finite"
             )
+    if config.loss == "hs" and len(words) < len(embeddings):
+        embeddings = replace(
+            embeddings, output_vectors=None
+        )  # of a tree of words that are left out
     frozen = _frozen(config.freeze, vocabulary, words)
     made = _made(embeddings, vocabulary, [i for i, row in enumerate(found) if row is None])
     spelling = [vocabulary[i] for i in made.tolist()]

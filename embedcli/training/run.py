@@ -109,6 +109,7 @@ class Run:
         self.config = config
         self.corpus = corpus
         self.epochs: list[Epoch] = []
+        self.tree_counts: NDArray[np.int64] | None = None  # of a tree that goes on (`huffman.py`)
         self._deadline = deadline
         self._score = score
         self._training: Parts
@@ -132,11 +133,13 @@ class Run:
         self._text, self._held_out_text = parts_of(corpus, valid, config)
         self._training, self._held_out = self._text, self._held_out_text
         self._keep = keep_thresholds(counts, config.subsampling)
-        self._outputs = outputs_of(counts, len(corpus.ids), config)
+        if given is not None and config.loss == "hs":
+            self.tree_counts = given.tree_counts(counts)
+        of_outputs = counts if self.tree_counts is None else self.tree_counts
+        self._outputs = outputs_of(of_outputs, len(corpus.ids), config)
         self._weights = weights or self._initial_weights(len(counts))
         if given is not None:
-            syn0, syn1neg = self.matrices()
-            given.copy_to(syn0, None if config.loss == "hs" else syn1neg)
+            self._begin_with(given)
         self._rule = rule_of(config, len(counts), None if given is None else given.frozen)
         self._workers = self._team(self._text, self._rule)
         held_out = self._held_out_text
@@ -144,6 +147,15 @@ class Run:
 
     def _initial_weights(self, n_words: int) -> Weights:
         return initial_weights(n_words, self.config.dim, self.config.seed)
+
+    def _begin_with(self, given: Given) -> None:
+        syn0, outputs = self.matrices()
+        if self.config.loss == "hs":
+            given.copy_to(syn0, None)
+            if self.tree_counts is not None:
+                given.copy_nodes_to(outputs)
+        else:
+            given.copy_to(syn0, outputs)
 
     def _team(self, chunks: Chunks, rule: Rule | None) -> list[Worker]:
         window = self.config.widest_window(min(chunks.longest_line, chunks.size))

@@ -16,13 +16,14 @@ from embedcli.kernels.subword_cbow import subword_cbow, subword_cbow_scratch
 from embedcli.kernels.subword_skipgram import subword_skipgram, subword_skipgram_scratch
 from embedcli.kernels.weights import Scratch, Weights
 from embedcli.subwords.ngrams import NGrams
-from embedcli.subwords.table import Subwords, Units
+from embedcli.subwords.table import Subwords
 from embedcli.training.chunks import Chunks
+from embedcli.training.given import Given
 from embedcli.training.run import Run, Score
 from embedcli.training.state import State
 from embedcli.training.stopping import Deadline
 from embedcli.training.weights import initial_weights
-from embedcli.training.word_parts import WordParts
+from embedcli.training.word_parts import WordParts, units_of
 from embedcli.training.worker import Pool, Worker, train_two_words, words_to_compile
 from embedcli.vocabulary import Vocabulary
 
@@ -34,23 +35,28 @@ class SubwordRun(Run):
 
     Args:
         corpus: the text.
-        units: how words are cut.
         config: resolved settings.
-        valid, deadline, score: as in `Run`.
+        subwords: how words are cut, and parts that have a row in any case, where that is not for
+            ``config.subword`` to say: those of a model or checkpoint that the run goes on with.
+        valid, given, deadline, score: as in `Run`.
     """
 
     def __init__(
         self,
         corpus: Corpus,
-        units: Units,
         config: TrainConfig,
+        subwords: Subwords | None = None,
         *,
         valid: Corpus | None = None,
+        given: Given | None = None,
         deadline: Deadline | None = None,
         score: Score | None = None,
     ) -> None:
-        self._words = WordParts.of(corpus.vocabulary, units)
-        super().__init__(corpus, config, valid=valid, deadline=deadline, score=score)
+        units, kept = (
+            (units_of(config), None) if subwords is None else (subwords.units, subwords.ids)
+        )
+        self._words = WordParts.of(corpus.vocabulary, units, kept)
+        super().__init__(corpus, config, valid=valid, given=given, deadline=deadline, score=score)
 
     def matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The vectors the subwords make, a copy, and syn1neg, a view; float32 (V, D)."""
@@ -75,6 +81,11 @@ class SubwordRun(Run):
         """As in `Run`, of the rows themselves."""
         for name, matrix in zip(("syn0", "syn1neg"), super().matrices(), strict=True):
             self._check_matrix(name, matrix)
+
+    def _begin_with(self, given: Given) -> None:
+        rows, outputs = super().matrices()
+        given.copy_parts_to(rows, self._words.ids)
+        given.copy_outputs_to(outputs)
 
     def _initial_weights(self, n_words: int) -> Weights:
         return initial_weights(

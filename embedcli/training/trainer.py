@@ -25,10 +25,11 @@ from embedcli.errors import CorpusError, InputError, TrainingError, UsageError
 from embedcli.evaluation import evaluate
 from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
-from embedcli.subwords.table import Units
+from embedcli.subwords.table import Subwords
 from embedcli.training.ahead import Elsewhere, compile_ahead
 from embedcli.training.architectures import prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
+from embedcli.training.continuing import kept_subwords
 from embedcli.training.given import load_given, match, movement
 from embedcli.training.glove import GloveRun
 from embedcli.training.metrics import Metrics
@@ -119,7 +120,7 @@ def train(
     if config.evaluate:
         read_evaluation_file(config.evaluate)  # before the work, not after it
     given = load_given(config, given)
-    units = _units(config, guard.resumed)
+    subwords = _subwords(config, guard.resumed, given)
     if config.continue_from and vocabulary is not None and guard.resumed is None:
         raise UsageError(
             f"a vocabulary is given, but the words are those of {config.continue_from} and of the "
@@ -171,7 +172,7 @@ def train(
             config,
             valid=valid,
             given=start,
-            units=units,
+            subwords=subwords,
             deadline=deadline,
             score=score,
             scratch=directory,
@@ -224,12 +225,17 @@ def _read(
     )
 
 
-def _units(config: TrainConfig, resumed: Checkpoint | None) -> Units | None:
+def _subwords(
+    config: TrainConfig, resumed: Checkpoint | None, given: Embeddings | None
+) -> Subwords | None:
     """How words are cut: as they were, even if the file that says so has changed since."""
     saved = None if resumed is None else resumed.embeddings
     if saved is not None and saved.subwords is not None:
-        return saved.subwords.units
-    return None if config.subword is None else units_of(config)
+        return saved.subwords
+    kept = kept_subwords(given, config)
+    if kept is None and config.subword is not None:
+        units_of(config)  # before the work, not after it
+    return kept
 
 
 def _facts(corpus: Corpus) -> dict[str, Any]:
@@ -379,7 +385,9 @@ def _embeddings(
     if timings:
         metadata["timings"] = {name: round(seconds, 3) for name, seconds in timings.items()}
     kept = output_vectors if config.output_vectors or everything else None
-    return Embeddings(run.corpus.vocabulary, vectors, kept, metadata, run.subwords())
+    return Embeddings(
+        run.corpus.vocabulary, vectors, kept, metadata, run.subwords(), run.tree_counts
+    )
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Which rows make up each word in training: its own, and those of its subwords.
 
 The rows of subwords come behind those of the V words, in the order of their ids; only parts that
-some word has get one.
+some word has get one, and those of a model that a run goes on with.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class WordParts:
 
     Attributes:
         units: how words are cut.
-        ids: int32 (U,), ascending: the parts that some word has.
+        ids: int32 (U,), ascending: the parts that have a row: those of the words, and those kept.
         parts: for the kernels.
         most: rows of a word, at most.
     """
@@ -60,14 +60,18 @@ class WordParts:
     most: int
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, units: Units) -> Self:
-        """Cut all words.
+    def of(
+        cls, vocabulary: Vocabulary, units: Units, kept: NDArray[np.int32] | None = None
+    ) -> Self:
+        """Cut all words; parts that are `kept`, int32 (n,), have a row in any case.
 
         Raises:
             TrainingError: there would be more rows than numbers for them.
         """
         cut = units.cut(vocabulary)
-        ids, places = np.unique(cut.ids, return_inverse=True)
+        listed = cut.ids if kept is None else np.concatenate([cut.ids, kept])
+        ids, places = np.unique(listed, return_inverse=True)
+        places = places[: len(cut.ids)]
         n_words = len(vocabulary)
         if n_words + len(ids) > _MOST_ROWS:
             raise TrainingError(
