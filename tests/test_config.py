@@ -86,6 +86,9 @@ def test_the_defaults_are_those_of_the_contract():
         "lowercase": False,
         "digits": "keep",
         "as_text": False,
+        "delimiter": None,
+        "quote": None,
+        "bad_records": 0.01,
     }
 
     assert expected == TrainConfig().as_dict()
@@ -342,6 +345,7 @@ def _values(setting):
 @given(st.fixed_dictionaries({name: _values(s) for name, s in settings().items()}))
 def test_what_is_dumped_is_read_back(tmp_path_factory, options):
     options["min_lr"] = min(options["min_lr"], options["lr"] or 0.05)
+    options["delimiter"], options["quote"] = ("|", "none") if options["field"] else (None, None)
     if options["items"]:
         kept_as_they_are = ("tokenizer", "pattern", "normalize", "lowercase", "digits")
         options = {name: v for name, v in options.items() if name not in kept_as_they_are}

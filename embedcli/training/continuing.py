@@ -153,6 +153,8 @@ def _without(chosen: Mapping[str, Value]) -> list[str]:
     left = []
     if chosen.get("tokenizer", "pattern") != "pattern":
         left.append("pattern")
+    if chosen.get("field", "") is None:
+        left += ["delimiter", "quote"]
     if chosen.get("items") is False:
         left.append("separator")
     if chosen.get("items"):
