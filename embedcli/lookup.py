@@ -29,6 +29,7 @@ __all__ = [
     "analogy",
     "cosine_table",
     "neighbors",
+    "neighbors_of_vectors",
     "odd_one_out",
 ]
 
@@ -88,8 +89,6 @@ def neighbors(
         UsageError: `restrict` with an index, which holds all words.
         InputError: a vector is not finite.
     """
-    if index is not None and restrict is not None:
-        raise UsageError(f"an index holds all words, not the first {restrict}: leave one out")
     ids, vectors = _found(embeddings, [word for query in queries for word in query.words], ways)
     units = unit_rows(vectors)
     sums = np.zeros((len(queries), embeddings.dim))
@@ -101,12 +100,47 @@ def neighbors(
         asked = np.unique(ids[start:stop])
         own.append(asked[asked >= 0])
         start = stop
+    return _search(embeddings, sums, k, own, restrict, index)
+
+
+def neighbors_of_vectors(
+    embeddings: Embeddings,
+    vectors: NDArray[np.floating],
+    k: int = 10,
+    *,
+    restrict: int | None = None,
+    index: Index | None = None,
+) -> list[list[Neighbor]]:
+    """Find the `k` words with the highest cosine to each of `vectors`, (n, D), best first.
+
+    Raises:
+        UsageError: the vectors have another dimension, or `restrict` with an index.
+        InputError: a vector is not finite.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != embeddings.dim:
+        raise UsageError(
+            f"the vectors are {' x '.join(map(str, vectors.shape))}, but those of the model have "
+            f"{embeddings.dim} components"
+        )
+    return _search(embeddings, vectors, k, [()] * len(vectors), restrict, index)
+
+
+def _search(
+    embeddings: Embeddings,
+    queries: NDArray[np.floating],
+    k: int,
+    excluded: Sequence[Sequence[int] | NDArray[np.int64]],
+    restrict: int | None,
+    index: Index | None,
+) -> list[list[Neighbor]]:
+    if index is not None and restrict is not None:
+        raise UsageError(f"an index holds all words, not the first {restrict}: leave one out")
     if index is None:
         found, scores = nearest(
-            embeddings.vectors, embeddings.norms, sums, k, excluded=own, restrict=restrict
+            embeddings.vectors, embeddings.norms, queries, k, excluded=excluded, restrict=restrict
         )
     else:
-        found, scores = index.nearest(sums, k, excluded=own)
+        found, scores = index.nearest(queries, k, excluded=excluded)
     return [_named(embeddings, *answer) for answer in zip(found, scores, strict=True)]
 
 

@@ -81,6 +81,12 @@ def test_texts(run):
     assert np.dot(battle, war) > np.dot(battle, cat)
 
 
+def test_parts_of_words(run):
+    model = Path(__file__).parent / "data" / "fasttext.bin"
+    (word,) = run("subwords", "cats", "-m", model, "-k", "1", "--json")
+    assert {"cat", "<ca"} <= {part["part"] for part in word["parts"]}
+
+
 def test_explanations(run):
     told = run("explain", "king", "queen", "--corpus", TEXT, "--json")
     assert told["cosine"] > 0.3
@@ -106,6 +112,8 @@ def test_two_spaces(run):
     run("export", "model.safetensors", "turned.vec", "--dim", "48")  # all axes: only turned
     told = run("align", "turned.vec", "model.safetensors", "--test", _dictionary(run), "--json")
     assert 95 < told["precision"]["csls"]["p@1"]
+    there = run("translate", "turned.vec", "model.safetensors", "france", "-k", "1", "--json")
+    assert "france" == there[0]["translations"][0]["word"]
     moved = run("diff", "turned.vec", "model.safetensors", "--json")
     assert 0.999 < moved["median"]
 

@@ -2,51 +2,132 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.options import json_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.reading import reading_options
-from embedcli.errors import ThresholdError
+from embedcli.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from embedcli.embeddings import Embeddings
     from embedcli.reading import ReadingOptions
     from embedcli.spaces.alignment import Precision
 
-__all__ = ["command"]
+    Doubles = NDArray[np.float64]
+
+__all__ = ["Alignment", "alignment_options", "command"]
 
 _KS = (1, 5, 10)
+_REFINED = 10_000  # refining compares all with all, and rare words mislead it
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How SOURCE is turned into the space of TARGET: what `alignment_options` says.
+
+    Attributes:
+        dictionary: a file of pairs to turn by; None for the words that both hold.
+        refine: how often to turn again.
+        as_is: the axes of both are the same already.
+        restrict: translate among so many words of both; None for all.
+    """
+
+    dictionary: str | None
+    refine: int
+    as_is: bool
+    restrict: int | None
+
+    def __post_init__(self) -> None:
+        if self.as_is and (self.dictionary or self.refine):
+            raise UsageError("--as-is turns nothing: leave --dictionary and --refine out")
+
+    def rotation(self, first: Embeddings, second: Embeddings) -> tuple[Doubles, dict[str, Any]]:
+        """The rotation, and what it comes from; said on stderr."""
+        from embedcli.spaces import alignment
+
+        if self.as_is:
+            return alignment.same_axes(first, second), {"as_is": True}
+        if self.dictionary:
+            given = alignment.read_dictionary(self.dictionary)
+            pairs = alignment.known_pairs(first, second, given)
+        else:
+            pairs = alignment.identical_pairs(first, second)
+        rotation = alignment.turn(first, second, pairs)
+        talk(
+            f"aligned by {len(pairs):,} pairs"
+            f"{'' if self.dictionary else ': the words that both hold'}"
+        )
+        facts: dict[str, Any] = {"pairs": len(pairs)}
+        if self.refine:
+            frequent = min(self.restrict or _REFINED, _REFINED)
+            rotation, facts["refined_pairs"] = alignment.refine(
+                first, second, rotation, self.refine, frequent
+            )
+            talk(f"refined {self.refine} times; {facts['refined_pairs']:,} pairs in the last")
+        return rotation, facts
+
+    def frequent(self, first: Embeddings, second: Embeddings) -> tuple[Embeddings, Embeddings]:
+        """The words of each space that are translated, or answer."""
+        return first.head(self.restrict or len(first)), second.head(self.restrict or len(second))
+
+
+def alignment_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; the function gets `how`, an Alignment."""
+
+    @functools.wraps(function)
+    def with_alignment(
+        *args: Any,
+        dictionary: str | None,
+        refine: int,
+        as_is: bool,
+        restrict: int | None,
+        **others: Any,
+    ) -> Any:
+        return function(*args, how=Alignment(dictionary, refine, as_is, restrict), **others)
+
+    decorated: Callable[..., Any] = with_alignment
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+_OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
+    click.option(
+        "--dictionary",
+        metavar="FILE",
+        help="Pairs of words to align by, two a line.  [default: the words that both hold]",
+    ),
+    click.option(
+        "--refine",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Turn again N times, by words that are each other's best translation.",
+    ),
+    click.option(
+        "--as-is", is_flag=True, help="The axes of both are the same already: turn nothing."
+    ),
+    restrict_option("Translate among the N most frequent words of both", 30_000),
+)
 
 
 @click.command()
 @click.argument("source")
 @click.argument("target")
 @click.option("-o", "--output", metavar="FILE", help="Write SOURCE as turned into TARGET's space.")
-@click.option(
-    "--dictionary",
-    metavar="FILE",
-    help="Pairs of words to align by, two a line.  [default: the words that both hold]",
-)
+@alignment_options
 @click.option("--test", metavar="FILE", help="Pairs of words to measure translation on.")
-@click.option(
-    "--refine",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Turn again N times, by words that are each other's best translation.",
-)
-@click.option(
-    "--restrict",
-    type=click.IntRange(min=1),
-    default=30_000,
-    show_default=True,
-    metavar="N",
-    help="Translate among the N most frequent words of both.",
-)
 @click.option(
     "--fail-under", type=float, metavar="X", help="Exit with 1 unless precision@1 by CSLS is X."
 )
@@ -57,10 +138,8 @@ def command(
     source: str,
     target: str,
     output: str | None,
-    dictionary: str | None,
     test: str | None,
-    refine: int,
-    restrict: int,
+    how: Alignment,
     fail_under: float | None,
     reading: ReadingOptions,
     as_json: bool,
@@ -71,6 +150,8 @@ def command(
         embed align ko.safetensors en.safetensors --dictionary ko-en.txt --test ko-en.test.txt
         embed align 1990.safetensors 2020.safetensors -o 1990-turned.safetensors
 
+    With --as-is nothing is turned, for spaces that are aligned already.
+
     No cosine within SOURCE changes. With --test: the percentage of words whose translation is the
     first, among the first 5, among the first 10, by CSLS and by plain cosine. Columns: method,
     p@1, p@5, p@10, asked, total.
@@ -78,25 +159,16 @@ def command(
     from embedcli import formats
     from embedcli.spaces import alignment
 
+    if how.as_is and (output or not test):
+        raise UsageError("--as-is turns nothing: give --test, and no -o")
     if output:
         formats.check_target(output)
     first, second = (formats.load(model, reading=reading) for model in (source, target))
     if output:
         formats.check_contents(formats.format_for_path(output), first.vocabulary)
-    if dictionary:
-        pairs = alignment.known_pairs(first, second, alignment.read_dictionary(dictionary))
-    else:
-        pairs = alignment.identical_pairs(first, second)
-    rotation = alignment.turn(first, second, pairs)
-    talk(f"aligned by {len(pairs):,} pairs{'' if dictionary else ': the words that both hold'}")
-    facts: dict[str, Any] = {"pairs": len(pairs)}
-    if refine:
-        rotation, facts["refined_pairs"] = alignment.refine(
-            first, second, rotation, refine, min(restrict, 10_000)
-        )
-        talk(f"refined {refine} times; {facts['refined_pairs']:,} pairs in the last")
+    rotation, facts = how.rotation(first, second)
     if test:
-        spaces = first.head(restrict), second.head(restrict)
+        spaces = how.frequent(first, second)
         asked = alignment.read_dictionary(test)
         facts["precision"] = {
             method: alignment.precision(

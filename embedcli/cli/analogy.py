@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.options import json_option, model_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import say_ways, ways_options
@@ -35,12 +35,7 @@ _SCORES = {"cosadd": "cosine", "cosmul": "quotient", "pairdistance": "cosine"}
     help="cosadd: by the cosine to B - A + C. cosmul: by cos(B) cos(C) / (cos(A) + 0.001), with "
     "cosines mapped to 0..1. pairdistance: by the cosine of the answer less C to B - A.",
 )
-@click.option(
-    "--restrict",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Answer only from the N most frequent words.",
-)
+@restrict_option("Answer only from the N most frequent words")
 @ways_options
 @reading_options
 @json_option

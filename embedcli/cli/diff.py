@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.options import json_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.cli.reading import reading_options
 from embedcli.errors import UnknownWordError
@@ -30,14 +30,8 @@ __all__ = ["command"]
 @click.option(
     "-k", default=5, show_default=True, type=click.IntRange(min=1), help="Neighbours per word."
 )
-@click.option(
-    "--restrict",
-    type=click.IntRange(min=1),
-    default=10_000,
-    show_default=True,
-    metavar="N",
-    help="Compare words among the N most frequent of both.",
-)
+@restrict_option("Compare words among the N most frequent of both", 10_000)
+@click.option("--as-is", is_flag=True, help="The axes of both are the same already: turn nothing.")
 @reading_options
 @json_option
 @verbosity_options
@@ -47,7 +41,8 @@ def command(
     words: tuple[str, ...],
     top: int,
     k: int,
-    restrict: int,
+    restrict: int | None,
+    as_is: bool,
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
@@ -58,14 +53,15 @@ def command(
         embed diff 1990.safetensors 2020.safetensors web mail
 
     OLD is turned onto NEW over the words of both; a word's cosine with itself says how far it has
-    moved. Columns: word, cosine, how many of its k neighbours are the same, the neighbours in OLD,
-    the neighbours in NEW. What two runs on the same text differ by is the noise to compare with.
+    moved; with --as-is nothing is turned, for spaces that are aligned already. Columns: word,
+    cosine, how many of its k neighbours are the same, the neighbours in OLD, those in NEW.
+    What two runs on the same text differ by is the noise to compare with.
     """
     import embedcli
     from embedcli.spaces.drift import drift
 
     first, second = (embedcli.load(model, reading=reading) for model in (old, new))
-    result = drift(first, second, top=top, k=k, restrict=restrict, words=words)
+    result = drift(first, second, top=top, k=k, restrict=restrict, words=words, as_is=as_is)
     talk(
         f"{result.shared:,} words in both, {result.only_old:,} only in {old}, {result.only_new:,} "
         f"only in {new}; median cosine of the {result.compared:,} compared: {result.median:.4f}"

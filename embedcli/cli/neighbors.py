@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.neighbors_runs import model_paths, show_agreement
-from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.neighbors_vectors import show_vectors
+from embedcli.cli.options import json_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import reading_options
-from embedcli.cli.unknown import MAX_HINTS, say_ways, ways_options
+from embedcli.cli.unknown import MAX_HINTS, say_ways, stdin_lines, ways_options
 from embedcli.errors import UnknownWordError, UsageError
 
 if TYPE_CHECKING:
@@ -72,11 +73,13 @@ class Answer:
 )
 @click.option("--negative", multiple=True, metavar="A,B", help="Take these away.")
 @click.option(
-    "--restrict",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Answer only from the N most frequent words.",
+    "--vector",
+    "files",
+    multiple=True,
+    metavar="FILE.npy",
+    help="Instead of WORDs: every row of a NumPy array; may be repeated.",
 )
+@restrict_option("Answer only from the N most frequent words")
 @click.option(
     "--index",
     "kind",
@@ -94,6 +97,7 @@ def command(
     k: int,
     positive: tuple[str, ...],
     negative: tuple[str, ...],
+    files: tuple[str, ...],
     restrict: int | None,
     kind: str | None,
     ways: Ways,
@@ -121,6 +125,9 @@ def command(
     With several models: the neighbours most of them have come first, with the mean cosine in those
     and, as a fifth column, their number: 4/5.
 
+    With --vector FILE.npy the queries are the rows of an array, as `embed vectors -o` writes one;
+    they are called FILE.npy[0] and so on, and any word may be the answer.
+
     With --index, for a million words and many questions: cosines stay exact, but a neighbour may be
     missing; how many are found is measured when the index is made, and said. Without a WORD it
     only makes the index.
@@ -128,6 +135,8 @@ def command(
     import embedcli
     from embedcli.lookup import neighbors
 
+    if files and (words or positive or negative or len(models) > 1 or runs):
+        raise UsageError("--vector is a query of its own, of one model: give no word and one -m")
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
     paths = model_paths(models, runs)
     if kind is not None:
@@ -135,13 +144,15 @@ def command(
     spaces = [embedcli.load(path, reading=reading) for path in paths]
     embeddings = spaces[0]
     added, taken = (_split(values, embeddings.vocabulary) for values in (positive, negative))
-    if not (words or added or taken or kind):
+    if not (words or added or taken or kind or files):
         raise UsageError("nothing to look up: give a WORD, or - to read words from stdin")
     if len(spaces) > 1:
         queries = _queries(words, added, taken)
         show_agreement(spaces, queries, k, restrict, ways, as_json=as_json)
         return
     index = None if kind is None else _open_index(paths[0], embeddings, kind)
+    if files:
+        show_vectors(embeddings, files, k, restrict, index, as_json=as_json)
     if not (words or added or taken):
         return
     search = partial(neighbors, embeddings, k=k, restrict=restrict, index=index, ways=ways)
@@ -199,16 +210,8 @@ def _queries(
     if not words:
         yield Query(added, taken)
     for word in words:
-        for each in _lines() if word == "-" else [word]:
+        for each in filter(None, stdin_lines()) if word == "-" else [word]:
             yield Query((each, *added), taken)
-
-
-def _lines() -> Iterator[str]:
-    """The words on stdin: a line each, as a word of some models holds spaces; empty lines not."""
-    if sys.stdin.isatty():
-        raise UsageError("- reads words from stdin, which is a terminal: pipe them in")
-    stripped = (line.strip("\r\n") for line in sys.stdin)
-    return (line for line in stripped if line)
 
 
 def _answers(

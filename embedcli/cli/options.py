@@ -24,6 +24,7 @@ __all__ = [
     "Duration",
     "json_option",
     "model_option",
+    "restrict_option",
     "text_options",
     "text_options_beside",
     "train_options",
@@ -61,6 +62,20 @@ model_option = click.option(
     metavar="MODEL",
     help="Any file of vectors that embed reads; EMBED_MODEL sets another default.",
 )
+
+
+def restrict_option(text: str, default: int | None = None) -> Callable[[_Function], _Function]:
+    """Add `--restrict N`, of which 0 is all words: the function gets None then."""
+    return click.option(
+        "--restrict",
+        type=click.IntRange(min=0),
+        default=default,
+        show_default=default is not None,
+        metavar="N",
+        callback=lambda context, parameter, value: value or None,
+        help=f"{text}; 0 for all.",
+    )
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

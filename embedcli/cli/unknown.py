@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.output import talk
+from embedcli.cli.output import report_error, talk
+from embedcli.errors import UnknownWordError, UsageError
 from embedcli.quoting import quoted
 
-__all__ = ["MAX_HINTS", "say_ways", "ways_options"]
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
+
+__all__ = ["MAX_HINTS", "asked_words", "report_unknown", "say_ways", "stdin_lines", "ways_options"]
 
 MAX_HINTS = 10  # unknown words that get suggestions: the wrong model makes all words unknown
 _SHOWN = 5
@@ -38,6 +43,32 @@ def ways_options(function: Callable[..., Any]) -> Callable[..., Any]:
             f"--{name}/--no-{name}", name.replace("-", "_"), default=True, help=f"{text}  [yes]"
         )(decorated)
     return decorated
+
+
+def asked_words(words: Sequence[str]) -> list[str]:
+    """The words asked for; ``-`` stands for those on stdin, a line each, but empty ones."""
+    return [w for word in words for w in (stdin_lines() if word == "-" else [word]) if w]
+
+
+def stdin_lines() -> Iterator[str]:
+    """The lines of stdin, without their ends: a word of some models holds spaces.
+
+    Raises:
+        UsageError: it is a terminal.
+    """
+    if sys.stdin.isatty():
+        raise UsageError("stdin is a terminal: pipe the words or sentences in")
+    return (line.rstrip("\r\n") for line in sys.stdin)
+
+
+def report_unknown(embeddings: Embeddings, missing: Sequence[str]) -> None:
+    """Report words of which nothing is known, with what may have been meant."""
+    from embedcli.suggest import Suggester
+
+    suggester = Suggester(embeddings.vocabulary)
+    for i, word in enumerate(missing):
+        hints = suggester.suggest(word) if i < MAX_HINTS else ()
+        report_error(str(UnknownWordError(word, hints)))
 
 
 def say_ways(answered: Mapping[str, str]) -> None:

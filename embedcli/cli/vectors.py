@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from embedcli.cli.options import json_option, model_option, verbosity_options
-from embedcli.cli.output import echo, echo_json, for_cell, report_error, talk
+from embedcli.cli.output import echo, echo_json, for_cell, talk
 from embedcli.cli.reading import reading_options
-from embedcli.cli.unknown import MAX_HINTS, say_ways, ways_options
+from embedcli.cli.unknown import (
+    asked_words,
+    report_unknown,
+    say_ways,
+    stdin_lines,
+    ways_options,
+)
 from embedcli.errors import UnknownWordError, UsageError
 
 if TYPE_CHECKING:
@@ -113,7 +118,7 @@ def command(
     else:
         _print(names, blocks)
     if missing:
-        _report(embeddings, missing)
+        report_unknown(embeddings, missing)
         click.get_current_context().exit(UnknownWordError.exit_code)
 
 
@@ -123,7 +128,7 @@ def _word_rows(
     """The words that are known, their vectors, and the words that are not."""
     from embedcli.resolution import resolve
 
-    asked = [w for word in words for w in (_lines() if word == "-" else [word]) if w]
+    asked = asked_words(words)
     resolved = resolve(embeddings, asked, ways)
     say_ways(resolved.answered())
     known = [i for i, way in enumerate(resolved.ways) if way is not None]
@@ -139,7 +144,7 @@ def _sentence_blocks(
     from embedcli.spaces.sentences import Averager, remove_common
 
     averager = Averager(embeddings, weighting, ways=ways, unit=unit_words)
-    blocks = averager.batches(_lines())
+    blocks = averager.batches(stdin_lines())
     if weighting == "sif":
         whole = [np.empty((0, embeddings.dim), np.float32), *blocks]
         blocks = iter([remove_common(np.concatenate(whole))])
@@ -151,12 +156,6 @@ def _sentence_blocks(
         + "".join(f", {n:,} answered by {way}" for way, n in averager.otherwise.items())
         + ("; words scaled to length 1" if unit_words else "")
     )
-
-
-def _lines() -> Iterator[str]:
-    if sys.stdin.isatty():
-        raise UsageError("stdin is a terminal: pipe the words or sentences in")
-    return (line.rstrip("\r\n") for line in sys.stdin)
 
 
 def _scaled(vectors: Floats, unit: bool) -> Floats:
@@ -205,12 +204,3 @@ def _write(output: str, blocks: Iterator[Floats], dim: int) -> None:
     vectors = np.concatenate([np.empty((0, dim), np.float32), *blocks])
     write_array(output, vectors)
     talk(f"{output}: {len(vectors):,} x {dim}, float32")
-
-
-def _report(embeddings: Embeddings, missing: Sequence[str]) -> None:
-    from embedcli.suggest import Suggester
-
-    suggester = Suggester(embeddings.vocabulary)
-    for i, word in enumerate(missing):
-        hints = suggester.suggest(word) if i < MAX_HINTS else ()
-        report_error(str(UnknownWordError(word, hints)))

@@ -33,6 +33,7 @@ __all__ = [
     "precision",
     "read_dictionary",
     "refine",
+    "same_axes",
     "turn",
     "turned",
 ]
@@ -57,8 +58,7 @@ def turn(source: Embeddings, target: Embeddings, pairs: Ids) -> Doubles:
     Raises:
         UsageError: the dimensions differ, or there are too few pairs to tell.
     """
-    if source.dim != target.dim:
-        raise UsageError(f"the dimensions are {source.dim} and {target.dim}, but must be the same")
+    same_axes(source, target)
     if len(pairs) < _FEWEST:
         raise UsageError(
             f"{len(pairs)} known pairs; give a dictionary of words that both models hold "
@@ -69,6 +69,17 @@ def turn(source: Embeddings, target: Embeddings, pairs: Ids) -> Doubles:
     left, _, right = np.linalg.svd(x.T @ y)
     rotation: Doubles = left @ right
     return rotation
+
+
+def same_axes(source: Embeddings, target: Embeddings) -> Doubles:
+    """The rotation that leaves spaces as they are: float64 (D, D).
+
+    Raises:
+        UsageError: the dimensions differ.
+    """
+    if source.dim != target.dim:
+        raise UsageError(f"the dimensions are {source.dim} and {target.dim}, but must be the same")
+    return np.eye(source.dim)
 
 
 def turned(source: Embeddings, rotation: Doubles) -> Embeddings:
@@ -136,13 +147,14 @@ class Translator:
     ) -> None:
         self._x = (unit_rows(source.vectors) @ rotation).astype(np.float32)
         self._y = unit_rows(target.vectors).astype(np.float32)
+        self._rotation = rotation
         # r(x) is the same for all answers to a word, so only r(y) decides
         self._density = _density(self._y, self._x) if method == "csls" else None
 
     def backward(self) -> Translator:
         """The same from `target` to `source`."""
         other = object.__new__(Translator)
-        other._x, other._y = self._y, self._x
+        other._x, other._y, other._rotation = self._y, self._x, self._rotation.T
         other._density = None if self._density is None else _density(other._y, other._x)
         return other
 
@@ -152,18 +164,38 @@ class Translator:
 
     def ranked(self, asked: Ids, k: int) -> Ids:
         """The `k` best translations of the words asked, int64 (n, k), best first."""
+        return self._best(self._x[asked], k)[0]
+
+    def nearest(self, vectors: Floats, k: int) -> tuple[Ids, Doubles, Doubles]:
+        """The `k` best translations of vectors of the source space, float32 (n, D).
+
+        Returns:
+            ids, int64 (n, k), best first; what they are ranked by (CSLS with both means taken
+            away, or the cosine) and their cosines, float64 (n, k).
+        """
+        rows = (unit_rows(vectors) @ self._rotation).astype(np.float32)
+        found, cosines = self._best(rows, k)
+        if self._density is None:
+            return found, cosines, cosines
+        means = _density(rows, self._y).astype(np.float64)[:, None] + self._density[found]
+        return found, 2 * cosines - means, cosines
+
+    def _best(self, rows: Floats, k: int) -> tuple[Ids, Doubles]:
+        """The best answers to unit rows of the turned source, and their cosines."""
         k = min(k, len(self._y))
-        found = np.empty((len(asked), k), np.int64)
+        found = np.empty((len(rows), k), np.int64)
+        cosines = np.empty((len(rows), k))
         step = max(1, _BLOCK // len(self._y))
-        for start in range(0, len(asked), step):
-            scores = self._x[asked[start : start + step]] @ self._y.T
-            if self._density is not None:
-                scores *= 2
-                scores -= self._density
+        for start in range(0, len(rows), step):
+            block = rows[start : start + step] @ self._y.T
+            scores = block if self._density is None else 2 * block - self._density
             top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
             order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
             found[start : start + step] = np.take_along_axis(top, order, 1)
-        return found
+            cosines[start : start + step] = np.take_along_axis(
+                block, found[start : start + step], 1
+            )
+        return found, cosines
 
 
 def _density(of: Floats, among: Floats) -> Floats:

@@ -16,7 +16,7 @@ import numpy as np
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.neighbors import unit_rows
-from embedcli.spaces.alignment import identical_pairs, turn
+from embedcli.spaces.alignment import identical_pairs, same_axes, turn
 from embedcli.spaces.overlap import neighbor_ids
 
 __all__ = ["Drift", "Moved", "drift"]
@@ -68,8 +68,9 @@ def drift(
     *,
     top: int = 20,
     k: int = 5,
-    restrict: int = 10_000,
+    restrict: int | None = 10_000,
     words: Sequence[str] = (),
+    as_is: bool = False,
 ) -> Drift:
     """Compare two spaces.
 
@@ -78,18 +79,21 @@ def drift(
         new: the later one.
         top: how many words to report.
         k: how many neighbours, among the words of both.
-        restrict: compare the words among the first (most frequent) `restrict` of both.
+        restrict: compare the words among the first (most frequent) `restrict` of both; None: all.
         words: report these instead, in this order; unknown ones are left out.
+        as_is: the spaces have the same axes already: turn nothing.
 
     Raises:
         UsageError: the dimensions differ, or fewer than two words are in both.
     """
     pairs = identical_pairs(old, new)
-    rotation = turn(old, new, pairs)
+    rotation = same_axes(old, new) if as_is else turn(old, new, pairs)
     x = unit_rows(old.vectors[pairs[:, 0]]) @ rotation
     y = unit_rows(new.vectors[pairs[:, 1]])
     cosines = (x * y).sum(axis=1)
-    compared = (pairs < restrict).all(axis=1)
+    if not len(pairs):
+        raise UsageError("the two spaces have no word in common")
+    compared = (pairs < (restrict or max(len(old), len(new)))).all(axis=1)
     if not compared.any():
         raise UsageError(f"no word is among the first {restrict:,} of both; raise --restrict")
     shown = np.flatnonzero(compared)[np.argsort(cosines[compared], kind="stable")][:top]

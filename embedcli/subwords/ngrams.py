@@ -86,6 +86,19 @@ class NGrams:
         ]
         return joined(blocks)
 
+    def texts(self, word: str) -> list[str]:
+        """The n-grams of one word, in the order of their ids in `cut`."""
+        if word.encode() == _UNCUT:
+            return []
+        text = f"<{word}>"
+        ends = (0, len(text) - 1)
+        return [
+            text[start : start + n]
+            for start in range(len(text))
+            for n in range(self.shortest, min(self.longest, len(text) - start) + 1)
+            if not (n == 1 and start in ends)
+        ]
+
     def _cut(self, words: Vocabulary, start: int, stop: int) -> Cut:
         text, bounds = _wrapped(words, start, stop)
         begins = np.flatnonzero((text & 0xC0) != 0x80)  # of characters, in bytes

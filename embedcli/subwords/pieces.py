@@ -70,6 +70,12 @@ class Pieces:
         offsets = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
         return Cut(np.array([p for cut in pieces for p in cut], np.int32), offsets)
 
+    def texts(self, word: str) -> list[str]:
+        """The pieces of one word, in the order of their ids in `cut`."""
+        processor = self._processor
+        ids = [piece for piece in processor.encode(word) if piece != processor.unk_id()]
+        return [str(processor.id_to_piece(piece)) for piece in ids]
+
     @cached_property
     def _processor(self) -> Any:
         return _processor(self.model, "the sentencepiece model")

@@ -35,6 +35,9 @@ class Units(Protocol):
     def cut(self, words: Vocabulary) -> Cut:
         """The parts of every word."""
 
+    def texts(self, word: str) -> list[str]:
+        """The parts of one word, in the order of `cut`."""
+
     def described(self) -> dict[str, Any]:
         """The rule as JSON keeps it."""
 

@@ -1,0 +1,103 @@
+"""`embed translate`: the words of another model nearest to a word of this one."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from embedcli.cli.align import Alignment, alignment_options
+from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.output import echo_json, echo_rows
+from embedcli.cli.reading import reading_options
+from embedcli.cli.unknown import asked_words, report_unknown, say_ways, ways_options
+from embedcli.errors import UnknownWordError
+
+if TYPE_CHECKING:
+    from embedcli.reading import ReadingOptions
+    from embedcli.resolution import Ways
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@click.argument("words", nargs=-1, required=True, metavar="WORD...")
+@click.option(
+    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers per word."
+)
+@click.option(
+    "--method",
+    type=click.Choice(["csls", "cosine"]),
+    default="csls",
+    show_default=True,
+    help="csls: by cosines less what a word has with everybody. cosine: by the plain cosine.",
+)
+@alignment_options
+@ways_options
+@reading_options
+@json_option
+@verbosity_options
+def command(
+    source: str,
+    target: str,
+    words: tuple[str, ...],
+    k: int,
+    method: str,
+    how: Alignment,
+    ways: Ways,
+    reading: ReadingOptions,
+    as_json: bool,
+) -> None:
+    r"""Show the words of TARGET nearest to each WORD of SOURCE; - reads words from stdin.
+
+    \b
+        embed translate ko.safetensors en.safetensors 고양이 --dictionary ko-en.txt
+        embed translate 1990.safetensors 2020.safetensors web -k 5
+        embed translate turned.safetensors en.safetensors - --as-is < words.txt
+
+    SOURCE is turned into the space of TARGET as by `embed align`. Columns: word, rank, translation,
+    score (CSLS, or the cosine), cosine. With --json, a list with an object a word: word, and
+    translations, a list of word, score and cosine; null where the word is unknown.
+
+    Any word of SOURCE may be asked, also one made of its subwords; --restrict says which words of
+    TARGET may answer. A WORD that is unknown is reported on stderr and the others are answered; the
+    exit code then is 3.
+    """
+    import embedcli
+    from embedcli.resolution import resolve
+    from embedcli.spaces.alignment import Translator
+
+    first, second = (embedcli.load(model, reading=reading) for model in (source, target))
+    rotation, _ = how.rotation(first, second)
+    asked = asked_words(words)
+    resolved = resolve(first, asked, ways)
+    known = [i for i, way in enumerate(resolved.ways) if way is not None]
+    heads = how.frequent(first, second)
+    translator = Translator(*heads, rotation, method)
+    found = translator.nearest(resolved.vectors[known], k)
+    names = heads[1].vocabulary
+    answers = {
+        i: [(names[j], score, cosine) for j, score, cosine in zip(*rows, strict=True)]
+        for i, *rows in zip(known, *(part.tolist() for part in found), strict=True)
+    }
+    if as_json:
+        echo_json([{"word": word, "translations": _listed(answers.get(i))} for i, word in
+                   enumerate(asked)])  # fmt: skip
+    else:
+        rows = ((asked[i], rank, *one) for i in known for rank, one in enumerate(answers[i], 1))
+        header = ("word", "rank", "translation", "score", "cosine")
+        echo_rows(rows, header if sys.stdout.isatty() else None)
+    say_ways(resolved.answered())
+    missing = [word for word, way in zip(asked, resolved.ways, strict=True) if way is None]
+    if missing:
+        report_unknown(first, missing)
+        click.get_current_context().exit(UnknownWordError.exit_code)
+
+
+def _listed(found: list[tuple[str, float, float]] | None) -> list[dict[str, object]] | None:
+    if found is None:
+        return None
+    return [{"word": word, "score": score, "cosine": cosine} for word, score, cosine in found]
