@@ -6,13 +6,13 @@ that reads text without training. What they mean is in docs/text.md; how it is d
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from dataclasses import field as _field
 from typing import Any, Literal, Self
 
 from embedcli.errors import ConfigError
+from embedcli.patterns import compiled
 from embedcli.settings import Setting, Value, shorten
 
 __all__ = ["ITEM_END", "REWRITING", "TextRules", "text_settings"]
@@ -168,12 +168,8 @@ class TextRules:
                 f"tokenizer is {self.tokenizer} and pattern is {self.pattern or 'none'}, but a "
                 "pattern goes with --tokenizer pattern, and only with it"
             )
-        try:
-            re.compile(self.pattern or "")
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ConfigError(
-                f"pattern is {shorten(self.pattern)}, but must be a regular expression: {error}"
-            ) from error
+        if self.pattern is not None:
+            compiled(self.pattern)
 
 
 REWRITING = ("tokenizer", "pattern", "normalize", "lowercase", "digits")

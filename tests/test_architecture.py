@@ -32,6 +32,7 @@ LEVELS = [
     {"kernels"},
     {"config"},
     {"rules"},
+    {"patterns"},
     {"settings", "progress", "reading"},
     {"errors"},
     {"quoting"},

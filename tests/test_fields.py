@@ -10,8 +10,8 @@ import pytest
 from embedcli.corpus import count_corpus, digest_corpus, encode_corpus
 from embedcli.errors import CorpusError, MissingExtraError
 from embedcli.rules import TextRules
+from embedcli.text.apart import splitter
 from embedcli.text.fields import Field
-from embedcli.text.tokens import splitter
 
 RULES = TextRules(field="text")
 TEXTS = ["The cat, it sat", 'a "mat"', "two\nlines", "é"]

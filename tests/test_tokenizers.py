@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from embedcli import corpus as corpus_module
 from embedcli.config import TrainConfig
 from embedcli.corpus import count_corpus, encode_corpus
-from embedcli.errors import ConfigError, EmbedError, MissingExtraError
+from embedcli.errors import ConfigError, CorpusError, EmbedError, MissingExtraError
 from embedcli.kernels import reference_tokenize as reference
 from embedcli.kernels.blank import blank
 from embedcli.rules import TextRules
-from embedcli.text import encoder
-from embedcli.text.preparing import _Process, _word_bits
-from embedcli.text.tokens import splitter, word_characters
+from embedcli.text import apart, encoder
+from embedcli.text.apart import Apart, splitter
+from embedcli.text.preparing import _word_bits
+from embedcli.text.tokens import word_characters
 
 WORDS = frozenset(map(chr, word_characters()))
 TEXT = "Don't stop: it's 3,14 o'clock!\n\nनमस्ते दुनिया, ½ İstanbul e\u0301t\u00e9\nx-y_z 我爱北京。\n"
@@ -154,7 +155,7 @@ def test_text_without_white_space_is_cut_into_its_words(text, monkeypatch):
 
 
 def test_a_process_that_fails_says_so():
-    with _Process(TextRules(tokenizer="pattern", pattern="a")) as process:
+    with Apart(TextRules(tokenizer="pattern", pattern="a")) as process:
         assert b"a a\na" == process.prepared(b"ba,ab\na")
         process._process.kill()
         process._process.wait()  # so that what is sent stays behind, for `close` to find
@@ -162,8 +163,41 @@ def test_a_process_that_fails_says_so():
             process.prepared(b"a")
 
 
+@pytest.mark.parametrize("pattern", ["(a+)+$", r"(?:\p{L}|[a-z]|aa?)+$"])
+def test_a_pattern_that_backtracks_for_ever_is_given_up(text, monkeypatch, pattern):
+    pytest.importorskip("regex")
+    assert 10 == apart.LIMIT
+    monkeypatch.setattr(apart, "LIMIT", 0.05)
+    rules = TextRules(tokenizer="pattern", pattern=pattern)
+    _write(text, "aa " * 5 + "a" * 60 + "!\n")
+    message = f"the pattern {pattern!r} takes without end for 61 characters of text, 'aaaa"
+    with pytest.raises(CorpusError, match=re.escape(message)):
+        count_corpus([str(text)], rules=rules, min_count=1)
+    split = splitter(rules)
+    with pytest.raises(CorpusError, match=re.escape(message)):
+        split("a" * 60 + "!")
+    assert ["aa"] == split("aa")  # the process goes on
+
+
+def test_a_pattern_with_classes_of_characters(text, monkeypatch):
+    pytest.importorskip("regex")
+    pattern = r"[\p{L}\p{M}]+|\p{N}+"
+    found = counted(text, tokenizer="pattern", pattern=pattern)
+    assert {"नमस्ते", "दुनिया", "İstanbul", "e\u0301t\u00e9", "clock", "14"} <= set(found)
+    assert {"ab": 1, "c": 1} == counted(
+        _write(text, "ab1c"), tokenizer="pattern", pattern="[[:alpha:]]+"
+    )
+    assert {"p": 2} == counted(_write(text, "p{L p{L"), tokenizer="pattern", pattern=r"\w(?=\{L)")
+    monkeypatch.setitem(sys.modules, "regex", None)
+    with pytest.raises(MissingExtraError, match=re.escape("pip install 'embedcli[unicode]'")):
+        TextRules(tokenizer="pattern", pattern=pattern)
+    with pytest.raises(ConfigError, match="must be a regular expression: missing \\)"):
+        TextRules(tokenizer="pattern", pattern="(")
+    assert r"\\p{L}" == TextRules(tokenizer="pattern", pattern=r"\\p{L}").pattern
+
+
 def test_a_process_ends_with_its_input():
-    worker = [sys.executable, "-m", "embedcli.text.worker", "{}"]
+    worker = [sys.executable, "-m", "embedcli.text.worker", "{}", "1"]
     assert 0 == subprocess.run(worker, input=b"", check=False, timeout=30).returncode
 
 

@@ -24,7 +24,7 @@ from embedcli.neighbors import unit_rows
 from embedcli.resolution import Ways, resolve
 from embedcli.rules import TextRules
 from embedcli.spaces.reduction import principal_axes
-from embedcli.text.tokens import splitter
+from embedcli.text.apart import splitter
 
 __all__ = ["SIF_A", "Averager", "remove_common"]
 

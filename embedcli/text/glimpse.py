@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embedcli.rules import TextRules
+from embedcli.text.apart import splitter
 from embedcli.text.fields import Field
 from embedcli.text.sources import Library, find_sources
-from embedcli.text.tokens import splitter
 
 __all__ = ["Glimpse", "glimpse"]
 

@@ -22,9 +22,11 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 
 from embedcli.errors import MissingExtraError
+from embedcli.patterns import compiled
 from embedcli.rules import TextRules
+from embedcli.settings import shorten
 
-__all__ = ["Cutter", "prepared", "rewriter", "splitter", "without_digits", "word_characters"]
+__all__ = ["Cutter", "prepared", "rewriter", "without_digits", "word_characters"]
 
 _DIGITS = {"zero": (r"\d", "0"), "hash": (r"\d", "#"), "number": (r"\d+(?:[.,]\d+)*", "0")}
 _REMEMBERED = 1 << 24  # characters; with its strings and table a few times as many bytes
@@ -112,26 +114,33 @@ def prepared(text: bytes, cut: Cutter) -> bytes:
     return "\n".join(cut(lines)).encode(errors="surrogateescape")
 
 
-def splitter(rules: TextRules) -> Callable[[str], list[str]]:
-    """What makes the tokens of a single text, as a corpus is read."""
-    if rules.separator_bytes is not None:
-        between = re.compile(f"{re.escape(rules.separator_bytes.decode())}|[\0\n\r]")
-        return lambda text: [item for item in between.split(text) if item]
-    cut = Cutter(rules)
-    return lambda text: cut([text.replace("\n", " ")])[0].split()
-
-
 def _tokenizer(rules: TextRules) -> Callable[[str], str] | None:
     """Step 2, for many stretches, a line each; None: nothing to do."""
     if rules.tokenizer == "words":
         find_words = re.compile(f"[{_ranges()}]+|\n").findall
         return lambda text: " ".join(find_words(text))
     if rules.tokenizer == "pattern":
-        find = re.compile(rules.pattern or "").finditer
-        return lambda text: "\n".join(
-            [" ".join([match.group() for match in find(line)]) for line in text.split("\n")]
-        )
+        return _matches(rules.pattern or "")
     return _unicode_words() if rules.tokenizer == "unicode" else None
+
+
+def _matches(pattern: str) -> Callable[[str], str]:
+    find = compiled(pattern).finditer
+
+    def cut(text: str) -> str:
+        lines = []
+        for line in text.split("\n"):
+            try:
+                lines.append(" ".join([match.group() for match in find(line)]))
+            except TimeoutError as error:
+                raise TimeoutError(
+                    f"the pattern {shorten(pattern)} takes without end for {len(line)} characters "
+                    f"of text, {shorten(line)}: it goes back and forth in nested repetitions, as "
+                    "(a+)+ has them; write it without, or use --tokenizer words"
+                ) from error
+        return "\n".join(lines)
+
+    return cut
 
 
 def _ranges() -> str:
