@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.reading import reading_options
@@ -162,6 +163,7 @@ def command(
     if how.as_is and (output or not test):
         raise UsageError("--as-is turns nothing: give --test, and no -o")
     if output:
+        keep_apart([output], [source, target])
         formats.check_target(output)
     first, second = (formats.load(model, reading=reading) for model in (source, target))
     if output:

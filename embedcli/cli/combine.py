@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import verbosity_options
 from embedcli.cli.output import talk
 from embedcli.errors import UsageError
@@ -34,6 +35,7 @@ def command(files: tuple[str, ...], output: str) -> None:
     from embedcli.cluster.files import kind_of
     from embedcli.storage.publish import check_writable
 
+    keep_apart([output], files)
     check_writable(output)
     first, *others = files
     if not others:

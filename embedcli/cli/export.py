@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
 from embedcli.cli.reading import reading_options
@@ -88,8 +88,7 @@ def command(
     target = to or _format_of(out)
     if target not in formats.WRITTEN:
         raise UsageError(f"there is no format {target!r}; there are {', '.join(formats.WRITTEN)}")
-    if _same_file(model, out):
-        raise UsageError(f"{out} is the input itself: name another file")
+    keep_apart([out], [model, *files])
     if pq is not None:
         if dtype != "float32":
             raise UsageError(f"--dtype {dtype} and --pq {pq} both say what to store: give one")
@@ -171,7 +170,3 @@ def _format_of(out: str) -> str:
     if out == "-":
         raise UsageError("standard output has no suffix: give --format")
     return formats.format_for_path(out)
-
-
-def _same_file(model: str, out: str) -> bool:
-    return Path(model).exists() and Path(out).exists() and Path(model).samefile(out)

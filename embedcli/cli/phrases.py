@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, text_options_beside, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
@@ -124,6 +125,7 @@ def command(
         raise UsageError("--items are ids in no order: they make no phrases")
     if not joint or any(character.isspace() for character in joint):
         raise UsageError(f"--delimiter is {quoted(joint)}, but must be text without white space")
+    keep_apart(filter(None, (output, save)), texts=corpus, recursive=recursive)
     check_writable(output, stdout=True)
     if save is not None:
         check_writable(save)

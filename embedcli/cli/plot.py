@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
 from embedcli.cli.reading import reading_options
@@ -102,8 +103,9 @@ def command(
     if tune is not None and (loss or models):
         raise UsageError("--tune FILE.json is a picture of its own: leave MODEL and --loss out")
     kind = _kind(output, loss or tune is not None)
-    check_writable(output)
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
+    keep_apart([output], [tune] if tune is not None else models)
+    check_writable(output)
     if tune is not None:
         data = _tune_curves(tune, kind)
     elif loss:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import OF_GLOVE, OF_ONE_RUN, train_options_without, verbosity_options
 from embedcli.cli.output import talk
 from embedcli.config import TrainConfig, usable_cores
@@ -13,6 +15,7 @@ from embedcli.errors import UsageError
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
+    from embedcli.cluster.plan import Plan
     from embedcli.embeddings import Embeddings
 
 __all__ = ["command"]
@@ -66,6 +69,7 @@ def plan(
         missing = "--shards" if config.shards is None else "--rounds"
         raise UsageError(f"a plan needs {missing}: how many {missing[2:]} there are")
     check_settings(config)
+    keep_apart([output], texts=corpus, recursive=config.recursive)
     check_writable(output, stdout=True)
     made = make_plan(corpus, config.resolve())
     write_plan(made, output)
@@ -84,8 +88,10 @@ def count(plan_file: str, number: int, output: str, threads: int | None) -> None
     from embedcli.cluster.steps import count_shard
     from embedcli.storage.publish import check_writable
 
+    made = read_plan(plan_file)
+    keep_apart([output], [plan_file], texts=_texts(made))
     check_writable(output)
-    n_words = count_shard(read_plan(plan_file), number, output, threads or usable_cores())
+    n_words = count_shard(made, number, output, threads or usable_cores())
     talk(f"{output}: {n_words:,} distinct words")
 
 
@@ -102,8 +108,9 @@ def encode(plan_file: str, number: int, model: str, output: str, threads: int | 
     from embedcli.cluster.steps import encode_shard
     from embedcli.storage.publish import check_writable
 
-    check_writable(output)
     made = read_plan(plan_file)
+    keep_apart([output], [plan_file, model], texts=_texts(made))
+    check_writable(output)
     n_ids = encode_shard(made, number, load_model(model), output, threads or usable_cores())
     talk(f"{output}: {n_ids:,} words")
 
@@ -119,9 +126,16 @@ def train(model: str, ids: str, output: str, threads: int | None) -> None:
     from embedcli.cluster.steps import train_ids
     from embedcli.storage.publish import check_writable
 
+    keep_apart([output], [model, ids])
     check_writable(output)
     loss = train_ids(load_model(model), ids, output, threads or usable_cores())
     talk(f"{output}: " + ("nothing to train" if loss is None else f"loss {loss:.4f}"))
+
+
+def _texts(plan: Plan) -> list[str]:
+    """The files of all shards that are in reach."""
+    spans = [span for shard in plan.shards for span in shard.spans]
+    return sorted({span.source for span in spans if Path(span.source).exists()})
 
 
 def load_model(path: str) -> Embeddings:

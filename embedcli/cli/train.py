@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli import clusters, resuming
+from embedcli.cli.apart import files_of, keep_apart
 from embedcli.cli.clusters import Cluster, cluster_options
 from embedcli.cli.given import read_given, say_differences, say_given, say_movement
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
@@ -25,6 +26,7 @@ from embedcli.cli.signals import Deferred, Terminated, deferred, heard
 from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, FormatError, OutputError, TrainingError, UsageError
 from embedcli.settings import Value
+from embedcli.storage.publish import is_plain
 
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus
@@ -106,10 +108,9 @@ def command(
     from embedcli.storage.locks import locked
 
     outputs = outputs or ("model.safetensors",)
-    inputs = [*corpus, *filter(None, (vocab_file, config.valid, config.evaluate))]
     targets = _targets(outputs, to)
-    _check_outputs(targets, config, inputs)
-    spool = f"{outputs[0]}.stdin" if _is_plain(outputs[0]) else None
+    _check_outputs(targets, config, corpus)
+    spool = f"{outputs[0]}.stdin" if is_plain(outputs[0]) else None
     where = Cluster(cluster, sync_every, spool) if cluster else None
     clusters.check_options(where, chosen)
     config, given = read_given(config, chosen)
@@ -157,7 +158,7 @@ class Job:
     @property
     def plain_targets(self) -> list[tuple[str, str]]:
         """The outputs that are files or directories, not pipes or devices."""
-        return [target for target in self.targets if _is_plain(target[0])]
+        return [target for target in self.targets if is_plain(target[0])]
 
     def vocabulary(self) -> Vocabulary | None:
         """The words of --vocab, which every output must be able to hold."""
@@ -195,6 +196,8 @@ class Job:
             _, self.given = read_given(config, config.as_dict())
         if not self.corpus:
             raise UsageError(f"there is no checkpoint for {self.outputs[0]}, and no text is named")
+        if resumed is not None:
+            _keep_apart(self.targets, config, self.corpus)
         try:
             embeddings = self._train(config, vocabulary, checkpoints, resumed)
             self._write(embeddings, checkpoints)
@@ -358,34 +361,42 @@ def _targets(outputs: Sequence[str], to: str | None) -> list[tuple[str, str]]:
 
 
 def _check_outputs(
-    targets: Sequence[tuple[str, str]], config: TrainConfig, inputs: Sequence[str]
+    targets: Sequence[tuple[str, str]], config: TrainConfig, corpus: Sequence[str]
 ) -> None:
     """Find out before the work what would fail after it."""
     from embedcli import formats
     from embedcli.storage.publish import check_writable
 
+    _keep_apart(targets, config, corpus)
     for output, name in targets:
         formats.check_target(output, name)
         formats.check_contents(name, units=config.subword_kind)
-    metrics = config.metrics
-    if metrics:
-        check_writable(metrics)
-    for output in [*(output for output, _ in targets), *([metrics] if metrics else [])]:
-        for given in inputs:
-            if Path(given).is_file() and Path(output).exists() and Path(given).samefile(output):
-                raise UsageError(f"{output} is both input and output: name another file with -o")
+    if config.metrics:
+        check_writable(config.metrics)
+
+
+def _keep_apart(
+    targets: Sequence[tuple[str, str]], config: TrainConfig, corpus: Sequence[str]
+) -> None:
+    """Refuse outputs that meet inputs, or what is kept beside outputs."""
+    from embedcli.storage.locks import lock_path
+    from embedcli.training.checkpoint import checkpoint_directory
+
+    outputs = [output for output, _ in targets]
+    plain = [output for output in outputs if is_plain(output)]
+    beside = {lock_path(os.path.realpath(output)) for output in plain}
+    beside |= {str(checkpoint_directory(output)) for output in plain[:1]}
+    others = [*filter(None, (config.metrics,)), *sorted(beside)]
+    keep_apart([*outputs, *others], files_of(config), texts=corpus, recursive=config.recursive)
+    if config.continue_from:
+        keep_apart(others, [config.continue_from])
 
 
 def _scratch_directory(output: str) -> str | None:
     """The encoded corpus goes beside the model: /tmp is often memory. TMPDIR wins."""
-    if os.environ.get("TMPDIR") or not _is_plain(output):
+    if os.environ.get("TMPDIR") or not is_plain(output):
         return None
     return str(Path(output).resolve().parent)
-
-
-def _is_plain(output: str) -> bool:
-    path = Path(output)
-    return output != "-" and (not path.exists() or path.is_file() or path.is_dir())
 
 
 def _warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:

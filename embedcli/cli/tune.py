@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.apart import files_of, keep_apart
 from embedcli.cli.clusters import check_options
 from embedcli.cli.options import (
     OF_ONE_RUN,
@@ -144,7 +145,9 @@ def command(
         import_optuna()
     for file in files:  # before the work, not after it
         read_evaluation_file(file)
-    for target in filter(None, (output, journal)):
+    written = list(filter(None, (output, journal)))
+    keep_apart(written, files_of(config), texts=corpus, recursive=config.recursive)
+    for target in written:
         check_writable(target)
     if journal is not None:
         check_journal(journal)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, for_cell, talk
 from embedcli.cli.reading import reading_options
@@ -101,6 +102,7 @@ def command(
     if not sentences and not words:
         raise UsageError("give a WORD, - to read words from stdin, or --sentences")
     if output is not None:
+        keep_apart([output], [model, *(["-"] if sentences or "-" in words else [])])
         _check_output(output)
     embeddings = embedcli.load(model, reading=reading)
     if sentences:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, text_options, verbosity_options
 from embedcli.cli.output import echo, echo_json, for_terminal, talk
 from embedcli.cli.progress import show_progress
-from embedcli.errors import UsageError
 from embedcli.rules import TextRules
 
 if TYPE_CHECKING:
@@ -66,8 +65,10 @@ def command(
     With --json, one object: what was read, and the words unless they go to a file.
     """
     from embedcli.corpus import count_corpus
+    from embedcli.storage.publish import check_writable
 
-    _check_output(output, corpus)
+    keep_apart([output], texts=corpus, recursive=recursive)
+    check_writable(output, stdout=True)
     with show_progress() as on_progress:
         vocabulary, tally = count_corpus(
             corpus,
@@ -86,16 +87,6 @@ def command(
         f"read {tally.read:,} tokens = {tally.kept:,} of {len(vocabulary):,} words + "
         f"{tally.oov:,} of rarer ones + {tally.too_long:,} too long, in {tally.lines:,} lines"
     )
-
-
-def _check_output(output: str, corpus: tuple[str, ...]) -> None:
-    """Find out before the work what would fail after it."""
-    from embedcli.storage.publish import check_writable
-
-    for given in corpus:
-        if Path(given).is_file() and Path(output).is_file() and Path(given).samefile(output):
-            raise UsageError(f"{output} is both input and output: name another file with -o")
-    check_writable(output, stdout=True)
 
 
 def _write(vocabulary: Vocabulary, output: str) -> None:

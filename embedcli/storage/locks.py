@@ -1,4 +1,4 @@
-# ruff: noqa: PTH110, PTH116, PTH118
+# ruff: noqa: PTH118
 """One writer for each output: a lock file beside it, for as long as a run lasts.
 
 The lock is the system's (`flock`), not the file's existence: it goes when the process does, however
@@ -23,7 +23,7 @@ from typing import Final
 
 from embedcli.errors import BusyError, OutputError, UsageError
 from embedcli.storage.leftovers import temporary_stem
-from embedcli.storage.publish import STDOUT
+from embedcli.storage.publish import is_plain
 
 __all__ = ["lock_path", "locked"]
 
@@ -42,7 +42,7 @@ def locked(paths: Sequence[str]) -> Iterator[None]:
         UsageError: one of `paths` is the lock file of another.
     """
     with ExitStack() as held:
-        reals = {os.path.realpath(path) for path in paths if _is_plain(path)}
+        reals = {os.path.realpath(path) for path in paths if is_plain(path)}
         locks = {lock_path(real): real for real in reals}
         for path in sorted(locks):
             if path in reals:
@@ -55,13 +55,6 @@ def lock_path(real: str) -> str:
     """Where the lock of the output `real` is."""
     directory, name = os.path.split(real)
     return os.path.join(directory, f"{temporary_stem(name)}.lock")
-
-
-def _is_plain(path: str) -> bool:
-    if path == STDOUT or not os.path.exists(path):
-        return path != STDOUT
-    mode = os.stat(path).st_mode
-    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 @contextmanager

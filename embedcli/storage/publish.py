@@ -1,4 +1,4 @@
-# ruff: noqa: PTH105, PTH108, PTH116, PTH119, PTH120
+# ruff: noqa: PTH100, PTH105, PTH108, PTH115, PTH116, PTH118, PTH119, PTH120
 # (the primitives of os are the subject of this module, and its tests replace them one by one)
 """The one place where bytes reach a file that somebody else may read.
 
@@ -10,7 +10,8 @@ Ctrl-C, ``kill -9``, a full disk, an I/O error or a power cut. A failed fsync is
 may have dropped the pages it could not write, and a second fsync would say that all is well.
 
 Symbolic links are followed and stay. What is not a regular file (a FIFO, ``/dev/null``, a terminal)
-has no "previous content" to protect and would be destroyed by a rename: it is written through.
+has no "previous content" to protect and would be destroyed by a rename: it is written through. So
+is what this process was given open (``/dev/stdout``, ``/dev/fd/3``): ``>>`` means to append.
 
 What the bytes mean is not decided here (`formats/`). The primitives below (`os.open` and so on) are
 called by their module names on purpose: `tests/test_publish.py` makes each of them fail in turn.
@@ -21,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import sys
 import zlib
@@ -37,12 +39,19 @@ __all__ = [
     "check_space",
     "check_writable",
     "free_space",
+    "is_plain",
     "make_directory",
     "publish",
     "readable_size",
 ]
 
 STDOUT = "-"
+
+_STREAMS = ("stdin", "stdout", "stderr")
+_DESCRIPTOR = re.compile(
+    rf"(?:/dev|/proc/self|/proc/thread-self)/fd/([0-9]+)|/dev/({'|'.join(_STREAMS)})"
+)
+_MOST_LINKS = 40
 
 _BUFFER = 1 << 20  # small writes are gathered up to this many bytes
 _READ_BACK = 1 << 20
@@ -142,6 +151,17 @@ def check_writable(path: str | os.PathLike[str], *, stdout: bool = False) -> Non
         os.unlink(temporary)
 
 
+def is_plain(path: str) -> bool:
+    """Whether `path` is, or will be, a file or directory: not a pipe, a device or given open."""
+    if path == STDOUT or _own_descriptor(path) is not None:
+        return False
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return True
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
 def check_space(path: str | os.PathLike[str], needed: int) -> None:
     """Refuse before the work if the disk that `path` will be on has fewer than `needed` bytes.
 
@@ -202,7 +222,13 @@ def _through_stdout() -> Iterator[Sink]:
 def _through(target: str) -> Iterator[Sink]:
     """Write to a FIFO, terminal or character device: nothing to keep, rename or sync."""
     with _as_output_error(target, None):
-        descriptor = os.open(target, os.O_WRONLY | os.O_NOCTTY)
+        given = _own_descriptor(target)
+        if given is None:
+            descriptor = os.open(target, os.O_WRONLY | os.O_NOCTTY)
+        else:
+            descriptor = os.dup(given)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # what was printed before comes before
     try:
         sink = _sink_on(descriptor, target, None)
         yield sink
@@ -265,6 +291,8 @@ def _is_special(target: str, size: int | None) -> bool:
     with _as_output_error(target, size):
         if not target or target.endswith("/"):
             raise OutputError(f"cannot write {target!r}: that is no file name")
+        if _own_descriptor(target) is not None:
+            return True
         try:
             mode = os.stat(target).st_mode
         except FileNotFoundError:
@@ -274,6 +302,21 @@ def _is_special(target: str, size: int | None) -> bool:
     if stat.S_ISBLK(mode):
         raise OutputError(f"cannot write {target}: it is a block device")
     return not stat.S_ISREG(mode)
+
+
+def _own_descriptor(target: str) -> int | None:
+    """The number of the open file that `target` is a name of: ``/dev/stdout`` is 1."""
+    path = os.path.abspath(target)
+    for _ in range(_MOST_LINKS):
+        match = _DESCRIPTOR.fullmatch(path)
+        if match is not None:
+            return int(match[1]) if match[1] else _STREAMS.index(match[2])
+        try:
+            link = os.readlink(path)
+        except OSError:
+            return None
+        path = os.path.abspath(os.path.join(os.path.dirname(path), link))
+    return None
 
 
 def _old_mode(target: str) -> int | None:

@@ -32,12 +32,18 @@ _SHOWN = 3  # names of files in a message
 _FAILURES = (OSError, EOFError, DamagedError, WindowError)
 
 
-def find_sources(paths: Sequence[str | Span], *, recursive: bool = False) -> list[str | Span]:
+def find_sources(
+    paths: Sequence[str | Span],
+    *,
+    recursive: bool = False,
+    seen: set[tuple[int, int]] | None = None,
+) -> list[str | Span]:
     """The files that `paths` mean, in the order they are read.
 
     A path that does not exist is tried as a glob; a directory gives, with `recursive`, all files
     below it by name, each once however many links lead to it, but none that is hidden. ``-`` is
-    standard input, ``scheme://...`` whatever fsspec opens. A `Span` stands for itself.
+    standard input, ``scheme://...`` whatever fsspec opens. A `Span` stands for itself. `seen`
+    receives devices and inodes of the directories that were gone through, and of their files.
 
     Raises:
         UsageError: standard input is a terminal, or named twice.
@@ -45,7 +51,7 @@ def find_sources(paths: Sequence[str | Span], *, recursive: bool = False) -> lis
     """
     if paths.count(STDIN) > 1:
         raise UsageError("standard input (-) can be read once only, but is named twice")
-    seen: set[tuple[int, int]] = set()
+    seen = set() if seen is None else seen
     sources: list[str | Span] = []
     for path in paths:
         if isinstance(path, Span) or path == STDIN or "://" in path:
