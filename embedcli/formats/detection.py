@@ -4,6 +4,7 @@ In this order:
 
 1. ``safetensors``: eight bytes of length, not all text, then ``{``;
 2. ``parquet``, ``sqlite``, ``fasttext`` and ``gensim`` (a pickle), by their first bytes;
+   ``fasttext-2016``, which has no magic number, by numbers that can be its arguments and sizes;
    binary files of other kinds, by theirs: named in the error, with what to do;
 3. a first line of two whole numbers V D: ``word2vec``, ``word2vec-bin`` or ``vocab``, by what
    follows (`under_header.py`);
@@ -23,7 +24,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from embedcli.errors import FormatError
-from embedcli.formats import fasttext
+from embedcli.formats import fasttext, fasttext_2016
 from embedcli.formats.rows import BOM, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers
@@ -74,6 +75,8 @@ def detect_format(source: Source) -> str:
     own = next((name for magic, name in _OWN_BINARY.items() if head.startswith(magic)), None)
     if own is not None:
         return own
+    if fasttext_2016.looks_like(head):
+        return "fasttext-2016"
     _refuse_foreign(source, _FOREIGN_BINARY)
     _refuse_bare_returns(source)
     lines = _whole_lines(source)

@@ -15,6 +15,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.formats import (
     fasttext,
+    fasttext_2016,
     fasttext_writing,
     gensim_model,
     glove,
@@ -195,6 +196,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             check=projector.check,
         ),
         Format("gensim", (), gensim_model.read, None),
+        Format("fasttext-2016", (), fasttext_2016.read, None),
         Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab, check=vocab.check),
     )
 }

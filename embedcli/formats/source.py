@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,7 +21,7 @@ from embedcli.text.compression import (
     compression_of,
 )
 
-__all__ = ["HEAD_BYTES", "Source"]
+__all__ = ["HEAD_BYTES", "Made", "Source"]
 
 HEAD_BYTES: Final = 1 << 20  # two rows of text at D = 4096 have a fifth of this
 
@@ -102,6 +103,34 @@ class Source:
         except OSError as error:
             raise _unreadable(self.path, error) from error
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class Made(Source):
+    """Bytes that are made while they are read, in the place of those of a file.
+
+    Args:
+        path: the file that they are made of, for messages.
+        size: how many there are, or None where nobody can know.
+        blocks: the bytes.
+    """
+
+    def __init__(self, path: str, size: int | None, blocks: Iterator[bytes]) -> None:
+        self.path, self.size, self.stored_bytes = path, size, size
+        self.compression, self.head = None, b""
+        self._blocks, self._rest = blocks, b""
+
+    def __exit__(self, *raised: object) -> None:
+        """Nothing is open."""
+
+    def read(self, n_bytes: int) -> bytes:
+        """Return the next bytes, fewer than `n_bytes` only at the end."""
+        parts, missing = [self._rest], n_bytes - len(self._rest)
+        while missing > 0 and (block := next(self._blocks, None)) is not None:
+            parts.append(block)
+            missing -= len(block)
+        data = b"".join(parts)
+        self._rest = data[n_bytes:]
+        return data[:n_bytes]
 
 
 def _open(path: str) -> io.BufferedReader:
