@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.errors import UnknownWordError
+from embedcli.errors import FormatError, UnknownWordError
+from embedcli.quoting import quoted
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
@@ -74,13 +75,18 @@ class Embeddings:
         """
         index = self.vocabulary.get(word)
         if index is not None:
-            vector: NDArray[np.float32] = self.vectors[index]
+            vector: NDArray[np.float32] = self.rows([index])[0]
             return vector
         vectors, known = self.from_subwords([word])
         if not known[0]:
             raise UnknownWordError(word)
         made: NDArray[np.float32] = vectors[0]
         return made
+
+    def rows(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of words by id, float32 (n, D): a copy."""
+        rows: NDArray[np.float32] = self.vectors[ids]
+        return rows
 
     def from_subwords(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Vectors of words the vocabulary does not hold, where the model has subwords.
@@ -93,6 +99,11 @@ class Embeddings:
         if self.subwords is not None and words:
             sound = [i for i, word in enumerate(words) if word and _is_text(word)]
             vectors[sound], known[sound] = self.subwords.of_unseen([words[i] for i in sound])
+            if not np.isfinite(vectors).all():
+                word = words[int(np.argmin(np.isfinite(vectors).all(axis=1)))]
+                raise FormatError(
+                    f"the subwords of {quoted(word)} make a vector that is not finite"
+                )
         return vectors, known
 
     def __repr__(self) -> str:
@@ -127,13 +138,19 @@ class Embeddings:
         Output vectors that belong to a tree over more words are left out.
         """
         n = min(n, len(self))
-        output = None if self.output_vectors is None else self.output_vectors[:n]
+        output = self._matrix("output_vectors")
+        output = None if output is None else output[:n]
         if n < len(self) and self.outputs_are_nodes:
             output = None
         subwords = None if self.subwords is None else self.subwords.head(n)
         vocabulary = self.vocabulary.head(n)
         tree = self.tree_counts if n == len(self) else None
-        return Embeddings(vocabulary, self.vectors[:n], output, self.metadata, subwords, tree)
+        vectors = self._matrix("vectors")[:n]
+        return Embeddings(vocabulary, vectors, output, self.metadata, subwords, tree)
+
+    def _matrix(self, name: str) -> Any:
+        """`vectors` or `output_vectors`, without looking at what is in them."""
+        return getattr(self, name)
 
 
 def _is_text(word: str) -> bool:

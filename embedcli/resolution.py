@@ -82,7 +82,7 @@ def resolve(embeddings: Embeddings, words: Sequence[str], allowed: Ways | None =
                 ids[i], ways[i] = token, TOKEN
     vectors = np.zeros((len(words), embeddings.dim), np.float32)
     rows = ids >= 0
-    vectors[rows] = embeddings.vectors[ids[rows]]
+    vectors[rows] = embeddings.rows(ids[rows])
     vectors[by_parts] = made
     return Resolved(words, ids, vectors, ways)
 

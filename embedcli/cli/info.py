@@ -35,7 +35,8 @@ def command(model: str, reading: ReadingOptions, as_json: bool) -> None:
         embed info model.safetensors
         embed info GoogleNews-vectors-negative300.bin.gz --json
 
-    MODEL is a file or directory in any format embed reads, vocabulary files included.
+    MODEL is a file or directory in any format embed reads, vocabulary files included. What is wrong
+    with its words or numbers is an error; `embed verify` compares the digest, too.
     """
     from embedcli.formats.source import Source
 
@@ -53,6 +54,7 @@ def command(model: str, reading: ReadingOptions, as_json: bool) -> None:
 def _facts(source: Source, reading: ReadingOptions) -> dict[str, Any]:
     """What is known of the file, as JSON; None for what it does not tell."""
     from embedcli import formats
+    from embedcli.formats import native
     from embedcli.formats.detection import detect_format
 
     name = reading.format or detect_format(source)
@@ -64,7 +66,10 @@ def _facts(source: Source, reading: ReadingOptions) -> dict[str, Any]:
     }
     if name == "vocab":
         return facts | _vocabulary_facts(formats.vocab.read(source, reading))
-    return facts | _vector_facts(formats.load_from(source, name, reading))
+    embeddings = formats.load_from(source, name, reading)
+    if name == "safetensors":
+        native.check_sound(source.path, embeddings)
+    return facts | _vector_facts(embeddings)
 
 
 def _folder_facts(path: Path, reading: ReadingOptions) -> dict[str, Any]:

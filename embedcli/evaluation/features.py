@@ -69,7 +69,7 @@ class Lookup:
         ids = [a if a is not None else b for a, b in zip(exact, lower, strict=True)]
         known = [i for i in ids if i is not None]
         table = np.zeros((len(known) + 1, self._embeddings.dim))
-        table[1:] = unit_rows(self._embeddings.vectors[known])
+        table[1:] = unit_rows(self._embeddings.rows(known))
         places = np.cumsum([i is not None for i in ids]) * [i is not None for i in ids]
         place = dict(zip(distinct, places.tolist(), strict=True))
         rows = np.array([place[token] for token in flat], np.int64)

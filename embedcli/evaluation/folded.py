@@ -72,4 +72,4 @@ class FoldedWords:
 
     def units(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """The unit vectors of `ids`, float64 (len(ids), D); zero vectors stay zero."""
-        return unit_rows(self.embeddings.vectors[ids])
+        return unit_rows(self.embeddings.rows(ids))

@@ -12,9 +12,9 @@ In this order:
 5. a first line of a word and numbers: ``glove``;
 6. text files of other kinds, such as a web page: named in the error.
 
-One case is ambiguous by nature: one-dimensional GloVe vectors whose first word is a number, or a
-vocabulary whose first word is a number and occurs once. They are taken for word2vec, whose reader
-then finds that the count of rows is another; ``--format`` decides.
+One case is ambiguous by nature: one-dimensional GloVe vectors whose first row is two whole numbers.
+They are taken for word2vec, whose reader then finds that the count of rows is another; ``--from``
+decides.
 """
 
 from __future__ import annotations

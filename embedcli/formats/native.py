@@ -55,6 +55,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable, check_subwords, check_words
+from embedcli.formats.mapped import MappedEmbeddings
 from embedcli.formats.narrow import narrowed, wide
 from embedcli.formats.native_layout import (
     NARROW_VERSION,
@@ -72,7 +73,17 @@ from embedcli.subwords.rules import model_of, units_from
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import LARGEST_SUM, Vocabulary
 
-__all__ = ["check", "file_size", "metadata", "read", "tensors", "verify", "write", "write_narrow"]
+__all__ = [
+    "check",
+    "check_sound",
+    "file_size",
+    "metadata",
+    "read",
+    "tensors",
+    "verify",
+    "write",
+    "write_narrow",
+]
 
 
 def write(embeddings: Embeddings, sink: Sink) -> None:
@@ -150,13 +161,16 @@ def read(source: Source, reading: ReadingOptions = STRICT) -> Embeddings:
         _aligned(arrays["counts"]) if "counts" in arrays else None,
     )
     _check_words(where, vocabulary, any_bytes=header.metadata.get("words") == "bytes")
-    embeddings = Embeddings(
+    if not (np.isfinite(arrays["norms"]) & (arrays["norms"] >= 0)).all():
+        raise FormatError(f"{where}: tensor 'norms' holds what is no length")
+    embeddings = MappedEmbeddings(
         vocabulary,
         _vectors(where, arrays),
         arrays.get("syn1neg"),
         _meta(where, header.metadata),
         _subwords(where, arrays, header.metadata),
         _tree_counts(where, arrays),
+        where,
     )
     embeddings.__dict__["norms"] = arrays["norms"]  # where cached_property would put it
     return embeddings
@@ -210,16 +224,26 @@ def verify(source: Source) -> bool:
     """
     embeddings = read(source)
     has_digest = safetensors.check_digest(source.path, safetensors.read_header(source.path))
+    check_sound(source.path, embeddings)
+    return has_digest
+
+
+def check_sound(where: str, embeddings: Embeddings) -> None:
+    """Check the words and numbers of embeddings that `read` has mapped, but not the digest.
+
+    Raises:
+        FormatError: the first thing that is wrong.
+    """
     check_savable(embeddings, any_bytes=True)
     check_subwords(embeddings)
-    stored = embeddings.__dict__.pop("norms")
-    if not np.allclose(stored, embeddings.norms, rtol=1e-4, atol=1e-12):
-        row = int(np.argmax(~np.isclose(stored, embeddings.norms, rtol=1e-4, atol=1e-12)))
+    stored = embeddings.norms
+    norms = Embeddings(embeddings.vocabulary, embeddings.vectors).norms
+    if not np.allclose(stored, norms, rtol=1e-4, atol=1e-12):
+        row = int(np.argmax(~np.isclose(stored, norms, rtol=1e-4, atol=1e-12)))
         raise FormatError(
-            f"{source.path}: the norm of row {row + 1} is {stored[row]:g}, but its vector has "
-            f"{embeddings.norms[row]:g}"
+            f"{where}: the norm of row {row + 1} is {stored[row]:g}, but its vector has "
+            f"{norms[row]:g}"
         )
-    return has_digest
 
 
 def _vectors(where: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:

@@ -3,10 +3,10 @@
 Decided by what can be told for sure, as a byte of a float may be a newline behind a digit, and a
 word may be a number:
 
-1. every line is a word and D numbers: ``word2vec`` (where rule 3 holds as well, only if no word
-   has a space in it);
-2. every line is a word and a whole number: ``vocab`` (where rule 3 holds as well, only if all of
-   it is text);
+1. every line is a word and D numbers: ``word2vec``, unless rule 3 holds as well and a word has a
+   space in it, or rule 2 does and there are not V lines;
+2. every line is a word and a whole number: ``vocab``, unless rule 3 holds as well and not all of it
+   is text;
 3. V rows of a word, a space and 4 D bytes end where the file ends (of a large file: the rows that
    are in its head follow each other so): ``word2vec-bin``;
 4. neither, so something is damaged: text if most lines have D numbers or nothing in it is foreign
@@ -50,10 +50,13 @@ def under_header(source: Source, header: tuple[int, int], lines: Sequence[bytes]
     sound = [_is_row(row, header[1]) for row in rows]
     is_binary = _has_binary_rows(source, header)
     plain = all(len(row.split()) == header[1] + 1 for row in rows)
+    are_counts = (bool(rows) or source.is_whole) and all(map(is_vocab_line, lines))
     if rows and all(sound) and (plain or not is_binary):
-        return "word2vec"
+        n_rows = source.head.rstrip(b"\n").count(b"\n")
+        is_other = are_counts and source.is_whole and n_rows != header[0]
+        return "vocab" if is_other else "word2vec"
     is_text = _is_text(source)
-    if (rows or source.is_whole) and all(map(is_vocab_line, lines)) and (is_text or not is_binary):
+    if are_counts and (is_text or not is_binary):
         return "vocab"
     if is_binary:
         return "word2vec" if is_text and 2 * sum(sound) > len(sound) > 1 else "word2vec-bin"

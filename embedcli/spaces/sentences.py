@@ -115,7 +115,7 @@ class Averager:
         n = len(self._embeddings)
         rows = np.empty((len(ids), self._embeddings.dim), np.float32)
         own = ids < n
-        rows[own] = self._embeddings.vectors[ids[own]]
+        rows[own] = self._embeddings.rows(ids[own])
         rows[~own] = others[ids[~own] - n]
         if self._unit:
             rows = unit_rows(rows).astype(np.float32)
