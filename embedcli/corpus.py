@@ -26,6 +26,7 @@ from embedcli.progress import OnProgress, ignore_progress
 from embedcli.rules import TextRules
 from embedcli.text.encoder import Encoder
 from embedcli.text.fields import Field
+from embedcli.text.judging import check_encodings
 from embedcli.text.memory import memory_size
 from embedcli.text.merging import Limits, Merged
 from embedcli.text.scratch import ScratchFile
@@ -37,7 +38,6 @@ from embedcli.vocabulary import UNKNOWN, Vocabulary
 __all__ = ["Corpus", "Tally", "count_corpus", "digest_corpus", "encode_corpus", "ids_fault"]
 
 BLOCK_BYTES = 1 << 20
-_MOST_MALFORMED = 0.01  # of the tokens: more, and the text is not UTF-8
 _TABLES_SHARE, _TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
 _CHECKED = 1 << 22  # ids or offsets looked at together
 _VOCABULARY_SHARE = 4  # the vocabulary is useless unless the matrices fit too
@@ -326,8 +326,9 @@ def _examined(
     field = encoder.library.field
     if field is not None:
         field.check(encoder.library.title, is_part=is_part)
-    _check_encoding(encoder, merged)
-    remarks = _remarks(encoder, merged)
+    n_malformed, n_tokens = encoder.marks.malformed_tokens, merged.n_tokens
+    where = check_encodings(encoder.library, n_malformed, n_tokens + encoder.marks.too_long)
+    remarks = _remarks(encoder, merged, where)
     if is_part:
         return remarks
     _check(encoder, merged, min_count, vocabulary)
@@ -427,27 +428,16 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
     )
 
 
-def _check_encoding(encoder: Encoder, merged: Merged) -> None:
-    """Refuse a text that is not UTF-8."""
-    n_tokens, marks = merged.n_tokens, encoder.marks
-    if marks.malformed_tokens > _MOST_MALFORMED * (n_tokens + marks.too_long):
-        raise CorpusError(
-            f"{encoder.library.title} does not look like UTF-8 text: {marks.malformed_tokens} of "
-            f"{n_tokens} tokens are malformed; convert it first, for example: iconv -f LATIN1 -t "
-            "UTF-8"
-        )
-
-
-def _remarks(encoder: Encoder, merged: Merged) -> list[str]:
-    """What is worth a warning."""
+def _remarks(encoder: Encoder, merged: Merged, where: str) -> list[str]:
+    """What is worth a warning; `where` there are malformed sequences."""
     marks, remarks = encoder.marks, list(encoder.library.suspicions)
     field = encoder.library.field
     if field is not None:
         remarks += field.remarks()
     if marks.invalid:
         remarks.append(
-            f"{marks.invalid} malformed UTF-8 sequences in {marks.malformed_tokens} tokens were "
-            "replaced by U+FFFD"
+            f"{marks.invalid} malformed UTF-8 sequences in {marks.malformed_tokens} tokens{where} "
+            "were replaced by U+FFFD"
         )
     if marks.nuls:
         remarks.append(f"{marks.nuls} NUL bytes were taken for white space: is this text?")

@@ -6,6 +6,7 @@ that reads text without training. What they mean is in docs/text.md; how it is d
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from dataclasses import field as _field
@@ -98,6 +99,13 @@ class TextRules:
         "Digits: as they are, each a 0, each a #, or every number one 0.",
         choices=("keep", "zero", "hash", "number"),
     )
+    encoding: str | None = _setting(
+        None,
+        "text",
+        "What files without a byte order mark are in: cp1252, shift_jis, ...",
+        automatic="UTF-8",
+        metavar="NAME",
+    )
     as_text: bool = _setting(
         False, "switch", "Read every file as text, whatever its first bytes look like."
     )
@@ -109,6 +117,7 @@ class TextRules:
         self._check_items()
         self._check_table()
         self._check_pattern()
+        self._check_encoding()
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -171,7 +180,30 @@ class TextRules:
         if self.pattern is not None:
             compiled(self.pattern)
 
+    def _check_encoding(self) -> None:
+        if self.encoding is None:
+            return
+        try:
+            name = codecs.lookup(self.encoding).name
+            "text".encode(name)
+            is_known = name not in _NO_ENCODINGS
+        except (LookupError, ValueError):
+            is_known = False
+        if not is_known:
+            raise ConfigError(
+                f"encoding is {shorten(self.encoding)}, but must be one that Python knows: utf-8, "
+                "cp1252, iso8859-2, shift_jis, gb18030, koi8-r, ..."
+            )
 
+
+_NO_ENCODINGS = (
+    "idna",
+    "punycode",
+    "raw_unicode_escape",
+    "unicode_escape",
+    "unicode-escape",
+    "raw-unicode-escape",
+)
 REWRITING = ("tokenizer", "pattern", "normalize", "lowercase", "digits")
 
 

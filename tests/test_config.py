@@ -85,6 +85,7 @@ def test_the_defaults_are_those_of_the_contract():
         "normalize": None,
         "lowercase": False,
         "digits": "keep",
+        "encoding": None,
         "as_text": False,
         "delimiter": None,
         "quote": None,
@@ -353,6 +354,7 @@ def test_what_is_dumped_is_read_back(tmp_path_factory, options):
     else:
         options["separator"] = None
         options["pattern"] = "x+" if options["tokenizer"] == "pattern" else None
+    options["encoding"] = options["encoding"] and "shift_jis"
     if options["valid"] or not options["evaluate"]:
         options["valid_fraction"], options["patience"] = 0, None
     if options["init"] or not options["continue_from"]:

@@ -18,6 +18,7 @@ PROJECT = PYPROJECT["project"]
 INSTALLED_AS = {
     "yaml": "pyyaml",
     "backports": "backports.zstd",
+    "charset_normalizer": "charset-normalizer",
     "sklearn": "scikit-learn",
     "umap": "umap-learn",
     "faiss": "faiss-cpu",

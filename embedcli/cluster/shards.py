@@ -8,7 +8,6 @@ stay whole, too.
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import itertools
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
 from embedcli.rules import TextRules
 from embedcli.text.compression import compression_of
+from embedcli.text.encodings import can_be_cut
 from embedcli.text.records import is_json_lines
 from embedcli.text.separators import SPACE
 from embedcli.text.sources import STDIN, find_sources, open_source
@@ -114,7 +114,8 @@ class _Source:
         if name == STDIN:
             raise UsageError("standard input (-) cannot be cut into shards: give files")
         self._name = name
-        self._within_lines = not rules.items and rules.field is None
+        is_utf8 = rules.encoding is None
+        self._within_lines = not rules.items and rules.field is None and is_utf8
         try:
             self.size = _size(name)
             self._can_cut = self.size > 0 and self._is_plain(rules)
@@ -139,9 +140,9 @@ class _Source:
         """Whether it can be entered where a line begins."""
         with open_source(self._name) as file:
             head = file.read(_HEAD)
-            is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            is_cut = can_be_cut(head, rules.encoding)
             has_lines = rules.field is None or is_json_lines(head)
-            return compression_of(head) is None and not is_utf16 and has_lines
+            return compression_of(head) is None and is_cut and has_lines
 
     def _beginning(self, file: Any, goal: int) -> int:
         """The first place from `goal` on where a line begins, or at least, where it may, a word."""

@@ -9,24 +9,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.tokenize import MAX_BYTES, PAD
+from embedcli.text.encodings import Readable
 from embedcli.text.separators import WHITE, Separator
 
-__all__ = ["Block", "BlockReader", "Readable"]
+__all__ = ["Block", "BlockReader"]
 
 _HOPELESS = 4 * MAX_BYTES  # bytes without a separator: too long a token, however it decodes
-
-
-class Readable(Protocol):
-    """The text of one file: decompressed, UTF-8."""
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill `buffer` from its start; the number of bytes, 0 at the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""From bytes as they lie in files to words in clean UTF-8.
+"""From words as they were counted to words in clean UTF-8.
 
-Byte order marks, UTF-16, malformed sequences, normal forms, lower case, digits.
+Malformed sequences, normal forms, lower case, digits.
 
 Malformed sequences and letters beyond ASCII are seen to in the *distinct words*, after counting:
 a text of a billion tokens has them in a few million words, and neither a word's lower case nor its
@@ -10,7 +10,6 @@ of lower case with context, the final sigma, ends there).
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass
 from typing import Self
 
@@ -19,16 +18,14 @@ from numpy.typing import NDArray
 
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.rules import TextRules
-from embedcli.text.blocks import Readable
 from embedcli.text.tokens import rewriter, without_digits
 from embedcli.text.words import SPARE, Words
 
-__all__ = ["Marks", "decoded", "normalise"]
+__all__ = ["Marks", "normalise"]
 
 _BATCH_WORDS = 1 << 16
 _REPLACEMENT = "\ufffd".encode()
 _BOM = "\ufeff".encode()
-_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 @dataclass
@@ -141,42 +138,3 @@ def _occurrences(lines: bytes, wanted: bytes) -> NDArray[np.int64]:
     ends = np.flatnonzero(data == ord("\n"))
     hit = (data[:-2] == wanted[0]) & (data[1:-1] == wanted[1]) & (data[2:] == wanted[2])
     return np.bincount(np.searchsorted(ends, np.flatnonzero(hit)), minlength=n_lines)
-
-
-def decoded(file: Readable, head: bytes) -> Readable:
-    """The text of `file`, which begins with `head`, in UTF-8 and without a byte order mark."""
-    encoding = _UTF16.get(head[:2])
-    if encoding:
-        return _Utf16(file, encoding)
-    if head.startswith(codecs.BOM_UTF8):
-        _skip(file, len(codecs.BOM_UTF8))
-    return file
-
-
-def _skip(file: Readable, n_bytes: int) -> None:
-    view = memoryview(bytearray(n_bytes))
-    while view:
-        view = view[file.readinto(view) :]
-
-
-class _Utf16:
-    """UTF-16 read as UTF-8; lone surrogates become U+FFFD."""
-
-    def __init__(self, file: Readable, encoding: str) -> None:
-        _skip(file, 2)
-        self._file = file
-        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
-        self._ready = b""
-        self._ended = False
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill `buffer` from its start; the number of bytes, 0 at the end."""
-        while not self._ready and not self._ended:
-            raw = memoryview(bytearray(max(2, len(buffer) // 2)))
-            n = self._file.readinto(raw)
-            self._ended = n == 0
-            self._ready = self._decoder.decode(raw[:n], final=self._ended).encode()
-        n = min(len(buffer), len(self._ready))
-        buffer[:n] = self._ready[:n]
-        self._ready = self._ready[n:]
-        return n

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
-from embedcli.text.blocks import Readable
+from embedcli.text.encodings import Readable
 from embedcli.text.fields import (
     ALL_SURROGATES,
     ESCAPED_ONLY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from embedcli.text.blocks import Readable
+from embedcli.text.encodings import Readable
 from embedcli.text.fields import LONGEST_RECORD
 
 __all__ = ["Lines"]

@@ -6,14 +6,17 @@ import codecs
 import re
 
 from embedcli.errors import CorpusError
+from embedcli.text.encodings import convert_with, seven_bit_encoding, wide_encoding
 
-__all__ = ["check_is_text", "is_parquet", "suspicion"]
+__all__ = ["check_is_not_seven_bit", "check_is_text", "is_parquet", "suspicion"]
 
 _ARCHIVE = "unpack it and give the files inside, or pipe them in: unzip -p FILE | embed train -"
-_CONVERT = "convert it to UTF-8 first: iconv -f {} -t UTF-8 FILE | embed train -"
+_CONVERT = "--encoding {0} reads it, or convert it: iconv -f {0} -t UTF-8 FILE | embed train -"
 _EXTRACT = "extract its text to a plain file first"
 _UNTAR = "unpack it, or pipe its files in: tar -xOf FILE | embed train -"
 _GIVE_TEXT = "give text; embed info FILE tells what it holds"
+_UTF32 = "UTF-32 text"
+_MOST_SEVEN_BIT = 0.01  # of the bytes: so much may be quoted in other text
 _TAR_HEADER = 512  # bytes
 _INSIST = "; if it is text all the same: --as-text"
 
@@ -60,7 +63,7 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x93NUMPY[\x01-\x03]", "a NumPy array", "give text"),
     # The length of its header, at most 100 MB, and the header.
     (rb".{3}[\x00-\x05]\0{4}\{\"", "a safetensors file", _GIVE_TEXT),
-    (rb"\xff\xfe\0\0|\0\0\xfe\xff", "UTF-32 text", _CONVERT.format("UTF-32")),
+    (rb"\xff\xfe\0\0|\0\0\xfe\xff", _UTF32, _CONVERT.format("UTF-32")),
 )
 _PATTERNS = [(re.compile(magic, re.DOTALL), what, advice) for magic, what, advice in _FORMATS]
 
@@ -73,25 +76,45 @@ _NOT_TEXT = (
 _SUSPICIONS = [(re.compile(start, re.IGNORECASE), what) for start, what in _NOT_TEXT]
 
 
-def check_is_text(name: str, head: bytes) -> None:
+def check_is_text(name: str, head: bytes, encoding: str | None = None) -> None:
     """Refuse what cannot be text.
 
     Args:
         name: the file's, for the message.
         head: its first few thousand bytes, decompressed.
+        encoding: what somebody said it is in.
 
     Raises:
         CorpusError: it is something else; says what, and what to do.
     """
     for pattern, what, advice in _PATTERNS:
-        if pattern.match(head):
+        if pattern.match(head) and not (encoding and what == _UTF32):
             raise _refusal(name, what, advice)
     if _is_old_tar(head):
         raise _refusal(name, "a tar archive", _UNTAR)
-    wide = _wide_encoding(head)
+    wide = wide_encoding(head) if encoding is None else None
     if wide and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         advice = _CONVERT.format(wide).replace("FILE", name)
         raise CorpusError(f"{name} looks like {wide} without a byte order mark; {advice}")
+
+
+def check_is_not_seven_bit(name: str, text: bytes) -> str | None:
+    """Refuse text in which ASCII stands for other letters; what to say where little of it is.
+
+    Args:
+        name: the file's, for the message.
+        text: its first part.
+
+    Raises:
+        CorpusError: more than a hundredth of it is so; says in which encoding.
+    """
+    found = seven_bit_encoding(text)
+    if found is None:
+        return None
+    encoding, share = found
+    if share > _MOST_SEVEN_BIT:
+        raise CorpusError(f"{name} is not UTF-8 text; {convert_with(encoding, name)}")
+    return f"a part of it looks like {encoding}, and is read as ASCII"
 
 
 def is_parquet(head: bytes) -> bool:
@@ -114,24 +137,3 @@ def _is_old_tar(head: bytes) -> bool:
     if len(header) < _TAR_HEADER or not re.fullmatch(rb"[0-7]{1,7}", kept):
         return False
     return b"\0" in header[:148] and int(kept, 8) == sum(header) - sum(header[148:156]) + 8 * 32
-
-
-def _wide_encoding(head: bytes) -> str | None:
-    """The encoding with two or four bytes a letter in which `head` would be Western text."""
-    n = len(head) // 4
-    if n < 2:
-        return None
-    zeros = [head[place : 4 * n : 4].count(0) / n for place in range(4)]
-    is_zero = [share > 0.5 for share in zeros]
-    if any(0.1 < share < 0.5 for share in zeros):
-        return None
-    match is_zero:
-        case [False, True, True, True]:
-            return "UTF-32LE"
-        case [True, True, True, False]:
-            return "UTF-32BE"
-        case [False, True, False, True]:
-            return "UTF-16LE"
-        case [True, False, True, False]:
-            return "UTF-16BE"
-    return None

@@ -11,7 +11,7 @@ import codecs
 import json
 from collections.abc import Iterator
 
-from embedcli.text.blocks import Readable
+from embedcli.text.encodings import Readable
 from embedcli.text.fields import Field, Texts
 from embedcli.text.json_records import json_line_texts, json_texts
 from embedcli.text.lines import Lines

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from embedcli.kernels.tokenize import WHITE_SPACE
 
 if TYPE_CHECKING:
-    from embedcli.text.blocks import Readable
+    from embedcli.text.encodings import Readable
 
 __all__ = ["SPACE", "WHITE", "Separator"]
 

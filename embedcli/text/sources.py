@@ -15,19 +15,34 @@ from typing import Any
 
 from embedcli.errors import CorpusError, EmbedError, ResourceError, UsageError
 from embedcli.rules import TextRules
-from embedcli.text.blocks import Readable
 from embedcli.text.columns import parquet_texts
 from embedcli.text.compression import DamagedError, Unpacked, WindowError, compression_of
-from embedcli.text.decoding import decoded
+from embedcli.text.encodings import Readable, Transcoded, decoded
 from embedcli.text.fields import Field, Texts
-from embedcli.text.recognition import check_is_text, is_parquet, suspicion
+from embedcli.text.recognition import (
+    check_is_not_seven_bit,
+    check_is_text,
+    is_parquet,
+    suspicion,
+)
 from embedcli.text.records import noted, texts_of, texts_of_part
 from embedcli.text.spans import Span, open_span
 
-__all__ = ["STDIN", "Library", "find_sources", "open_source"]
+__all__ = [
+    "STDIN",
+    "Library",
+    "can_read_again",
+    "find_sources",
+    "listed",
+    "open_source",
+    "shown",
+]
 
 STDIN = "-"
 _HEAD = 4096  # bytes that tell what a file is
+_FIRST = 1 << 20  # bytes of a file that are looked at
+_SAMPLE, _MOST_SAMPLES = 1 << 16, 1 << 8  # bytes, files
+_MOST_MALFORMED = 0.01  # of the characters: more, and the encoding is another
 _SHOWN = 3  # names of files in a message
 _FAILURES = (OSError, EOFError, DamagedError, WindowError)
 
@@ -120,7 +135,9 @@ class Library(Iterator[Readable]):
         n_total: bytes on disk in all; None where nobody can know.
         title: what to call it in messages.
         field: what is read of each record, where files hold records.
-        rules: how text becomes tokens; here: whether files are text whatever they look like.
+        rules: how text becomes tokens; here: what files are in, whatever they look like.
+        samples: by name, the first part beyond ASCII of files that cannot be read again.
+        sources: the files.
     """
 
     def __init__(
@@ -131,12 +148,14 @@ class Library(Iterator[Readable]):
     ) -> None:
         self.field = field
         self.rules = rules or TextRules()
+        self.samples: dict[str, bytes] = {}
+        self.sources = tuple(sources)
         self.digest = hashlib.sha256()
         self.n_bytes = 0
         self.n_consumed = 0
         self.n_total: int | None = 0
-        names = [_shown(source) for source in sources]
-        self.title = _listed(names)
+        names = [shown(source) for source in sources]
+        self.title = listed(names)
         self._suspicions: dict[str, list[str]] = {}
         self._current: _TextFile | None = None
         self._waiting = list(reversed(sources))
@@ -146,7 +165,7 @@ class Library(Iterator[Readable]):
     @property
     def suspicions(self) -> list[str]:
         """Remarks on files that seem not to be what they were taken for."""
-        return [f"{_listed(names)}: {remark}" for remark, names in self._suspicions.items()]
+        return [f"{listed(names)}: {remark}" for remark, names in self._suspicions.items()]
 
     def suspect(self, name: str, remark: str) -> None:
         """Note a remark on a file; the same on others is made once."""
@@ -180,7 +199,7 @@ class Library(Iterator[Readable]):
     def _survey(self, source: str | Span) -> None:
         """Find out before the work begins what would end it."""
         name = source.source if isinstance(source, Span) else source
-        is_file = name != STDIN and "://" not in name and os.path.isfile(name)
+        is_file = can_read_again(source)
         if is_file and not os.access(name, os.R_OK):
             raise CorpusError(f"{name} cannot be read: Permission denied")
         if isinstance(source, Span) and source.n_bytes is not None and self.n_total is not None:
@@ -199,20 +218,23 @@ class _TextFile:
     """
 
     def __init__(self, source: str | Span, library: Library) -> None:
-        self._name = _shown(source)
+        self._name = shown(source)
         self._library = library
         self._unpacked: Unpacked | None = None
+        self._plain: Readable | None = None
+        self._first: list[bytes] | None = []  # what was read, while it is to be looked at
         is_part = isinstance(source, Span) and not source.is_whole
-        as_text = library.rules.as_text
+        rules = library.rules
         try:
             self._file = _open(source)
         except OSError as error:
             raise self._failure(error) from error
         try:
             self._before = _identity(self._file)
+            self._is_once = not can_read_again(source)
             packed = _Tapped(self._file, library.consume)
             head = packed.peek()
-            if library.field is not None and not as_text and is_parquet(head):
+            if library.field is not None and not rules.as_text and is_parquet(head):
                 rows = parquet_texts(self._file, library.field, self._name)
                 texts = Texts(noted(rows, library.field, self._name))
                 self._text: Readable = _Tapped(texts, library.digest_text)
@@ -222,9 +244,12 @@ class _TextFile:
                 text = _Tapped(self._unpacked or packed, library.digest_text)
                 is_inside = isinstance(source, Span) and source.begin > 0
                 head = b"" if is_inside else text.peek()
-                if not as_text:
-                    check_is_text(self._name, head)
-                self._text = decoded(text, head)
+                if not rules.as_text:
+                    check_is_text(self._name, head, rules.encoding)
+                self._text = self._plain = decoded(text, head, rules.encoding)
+                if isinstance(self._plain, Transcoded) and not is_inside:
+                    self._text = again = _Tapped(self._plain, lambda data: None)
+                    head = again.peek()
                 if library.field is not None and is_inside:
                     self._text = texts_of_part(self._text, library.field, self._name)
                 elif library.field is not None:
@@ -236,7 +261,7 @@ class _TextFile:
             self.close()
             raise
         what = suspicion(head)
-        if what and not as_text:
+        if what and not rules.as_text:
             library.suspect(self._name, f"the first line looks like {what}")
 
     def close(self) -> None:
@@ -254,7 +279,13 @@ class _TextFile:
             if n == 0:
                 self._check_unchanged()
                 self._check_padding()
+                self._check_encoding()
                 self.close()
+            if self._first is not None:
+                self._first.append(bytes(buffer[:n]))
+                if n == 0 or sum(map(len, self._first)) >= _FIRST:
+                    self._look_at(b"".join(self._first))
+                    self._first = None
         except _FAILURES as error:
             raise self._failure(error) from error
         return n
@@ -264,6 +295,30 @@ class _TextFile:
             raise CorpusError(
                 f"{self._name} was changed while it was read; start again when it is complete"
             )
+
+    def _look_at(self, text: bytes) -> None:
+        """See from its first part what a file is in; keep it where it cannot be read again."""
+        library = self._library
+        if library.rules.encoding is None and not library.rules.as_text:
+            remark = check_is_not_seven_bit(self._name, text)
+            if remark:
+                library.suspect(self._name, remark)
+        if self._is_once and len(library.samples) < _MOST_SAMPLES:
+            lines = (line for line in text.split(b"\n") if not line.isascii())
+            library.samples[self._name] = b"\n".join(lines)[:_SAMPLE]
+
+    def _check_encoding(self) -> None:
+        plain = self._plain
+        if not isinstance(plain, Transcoded) or not plain.replaced:
+            return
+        what = f"{plain.replaced} of its {plain.characters} characters"
+        if plain.replaced > _MOST_MALFORMED * plain.characters:
+            raise CorpusError(
+                f"{self._name} does not look like {plain.encoding} text: {what} cannot be read"
+            )
+        self._library.suspect(
+            self._name, f"{what} are no {plain.encoding} and were replaced by U+FFFD"
+        )
 
     def _check_padding(self) -> None:
         if self._unpacked is not None and self._unpacked.padding:
@@ -320,12 +375,20 @@ class _Tapped(io.RawIOBase):
         return n
 
 
-def _listed(names: Sequence[str]) -> str:
+def can_read_again(source: str | Span) -> bool:
+    """Whether a source is a plain file."""
+    name = source.source if isinstance(source, Span) else source
+    return name != STDIN and "://" not in name and os.path.isfile(name)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" * (len(names) > _SHOWN)
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _shown(source: str | Span) -> str:
+def shown(source: str | Span) -> str:
+    """A source as messages name it."""
     return "standard input" if source == STDIN else str(source)
 
 
