@@ -24,6 +24,7 @@ from embedcli.formats.registry import (
     Format,
     named,
 )
+from embedcli.formats.sizes import check_room
 from embedcli.formats.source import Source
 from embedcli.reading import STRICT, ReadingOptions
 from embedcli.storage.folder import check_folder_writable, publish_folder
@@ -134,20 +135,20 @@ def save(
     Raises:
         FormatError: the format could not hold this so that it reads back the same.
         OutputError: the file cannot be written.
+        ResourceError: the disk cannot hold it.
         UsageError: no format of that name or for that suffix, or not with that dtype.
     """
     name = check_target(path, format, dtype)
     entry = named(name)
+    size = check_room(embeddings, path, name, dtype)
     if isinstance(entry, Folder):
         if entry.write is not None:
             with publish_folder(path, entry.files, entry.prose) as folder:
                 entry.write(embeddings, folder, dtype)
                 check_read_back(entry, embeddings, dtype, folder, path)
         return
-    wide = dtype == "float32"
-    size = entry.file_size(embeddings) if entry.file_size and wide else None
     with publish(path, size=size, stdout=True) as sink:
-        if wide and entry.write is not None:
+        if dtype == "float32" and entry.write is not None:
             entry.write(embeddings, sink)
         elif entry.write_narrow is not None:
             entry.write_narrow(embeddings, sink, dtype)

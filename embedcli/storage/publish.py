@@ -170,7 +170,7 @@ def check_space(path: str | os.PathLike[str], needed: int) -> None:
     """
     target = os.fspath(path)
     with _as_output_error(target, needed):
-        if target == STDOUT or _is_special(target, needed):
+        if not is_plain(target):
             return
         directory = os.path.dirname(os.path.realpath(target))
         free = free_space(directory)
