@@ -23,7 +23,7 @@ from embedcli.text.apart import Apart, splitter
 from embedcli.text.preparing import _word_bits
 from embedcli.text.tokens import word_characters
 
-WORDS = frozenset(map(chr, word_characters()))
+WORDS, JOINED = (frozenset(map(chr, codes)) for codes in word_characters())
 TEXT = "Don't stop: it's 3,14 o'clock!\n\nनमस्ते दुनिया, ½ İstanbul e\u0301t\u00e9\nx-y_z 我爱北京。\n"
 ENGLISH = ("Don't", "stop", "it's", "3,14", "o'clock")
 
@@ -76,15 +76,60 @@ def test_unicode_words(text):
     ("settings", "expected"),
     [
         ({"normalize": "NFC"}, ["é", "ﬁ", "Ⅷ", "A\u00a8B"]),
-        ({"normalize": "NFKC"}, ["é", "fi", "VIII", "A\u0308B"]),
-        ({"normalize": "NFKC", "lowercase": True}, ["é", "fi", "viii", "a\u0308b"]),
-        ({"normalize": "NFKC", "tokenizer": "words"}, ["é", "fi", "VIII", "A\u0308B"]),
+        ({"normalize": "NFKC"}, ["é", "fi", "VIII", "A\u00a8B"]),
+        ({"normalize": "NFKC", "lowercase": True}, ["é", "fi", "viii", "a\u00a8b"]),
+        ({"normalize": "NFKC", "tokenizer": "words"}, ["é", "fi", "VIII", "A", "B"]),
     ],
 )
 def test_normal_forms(text, settings, expected):
     expected = [unicodedata.normalize("NFC", word) for word in expected]
 
     assert sorted(expected) == sorted(counted(_write(text, "e\u0301 ﬁ Ⅷ A\u00a8B"), **settings))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("don\u00b4t", "don\u00b4t"),  # the acute accent, in place of an apostrophe
+        ("a\u00b8 o\u02dc", "a\u00b8 o\u02dc"),
+        ("\uff41\u00b4\uff42 e\u0301\u00b4", "a\u00b4b \u00e9\u00b4"),
+        ("\u304b\u309b", "\u304b\u309b"),
+        ("\u2026 \u00bd x\u00a0y", "... 1\u20442 x y"),
+        ("\u00a8\u0301", "\u0385"),
+    ],
+)
+def test_accents_that_stand_alone_are_put_on_no_letter(text, written, expected):
+    _write(text, f"{written} {written}")
+    assert dict.fromkeys(expected.split(), 2) == counted(text, normalize="NFKC")
+    rules = TextRules(normalize="NFKC")
+    assert expected.split() == splitter(rules)(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (
+            "\u0dc1\u0dca\u200d\u0dbb\u0dd3",
+            ["\u0dc1\u0dca\u200d\u0dbb\u0dd3"],
+        ),  # Sinhala, with a joiner
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"],
+        ),
+        ("co\u00adop, er", ["co\u00adop", "er"]),
+        ("\u2764\ufe0f ok \ufe0f", ["ok"]),
+        ("\u0301a b\u0301 -\u0301c", ["a", "b\u0301", "c"]),
+        ("a\u200bb", ["a", "b"]),  # a zero width space separates
+        ("1\ufe0f\u20e3", ["1\ufe0f\u20e3"]),
+        ("\u0600\u0661", ["\u0661"]),
+    ],
+)
+def test_what_joins_belongs_to_the_word_before_it(text, written, expected):
+    for settings in ({}, {"normalize": "NFKC"}):
+        rules = TextRules(tokenizer="words", **settings)
+        assert expected == splitter(rules)(written)
+        counts = counted(_write(text, f"{written} {written}\n"), tokenizer="words", **settings)
+        assert dict.fromkeys(expected, 2) == counts
 
 
 @pytest.mark.parametrize(
@@ -100,21 +145,25 @@ def test_digits(text, digits, expected):
     assert expected == counted(_write(text, "1984 3.14 b2b ٣"), digits=digits)
 
 
-@given(st.text(max_size=200), st.booleans())
+@given(
+    st.text(max_size=200) | st.text("ab \n\u0301\u200d\u00ad\ufe0f\u200b\u2764", max_size=30),
+    st.booleans(),
+)
 def test_blank_is_its_twin(text, cut):
     data = text.encode(errors="surrogatepass")
     buffer = np.frombuffer(data + b" " * 8, np.uint8).copy()
-    blank(buffer, 0, len(data), _word_bits())
+    blank(buffer, 0, len(data), *_word_bits())
 
     sound = "".join(c for c in text if not "\ud800" <= c <= "\udfff")
     if sound == text:
-        assert reference.blank(text, WORDS.__contains__).encode() == bytes(buffer[: len(data)])
+        is_kept = WORDS.__contains__, JOINED.__contains__
+        assert reference.blank(text, *is_kept).encode() == bytes(buffer[: len(data)])
 
 
 def test_malformed_bytes_stay_to_be_counted(text):
     broken = b"ok \xff\xfe caf\xe9 \xed\xa0\x80 \xf0\x80\x80\x80 \xc3"
     buffer = np.frombuffer(broken + b" " * 8, np.uint8).copy()
-    blank(buffer, 0, len(broken), _word_bits())
+    blank(buffer, 0, len(broken), *_word_bits())
     assert broken == bytes(buffer[: len(broken)])
 
     text.write_bytes(b"word, " * 999 + b"caf\xe9 ")

@@ -18,6 +18,8 @@ __all__ = ["normalizer", "pre_tokenizer"]
 
 _DIGITS = {"zero": (r"\d", "0"), "hash": (r"\d", "#"), "number": (r"\d+(?:[.,]\d+)*", "0")}
 
+_JOINED = r"(?![\x{200B}\x{600}-\x{605}\x{6DD}\x{70F}\x{890}\x{891}\x{8E2}])\p{Cf}"
+
 
 def normalizer(rules: TextRules) -> dict[str, Any] | None:
     """What is done to a text before it is cut; None for nothing."""
@@ -49,7 +51,7 @@ def pre_tokenizer(rules: TextRules) -> dict[str, Any]:
     if rules.tokenizer == "words":
         return {
             "type": "Split",
-            "pattern": {"Regex": r"[\p{L}\p{M}\p{N}]+"},
+            "pattern": {"Regex": rf"[\p{{L}}\p{{N}}](?:[\p{{L}}\p{{M}}\p{{N}}]|{_JOINED})*"},
             "behavior": "Removed",
             "invert": True,
         }

@@ -15,7 +15,7 @@ _HIGHEST = 0x10FFFF
 
 
 @kernel
-def blank(text: Any, start: Any, end: Any, is_word: Any) -> None:
+def blank(text: Any, start: Any, end: Any, is_word: Any, is_joined: Any) -> None:
     """Overwrite every character of ``text[start:end]`` that is in no word, but ends of lines.
 
     Malformed bytes stay, so that they are counted like those of any other text.
@@ -25,13 +25,16 @@ def blank(text: Any, start: Any, end: Any, is_word: Any) -> None:
         start, end: int64.
         is_word: uint8, bit c % 8 of byte c // 8 is set where character c is part of a word; there
             are none above.
+        is_joined: uint8, as long, likewise where it is part of the word that it follows, if any.
     """
     n_known = 8 * is_word.size
+    inside = False
     i = start
     while i < end:
         lead = np.int64(text[i])
         if lead < 0x80:
-            if not (is_word[lead >> 3] >> np.uint8(lead & 7)) & 1 and lead != _LINE_END:
+            inside = (is_word[lead >> 3] >> np.uint8(lead & 7)) & 1 != 0
+            if not inside and lead != _LINE_END:
                 text[i] = _SPACE
             i += 1
             continue
@@ -45,8 +48,15 @@ def blank(text: Any, start: Any, end: Any, is_word: Any) -> None:
             is_sound &= not (length == 3 and (code < 0x800 or code >> 11 == 0x1B))
             is_sound &= not (length == 4 and (code < 0x10000 or code > _HIGHEST))
         if not is_sound:
+            inside = True
             i += 1
             continue
-        if code >= n_known or not (is_word[code >> 3] >> np.uint8(code & 7)) & 1:
+        bits = np.uint8(0)
+        if code < n_known:
+            bits = is_word[code >> 3]
+            if inside:
+                bits |= is_joined[code >> 3]
+        inside = (bits >> np.uint8(code & 7)) & 1 != 0
+        if not inside:
             text[i : i + length] = _SPACE
         i += length

@@ -56,9 +56,14 @@ def ranked(counts: dict[bytes, int], min_count: int = 1) -> list[bytes]:
     return sorted(kept, key=lambda word: (-counts[word], word))
 
 
-def blank(text: str, is_word: Callable[[str], bool]) -> str:
+def blank(text: str, is_word: Callable[[str], bool], is_joined: Callable[[str], bool]) -> str:
     """Spaces in place of characters that are in no word; as many as the character has bytes."""
-    return "".join(c if is_word(c) or c == "\n" else " " * len(c.encode()) for c in text)
+    kept = ""
+    inside = False
+    for c in text:
+        inside = is_word(c) or (inside and is_joined(c))
+        kept += c if inside or c == "\n" else " " * len(c.encode())
+    return kept
 
 
 def _items(line: bytes, separator: int) -> Iterator[bytes]:

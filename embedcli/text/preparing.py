@@ -50,7 +50,7 @@ def preparing(rules: TextRules, *, apart: bool) -> Iterator[Prepare]:
         yield lambda text, block: (text, block)
     elif rules.tokenizer == "words" and rules.normalize != "NFKC":
         # NFC never makes a word of what is none, so that it can wait for the distinct words.
-        yield partial(_blank, _word_bits())
+        yield partial(_blank, *_word_bits())
     elif apart or rules.tokenizer == "pattern":
         with Apart(rules) as process:
             yield partial(_replaced, process.prepared)
@@ -58,18 +58,19 @@ def preparing(rules: TextRules, *, apart: bool) -> Iterator[Prepare]:
         yield partial(_replaced, partial(prepared, cut=Cutter(rules)))
 
 
-def _blank(is_word: Text, text: Text, block: Block) -> tuple[Text, Block]:
-    blank(text, block.start, block.end, is_word)
+def _blank(is_word: Text, is_joined: Text, text: Text, block: Block) -> tuple[Text, Block]:
+    blank(text, block.start, block.end, is_word, is_joined)
     return text, block
 
 
 @cache
-def _word_bits() -> Text:
-    """A bit for each character, whether it is part of a word: uint8."""
-    codes = np.fromiter(word_characters(), np.int64)
-    is_word = np.zeros((int(codes[-1]) // 8 + 1) * 8, np.bool_)
-    is_word[codes] = True
-    return np.packbits(is_word, bitorder="little")
+def _word_bits() -> tuple[Text, Text]:
+    """A bit for each character, whether a word has it; and whether one has it but at its begin."""
+    words, joined = (np.fromiter(codes, np.int64) for codes in word_characters())
+    bits = np.zeros((2, max(int(words[-1]), int(joined[-1])) // 8 * 8 + 8), np.bool_)
+    bits[0, words] = bits[1, joined] = True
+    is_word, is_joined = np.packbits(bits, axis=1, bitorder="little")
+    return is_word, is_joined
 
 
 def _replaced(prepare: Callable[[bytes], bytes], text: Text, block: Block) -> tuple[Text, Block]:

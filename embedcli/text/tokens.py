@@ -1,11 +1,13 @@
 """What a stretch of text without white space becomes: no token, one or several. In plain Python.
 
 1. It is normalised (`--normalize`) and lower-cased (`--lowercase`). White space that NFKC makes of
-   other characters is taken out.
-2. It is cut by the tokenizer: not at all (``whitespace``), into runs of letters, marks and numbers
-   (``words``), into the matches of a regular expression (``pattern``), or at the word boundaries of
-   Unicode Annex 29, with ICU's dictionaries for the languages that do not write them (``unicode``);
-   of these only what holds a letter or number is kept.
+   other characters is taken out; accents that stand alone (``don´t``) stay as they are, as without
+   the space they would be put on the letter before them.
+2. It is cut by the tokenizer: not at all (``whitespace``), into runs of letters and numbers with
+   the marks and joiners that follow them (``words``), into the matches of a regular expression
+   (``pattern``), or at the word boundaries of Unicode Annex 29, with ICU's dictionaries for the
+   languages that do not write them (``unicode``); of these only what holds a letter or number is
+   kept.
 3. Its digits are replaced (`--digits`).
 
 No tokenizer looks beyond white space, so a text may be cut there for several threads, and what a
@@ -19,7 +21,8 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 from embedcli.errors import MissingExtraError
 from embedcli.patterns import compiled
@@ -32,6 +35,9 @@ _DIGITS = {"zero": (r"\d", "0"), "hash": (r"\d", "#"), "number": (r"\d+(?:[.,]\d
 _REMEMBERED = 1 << 24  # characters; with its strings and table a few times as many bytes
 # All letters, marks and numbers lie below the first, or are variation selectors.
 _WORD_RANGES = ((0, 0x34000), (0xE0100, 0xE01F0))
+# Format characters that do not belong to the word before them by rule WB4 of Unicode Annex 29: the
+# zero width space, and signs that stand before a number.
+_NOT_JOINED = frozenset((0x200B, *range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2))
 
 
 def rewriter(rules: TextRules) -> Callable[[str], str] | None:
@@ -40,12 +46,33 @@ def rewriter(rules: TextRules) -> Callable[[str], str] | None:
     if form is None:
         return str.lower if lowercase else None
     made_space = re.compile(r"[^\S\n]+")
+    accents = _spacing_accents() if form == "NFKC" else None
+
+    def normal(text: str) -> str:
+        return made_space.sub("", unicodedata.normalize(form, text))
 
     def rewrite(text: str) -> str:
-        text = made_space.sub("", unicodedata.normalize(form, text))
+        if accents is not None and accents.search(text):
+            parts = accents.split(text)  # every other one is accents
+            parts[::2] = map(normal, parts[::2])
+            text = "".join(parts).lower() if lowercase else "".join(parts)
+            return unicodedata.normalize("NFC", text)
+        text = normal(text)
         return unicodedata.normalize(form, text.lower() if lowercase else text)
 
     return rewrite
+
+
+@cache
+def _spacing_accents() -> re.Pattern[str]:
+    """Runs of characters that NFKC makes a space with an accent of."""
+    alone = [
+        character
+        for character in map(chr, range(0x80, 0x10000))
+        if re.match(r" .", unicodedata.normalize("NFKC", character))
+        and unicodedata.category(unicodedata.normalize("NFKC", character)[1])[0] == "M"
+    ]
+    return re.compile(f"([{''.join(alone)}]+)")
 
 
 def without_digits(rules: TextRules) -> Callable[[str], str] | None:
@@ -57,12 +84,22 @@ def without_digits(rules: TextRules) -> Callable[[str], str] | None:
     return lambda text: substitute(replacement, text)
 
 
-def word_characters() -> Iterator[int]:
-    """The code points that words consist of: letters, marks and numbers, in rising order."""
+def word_characters() -> tuple[list[int], list[int]]:
+    """The code points that words consist of, in rising order.
+
+    Returns:
+        Letters and numbers; and what belongs to the word that it follows: marks and what joins or
+        formats, as soft hyphens and zero width joiners.
+    """
+    words, joined = [], []
     for begin, end in _WORD_RANGES:
         for code in range(begin, end):
-            if unicodedata.category(chr(code))[0] in "LMN":
-                yield code
+            category = unicodedata.category(chr(code))
+            if category[0] in "LN":
+                words.append(code)
+            elif category[0] == "M" or (category == "Cf" and code not in _NOT_JOINED):
+                joined.append(code)
+    return words, joined
 
 
 class Cutter:
@@ -117,7 +154,8 @@ def prepared(text: bytes, cut: Cutter) -> bytes:
 def _tokenizer(rules: TextRules) -> Callable[[str], str] | None:
     """Step 2, for many stretches, a line each; None: nothing to do."""
     if rules.tokenizer == "words":
-        find_words = re.compile(f"[{_ranges()}]+|\n").findall
+        words, joined = map(_ranges, word_characters())
+        find_words = re.compile(f"[{words}][{words}{joined}]*|\n").findall
         return lambda text: " ".join(find_words(text))
     if rules.tokenizer == "pattern":
         return _matches(rules.pattern or "")
@@ -143,10 +181,10 @@ def _matches(pattern: str) -> Callable[[str], str]:
     return cut
 
 
-def _ranges() -> str:
-    """All word characters, as a set in a regular expression names them."""
+def _ranges(codes: Iterable[int]) -> str:
+    """Characters in rising order, as a set in a regular expression names them."""
     runs: list[list[int]] = []
-    for code in word_characters():
+    for code in codes:
         if runs and code == runs[-1][1] + 1:
             runs[-1][1] = code
         else:
