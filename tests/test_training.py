@@ -18,6 +18,7 @@ from embedcli.training.sampling import (
     pool_size,
     random_key,
 )
+from embedcli.training.worker import pool_of
 from embedcli.training.workers import run_workers
 
 SMALL = {"dim": 24, "min_count": 1, "epochs": 8, "sample": 0, "window": 3, "threads": 1}
@@ -227,10 +228,22 @@ def test_noise_exponents_that_overflow_are_refused():
 
 
 def test_pool_sizes_are_powers_of_two():
-    for n_tokens in (1, 10**4, 10**6, 10**9):
-        size = pool_size(n_tokens, 5)
-        assert size & (size - 1) == 0
-        assert 1 << 16 <= size <= 1 << 22
+    for n_tokens, size in ((1, 16), (10**4, 16), (10**5, 19), (10**6, 22), (10**9, 22)):
+        assert 1 << size == pool_size(n_tokens, 5, 1000)
+    for n_words, size in ((262_144, 22), (262_145, 23), (2_000_000, 25), (10_000_000, 28)):
+        assert 1 << size == pool_size(10**9, 5, n_words)
+        assert 1 << 20 == pool_size(10**6, 1, n_words)  # no more than an epoch draws
+
+
+def test_every_word_of_many_is_a_negative_in_its_proportion():
+    falling = (np.arange(300_000) + 2.7) ** -1.07
+    counts = np.floor(5 * falling / falling[-1]).astype(np.int64)
+    config = TrainConfig()
+    pool = pool_of(counts, 10**9, config).words
+    shares = np.diff(noise_distribution(counts, config.ns_exponent), prepend=0)
+    found = np.bincount(pool, minlength=len(counts)) / len(pool)
+    assert found.all()
+    assert 0.25 > np.abs(found / shares - 1).max()
 
 
 def test_keys_differ_in_every_argument():

@@ -313,7 +313,7 @@ def _is_taken(row: Any, rows: Any, first: Any, n: Any) -> Any:
 
 @kernel
 def fill_pool(cumulative: Any, phase: Any, key: Any, pool: Any) -> None:
-    """Fill `pool` with word ids in exact noise proportions, in pseudo-random order.
+    """Fill `pool` with word ids in noise proportions, exact to one slot, in pseudo-random order.
 
     Word w gets every slot i with ``cumulative[w - 1] <= (i + phase) / P < cumulative[w]``, so its
     share is off by less than one slot; slot i then goes to a place given by a keyed bijection on

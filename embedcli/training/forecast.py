@@ -285,7 +285,7 @@ def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig, parts: _Cou
     if config.loss == "hs":
         outputs = n_words * _PATH_BYTES
     else:
-        outputs = pool_size(n_tokens, config.negative) * _NUMBER_BYTES
+        outputs = pool_size(n_tokens, config.negative, n_words) * _NUMBER_BYTES
     words = n_words * (_WORD_BYTES + _row_bytes(config))
     if parts.n_rows:
         # Their rows, and the vectors that they make of the words when they are written.

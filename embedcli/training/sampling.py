@@ -21,7 +21,8 @@ __all__ = [
 
 _MASK = (1 << 64) - 1
 _SMALLEST_POOL = 1 << 16
-_LARGEST_POOL = 1 << 22  # 16 MB: larger ones cost cache and gain nothing
+_LARGEST_POOL = 1 << 22  # 16 MB, which has the proportions of 262,144 words
+_SLOTS = 16  # of the pool for a word, on average: the rarest then have 3 or 4
 _PURPOSES = {
     "subsample": 1,
     "window": 2,
@@ -77,10 +78,13 @@ def noise_distribution(counts: NDArray[np.int64], exponent: float) -> NDArray[np
     return cumulative
 
 
-def pool_size(n_tokens: int, negative: int) -> int:
-    """Ids in the pool of negatives: about as many as an epoch draws; a power of two."""
-    wanted = min(max(n_tokens * negative, _SMALLEST_POOL), _LARGEST_POOL)
-    return 1 << (wanted - 1).bit_length()
+def pool_size(n_tokens: int, negative: int, n_words: int) -> int:
+    """Ids in the pool of negatives: about as many as an epoch draws, or enough for every word.
+
+    A power of two.
+    """
+    most = max(_LARGEST_POOL, _SLOTS * n_words)
+    return 1 << (min(max(n_tokens * negative, _SMALLEST_POOL), most) - 1).bit_length()
 
 
 def random_key(seed: int, purpose: str, epoch: int = 0, chunk: int = 0) -> np.uint64:

@@ -64,7 +64,7 @@ def pool_of(counts: NDArray[np.int64], n_tokens: int, config: TrainConfig) -> Po
     """Negatives of words that have `counts`, for texts of `n_tokens`."""
     # A window has at most V - 1 distinct negatives.
     negative = min(config.negative, len(counts) - 1)
-    words = np.empty(pool_size(n_tokens, negative), np.int32)
+    words = np.empty(pool_size(n_tokens, negative, len(counts)), np.int32)
     noise = noise_distribution(counts, config.ns_exponent)
     fill_pool(noise, 0.5, random_key(config.seed, "pool"), words)
     return Pool(words, negative)
