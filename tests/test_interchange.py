@@ -217,6 +217,37 @@ def test_the_projector_of_tensorboard_reads_the_vectors(model, tmp_path):
     assert VECTORS.tobytes() == read.astype(np.float32).tobytes()
 
 
+def test_tensorboard_shows_the_directory(model, tmp_path):
+    plugin = pytest.importorskip("tensorboard.plugins.projector.projector_plugin")
+    from tensorboard.plugins.base_plugin import TBContext
+    from werkzeug.test import Client
+
+    formats.save(model, tmp_path / "x", "projector")
+    shown = plugin.ProjectorPlugin(TBContext(logdir=str(tmp_path / "x"), multiplexer=None))
+    apps = shown.get_plugin_apps()
+
+    def get(path, **query):
+        answer = Client(apps[path]).get(path, query_string=query)
+        assert 200 == answer.status_code
+        return answer.get_data()
+
+    assert ["."] == json.loads(get("/runs"))
+    (described,) = json.loads(get("/info", run="."))["embeddings"]
+    assert ([6, 4], "words") == (described["tensorShape"], described["tensorName"])
+    assert VECTORS.tobytes() == get("/tensor", run=".", name="words")
+    assert get("/metadata", run=".", name="words").startswith(b"word\tcount\nthe\t50\n")
+    assert shown.is_active() or shown._thread_for_determining_is_active.join() or shown.is_active()
+
+
+def test_a_directory_without_the_configuration_is_read_and_replaced(model, tmp_path):
+    formats.save(model, tmp_path / "x", "projector")
+    (tmp_path / "x" / "projector_config.pbtxt").unlink()
+    assert "projector" == formats.detect(tmp_path / "x")
+    assert VECTORS.tobytes() == formats.load(tmp_path / "x").vectors.tobytes()
+    formats.save(model, tmp_path / "x", "projector")
+    assert (tmp_path / "x" / "projector_config.pbtxt").exists()
+
+
 def test_the_projector_gets_a_header_because_it_has_two_columns(model, tmp_path):
     formats.save(model, tmp_path / "x", "projector")
     lines = (tmp_path / "x" / "metadata.tsv").read_text().split("\n")

@@ -2,6 +2,7 @@ r"""``projector``: a directory for the TensorFlow Embedding Projector (projector
 
     vectors.tsv               V lines of D numbers, by tabs, no header
     metadata.tsv              a header, then V lines: word and count (or rank, without counts)
+    projector_config.pbtxt    names the two: what `tensorboard --logdir` looks for
 
 The Projector (`data-provider.ts` of tensorboard/plugins/projector) takes a header where there are
 several columns and none where there is one, and skips lines of white space: two columns always keep
@@ -29,7 +30,13 @@ from embedcli.vocabulary import Vocabulary
 
 __all__ = ["FILES", "check", "read", "write"]
 
-FILES: Final = ("vectors.tsv", "metadata.tsv")
+FILES: Final = ("vectors.tsv", "metadata.tsv", "projector_config.pbtxt")
+_CONFIG: Final = f"""embeddings {{
+  tensor_name: "words"
+  tensor_path: "{FILES[0]}"
+  metadata_path: "{FILES[1]}"
+}}
+"""
 _BLOCK_NUMBERS: Final = 1 << 14
 _LINES: Final = 1 << 12
 
@@ -41,7 +48,7 @@ def check(vocabulary: Vocabulary) -> None:
 
 
 def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
-    """Write both files into the empty `folder`; numbers are text, so `dtype` is ``float32``.
+    """Write the files into the empty `folder`; numbers are text, so `dtype` is ``float32``.
 
     Raises:
         FormatError: a word that could not be read back, or a number that is not finite.
@@ -56,6 +63,8 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
         lines = "".join(f"{word}\t{number}\n" for word, number in zip(words, numbers, strict=True))
         sink.write(f"word\t{column}\n{lines}".encode())
     n_rows = max(1, _BLOCK_NUMBERS // embeddings.dim)
+    with publish(folder / FILES[2]) as sink:
+        sink.write(_CONFIG.encode())
     with publish(folder / FILES[0]) as sink:
         for start in range(0, len(embeddings), n_rows):
             rows = format_rows(embeddings.vectors[start : start + n_rows])
@@ -63,7 +72,7 @@ def write(embeddings: Embeddings, folder: Path, dtype: str) -> None:
 
 
 def read(folder: Path, reading: ReadingOptions) -> Embeddings:
-    """Read both files.
+    """Read the two tables.
 
     Raises:
         FormatError: a line is damaged, or the files do not belong together.
