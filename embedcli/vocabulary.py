@@ -144,6 +144,12 @@ class Vocabulary:
         counts = None if self.counts is None else self.counts[:n]
         return Vocabulary(self.blob[: offsets[-1]], offsets, counts)
 
+    def between(self, start: int, stop: int) -> Vocabulary:
+        """The words from `start` to before `stop`; shares memory, but for offsets."""
+        offsets = self.offsets[start : stop + 1]
+        counts = None if self.counts is None else self.counts[start:stop]
+        return Vocabulary(self.blob[offsets[0] : offsets[-1]], offsets - offsets[0], counts)
+
     def fault(self, *, any_bytes: bool = False) -> str | None:
         """What is wrong with words that came from a file; None if nothing is.
 

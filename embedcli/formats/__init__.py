@@ -77,7 +77,7 @@ def load(
     reading = replace(reading, **options)
     if Path(path).is_dir():
         found = _folder_of(Path(path), reading.format).read(Path(path), reading)
-        return _limited(_with_sound_counts(path, found), reading)
+        return _limited(_sound(path, found), reading)
     with Source(path) as source:
         return load_from(source, reading.format or detect_format(source), reading)
 
@@ -95,11 +95,16 @@ def load_from(source: Source, name: str, reading: ReadingOptions = STRICT) -> Em
     if reading.word_column is not None and not entry.columns:
         able = " and ".join(n for n, e in FORMATS.items() if isinstance(e, Format) and e.columns)
         raise UsageError(f"{source.path} is {name}, which has no named columns; {able} have")
-    found = _with_sound_counts(source.path, entry.read(source, reading))
+    found = _sound(source.path, entry.read(source, reading))
     return _limited(found, reading)
 
 
-def _with_sound_counts(where: str | os.PathLike[str], embeddings: Embeddings) -> Embeddings:
+def _sound(where: str | os.PathLike[str], embeddings: Embeddings) -> Embeddings:
+    if not len(embeddings) or embeddings.dim < 1:
+        raise FormatError(
+            f"{os.fspath(where)} holds no vectors: it has {len(embeddings)} words and "
+            f"{embeddings.dim} dimensions"
+        )
     counts = embeddings.vocabulary.counts
     fault = None if counts is None else counts_fault(counts)
     if fault is not None:

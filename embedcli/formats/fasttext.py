@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.rows import LONGEST_WORD, checked_words, raw_vocabulary, shown
+from embedcli.formats.rows import LONGEST_ROW, LONGEST_WORD, checked_words, raw_vocabulary, shown
 from embedcli.formats.source import Source
 from embedcli.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
@@ -199,7 +199,8 @@ def _read_arguments(file: _File) -> dict[str, Any]:
             f"{where} is a fastText classifier (supervised), whose vectors were made for its "
             "labels: unsupervised models (skipgram, cbow) are read"
         )
-    if arguments["model"] not in (CBOW, SKIPGRAM) or arguments["dim"] < 1:
+    is_row = 1 <= arguments["dim"] <= LONGEST_ROW // 4
+    if arguments["model"] not in (CBOW, SKIPGRAM) or not is_row:
         raise file.damaged(f"model {arguments['model']} with {arguments['dim']} dimensions")
     longest = max(arguments["minn"], arguments["maxn"])
     if min(arguments["minn"], arguments["maxn"]) < 0 or longest > LONGEST_NGRAM:

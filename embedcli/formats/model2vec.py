@@ -32,6 +32,7 @@ from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.model2vec_rules import normalizer, pre_tokenizer
 from embedcli.formats.narrow import row_blocks, to_float16
 from embedcli.formats.rows import embeddings_of
+from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
 from embedcli.rules import TextRules
 from embedcli.storage import safetensors
@@ -94,7 +95,11 @@ def read(folder: Path, reading: ReadingOptions) -> Embeddings:
     vectors = matrix.astype(np.float32, copy=False)
     if words[0] == _UNKNOWN and not vectors[0].any():
         words, vectors = words[1:], vectors[1:]
-    encoded = [word.encode() for word in words[: reading.limit]]
+    try:
+        encoded = [word.encode() for word in words[: reading.limit]]
+    except UnicodeEncodeError as error:
+        what = quoted(str(error.object))
+        raise FormatError(f"{folder / FILES[1]}: the token {what} is no text") from error
     return embeddings_of(str(folder), encoded, vectors[: reading.limit], reading)
 
 

@@ -65,7 +65,7 @@ from embedcli.formats.native_layout import (
     check_layout,
 )
 from embedcli.formats.product import Product, product_bytes, quantized
-from embedcli.formats.source import Source
+from embedcli.formats.source import Source, check_memory
 from embedcli.reading import STRICT, ReadingOptions
 from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
@@ -251,6 +251,7 @@ def _vectors(where: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float
     if "codes" not in arrays:
         return _wide(where, arrays, "syn0")
     product = Product(arrays["codes"], arrays["centres"], arrays["scales"])
+    check_memory(where, product.n_bytes, sum(array.nbytes for array in arrays.values()))
     return _finite(where, "centres", product.vectors())
 
 

@@ -41,6 +41,12 @@ class Product:
     centres: NDArray[np.float32]
     scales: NDArray[np.float32]
 
+    @property
+    def n_bytes(self) -> int:
+        """What `vectors` takes."""
+        n_parts, _, width = self.centres.shape
+        return int(4 * len(self.codes) * n_parts * width)
+
     def vectors(self) -> NDArray[np.float32]:
         """What they stand for, float32 (V, D)."""
         n_parts, _, width = self.centres.shape

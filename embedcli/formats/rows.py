@@ -90,6 +90,10 @@ class Rows:
                     f"({_HEADER_HINT})"
                 )
             room = reading.until_limit(min(expected, source.size // smallest_row))
+        if 4 * dim > LONGEST_ROW:
+            raise FormatError(
+                f"{source.path} has rows of {dim} numbers; at most {LONGEST_ROW // 4} are read"
+            )
         self._vectors = np.empty((room, dim), np.float32)
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from embedcli.errors import FormatError, InputError, ResourceError
+from embedcli.storage.publish import readable_size
 from embedcli.text.compression import (
     MAGIC_BYTES,
     DamagedError,
@@ -21,9 +22,24 @@ from embedcli.text.compression import (
     compression_of,
 )
 
-__all__ = ["HEAD_BYTES", "Made", "Source"]
+__all__ = ["HEAD_BYTES", "Made", "Source", "check_memory"]
 
+_ANY_FILE: Final = 1 << 26  # bytes that any file may ask for
+_LARGEST_RATIO: Final = 100  # product quantisation of 100 float32 to 10 bytes is 40
 HEAD_BYTES: Final = 1 << 20  # two rows of text at D = 4096 have a fifth of this
+
+
+def check_memory(where: str, needed: int, held: int) -> None:
+    """Refuse `needed` bytes of vectors made of a file of `held` bytes, if those are far too many.
+
+    Raises:
+        FormatError: with both numbers.
+    """
+    if needed > max(_ANY_FILE, _LARGEST_RATIO * held):
+        raise FormatError(
+            f"{where} has {readable_size(held)}, but its vectors would take "
+            f"{readable_size(needed)}: no sound file is shortened over {_LARGEST_RATIO} times"
+        )
 
 
 class Source:

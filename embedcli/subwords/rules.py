@@ -12,7 +12,7 @@ from embedcli.subwords.table import Units
 
 __all__ = ["LONGEST", "MOST_BUCKETS", "model_of", "units_from"]
 
-LONGEST: Final = 1 << 10  # characters of an n-gram
+LONGEST: Final = 100  # characters of an n-gram: beyond, a small file would ask for hours
 MOST_BUCKETS: Final = 2**31 - 1
 
 

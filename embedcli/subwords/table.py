@@ -23,6 +23,7 @@ __all__ = ["Subwords", "Units"]
 
 Floats = NDArray[np.float32]
 _BLOCK_BYTES = 1 << 24
+_PART_BYTES = 1 << 15
 
 
 class Units(Protocol):
@@ -68,12 +69,13 @@ class Subwords:
 
     def of_vocabulary(self, vocabulary: Vocabulary) -> Floats:
         """The vectors of the V words that have rows of their own: float32 (V, D)."""
-        cut = self.units.cut(vocabulary)
         vectors = np.array(self.word_rows, np.float32)
-        lengths = np.diff(cut.offsets)
-        for words in self._blocks(cut):
-            vectors[words] += self._sums(cut, words)
-        vectors /= (1 + lengths).astype(np.float32)[:, None]
+        for part in _parts(vocabulary):
+            of_part = vectors[part]
+            cut = self.units.cut(vocabulary.between(part.start, part.stop))
+            for words in self._blocks(cut):
+                of_part[words] += self._sums(cut, words)
+            of_part /= (1 + np.diff(cut.offsets)).astype(np.float32)[:, None]
         return vectors
 
     def of_unseen(self, words: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -131,6 +133,17 @@ class Subwords:
         has = np.diff(offsets) > 0
         sums[has] = np.add.reduceat(rows, (offsets[:-1] - offsets[0])[has], axis=0)
         return sums
+
+
+def _parts(vocabulary: Vocabulary) -> Iterator[slice]:
+    """Slices of words of some kilobytes: what they are cut into is a hundred times as much."""
+    start, n = 0, len(vocabulary)
+    while start < n:
+        limit = vocabulary.offsets[start] + _PART_BYTES
+        stop = int(np.searchsorted(vocabulary.offsets, limit, side="right")) - 1
+        stop = min(max(stop, start + 1), n)
+        yield slice(start, stop)
+        start = stop
 
 
 def _product(rows: Floats, matrix: NDArray[np.float64]) -> Floats:
