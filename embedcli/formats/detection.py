@@ -9,8 +9,10 @@ In this order:
 3. a first line of two whole numbers V D: ``word2vec``, ``word2vec-bin`` or ``vocab``, by what
    follows (`under_header.py`);
 4. lines that are all a word and a whole number: ``vocab``;
-5. a first line of a word and numbers: ``glove``;
-6. text files of other kinds, such as a web page: named in the error.
+5. cells between commas, semicolons, ``|`` or, under a header, tabs, the last two or more of which
+   are numbers: ``csv``;
+6. a first line of a word and numbers: ``glove``;
+7. text files of other kinds, such as a web page: named in the error.
 
 One case is ambiguous by nature: one-dimensional GloVe vectors whose first row is two whole numbers.
 They are taken for word2vec, whose reader then finds that the count of rows is another; ``--from``
@@ -24,7 +26,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from embedcli.errors import FormatError
-from embedcli.formats import fasttext, fasttext_2016
+from embedcli.formats import csv_rows, fasttext, fasttext_2016
 from embedcli.formats.rows import BOM, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers
@@ -85,6 +87,8 @@ def detect_format(source: Source) -> str:
         return under_header(source, header, lines)
     if all(map(is_vocab_line, lines)):
         return "vocab"
+    if csv_rows.looks_like(lines):
+        return "csv"
     if count_numbers(lines[0]):
         _refuse_broken_header(source.path, lines[0], lines[1] if len(lines) > 1 else b"")
         return "glove"

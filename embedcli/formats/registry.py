@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.formats import (
+    csv_rows,
     fasttext,
     fasttext_2016,
     fasttext_writing,
@@ -196,6 +197,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             check=projector.check,
         ),
         Format("gensim", (), gensim_model.read, None),
+        Format("csv", (), csv_rows.read, None, columns=True),
         Format("fasttext-2016", (), fasttext_2016.read, None),
         Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab, check=vocab.check),
     )
