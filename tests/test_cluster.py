@@ -1,5 +1,6 @@
 """Training on a Dask cluster: the same functions, wherever they run and whoever dies meanwhile."""
 
+import asyncio
 import contextlib
 import itertools
 import json
@@ -9,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -19,7 +22,7 @@ import pytest
 
 from embedcli import TrainConfig, load
 from embedcli.cli import resuming
-from embedcli.errors import ClusterError, CorpusError, UsageError
+from embedcli.errors import ClusterError, CorpusError, MissingExtraError, UsageError
 from embedcli.formats import save
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.trainer import Guard, Stopped
@@ -238,6 +241,7 @@ def test_workers_with_another_embed_are_refused(client, monkeypatch):
 
 
 def test_processes_on_this_machine_ask_for_no_port_that_others_may_have():
+    pytest.importorskip("cryptography")
     with socket.socket() as taken, warnings.catch_warnings():
         warnings.simplefilter("error")
         with contextlib.suppress(OSError):
@@ -245,6 +249,43 @@ def test_processes_on_this_machine_ask_for_no_port_that_others_may_have():
             taken.listen()
         with connect("local:1") as client:
             assert [os.getpid()] != list(client.run(os.getpid).values())
+            assert_closed_to_others(client)
+
+
+def assert_closed_to_others(client):
+    """Scheduler and worker take only who has the keys of this run, and show no pages."""
+    worker = client.run(lambda dask_worker: (dask_worker.address, dask_worker.nanny))
+    addresses = [client.scheduler.address, *next(iter(worker.values()))]
+    assert ["tls"] * 3 == [address.split(":")[0] for address in addresses]
+    other = distributed.Security.temporary()
+    for address in addresses:
+        for security in (None, other):
+            scheme = "tcp" if security is None else "tls"
+            place = scheme + address.removeprefix("tls")
+            with pytest.raises(OSError, match=r"[Tt]imed out|closed|certificate|SSL|TLS|reset"):
+                asyncio.run(asked(place, security))
+    pages = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.http_server.port)
+    for page in ("info/main/workers.html", "json/counts.json", "health", "metrics"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{pages}/{page}", timeout=10)
+
+
+async def asked(address, security):
+    """What a stranger is told."""
+    arguments = security.get_connection_args("client") if security else {}
+    comm = await distributed.comm.connect(address, timeout=2, **arguments)
+    await comm.write({"op": "identity", "reply": True})
+    return await comm.read()
+
+
+def test_without_what_makes_keys_nothing_listens(monkeypatch):
+    def missing():
+        raise ImportError("cryptography")
+
+    monkeypatch.setattr(distributed.Security, "temporary", missing)
+    missed = pytest.raises(MissingExtraError, match=r"library cryptography.*\[cluster\]")
+    with missed, connect("local:1"):
+        raise AssertionError("not reached")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +30,11 @@ __all__ = ["connect"]
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
 _CONFIGURED = "config"
 _NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # but a port it must have
+# Pages of Dask's that tell whoever asks what is computed, and by whom.
+_NO_PAGES: Mapping[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 _TIMEOUT = 30  # seconds to reach the scheduler, and for the first worker to come
 
 
@@ -43,7 +48,7 @@ def connect(cluster: str) -> Iterator[Client]:
             configuration names (``DASK_SCHEDULER_ADDRESS``).
 
     Raises:
-        MissingExtraError: Dask is not installed.
+        MissingExtraError: Dask is not installed; or what makes keys for ``local:N``.
         UsageError: `cluster` is none of these; or a worker has another embed.
         ClusterError: the scheduler cannot be reached, or has no worker.
     """
@@ -61,6 +66,17 @@ def connect(cluster: str) -> Iterator[Client]:
         raise ClusterError(f"no scheduler answers at {cluster}: {error}") from error
     with client:
         yield _checked(client, cluster)
+
+
+def _own_keys(distributed: Any) -> Any:
+    """Keys and a certificate that only this run has, and that every connection must show.
+
+    Who reaches the port of a scheduler without them may have any code run.
+    """
+    try:
+        return distributed.Security.temporary()
+    except ImportError:
+        raise MissingExtraError("--cluster local:N", "cryptography", "cluster") from None
 
 
 def _library() -> Any:
@@ -84,11 +100,14 @@ def _local(distributed: Any, n_workers: int) -> Iterator[Client]:
     Ctrl-C in a terminal reaches them too; they must leave it to this process, which will ask them
     for the model before it ends.
     """
-    with _no_interrupts():  # what they inherit, from their first moment
+    security = _own_keys(distributed)
+    quiet = import_module("dask").config.set(_NO_PAGES)
+    with _no_interrupts(), quiet:  # what they inherit, from their first moment
         machines = distributed.LocalCluster(
             n_workers=n_workers,
             threads_per_worker=max(1, usable_cores() // n_workers),
             scheduler_kwargs=_NO_DASHBOARD,
+            security=security,
             silence_logs=logging.CRITICAL,
         )
     with machines, distributed.Client(machines, set_as_default=False) as client:
