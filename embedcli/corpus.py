@@ -25,12 +25,11 @@ from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.rules import TextRules
 from embedcli.text.encoder import Encoder
-from embedcli.text.fields import Field
 from embedcli.text.judging import check_encodings
 from embedcli.text.memory import memory_size
 from embedcli.text.merging import Limits, Merged
 from embedcli.text.scratch import ScratchFile
-from embedcli.text.sources import Library, find_sources
+from embedcli.text.sources import opened
 from embedcli.text.spans import Span
 from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import UNKNOWN, Vocabulary
@@ -256,8 +255,7 @@ def digest_corpus(
     Raises:
         CorpusError: text that cannot be read.
     """
-    rules = rules or TextRules()
-    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules), rules)
+    library = opened(paths, rules, recursive=recursive)
     buffer = memoryview(bytearray(BLOCK_BYTES))
     try:
         for file in library:
@@ -278,7 +276,7 @@ def _encoder(
     scratch: Path | None,
 ) -> Iterator[Encoder]:
     rules = rules or TextRules()
-    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules), rules)
+    library = opened(paths, rules, recursive=recursive)
     try:
         yield Encoder(
             library,

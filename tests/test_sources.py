@@ -8,15 +8,20 @@ import importlib
 import io
 import lzma
 import os
+import tarfile
 import threading
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from embedcli.cli.spool import spooled
+from embedcli.cluster.shards import cut
 from embedcli.corpus import count_corpus
 from embedcli.errors import CorpusError, MissingExtraError, ResourceError, UsageError
 from embedcli.text import compression, sources
-from embedcli.text.sources import Library, find_sources
+from embedcli.text.sources import Library, find_sources, opened
 
 TEXT = "first line here\nzweite Zeile, größer\n第三 行\n".encode() * 50
 
@@ -370,6 +375,151 @@ def test_urls_go_through_fsspec():
         read(["memory://corpus/none"])
     with pytest.raises(UsageError, match="nope://x cannot be opened"):
         read(["nope://x"])
+
+
+@pytest.fixture
+def archives(tmp_path):
+    """A directory with two texts, a zip and a tar of them."""
+    for name, text in (("a.txt", "one two\n"), ("b.txt", "three\n"), ("c.md", "no text\n")):
+        (tmp_path / name).write_text(text)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in ("b.txt", "a.txt", "c.md"):
+            archive.write(tmp_path / name, f"in/{name}")
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        archive.add(tmp_path / "a.txt", "in/a.txt")
+    return tmp_path
+
+
+def test_members_of_archives(archives):
+    for kind in ("zip", "tar"):
+        assert b"one two\n" == read([f"{kind}://in/a.txt::file://{archives}/x.{kind}"])[0]
+
+
+def test_globs_and_directories_in_urls(archives):
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    memory.pipe({"/globs/a.txt": b"one ", "/globs/b.txt": b"two", "/globs/deep/c.txt": b" three"})
+    zipped = f"file://{archives}/x.zip"
+    both = [f"zip://in/a.txt::{zipped}", f"zip://in/b.txt::{zipped}"]
+
+    assert both == find_sources([f"zip://in/*.txt::{zipped}"])
+    assert b"one two\nthree\n" == read(find_sources([f"zip://in/*.txt::{zipped}"]))[0]
+    found = find_sources([f"file://{archives}/[ab].txt"])
+    assert [f"file://{archives}/a.txt", f"file://{archives}/b.txt"] == found
+    assert b"one two" == read(find_sources(["memory://globs/*"]))[0]
+    assert b"one two three" == read(find_sources(["memory://globs"], recursive=True))[0]
+    assert b"one two three" == read(find_sources(["memory://glob*"], recursive=True))[0]
+    memory.pipe("/globs/[x].txt", b"itself")
+    assert b"itself" == read(find_sources(["memory://globs/[x].txt"]))[0]
+    with pytest.raises(CorpusError, match=r"memory://globs/\*.gz cannot be read: no such file"):
+        find_sources(["memory://globs/*.gz"])
+
+
+class DeadNetwork(Exception):
+    """What the libraries behind fsspec raise is of no common kind."""
+
+
+def flaky(open_):
+    fsspec = pytest.importorskip("fsspec")
+
+    class Flaky(fsspec.AbstractFileSystem):
+        protocol = "flaky"
+        cachable = False
+
+        def _open(self, path, mode="rb", **options):
+            return open_(path)
+
+        def info(self, path, **options):
+            raise DeadNetwork("no route to host")
+
+        ls = info
+
+    fsspec.register_implementation("flaky", Flaky, clobber=True)
+
+
+class CutShort(io.BytesIO):
+    size = 100
+
+
+def test_dead_networks_and_servers_that_end_too_early(archives):
+    def dead(path):
+        raise DeadNetwork("no route to host")
+
+    flaky(dead)
+    with pytest.raises(CorpusError, match="flaky://x cannot be read: DeadNetwork: no route"):
+        read(["flaky://x"])
+    with pytest.raises(CorpusError, match=r"flaky://\*.txt cannot be read: DeadNetwork: no route"):
+        find_sources(["flaky://*.txt"])
+    with pytest.raises(CorpusError, match="flaky://x cannot be read: DeadNetwork: no route"):
+        cut(["flaky://x"], 2)
+    flaky(lambda path: CutShort(b"a b c"))
+    with pytest.raises(CorpusError, match="flaky://x cannot be read: it ends 95 bytes too early"):
+        read(["flaky://x"])
+    packed = (archives / "x.zip").read_bytes()
+    (archives / "x.zip").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(CorpusError, match=r"x.zip cannot be read: BadZipFile"):
+        read([f"zip://in/a.txt::file://{archives}/x.zip"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nope://x", "reference://x", "github://", "blockcache://", "jupyter://"],
+)
+def test_urls_that_nothing_can_open(url):
+    with pytest.raises(UsageError, match=f"{url} cannot be opened: "):
+        read([url])
+
+
+@pytest.mark.parametrize(
+    "url", ["://x", "file://", "zip://", "tar://::", "memory://", "zip://a", "data://x"]
+)
+def test_urls_that_name_no_file(url):
+    with pytest.raises(CorpusError, match=f"{url} cannot be read: "):
+        read([url])
+
+
+def test_what_is_skipped_below_a_directory_is_said(tree):
+    (tree / "sub" / "dangling.txt").symlink_to("nowhere")
+    (tree / "sub" / "gone.txt").symlink_to("/nowhere")
+    os.mkfifo(tree / "sub" / "pipe")
+    library = opened(["sub"], recursive=True)
+
+    assert [
+        "sub/dangling.txt, sub/gone.txt: skipped, as it is a link to nothing",
+        "sub/pipe: skipped, as it is no plain file",
+    ] == library.suspicions
+
+
+def test_standard_input_that_does_not_block(monkeypatch):
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    def write():
+        for piece in (TEXT[:1000], TEXT[1000:]):
+            time.sleep(0.05)
+            os.write(writing, piece)
+        os.close(writing)
+
+    writer = threading.Thread(target=write)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        writer.start()
+        assert TEXT == read(["-"])[0]
+    writer.join()
+
+
+def test_it_is_spooled_whole(monkeypatch, tmp_path):
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    writer = threading.Thread(
+        target=lambda: (time.sleep(0.05), os.write(writing, TEXT), os.close(writing))
+    )
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        writer.start()
+        with spooled(["-"], str(tmp_path / "spooled")) as [name]:
+            assert TEXT == Path(name).read_bytes()
+    writer.join()
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path):

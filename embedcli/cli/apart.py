@@ -98,7 +98,7 @@ def files_of(config: TrainConfig) -> list[str]:
 def _keep_apart_from_texts(
     outputs: Sequence[_Place], texts: Sequence[str], recursive: bool
 ) -> None:
-    from embedcli.text.sources import find_sources  # needs numba, which is slow to load
+    from embedcli.text.places import find_sources
 
     paths = [_LOCAL_URL.sub("", path) for path in texts]
     walked: set[_Identity] = set()

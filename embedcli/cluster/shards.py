@@ -20,10 +20,11 @@ from embedcli.errors import CorpusError, UsageError
 from embedcli.rules import TextRules
 from embedcli.text.compression import compression_of
 from embedcli.text.encodings import can_be_cut
+from embedcli.text.places import STDIN, find_sources, open_source
 from embedcli.text.records import is_json_lines
 from embedcli.text.separators import SPACE
-from embedcli.text.sources import STDIN, find_sources, open_source
 from embedcli.text.spans import Span
+from embedcli.text.urls import is_url, url_size
 
 __all__ = ["Shard", "cut", "digest_shards", "joint_digest", "text_size"]
 
@@ -173,17 +174,11 @@ def _size(name: str) -> int:
         UsageError: it does not say.
         OSError: it is not there.
     """
-    if "://" in name:
-        import fsspec  # takes 0.1 s, and few need it
-
-        try:
-            filesystem, path = fsspec.core.url_to_fs(name)
-        except (ValueError, ImportError) as error:  # no such protocol, or its library is missing
-            raise UsageError(f"{name} cannot be opened: {error}") from error
-        size = filesystem.info(path)["size"]
+    if is_url(name):
+        size = url_size(name)
         if size is None:
             raise UsageError(f"{name} does not tell its size, so it cannot be cut")
-        return int(size)
+        return size
     if not Path(name).is_file():
         raise UsageError(f"{name} is no plain file, so it cannot be cut into shards")
     return Path(name).stat().st_size

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from embedcli.rules import TextRules
 from embedcli.text.apart import splitter
-from embedcli.text.fields import Field
-from embedcli.text.sources import Library, find_sources
+from embedcli.text.sources import Library, opened
 
 __all__ = ["Glimpse", "glimpse"]
 
@@ -51,7 +50,7 @@ def glimpse(
     Raises:
         CorpusError, UsageError: there are no such files, or the first is no text.
     """
-    library = Library(find_sources(paths, recursive=recursive), Field.named_by(rules), rules)
+    library = opened(paths, rules, recursive=recursive)
     if not library.n_total:  # nobody knows: a pipe, a URL; or nothing is there
         return None
     try:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from embedcli.errors import CorpusError
 from embedcli.text.encodings import convert_with, is_utf8, library_advice, likely_encoding
 from embedcli.text.fields import Field
-from embedcli.text.sources import Library, can_read_again, listed, shown
+from embedcli.text.places import can_read_again, listed, shown
+from embedcli.text.sources import Library
 
 __all__ = ["check_encodings"]
 

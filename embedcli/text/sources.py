@@ -1,24 +1,30 @@
-# ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH123, PTH202, PTH207, PTH208
-# (a path is a name here: it is shown as it was given, and a glob may be absolute)
-"""Where text comes from: files, stretches of them, globs, directories, standard input, URLs."""
+# ruff: noqa: PTH202 (a path is a name here: it is shown as it was given)
+"""The files of a text, opened one after the other, unpacked and decoded."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from embedcli.errors import CorpusError, EmbedError, ResourceError, UsageError
+from embedcli.errors import CorpusError, EmbedError, ResourceError
 from embedcli.rules import TextRules
 from embedcli.text.columns import parquet_texts
 from embedcli.text.compression import DamagedError, Unpacked, WindowError, compression_of
 from embedcli.text.encodings import Readable, Transcoded, decoded
 from embedcli.text.fields import Field, Texts
+from embedcli.text.places import (
+    STDIN,
+    can_read_again,
+    find_sources,
+    listed,
+    open_source,
+    shown,
+    unreadable,
+)
 from embedcli.text.recognition import (
     check_is_not_seven_bit,
     check_is_text,
@@ -28,101 +34,26 @@ from embedcli.text.recognition import (
 from embedcli.text.records import noted, texts_of, texts_of_part
 from embedcli.text.spans import Span, open_span
 
-__all__ = [
-    "STDIN",
-    "Library",
-    "can_read_again",
-    "find_sources",
-    "listed",
-    "open_source",
-    "shown",
-]
+__all__ = ["STDIN", "Library", "find_sources", "open_source", "opened"]
 
-STDIN = "-"
 _HEAD = 4096  # bytes that tell what a file is
 _FIRST = 1 << 20  # bytes of a file that are looked at
 _SAMPLE, _MOST_SAMPLES = 1 << 16, 1 << 8  # bytes, files
 _MOST_MALFORMED = 0.01  # of the characters: more, and the encoding is another
-_SHOWN = 3  # names of files in a message
 _FAILURES = (OSError, EOFError, DamagedError, WindowError)
 
 
-def find_sources(
-    paths: Sequence[str | Span],
-    *,
-    recursive: bool = False,
-    seen: set[tuple[int, int]] | None = None,
-) -> list[str | Span]:
-    """The files that `paths` mean, in the order they are read.
-
-    A path that does not exist is tried as a glob; a directory gives, with `recursive`, all files
-    below it by name, each once however many links lead to it, but none that is hidden. ``-`` is
-    standard input, ``scheme://...`` whatever fsspec opens. A `Span` stands for itself. `seen`
-    receives devices and inodes of the directories that were gone through, and of their files.
-
-    Raises:
-        UsageError: standard input is a terminal, or named twice.
-        CorpusError: nothing there, or a directory without `recursive`.
-    """
-    if paths.count(STDIN) > 1:
-        raise UsageError("standard input (-) can be read once only, but is named twice")
-    seen = set() if seen is None else seen
-    sources: list[str | Span] = []
-    for path in paths:
-        if isinstance(path, Span) or path == STDIN or "://" in path:
-            sources.append(path)
-        elif os.path.isdir(path):
-            if not recursive:
-                raise CorpusError(f"{path} is a directory; to read all files below it: --recursive")
-            sources += _below(path, seen)
-        elif os.path.lexists(path):
-            sources.append(path)
-        else:
-            sources += _matching(path, seen, recursive=recursive)
-    if not sources:
-        raise CorpusError(f"no files below {', '.join(map(str, paths))}")
-    return sources
-
-
-def _matching(pattern: str, seen: set[tuple[int, int]], *, recursive: bool) -> Iterator[str]:
-    found = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []
-    if not found:
-        raise CorpusError(f"{pattern}: no such file")
-    for path in found:
-        if not os.path.isdir(path):
-            yield path
-        elif recursive:
-            yield from _below(path, seen)
-
-
-def _below(directory: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """All files below a directory that were not `seen`, by name."""
-    if _is_new(directory, seen):
-        try:
-            names = sorted(os.listdir(directory))
-        except OSError as error:
-            raise _unreadable(directory, error) from error
-        for name in names:
-            path = os.path.join(directory, name)
-            if name.startswith("."):
-                continue
-            if os.path.isdir(path):
-                yield from _below(path, seen)
-            elif os.path.isfile(path) and _is_new(path, seen):
-                yield path
-
-
-def _is_new(path: str, seen: set[tuple[int, int]]) -> bool:
-    status = os.stat(path)
-    identity = status.st_dev, status.st_ino
-    is_new = identity not in seen
-    seen.add(identity)
-    return is_new
-
-
-def _unreadable(name: str, error: BaseException) -> CorpusError:
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return CorpusError(f"{name} cannot be read: {reason}")
+def opened(
+    paths: Sequence[str | Span], rules: TextRules | None = None, *, recursive: bool = False
+) -> Library:
+    """The library of the files that `paths` mean (`find_sources`), to be read by `rules`."""
+    rules = rules or TextRules()
+    skipped: list[tuple[str, str]] = []
+    sources = find_sources(paths, recursive=recursive, skipped=skipped)
+    library = Library(sources, Field.named_by(rules), rules)
+    for name, what in skipped:
+        library.suspect(name, f"skipped, as it is {what}")
+    return library
 
 
 class Library(Iterator[Readable]):
@@ -338,7 +269,7 @@ class _TextFile:
             return CorpusError(f"{self._name} is damaged: {error}; is the download complete?")
         if isinstance(error, WindowError):
             return ResourceError(f"{self._name} cannot be unpacked: {error}")
-        return _unreadable(self._name, error)
+        return unreadable(self._name, error)
 
 
 class _Tapped(io.RawIOBase):
@@ -375,60 +306,11 @@ class _Tapped(io.RawIOBase):
         return n
 
 
-def can_read_again(source: str | Span) -> bool:
-    """Whether a source is a plain file."""
-    name = source.source if isinstance(source, Span) else source
-    return name != STDIN and "://" not in name and os.path.isfile(name)
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" * (len(names) > _SHOWN)
-    return ", ".join(names[:_SHOWN]) + more
-
-
-def shown(source: str | Span) -> str:
-    """A source as messages name it."""
-    return "standard input" if source == STDIN else str(source)
-
-
 def _open(source: str | Span) -> Any:
     """A binary stream with ``readinto`` and ``close``; unbuffered where it can be."""
     if isinstance(source, Span):
         return open_span(open_source(source.source), source)
     return open_source(source)
-
-
-def open_source(name: str) -> Any:
-    """Open a file, a URL or standard input as a binary stream.
-
-    Raises:
-        OSError: it cannot be opened.
-        UsageError: standard input is a terminal; or nothing can open such a URL.
-    """
-    if name == STDIN:
-        return _open_stdin()
-    if "://" in name:
-        return _open_url(name)
-    return open(name, "rb", buffering=0)
-
-
-def _open_stdin() -> Any:
-    if sys.stdin.isatty():
-        raise UsageError("reading from terminal? give a file, or pipe text in: ... | embed train -")
-    try:
-        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    except io.UnsupportedOperation:  # not a file: a stream that was put in its place
-        return sys.stdin.buffer
-
-
-def _open_url(url: str) -> Any:
-    import fsspec  # takes 0.1 s, and few need it
-
-    try:
-        return fsspec.open(url, "rb").open()
-    except (ValueError, ImportError) as error:  # no such protocol, or its library is missing
-        raise UsageError(f"{url} cannot be opened: {error}") from error
 
 
 def _identity(file: Any) -> tuple[int, int] | None:
