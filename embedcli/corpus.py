@@ -20,7 +20,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.errors import CorpusError, ResourceError
+from embedcli.errors import CorpusError, EmbedError, ResourceError
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.rules import TextRules
@@ -216,8 +216,13 @@ def encode_corpus(
             encoder, ids, min_count, max_vocab, vocabulary, memory, on_progress, base=base, unk=unk
         )
         remarks = _examined(encoder, merged, min_count, vocabulary, unk=unk, is_part=is_part)
-        n_sentences = encoder.translate(ids, offsets)
+        n_ids, n_sentences = encoder.translate(ids, offsets)
         tally = _tally(encoder, merged)
+        if n_ids != tally.kept:
+            raise EmbedError(
+                f"{tally.kept} tokens have a word of the vocabulary, but {n_ids} were encoded; "
+                "please report this"
+            )
         digest = encoder.library.digest.hexdigest()
         arrays, mappings = _mapped(ids, tally.kept, offsets, n_sentences + 1)
         return Corpus(_vocabulary(merged, vocabulary), *arrays, tally, digest, mappings, remarks)

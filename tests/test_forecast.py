@@ -17,6 +17,7 @@ from embedcli.rules import TextRules
 from embedcli.storage.publish import readable_size
 from embedcli.text.glimpse import Glimpse, glimpse
 from embedcli.training import forecast as forecasts
+from embedcli.training.architectures import compile_architecture
 from embedcli.training.forecast import (
     check_resources,
     check_scratch,
@@ -24,6 +25,7 @@ from embedcli.training.forecast import (
     measure_seconds,
     sure_vocabulary,
 )
+from embedcli.training.worker import pool_of
 
 CONFIG = TrainConfig(dim=300, threads=1).resolve()
 WORDS = Vocabulary.from_words([f"word{i}" for i in range(10_000)])
@@ -173,3 +175,19 @@ def test_time_is_measured_on_a_part(tmp_path, monkeypatch):
         few = measure_seconds(corpus, replace(config, epochs=1))
         many = measure_seconds(corpus, config)
     assert many > 20 * few > 0
+
+
+def test_a_forecast_compiles_what_so_few_words_are_trained_by(tmp_path, monkeypatch):
+    """Or else the time it takes to compile would be told as that of training."""
+    (tmp_path / "text").write_text("a b c\n")
+    compiled = []
+
+    def compile_and_tell(config):
+        compiled.append(config.negative)
+        compile_architecture(config)
+
+    monkeypatch.setattr(forecasts, "compile_architecture", compile_and_tell)
+    config = TrainConfig(dim=8, min_count=1, sample=0, threads=1, epochs=1).resolve()
+    with encode_corpus([str(tmp_path / "text")], min_count=1) as corpus:
+        assert 0 < measure_seconds(corpus, config)
+        assert [pool_of(corpus.vocabulary.counts, 3, config).negative] == compiled == [2]

@@ -151,8 +151,24 @@ def test_a_single_word_cannot_be_trained(tmp_path):
 def test_a_corpus_of_lone_words_cannot_be_trained(tmp_path):
     path = tmp_path / "lone"
     path.write_text("a\nb\na\nb\n")
-    with pytest.raises(TrainingError, match="nothing to train"):
-        train([path], TrainConfig(**SMALL))
+    with pytest.raises(TrainingError) as caught:
+        train([path], TrainConfig(**SMALL | {"sample": 0}))
+    assert (
+        "nothing to train: of 4 tokens 0 were subsampled and 4 have no other word in their line; "
+        "put sentences or documents on a line"
+    ) == str(caught.value)
+
+
+def test_a_text_of_which_all_is_subsampled_is_told_what_keeps_it(tmp_path):
+    path = tmp_path / "short"
+    path.write_text("a b c d " * 7 + "\n")
+    with pytest.raises(TrainingError) as caught:
+        train([path], TrainConfig(**SMALL | {"sample": 1e-12}))
+    assert (
+        "nothing to train: of 28 tokens 28 were subsampled and 0 have no other word in their line; "
+        "--sample 0 keeps them all"
+    ) == str(caught.value)
+    assert train([path], TrainConfig(**SMALL | {"sample": 0})).metadata["loss"]
 
 
 def test_two_words_are_enough(tmp_path):

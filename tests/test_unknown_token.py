@@ -48,6 +48,25 @@ def test_max_vocab_counts_the_other_words(text):
         assert [10, 5] == corpus.vocabulary.counts.tolist()
 
 
+@pytest.mark.parametrize("max_vocab", [1, 3, 7])
+def test_words_of_equal_counts_are_cut_all_the_same(text, max_vocab):
+    text.write_text("a b c d e f g h\n" * 5)
+    with encode_corpus([str(text)], min_count=1, max_vocab=max_vocab, unk=True) as corpus:
+        kept = "abcdefgh"[:max_vocab]
+        assert {*kept, UNKNOWN} == set(corpus.vocabulary)
+        assert [[w if w in kept else UNKNOWN for w in "abcdefgh"]] * 5 == decoded(corpus)
+        tally = corpus.tally
+        n_unknown = 5 * (8 - max_vocab)
+        assert (40, 40, 0, n_unknown) == (tally.read, tally.kept, tally.oov, tally.unknown)
+
+
+def test_words_of_a_model_that_are_cut_are_unknown(text):
+    base = Vocabulary.from_words(["a", "z"], [9, 8])
+    with encode_corpus([str(text)], min_count=1, max_vocab=2, base=base, unk=True) as corpus:
+        assert {"a", "z", UNKNOWN} == set(corpus.vocabulary)
+        assert expected("a") == decoded(corpus)
+
+
 @pytest.mark.parametrize("times", [1, 9])
 def test_the_word_itself_may_stand_in_the_text(text, times):
     text.write_text("\n".join([*LINES, " ".join([UNKNOWN] * times)]))

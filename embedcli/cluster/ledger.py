@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from embedcli.cluster.training import Change, Round
 from embedcli.config import TrainConfig
-from embedcli.errors import EmbedError, TrainingError
-from embedcli.training.state import Epoch, State
+from embedcli.errors import EmbedError
+from embedcli.training.state import Epoch, State, nothing_trained
 
 __all__ = ["advance", "at_beginning", "loss", "next_round", "sums"]
 
@@ -74,8 +74,5 @@ def _epoch(number: int, sums: list[float], subsampled: int, n_tokens: int) -> Ep
             f"{subsampled} subsampled + {alone} without context; please report this"
         )
     if not trained:
-        raise TrainingError(
-            f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} "
-            "have no other word in their line; raise --sample or put sentences on a line"
-        )
+        raise nothing_trained(n_tokens, subsampled, alone)
     return Epoch(n_tokens, trained, subsampled, alone, pairs, total / pairs)

@@ -96,14 +96,14 @@ class Encoder:
         """Make one vocabulary of what was counted, or take the `given` one, or let that grow."""
         return merge(self._generations, limits, given, grows=grows)
 
-    def translate(self, ids: ScratchFile, offsets: ScratchFile) -> int:
+    def translate(self, ids: ScratchFile, offsets: ScratchFile) -> tuple[int, int]:
         """Replace the provisional ids by the final ones and write the sentences' offsets.
 
         A block's final ids go where provisional ones of it or of blocks before it were, which have
         been read by then: results are delivered in order, each after its block was read.
 
         Returns:
-            The number of sentences.
+            How many ids there are, and how many sentences.
         """
         text = _Translated(ids, offsets)
         crew = Crew(text.append)
@@ -111,7 +111,7 @@ class Encoder:
         blocks = iter(zip(itertools.count(), self._blocks, places, strict=False))
         crew.run([partial(self._translate_blocks, crew, blocks, ids)] * self._threads, lambda: None)
         ids.cut(text.n_ids * _ID)
-        return text.n_sentences
+        return text.n_ids, text.n_sentences
 
     def _count_blocks(self, crew: Crew) -> None:
         """What each thread does in the first pass."""

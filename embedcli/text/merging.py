@@ -190,7 +190,8 @@ def merge(
         chosen, order, n_known = _with_unknown(
             limits.unknown, ranked, words, order, census.n_tokens, stays=stays
         )
-        final[-1] = _place_of(limits.unknown, chosen)
+        # Also of words that occur often enough, and are one too many.
+        final[:-2] = final[-1] = _place_of(limits.unknown, chosen)
     inside = order >= 0
     final[order[inside]] = np.flatnonzero(inside)
     for generation in generations:

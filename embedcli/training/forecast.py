@@ -222,7 +222,9 @@ def measure_seconds(
     What comes before, counting co-occurrences in `scratch`, is done in full. `subwords` are as in
     `forecast`.
     """
-    compile_architecture(config)
+    # A kernel is made for as many negatives as the words leave.
+    negative = max(1, min(config.negative, len(corpus.vocabulary) - 1))
+    compile_architecture(replace(config, negative=negative))
     began = time.perf_counter()
     with prepared(corpus, config, scratch=scratch, subwords=subwords) as run:
         ready = time.perf_counter()

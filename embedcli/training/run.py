@@ -29,7 +29,7 @@ from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.given import Given
 from embedcli.training.sampling import keep_thresholds, random_key
 from embedcli.training.schedule import learning_rate
-from embedcli.training.state import Epoch, State
+from embedcli.training.state import Epoch, State, nothing_trained
 from embedcli.training.stopping import Deadline, is_stalled
 from embedcli.training.weights import find_fault, initial_weights
 from embedcli.training.worker import Worker, outputs_of, rule_of
@@ -480,10 +480,7 @@ class Run:
                 f"{subsampled} subsampled + {alone} without context; please report this"
             )
         if not trained:
-            raise TrainingError(
-                f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} "
-                "have no other word in their line; raise --sample or put sentences on a line"
-            )
+            raise nothing_trained(n_tokens, subsampled, alone)
         return Epoch(n_tokens, trained, subsampled, alone, pairs, _mean_loss(self._workers) or 0.0)
 
     def _scored(self, number: int) -> float | None:

@@ -8,7 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["Epoch", "State"]
+from embedcli.errors import TrainingError
+
+__all__ = ["Epoch", "State", "nothing_trained"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,13 @@ class State:
     n_chunks: int | None = None
     clock: tuple[float, float] | None = None
     is_complete: bool = False
+
+
+def nothing_trained(n_tokens: int, subsampled: int, alone: int) -> TrainingError:
+    """The error of an epoch in which no word was trained, and what would help."""
+    keep = ["--sample 0 keeps them all"] if subsampled else []
+    together = ["put sentences or documents on a line"] if alone else []
+    return TrainingError(
+        f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} have no "
+        f"other word in their line; {' and '.join(keep + together)}"
+    )
