@@ -81,7 +81,7 @@ def _answers(
 
 
 def _read(file: str, dim: int) -> NDArray[np.floating]:
-    from embedcli.formats.npy import load_array
+    from embedcli.formats.arrays import load_array
 
     if not Path(file).is_file():
         raise InputError(f"cannot read {file}: it is no file")

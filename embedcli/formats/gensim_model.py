@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.npy import load_array, load_packed_array
+from embedcli.formats.arrays import load_array, load_packed_array
 from embedcli.formats.pickled import Record, read_pickle
 from embedcli.formats.pickled_arrays import (
     ARRAY_GLOBALS,

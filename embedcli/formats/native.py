@@ -56,6 +56,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.checks import check_savable, check_subwords, check_words
 from embedcli.formats.mapped import MappedEmbeddings
+from embedcli.formats.meta import read_meta
 from embedcli.formats.narrow import narrowed, wide
 from embedcli.formats.native_layout import (
     NARROW_VERSION,
@@ -167,7 +168,7 @@ def read(source: Source, reading: ReadingOptions = STRICT) -> Embeddings:
         vocabulary,
         _vectors(where, arrays),
         arrays.get("syn1neg"),
-        _meta(where, header.metadata),
+        read_meta(where, header.metadata.get("meta", "{}")),
         _subwords(where, arrays, header.metadata),
         _tree_counts(where, arrays),
         where,
@@ -311,13 +312,3 @@ def _check_words(where: str, vocabulary: Vocabulary, *, any_bytes: bool) -> None
     fault = vocabulary.fault(any_bytes=any_bytes)
     if fault is not None:
         raise FormatError(f"{where} is damaged: it has {fault}")
-
-
-def _meta(where: str, metadata: Mapping[str, str]) -> Mapping[str, Any]:
-    try:
-        meta = json.loads(metadata.get("meta", "{}"))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{where}: the metadata is not JSON: {error}") from error
-    if not isinstance(meta, dict):
-        raise FormatError(f"{where}: the metadata is not a JSON object")
-    return meta

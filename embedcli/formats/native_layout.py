@@ -98,6 +98,12 @@ def _check_shapes(where: str, header: safetensors.Header) -> None:
     shape = header.tensors[rows].shape
     if len(shape) != 2:
         raise FormatError(f"{where}: tensor {rows!r} has shape {shape}, not [{', '.join(letters)}]")
+    if not all(shape):
+        raise FormatError(
+            f"{where}: tensor {rows!r} has shape {shape}: there is not a number in it"
+        )
+    if rows == "codes" and len(header.tensors["centres"].shape) != 3:
+        raise FormatError(f"{where}: tensor 'centres' has not three dimensions")
     sizes = dict.fromkeys("VDMCPU", 0) | dict(zip(letters, shape, strict=True))
     if rows == "codes":
         sizes |= {"C": CENTRES, "P": header.tensors["centres"].shape[-1]}

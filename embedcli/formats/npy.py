@@ -11,13 +11,8 @@ Output vectors and metadata are not kept.
 from __future__ import annotations
 
 import io
-import math
 import os
-import warnings
-import zipfile
-import zlib
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +20,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.formats.arrays import load_array
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.folder_lines import read_lines, refuse_characters, write_lines
 from embedcli.formats.narrow import to_float16
@@ -33,19 +29,10 @@ from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import publish
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["FILES", "check", "load_array", "load_packed_array", "read", "write", "write_array"]
+__all__ = ["FILES", "check", "read", "write", "write_array"]
 
 FILES: Final = ("vectors.npy", "words.txt", "counts.npy")
 _BLOCK_ROWS: Final = 1 << 14
-_BLOCK_BYTES: Final = 1 << 23
-_HEADERS: Final = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-_DAMAGE: Final = (
-    *(ValueError, EOFError, OSError, OverflowError, SyntaxError, TokenError, KeyError),
-    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, MemoryError),
-)
 
 
 def check(vocabulary: Vocabulary) -> None:
@@ -107,46 +94,3 @@ def write_array(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
         for start in range(0, len(array), _BLOCK_ROWS):
             block = np.ascontiguousarray(array[start : start + _BLOCK_ROWS], little)
             sink.write(block.reshape(-1).view(np.uint8).data)
-
-
-def load_array(path: Path) -> NDArray[Any]:
-    """Map the array in the file `path`, which must not hold pickled objects.
-
-    Raises:
-        FormatError: it is no sound array.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a header that Python 2 may have written
-            loaded: NDArray[Any] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except _DAMAGE as error:
-        raise FormatError(f"{path} is not a sound NumPy array: {error}") from error
-    return loaded
-
-
-def load_packed_array(path: Path, name: str) -> NDArray[Any]:
-    """Read the array `name` of the ``.npz`` file `path`; memory is taken for what is there.
-
-    Raises:
-        FormatError: it is not there, or no sound array.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            if version not in _HEADERS:
-                raise ValueError(f"version {version}")
-            shape, is_fortran, kind = _HEADERS[version](file)
-            if kind.hasobject:
-                raise ValueError("pickled objects")
-            wanted = math.prod(shape) * kind.itemsize
-            data = bytearray()
-            while len(data) < wanted and (
-                block := file.read(min(_BLOCK_BYTES, wanted - len(data)))
-            ):
-                data += block
-            if len(data) < wanted:
-                raise ValueError(f"{len(data)} bytes of {wanted}")
-            flat: NDArray[Any] = np.frombuffer(data, kind)
-            return flat.reshape(shape, order="F" if is_fortran else "C")
-    except _DAMAGE as error:
-        raise FormatError(f"{path} has no sound array {name!r}: {error}") from error

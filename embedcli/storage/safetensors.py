@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import FormatError
+from embedcli.settings import shorten
 from embedcli.storage.publish import Sink
 
 __all__ = [
@@ -64,6 +65,8 @@ DIGEST = "sha256"
 _DIGEST_BYTES = 32
 
 _ALIGNMENT = 64
+_MOST_DIMENSIONS = 32
+_LARGEST = 1 << 60  # numbers in an array, those in empty ones too
 _LARGEST_HEADER = 10_000_000  # 100,000 tensors; ours have a few hundred bytes
 _BLOCK_BYTES = 1 << 20  # rows are copied, where they must be, this many bytes at a time
 
@@ -239,12 +242,14 @@ def _entry(where: str, name: str, entry: Any, data_start: int) -> TensorEntry:
     dtype = DTYPES[entry["dtype"]]
     needed, held = math.prod(shape) * dtype.itemsize, offsets[1] - offsets[0]
     if needed != held:
-        raise _damaged(where, f"tensor {name!r} needs {needed} bytes but holds {held}")
+        raise _damaged(where, f"tensor {name!r} needs {shorten(needed)} bytes but holds {held}")
+    if len(shape) > _MOST_DIMENSIONS or math.prod(max(1, n) for n in shape) >= _LARGEST:
+        raise _damaged(where, f"tensor {name!r} of shape {shorten(shape)}")
     return TensorEntry(dtype, shape, data_start + offsets[0], data_start + offsets[1])
 
 
 def _naturals(value: Any) -> tuple[int, ...] | None:
-    if isinstance(value, list) and all(type(n) is int and n >= 0 for n in value):
+    if isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 64 for n in value):
         return tuple(value)
     return None
 
