@@ -37,6 +37,7 @@ from embedcli.vocabulary import UNKNOWN, Vocabulary
 __all__ = ["Corpus", "Tally", "count_corpus", "digest_corpus", "encode_corpus", "ids_fault"]
 
 BLOCK_BYTES = 1 << 20
+_MOST_TOO_LONG = 0.01  # of the bytes of tokens: more, and something is read by the wrong rules
 _TABLES_SHARE, _TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
 _CHECKED = 1 << 22  # ids or offsets looked at together
 _VOCABULARY_SHARE = 4  # the vocabulary is useless unless the matrices fit too
@@ -54,6 +55,7 @@ class Tally:
         lines: lines, empty ones too.
         n_bytes: bytes of text, decompressed.
         invalid: malformed UTF-8 sequences that were replaced by U+FFFD.
+        too_long_bytes: the bytes of the dropped tokens.
         unknown: of those kept, tokens that are `UNKNOWN`, as their word is not in the vocabulary;
             they are not in `oov`.
         pruned_bound: how often a word that the memory had no room for occurred at most; 0: no such.
@@ -68,6 +70,7 @@ class Tally:
     invalid: int
     pruned_bound: int = 0
     unknown: int = 0
+    too_long_bytes: int = 0
 
 
 class Corpus:
@@ -394,6 +397,7 @@ def _tally(encoder: Encoder, merged: Merged) -> Tally:
         invalid=encoder.marks.invalid + (field.surrogates if field else 0),
         pruned_bound=merged.pruned_bound,
         unknown=merged.n_unknown,
+        too_long_bytes=encoder.too_long_bytes,
     )
 
 
@@ -406,7 +410,7 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
     if n_tokens == 0 and encoder.too_long:
         raise CorpusError(
             f"{where} holds no token of at most {MAX_BYTES} bytes, but {encoder.too_long} longer "
-            "ones: is it text with white space between the words?"
+            f"ones; {encoder.advice}"
         )
     if n_tokens == 0:
         raise CorpusError(f"{where} holds only white space ({n_bytes} bytes)")
@@ -441,6 +445,12 @@ def _remarks(encoder: Encoder, merged: Merged, where: str) -> list[str]:
         remarks.append(
             f"{marks.invalid} malformed UTF-8 sequences in {marks.malformed_tokens} tokens{where} "
             "were replaced by U+FFFD"
+        )
+    if encoder.too_long_bytes > _MOST_TOO_LONG * encoder.token_bytes:
+        share = encoder.too_long_bytes / encoder.token_bytes
+        remarks.append(
+            f"{share:.0%} of the text, by bytes, are {encoder.too_long:,} tokens of more than "
+            f"{MAX_BYTES} bytes, which are left out; {encoder.advice}"
         )
     if marks.nuls:
         remarks.append(f"{marks.nuls} NUL bytes were taken for white space: is this text?")

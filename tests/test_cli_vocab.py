@@ -54,6 +54,7 @@ def test_json(run_embed, corpus):
         "oov": 2,
         "unknown": 0,
         "too_long": 0,
+        "too_long_bytes": 0,
         "lines": 2,
         "n_bytes": len(TEXT),
         "invalid": 0,

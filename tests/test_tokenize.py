@@ -66,6 +66,7 @@ def encode(text, *, lowercase=False, block_bytes=1 << 16, step=1 << 30, separato
         sentences,
         table.lines + open_lines,
         table.too_long,
+        table.too_long_bytes,
     )
 
 

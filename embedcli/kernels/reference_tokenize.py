@@ -19,12 +19,14 @@ class Scan:
         sentences: the ids of each line that has any.
         lines: lines, empty ones too.
         too_long: tokens dropped for their length.
+        too_long_bytes: their bytes.
     """
 
     counts: dict[bytes, int] = field(default_factory=dict)
     sentences: list[list[int]] = field(default_factory=list)
     lines: int = 0
     too_long: int = 0
+    too_long_bytes: int = 0
 
 
 def scan(text: bytes, *, lowercase: bool = False, separator: int = WHITE_SPACE) -> Scan:
@@ -42,6 +44,7 @@ def scan(text: bytes, *, lowercase: bool = False, separator: int = WHITE_SPACE) 
             word = token.lower() if lowercase else token  # of bytes: A-Z
             if len(word) > MAX_BYTES:
                 done.too_long += 1
+                done.too_long_bytes += len(word)
                 continue
             sentence.append(ids.setdefault(word, len(ids)))
             done.counts[word] = done.counts.get(word, 0) + 1

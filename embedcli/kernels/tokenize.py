@@ -42,10 +42,12 @@ __all__ = [
     "LINES",
     "MAX_BYTES",
     "NULS",
+    "N_STATES",
     "OUT",
     "PAD",
     "POSITION",
     "TOO_LONG",
+    "TOO_LONG_BYTES",
     "WHITE_SPACE",
     "WORDS",
     "Table",
@@ -63,7 +65,7 @@ PAD = 128  # separators a text must be followed by: loads run past the end
 WHITE_SPACE = -1  # the separator that is no single byte
 
 # Where a scan stands, in an int64 array that it shares with its caller.
-POSITION, OUT, WORDS, BLOB, LINES, NULS, TOO_LONG = range(7)
+POSITION, OUT, WORDS, BLOB, LINES, NULS, TOO_LONG, TOO_LONG_BYTES = range(N_STATES := 8)
 
 
 class Table(NamedTuple):
@@ -290,7 +292,7 @@ def tokenizer(separator: int) -> Callable[..., Any]:
             lowercase: whether A-Z become a-z.
             table: `Table`.
             out: int32, at least n + 1 long: ids, and -1 where one line or more ended.
-            state: int64 (7,), advanced.
+            state: int64 (8,), advanced.
         """
         seeds, slots, _, _ = table
         start = base = state[POSITION]
@@ -321,6 +323,7 @@ def tokenizer(separator: int) -> Callable[..., Any]:
                         n_out += 1
                     elif length > MAX_BYTES:
                         state[TOO_LONG] += 1
+                        state[TOO_LONG_BYTES] += length
                     else:
                         word = _intern(text, start, length, _1, lower, table, state)
                         if word < 0:
@@ -355,7 +358,7 @@ def absorb(words: Any, ends: Any, counts: Any, table: Any, ids: Any, state: Any)
         counts: int64 (n,).
         table: `Table` that grows.
         ids: int32 (n,), where the ids that the words have there are written.
-        state: int64 (7,), advanced.
+        state: int64 (8,), advanced.
     """
     seeds, slots, _, _ = table
     mask = np.uint64(slots.size // 4 - 1)

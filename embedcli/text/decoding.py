@@ -38,6 +38,7 @@ class Marks:
         invalid: malformed sequences replaced by U+FFFD.
         boms: tokens that hold a byte order mark.
         too_long: tokens that are too long once decoded.
+        too_long_bytes: their bytes before.
     """
 
     nuls: int = 0
@@ -45,6 +46,7 @@ class Marks:
     invalid: int = 0
     boms: int = 0
     too_long: int = 0
+    too_long_bytes: int = 0
 
     def __iadd__(self, other: Marks) -> Self:
         self.nuls += other.nuls
@@ -52,6 +54,7 @@ class Marks:
         self.invalid += other.invalid
         self.boms += other.boms
         self.too_long += other.too_long
+        self.too_long_bytes += other.too_long_bytes
         return self
 
 
@@ -123,6 +126,7 @@ class _Batch:
         lengths = np.diff(ends, prepend=-1) - 1
         long = lengths > MAX_BYTES
         marks.too_long += int(counts[long].sum())
+        marks.too_long_bytes += int((counts * self.lengths)[long].sum())
         kept = np.repeat(~long, lengths + 1)
         kept[ends] = False
         self.blob = blob[kept]

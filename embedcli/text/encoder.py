@@ -46,6 +46,8 @@ class Encoder:
     Attributes:
         n_lines: lines read.
         too_long: tokens dropped for their length.
+        too_long_bytes: their bytes.
+        token_bytes: those of all tokens.
         marks: what was found wrong in the text.
     """
 
@@ -63,6 +65,8 @@ class Encoder:
         self.scratch = scratch
         self.n_lines = 0
         self.too_long = 0
+        self.too_long_bytes = 0
+        self.token_bytes = 0
         self.marks = Marks()
         self._rules = rules
         self._threads = threads
@@ -74,6 +78,20 @@ class Encoder:
         self._blocks: list[tuple[Generation, int]] = []  # in order: whose ids, and how many
         self._n_entries = 0
         self._lock = threading.Lock()
+
+    @property
+    def advice(self) -> str:
+        """What to do where tokens are too long."""
+        if self._rules.items:
+            return "what separates the items of a line is said by --separator"
+        if self._rules.tokenizer == "unicode":
+            return "is it text?"
+        return (
+            "--tokenizer unicode finds the words of Chinese, Japanese, Thai and others that do not "
+            "put spaces between them"
+            + ", --tokenizer words cuts at what is no letter"
+            * (self._rules.tokenizer != "words")
+        )
 
     def count(self, ids: ScratchFile | None, on_progress: OnProgress) -> None:
         """Read the text; count its words and, where `ids` is given, write their provisional ids."""
@@ -147,12 +165,15 @@ class Encoder:
     def _finish(self, table: WordTable, generation: Generation) -> None:
         marks = Marks(nuls=table.nuls)
         raw = table.words()
+        n_bytes = int((raw.lengths * raw.counts).sum())
         words = normalise(raw, self._rules, marks)
         generation.fill(words, distinct=words is raw)
         with self._lock:
             self.marks += marks
             self.n_lines += table.lines
             self.too_long += table.too_long + marks.too_long
+            self.too_long_bytes += table.too_long_bytes + marks.too_long_bytes
+            self.token_bytes += table.too_long_bytes + n_bytes
 
     def _translate_blocks(
         self,

@@ -33,6 +33,7 @@ from embedcli.text.recognition import (
 )
 from embedcli.text.records import noted, texts_of, texts_of_part
 from embedcli.text.spans import Span, open_span
+from embedcli.text.syntax import syntax
 
 __all__ = ["STDIN", "Library", "find_sources", "open_source", "opened"]
 
@@ -194,6 +195,10 @@ class _TextFile:
         what = suspicion(head)
         if what and not rules.as_text:
             library.suspect(self._name, f"the first line looks like {what}")
+        elif library.field is None and not rules.as_text:
+            remark = syntax(head, rules)
+            if remark:
+                library.suspect(self._name, remark)
 
     def close(self) -> None:
         """Close the file, at its end or before."""

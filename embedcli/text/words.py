@@ -98,7 +98,7 @@ class WordTable:
             np.zeros(n_words + 1, np.int64),
             np.empty(8 * n_words + SPARE, np.uint8),
         )
-        self._state = np.zeros(7, np.int64)
+        self._state = np.zeros(kernels.N_STATES, np.int64)
 
     def __len__(self) -> int:
         return int(self._state[kernels.WORDS])
@@ -112,6 +112,11 @@ class WordTable:
     def too_long(self) -> int:
         """Tokens dropped for their length so far."""
         return int(self._state[kernels.TOO_LONG])
+
+    @property
+    def too_long_bytes(self) -> int:
+        """Their bytes."""
+        return int(self._state[kernels.TOO_LONG_BYTES])
 
     @property
     def lines(self) -> int:
@@ -129,6 +134,7 @@ class WordTable:
         """The ids of a block's tokens, -1 where lines end; a part of `out`."""
         state = self._state
         state[kernels.POSITION], state[kernels.OUT] = block.start, 0
+        state[kernels.TOO_LONG_BYTES] += block.start  # the rest of a token that was counted before
         while not self._tokenize(text, block.end, self._lowercase, self._table, out, state):
             self._grow()
         n_out = int(state[kernels.OUT])

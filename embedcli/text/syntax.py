@@ -1,0 +1,134 @@
+"""Syntax that a text is full of, and that training would take for words.
+
+What programs write for programs (records, markup, tables) is text, and can be trained on; as a rule
+somebody forgot an option. The first kilobytes tell, and one line says which option it is. What must
+hold is strict, as prose has tabs and commas too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from embedcli.quoting import quoted
+from embedcli.rules import TextRules
+from embedcli.text.dialects import Dialect, header, widths
+
+__all__ = ["syntax"]
+
+_LINES = 5  # of a table, at least
+_NUMBERS = 8  # behind a word, in a file of vectors
+_EXTRACT = "extract its text first"
+# How it begins, what it is, what to do.
+_MARKS = (
+    (rb"WARC/1\.", "WARC, an archive of web pages", "the .wet files beside it hold its text"),
+    (rb"\{\\rtf", "RTF, a word processor's", "save it as plain text"),
+    (
+        rb"<\?xml.{,2000}<(?:w:document|pkg:package)",
+        "a Word document in XML",
+        "save it as plain text",
+    ),
+    (rb"(?:<\?xml.{,2000})?<mediawiki", "a dump of a wiki", f"{_EXTRACT}, without its markup"),
+    (rb"<\?xml[\s?]|<!DOCTYPE (?!html)", "XML", f"{_EXTRACT}, without its tags"),
+    (
+        rb"<(?!s>|html|!)[A-Za-z][\w:.-]*(?:\s[^<>]*)?>.*</[\w:.-]+>",
+        "XML or HTML",
+        f"{_EXTRACT}, without its tags",
+    ),
+    (rb"WEBVTT\b", "subtitles (WebVTT)", "leave out its times"),
+    (rb"1\r?\n\d\d:\d\d:\d\d[,.]\d{3} --> ", "subtitles (SubRip)", "leave out its times"),
+    (rb"%!PS-", "PostScript", _EXTRACT),
+    (rb"(?:%[^\n]*\n|\s)*\\document(?:class|style)\b", "TeX", f"{_EXTRACT}: detex FILE"),
+    (rb"From \S+@\S+ [^\n]*\d{4}\r?\n[A-Za-z-]+:", "a mailbox", f"{_EXTRACT}, without its headers"),
+    (
+        rb"-- (?:MySQL|MariaDB|PostgreSQL) "
+        rb"|(?:--[^\n]*\n|\s)*(?:CREATE TABLE|INSERT INTO|DROP TABLE) ",
+        "SQL",
+        "write its column to CSV, and give --field NAME",
+    ),
+)
+_PATTERNS = [(re.compile(begin, re.DOTALL), what, advice) for begin, what, advice in _MARKS]
+# What separates columns, how many there are at least, and what that is called.
+_TABLES = (("\t", 2, "TSV"), (",", 3, "CSV"), (";", 3, "CSV"), ("|", 3, "a table"))
+_VECTORS = re.compile(rf"\S+(?: -?\d+(?:\.\d+)?(?:[eE]-?\d+)?){{{_NUMBERS},}} ?")
+_A_NAME = re.compile(r"[^\W\d][\w .:/-]{0,40}")
+
+
+def syntax(head: bytes, rules: TextRules) -> str | None:
+    """What a file that is read as plain text seems to be instead, and the option for it.
+
+    Args:
+        head: its first bytes, decompressed, in UTF-8.
+        rules: how it is read.
+    """
+    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for pattern, what, advice in _PATTERNS:
+        if pattern.match(begin):
+            return f"it looks like {what}: {advice}"
+    lines = _whole_lines(begin)
+    if not lines:
+        return None
+    fields = _json_fields(begin, lines)
+    if fields is not None:
+        return f"it looks like JSON; to read a field of it: --field {_longest(fields)}"
+    if len(lines) >= 3 and all(map(_VECTORS.fullmatch, lines[1:])):
+        return "it looks like a file of vectors, not text"
+    return None if rules.items else _table(lines)
+
+
+def _whole_lines(begin: bytes) -> list[str]:
+    """The lines that are there to their end."""
+    text = begin.decode(errors="replace")
+    lines = text.splitlines()
+    return [
+        line for line in (lines if text.endswith("\n") else lines[:-1] or lines) if line.strip()
+    ]
+
+
+def _json_fields(begin: bytes, lines: Sequence[str]) -> dict[str, object] | None:
+    """The fields of the first record of JSON; None: it is none, or has none."""
+    if not begin.startswith((b"{", b"[")):
+        return None
+    text = begin.decode(errors="replace").removeprefix("[").lstrip()
+    for candidate in (lines[0], text):
+        try:
+            record, _ = json.JSONDecoder().raw_decode(candidate)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict):
+            return record
+    is_cut = re.match(r'[\[{\s]*"((?:[^"\\]|\\.){1,60})"\s*:', text)
+    return {is_cut[1]: ""} if is_cut else None
+
+
+def _longest(record: dict[str, object]) -> str:
+    """The field whose value is the longest text, and what others there are."""
+    texts = {name: len(value) for name, value in record.items() if isinstance(value, str)}
+    best = max(texts or record, key=lambda name: texts.get(name, 0))
+    others = [quoted(name) for name in record if name != best][:8]
+    return quoted(best)[1:-1] + (f" (others are {', '.join(others)})" if others else "")
+
+
+def _table(lines: Sequence[str]) -> str | None:
+    """What to say of a table; None: it is none."""
+    sample = lines[:200]
+    if len(sample) < _LINES:
+        return None
+    for delimiter, least, kind in _TABLES:
+        dialect = Dialect(delimiter, is_quoted=delimiter != "\t")
+        found = widths(dialect, sample)
+        if len(found) == 1 and min(found) >= least:
+            column = _column(sample, dialect)
+            return f"it looks like {kind}; to read a column of it: --field {column}"
+    return None
+
+
+def _column(sample: Sequence[str], dialect: Dialect) -> str:
+    """The name of the column with the longest texts, or its number."""
+    rows = [row for row in dialect.reader(f"{line}\n" for line in sample) if row]
+    lengths = [sum(len(cell) for cell in column) for column in zip(*rows[1:], strict=True)]
+    longest = lengths.index(max(lengths))
+    names = header(sample, dialect)
+    has_names = len(set(names)) == len(names) and all(map(_A_NAME.fullmatch, names))
+    return quoted(names[longest])[1:-1] if has_names else str(longest + 1)
