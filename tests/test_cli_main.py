@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pty
 import re
+import resource
 import signal
 import struct
 import subprocess
@@ -15,6 +17,7 @@ import time
 
 import pytest
 
+from embedcli.cli import main
 from embedcli.cli.main import COMMANDS
 
 # A command that does what tests ask of it, run by the real `main` in a process of its own.
@@ -205,6 +208,24 @@ def test_no_memory_is_4(probe):
 
     assert 4 == done.returncode
     assert "embed: error: not enough memory: Unable to allocate 3.7 TiB\n" == done.stderr
+
+
+@pytest.mark.parametrize("n_files", [5, 6, 7, 31])
+def test_too_few_open_files_are_one_line_and_4(run_embed, n_files):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (n_files, n_files))
+
+    done = run_embed("info", "x.vec", preexec_fn=limit)
+    assert (4, "") == (done.returncode, done.stdout)
+    assert done.stderr == (
+        f"embed: error: embed needs 32 open files, and no more than {n_files} are allowed: raise "
+        "the limit (ulimit -n)\n"
+    )
+
+
+def test_files_that_run_out_later_are_no_fault():
+    told = main._verdict(OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x"))
+    assert (4, "Too many open files: raise the limit (ulimit -n)") == told
 
 
 def test_an_unforeseen_error_is_one_line_and_1(probe):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +44,117 @@ def test_a_directory_others_may_write_is_not_used(fresh):
     with pytest.warns(UserWarning, match="not kept.*EMBED_CACHE_DIR"):
         other = kept.cache_directory()
     assert path != other
+
+
+def a_link(fresh):
+    (fresh / "other").mkdir()
+    (fresh / "cache").symlink_to(fresh / "other")
+    return "cache is a link"
+
+
+def a_link_inside(fresh):
+    (fresh / "cache").mkdir()
+    (fresh / "other").mkdir()
+    (fresh / "cache" / "kernels").symlink_to(fresh / "other")
+    return "kernels is a link"
+
+
+def open_above(fresh):
+    fresh.chmod(0o777)
+    return f"other users may write in {fresh}"
+
+
+def open_to_a_group_above(fresh):
+    fresh.chmod(0o770)
+    os.chown(fresh, -1, max([*os.getgroups(), os.getgid()]) + 4321)
+    return f"other users may write in {fresh}"
+
+
+def open_behind_a_link(fresh):
+    (fresh / "open").mkdir()
+    (fresh / "open").chmod(0o777)
+    (fresh / "open" / "in").mkdir()
+    (fresh / "link").symlink_to("open/in")
+    return "other users may write in .*open;"
+
+
+def anothers_above(fresh):
+    os.chown(fresh, 4321, -1)
+    return f"{fresh} belongs to another user"
+
+
+def anothers_link(fresh):
+    (fresh / "mine").mkdir()
+    (fresh / "link").symlink_to(fresh / "mine")
+    os.chown(fresh / "link", 4321, -1, follow_symlinks=False)
+    return "link belongs to another user"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [a_link, a_link_inside, open_above, open_to_a_group_above, open_behind_a_link,
+     anothers_above, anothers_link],
+)  # fmt: skip
+def test_where_another_may_put_code_none_is_kept(fresh, monkeypatch, make):
+    try:
+        message = make(fresh)
+    except PermissionError:
+        pytest.skip("only root may give files away")
+    place = fresh / "link" / "cache" if (fresh / "link").is_symlink() else fresh / "cache"
+    monkeypatch.setenv("EMBED_CACHE_DIR", str(place))
+    with pytest.warns(UserWarning, match=f"not kept: .*{message}"):
+        other = kept.cache_directory()
+    assert not other.is_relative_to(fresh)
+    assert [] == list(fresh.rglob("*.nb?"))
+
+
+def test_links_of_ours_above_the_cache_are_followed(fresh, monkeypatch):
+    (fresh / "a" / "b").mkdir(parents=True)
+    (fresh / "a" / "b" / "first").symlink_to("../second")
+    (fresh / "a" / "second").symlink_to(fresh / "there")
+    (fresh / "there").mkdir()
+    fresh.chmod(0o1777)  # in /tmp everybody has his own
+    monkeypatch.setenv("EMBED_CACHE_DIR", str(fresh / "a" / "b" / "first" / "cache"))
+    before = os.umask(0)
+    try:
+        path = kept.cache_directory()
+    finally:
+        os.umask(before)
+    assert fresh / "there" / "cache" / "kernels" == path.parent.resolve()
+    assert [0o700] * 3 == [stat.S_IMODE(p.stat().st_mode) for p in (path, *list(path.parents)[:2])]
+    (fresh / "loop").symlink_to("loop")
+    kept.cache_directory.cache_clear()
+    monkeypatch.setenv("EMBED_CACHE_DIR", str(fresh / "loop" / "cache"))
+    with pytest.warns(UserWarning, match="not kept"):
+        kept.cache_directory()
+
+
+@pytest.mark.parametrize("member", ["", "mallory"])
+def test_the_group_of_one_user_is_no_other_user(monkeypatch, member):
+    user = SimpleNamespace(pw_gid=1000, pw_name="ann")
+    group = SimpleNamespace(gr_gid=1000, gr_name="ann", gr_mem=[member] if member else ["root"])
+    monkeypatch.setattr(kept.pwd, "getpwuid", lambda uid: user)
+    monkeypatch.setattr(kept.grp, "getgrgid", lambda gid: group)
+    assert (member == "") is kept._is_private(1000)
+    group.gr_name = "staff"
+    assert not kept._is_private(1000)
+
+
+def test_what_killed_processes_left_of_them_is_removed(fresh, monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    monkeypatch.setattr("tempfile.tempdir", str(fresh))
+    for process in (dead.pid, os.getpid()):
+        old = fresh / f"embed-kernels-{process}-abc"
+        old.mkdir()
+        os.utime(old, (0, 0))
+    (fresh / f"embed-kernels-{dead.pid}-young").mkdir()
+    monkeypatch.setenv("EMBED_CACHE_DIR", "/dev/null")
+    with pytest.warns(UserWarning, match="not kept"):
+        made = kept.cache_directory()
+    assert made.parent == fresh
+    left = {path.name for path in fresh.iterdir()} - {made.name}
+    assert {f"embed-kernels-{os.getpid()}-abc", f"embed-kernels-{dead.pid}-young"} == left
 
 
 def test_a_place_that_cannot_be_written_is_no_failure(fresh, monkeypatch):
@@ -101,6 +213,26 @@ def test_damaged_files_are_compiled_anew(tmp_path):
         assert "is damaged or not ours" in done.stderr
     again = call(tmp_path, "strictly")
     assert (0, first.stdout, "") == (again.returncode, again.stdout, again.stderr)
+
+
+def test_files_of_others_are_not_unpickled(tmp_path):
+    first = call(tmp_path)
+    for path in sorted(path for path in tmp_path.rglob("*remap*") if path.is_file()):
+        whole = path.read_bytes()
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+        done = call(tmp_path)
+        assert (0, first.stdout) == (done.returncode, done.stdout), done.stderr
+        assert f"{path} cannot be read and is compiled anew" in done.stderr
+        assert not path.is_symlink()
+        path.write_bytes(whole)
+        try:
+            os.chown(path, 4321, -1)
+        except PermissionError:  # only root may give files away
+            continue
+        done = call(tmp_path)
+        assert (0, first.stdout) == (done.returncode, done.stdout), done.stderr
+        assert f"{path} is damaged or not ours" in done.stderr
 
 
 def test_kernels_made_by_several_threads_are_all_kept_in_their_place(fresh, monkeypatch):

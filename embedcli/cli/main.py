@@ -3,7 +3,7 @@
 A subcommand is imported when it is called, so that `embed --help` answers before NumPy could have
 been loaded. This is the only place that knows exit codes, signals and tracebacks:
 
-    0 done, or the reader of stdout has gone    4 not enough memory or disk
+    0 done, or the reader of stdout has gone    4 not enough memory, disk or open files
     1 a threshold was missed, or a fault        5 output cannot be written
       of embed itself                           6 training produced nothing usable
     2 usage or configuration                    7 somebody else writes the same output
@@ -12,6 +12,7 @@ been loaded. This is the only place that knows exit codes, signals and traceback
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import resource
@@ -35,6 +36,8 @@ from embedcli.quoting import quoted
 __all__ = ["COMMANDS", "embed", "main"]
 
 _LEAST_ADDRESS_SPACE = 256 << 20
+_LEAST_OPEN_FILES = 32  # 8 do for a small run; compiling ahead and preparing text take more
+_TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 
 # name: what it does. The command is `command` in the module embedcli.cli.<name>.
 COMMANDS = {
@@ -145,7 +148,7 @@ def _run(args: list[str], level: Verbosity) -> int:
         return shell_complete(embed, {}, "embed", "_EMBED_COMPLETE", instruction)
     try:
         with embed.make_context("embed", args, obj=level) as context:
-            _check_address_space()
+            _check_limits()
             _invoke(context)
     except click.exceptions.Exit as done:  # --help, --version and ctx.exit()
         return done.exit_code
@@ -163,12 +166,18 @@ def _invoke(context: click.Context) -> None:
         raise
 
 
-def _check_address_space() -> None:
-    """Refuse a limit (`ulimit -v`) that NumPy's libraries would meet with a message of their own.
+def _check_limits() -> None:
+    """Refuse limits that libraries would meet with messages of their own, or in the middle of work.
 
     Raises:
         ResourceError: with both numbers.
     """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files != resource.RLIM_INFINITY and files < _LEAST_OPEN_FILES:
+        raise ResourceError(
+            f"embed needs {_LEAST_OPEN_FILES} open files, and no more than {files} are allowed: "
+            "raise the limit (ulimit -n)"
+        )
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
         raise ResourceError(
@@ -239,6 +248,8 @@ def _verdict(error: BaseException) -> tuple[int, str]:
             return 2, f"{error.format_message()} (see {path} --help)"
         case click.ClickException():
             return error.exit_code, error.format_message()
+        case OSError() if error.errno in _TOO_MANY_OPEN:
+            return 4, f"{error.strerror}: raise the limit (ulimit -n)"
         case MemoryError():
             return 4, f"not enough memory: {error}".removesuffix(": ")
         case _:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from copy import copy
 from typing import IO, Any, TypeVar
 
 import numba
@@ -113,16 +114,25 @@ class _SealedCache(FunctionCache):  # type: ignore[misc]  # numba has no types
 
 
 class _SealedFiles(IndexDataCacheFile):  # type: ignore[misc]  # numba has no types
-    """The two kinds of files of a cache, each with a digest at its end."""
+    """The two kinds of files of a cache, each with a digest at its end.
+
+    Numba opens a file by its name; it gets the name of the open file that was looked at.
+    """
 
     def _load_index(self) -> Any:
-        return super()._load_index() if _is_sound(Path(self._index_path)) else {}
+        with _sound(self._index_path) as opened:
+            if opened is None:
+                return {}
+            files = copy(self)
+            files._index_path = opened
+            return IndexDataCacheFile._load_index(files)
 
     def _load_data(self, name: str) -> Any:
-        path = Path(self._data_path(name))
-        if not _is_sound(path):
-            raise FileNotFoundError(path)  # numba then compiles and writes it again
-        return super()._load_data(name)
+        path = self._data_path(name)
+        with _sound(path) as opened:
+            if opened is None:
+                raise FileNotFoundError(path)  # numba then compiles and writes it again
+            return super()._load_data(opened)
 
     @contextmanager
     def _open_for_write(self, filepath: str) -> Iterator[Any]:
@@ -144,18 +154,33 @@ class _Seal:
         return self._file.write(data)
 
 
-def _is_sound(path: Path) -> bool:
-    """Whether a file is there, ours and as it was written; says so if it is there and is not."""
+@contextmanager
+def _sound(path: str) -> Iterator[str | None]:
+    """A name for a file that is ours and as it was written, while it is open; else None.
+
+    Says so if there is one that is not.
+    """
     try:
-        data = path.read_bytes()
-        owner = path.stat().st_uid
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        yield None
+        return
     except OSError as error:
-        warnings.warn(f"{path} cannot be read and is compiled anew: {error}", stacklevel=2)
+        warnings.warn(f"{path} cannot be read and is compiled anew: {error}", stacklevel=4)
+        yield None
+        return
+    with open(descriptor, "rb") as file:  # noqa: PTH123 (it is open)
+        if _is_sound(file):
+            yield f"/proc/self/fd/{descriptor}"
+        else:
+            warnings.warn(f"{path} is damaged or not ours and is compiled anew", stacklevel=4)
+            yield None
+
+
+def _is_sound(file: IO[bytes]) -> bool:
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
         return False
+    data = file.read()
     size = hashlib.sha256().digest_size
-    if owner == os.geteuid() and hashlib.sha256(data[:-size]).digest() == data[-size:]:
-        return True
-    warnings.warn(f"{path} is damaged or not ours and is compiled anew", stacklevel=2)
-    return False
+    return hashlib.sha256(data[:-size]).digest() == data[-size:]
