@@ -9,18 +9,27 @@ import re
 import shutil
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.cli import plot
 from embedcli.clusters import classes
-from embedcli.errors import MissingExtraError, UnknownWordError, UsageError
+from embedcli.errors import (
+    FormatError,
+    InputError,
+    MissingExtraError,
+    UnknownWordError,
+    UsageError,
+)
 from embedcli.lookup import Query, neighbors, odd_one_out
 from embedcli.maps import figures
 from embedcli.maps.layout import lay_out
 from embedcli.maps.page import make_page
+from embedcli.reading import STRICT
 
 KINDS = ("red", "green", "blue")
 WORDS = [f"{kind}{i}" for i in range(40) for kind in KINDS]
@@ -257,3 +266,110 @@ def test_neighbours_in_the_page_are_those_of_the_model(model, tmp_path, run_embe
     near = np.frombuffer(base64.b64decode(data["near"]), "<u4").reshape(120, 4)
     (expected,) = neighbors(model, [Query(("blue7",))], 4)
     assert [word for word, _ in expected] == [WORDS[i] for i in near[WORDS.index("blue7")]]
+
+
+def parsed(picture):
+    return ElementTree.fromstring(picture)  # noqa: S314 (our own)
+
+
+FOREIGN = {
+    "not JSON": b"{",
+    "nested": b"[" * 100_000,
+    "a list": b"[]",
+    "a number": b"7",
+    "trials of another kind": b'{"trials": {"a": 1}}',
+    "no trials": b'{"trials": []}',
+    "a trial that is text": b'{"trials": ["x"]}',
+    "settings that are text": b'{"trials": [{"settings": "abc", "score": 1}]}',
+    "no settings": b'{"trials": [{"settings": {}, "score": 1}]}',
+    "settings of others": b'{"trials": [{"settings": {"\\u0001x": 1}, "score": 1}]}',
+    "other settings": b'{"trials": [{"settings": {"dim": 1}, "score": 1}, '
+    b'{"settings": {"lr": 1}, "score": 1}]}',
+    "a nested setting": b'{"trials": [{"settings": {"lr": [1]}, "score": 1}]}',
+    "a dimension that is text": b'{"trials": [{"settings": {"dim": "x"}, "score": 1}]}',
+    "a score that is text": b'{"trials": [{"settings": {"dim": 1}, "score": "x"}]}',
+    "no score": b'{"trials": [{"settings": {"dim": 1}}]}',
+    "not a number": b'{"trials": [{"settings": {"dim": 1}, "score": NaN}]}',
+    "endless": b'{"trials": [{"settings": {"dim": 1}, "score": 1e999}]}',
+    "many digits": b'{"trials": [{"settings": {"dim": 1' + b"0" * 400 + b'}, "score": 1}]}',
+    "bytes": b"\xff\xfe\x00",
+    "a list of losses": b'{"trials": [{"settings": {"dim": 1}, "score": 1, "seconds": []}]}',
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_foreign_json_is_no_record_of_trials(tmp_path, content):
+    (tmp_path / "t.json").write_bytes(content)
+    with pytest.raises(FormatError, match="embed tune --json"):
+        plot._tune_curves(str(tmp_path / "t.json"), "svg")
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_trials_of_any_value_are_drawn(tmp_path, kind):
+    pytest.importorskip("matplotlib")
+    values = ["$\\frac$", "\x07", None, True, 0.5]
+    trials = [{"settings": {"arch": value}, "score": 1} for value in values]
+    (tmp_path / "t.json").write_text(json.dumps({"trials": trials}))
+    picture = plot._tune_curves(str(tmp_path / "t.json"), kind)
+    if kind == "svg":
+        parsed(picture)
+
+
+def test_losses_of_a_foreign_file_are_no_losses(model, tmp_path):
+    for loss in ("abc", ["x"], [float("inf")], 3, [{}]):
+        foreign = Embeddings(model.vocabulary, model.vectors, metadata={"loss": loss, "epochs": 3})
+        path = str(tmp_path / "foreign.safetensors")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("embedcli.load", lambda *_, foreign=foreign, **__: foreign)
+            with pytest.raises(InputError, match="does not say the loss"):
+                plot._loss_curves([path], "svg", STRICT)
+
+
+ODD_WORDS = [
+    "\x01\x1b[31m",
+    "$a$",
+    "a$\\frac$",
+    "\ufffe",
+    "_x",
+    "a\nb",
+    "--",
+    "\u202e",
+    "]]>",
+    "\x7f\x9b",
+]
+
+
+def test_pictures_of_odd_words_are_sound(model):
+    pytest.importorskip("matplotlib")
+    places = np.linspace(0, 1, 2 * len(ODD_WORDS), dtype="f").reshape(-1, 2)
+    groups = list(range(len(ODD_WORDS)))
+    for word in ODD_WORDS:
+        root = parsed(figures.draw_map(places, ODD_WORDS, groups, word, "svg"))
+        assert root.tag.endswith("svg")
+    curves = {word: [(1, 2.0), (2, 1.0)] for word in ODD_WORDS}
+    drawn = figures.draw_curves(curves, "epoch", "loss", "svg")
+    parsed(drawn)
+    assert drawn == figures.draw_curves(curves, "epoch", "loss", "svg")
+
+
+def test_a_model_whose_name_is_not_utf8_has_a_page(model, tmp_path):
+    (tmp_path / "caf\udce9.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes())
+    done = CliRunner().invoke(
+        plot.command, [str(tmp_path / "caf\udce9.safetensors"), "-o", str(tmp_path / "x.html")]
+    )
+    assert 0 == done.exit_code, done.exception
+    assert "caf\\udce9" in page_data((tmp_path / "x.html").read_text())["title"]
+
+
+def test_more_groups_than_two_bytes_can_name():
+    n = 65_540
+    vectors = np.ones((n, 1), np.float32)
+    many = Embeddings(Vocabulary.from_words([f"w{i}" for i in range(n)]), vectors)
+    groups = [f"{i:06}" for i in range(n)]
+    page = make_page(many, np.zeros((n, 2), "f"), groups, title="", colored_by="", k=0)
+    told = page_data(page)
+    numbers = np.frombuffer(base64.b64decode(told["group"]), "<u4")
+    assert "unpack(data.group, Uint32Array)" in page
+    assert [groups[i] for i in (0, 65_536, n - 1)] == [
+        told["groups"][numbers[i]] for i in (0, 65_536, n - 1)
+    ]

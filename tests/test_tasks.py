@@ -9,12 +9,16 @@ import sys
 import numpy as np
 import pytest
 
-from embedcli import Embeddings, Vocabulary, save
+from embedcli import Embeddings, Vocabulary, load, save
 from embedcli.errors import FormatError, MissingExtraError
 from embedcli.evaluation.entities import entities, tally
 from embedcli.evaluation.features import Lookup, OneHot, shapes, windows
-from embedcli.evaluation.probes import ONE_HOT, probe
+from embedcli.evaluation.probes import ONE_HOT, _fit, probe
 from embedcli.evaluation.tasks import Examples, Sentences, read_task
+from embedcli.neighbors import unit_rows
+from embedcli.resolution import Ways, resolve
+from embedcli.subwords.ngrams import NGrams
+from embedcli.subwords.table import Subwords
 
 
 @pytest.mark.parametrize(
@@ -168,6 +172,89 @@ def test_a_missing_sklearn_names_the_command(synonyms, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'embedcli\[task\]'"):
         probe({}, str(synonyms / "train.tsv"), str(synonyms / "test.tsv"))
+
+
+@pytest.fixture
+def spelt():
+    """A model that knows words by their n-grams; its text was lower-cased."""
+    rng = np.random.default_rng(2)
+    words = Vocabulary.from_words(["walking", "talking", "cats"], [3, 2, 1])
+    units = NGrams(3, 4, 200)
+    ids = np.unique(units.cut(words).ids)
+    rows = [rng.normal(size=(n, 4)).astype("f") for n in (3, len(ids))]
+    subwords = Subwords(units, rows[0], ids, rows[1])
+    metadata = {"settings": {"lowercase": True}}
+    return Embeddings(words, subwords.of_vocabulary(words), metadata=metadata, subwords=subwords)
+
+
+def test_tokens_are_made_of_subwords_as_embed_vectors_makes_them(spelt):
+    texts = [["Walking", "BALKING"], ["balking", "%"], ["cats"]]
+    made = resolve(spelt, ["balking"]).vectors
+    units = unit_rows(np.concatenate([spelt.vectors[:1], made, made, spelt.vectors[2:]]))
+    lookup = Lookup(spelt)
+    expected = [units[:2].mean(axis=0), units[2], units[3]]
+    assert np.allclose(expected, lookup.texts(texts), atol=1e-6)
+    assert (0.2, 0.4) == (lookup.unknown, lookup.made)
+    assert np.allclose(units[1], lookup.tokens(texts)[1, 4:8], atol=1e-6)
+    plain = Lookup(spelt, Ways(subwords=False, token=False))
+    assert np.allclose([units[0], np.zeros(4), units[3]], plain.texts(texts), atol=1e-6)
+    assert (0.6, 0.0) == (plain.unknown, plain.made)
+
+
+def test_a_model_with_case_makes_tokens_as_they_are_spelt(spelt):
+    cased = Embeddings(spelt.vocabulary, spelt.vectors, subwords=spelt.subwords)
+    expected = unit_rows(resolve(cased, ["Balking"], Ways(case=False)).vectors)
+    assert np.allclose(expected, Lookup(cased).texts([["Balking"]]), atol=1e-6)
+
+
+def test_the_unknown_token_answers_only_where_it_is_asked_to():
+    model = Embeddings(Vocabulary.from_words(["a", "<unk>"]), np.eye(2, dtype="f"))
+    assert [[1, 0]] == Lookup(model).texts([["a", "b"]]).tolist()
+    assert [[0.5, 0.5]] == Lookup(model, Ways()).texts([["a", "b"]]).tolist()
+
+
+def test_one_hot_features_can_be_turned_off(synonyms, run_embed):
+    models = {name: load(synonyms / "model.safetensors") for name in ("m", "same")}
+    paths = str(synonyms / "train.tsv"), str(synonyms / "test.tsv")
+    _, every = probe({"m": models["m"]}, *paths, bootstrap=20)
+    _, alone = probe(models, *paths, one_hot=False, bootstrap=20)
+    assert ["m", "same"] == [report.features for report in alone]
+    assert every[1].scores[0].score == alone[0].scores[0].score
+    assert [None, 0.0] == [report.scores[0].gain for report in alone]
+    task = ("evaluate", "--task", "train.tsv", "test.tsv", "--no-one-hot", "--fail-under-gain", "0")
+    done = run_embed(*task)
+    assert (2, True) == (done.returncode, "wants a second -m" in done.stderr)
+    save(models["m"], str(synonyms / "copy.vec"))
+    done = run_embed(*task, "-m", "model.safetensors", "-m", "copy.vec")
+    assert (0, 5) == (done.returncode, done.stdout.count("\n"))
+
+
+def test_only_the_frequent_tokens_have_columns(synonyms, monkeypatch):
+    monkeypatch.setattr("embedcli.evaluation.features._COLUMNS", 2)
+    hot = OneHot([["a", "b", "c"], ["C", "b", "d"]])
+    assert [[1, 1], [0, 1]] == hot.texts([["a", "c", "B"], ["c"]]).toarray().tolist()
+    assert 2 == hot.left_out
+    protocol, reports = probe({}, str(synonyms / "train.tsv"), str(synonyms / "test.tsv"))
+    assert (2, True) == (reports[0].columns, "without the 38 rarest tokens" in protocol)
+
+
+def test_columns_that_no_row_has_change_no_guess():
+    from scipy.sparse import csr_matrix
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    dense = rng.integers(0, 2, (60, 30)) * (np.arange(30) % 3 > 0)
+    labels = np.array(["a", "b", "c"])[dense[:, [1, 2]].sum(axis=1)]
+    rows, asked = csr_matrix(dense[:40], dtype=np.float32), csr_matrix(dense[40:], dtype=np.float32)
+    theirs = LogisticRegression(C=1.0, max_iter=100).fit(rows, labels[:40]).predict(asked)
+    assert theirs.tolist() == _fit(rows, labels[:40], 1.0)(asked).tolist()
+
+
+def test_resamples_are_the_same_in_blocks(synonyms, monkeypatch):
+    paths = str(synonyms / "train.tsv"), str(synonyms / "test.tsv")
+    whole = probe({}, *paths, bootstrap=30)
+    monkeypatch.setattr("embedcli.evaluation.probes._DRAWN", 100)
+    assert whole == probe({}, *paths, bootstrap=30)
 
 
 def test_real_messages(shared):

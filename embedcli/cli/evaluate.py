@@ -51,6 +51,12 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
     "with one-hot features; may be repeated.",
 )
 @click.option(
+    "--one-hot/--no-one-hot",
+    default=True,
+    help="With --task: score one-hot features too, and what the vectors gain over them; without, "
+    "models gain over the first.  [yes]",
+)
+@click.option(
     "--next-item",
     "item_files",
     multiple=True,
@@ -128,8 +134,8 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
 @click.option(
     "--subwords/--no-subwords",
     default=True,
-    help="In similarity files, words that the model does not hold get vectors made of their "
-    "subwords, if it has any.  [yes]",
+    help="Words that the model does not hold get vectors made of their subwords, if it has any; "
+    "not in analogies and pairs.  [yes]",
 )
 @click.option(
     "--unk/--no-unk", default=False, help="Those still unknown get the vector of <unk>.  [no]"
@@ -162,6 +168,7 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
 def command(
     files: tuple[str, ...],
     tasks: tuple[tuple[str, str], ...],
+    one_hot: bool,
     item_files: tuple[str, ...],
     training: str | None,
     separator: str | None,
@@ -201,10 +208,13 @@ def command(
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
     if tasks:
         from embedcli.cli.evaluate_task import evaluate_tasks
+        from embedcli.resolution import Ways
 
         evaluate_tasks(
             {model: load(model, reading=reading) for model in models},
             tasks,
+            one_hot=one_hot,
+            ways=Ways(subwords=rules["subwords"], token=rules["unk"]),
             bootstrap=rules["bootstrap"],
             fail_under=fail_under,
             fail_under_gain=fail_under_gain,

@@ -8,12 +8,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from embedcli.cli.gains import is_below, shown_gain
-from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal
-from embedcli.errors import ThresholdError
+from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, talk
+from embedcli.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.evaluation.probes import TaskReport, TaskScore
+    from embedcli.resolution import Ways
 
 __all__ = ["evaluate_tasks"]
 
@@ -36,6 +37,8 @@ def evaluate_tasks(
     models: Mapping[str, Embeddings],
     tasks: Sequence[tuple[str, str]],
     *,
+    one_hot: bool,
+    ways: Ways,
     bootstrap: int,
     fail_under: float | None,
     fail_under_gain: float | None,
@@ -45,13 +48,25 @@ def evaluate_tasks(
 
     Raises:
         ThresholdError: a model's features score below `fail_under` on a task, or the interval of
-            what they gain over one-hot features begins below `fail_under_gain`.
+            what they gain over one-hot features, or without them over the first model, begins below
+            `fail_under_gain`.
+        UsageError: there is nothing to gain over.
     """
     from embedcli.evaluation.probes import probe
 
+    if fail_under_gain is not None and not one_hot and len(models) < 2:
+        raise UsageError("--fail-under-gain without one-hot features wants a second -m")
     results = [
-        (test, *probe(models, training, test, bootstrap=bootstrap)) for training, test in tasks
+        (test, *probe(models, training, test, one_hot=one_hot, ways=ways, bootstrap=bootstrap))
+        for training, test in tasks
     ]
+    for test, _, reports in results:
+        for report in reports:
+            if report.subwords and report.features in models:
+                talk(
+                    f"{test}: {report.subwords:.1%} of the tokens are not in the vocabulary of "
+                    f"{report.features}, and answered by their subwords or <unk>"
+                )
     if as_json:
         echo_json([_as_json(*result) for result in results])
     elif sys.stdout.isatty():
@@ -60,7 +75,7 @@ def evaluate_tasks(
     else:
         echo_rows(_all_rows(results), ("task", "metric", *_COLUMNS, "protocol"))
     _check(results, set(models), fail_under)
-    _check_gains(results, set(models), fail_under_gain)
+    _check_gains(results, set(models if one_hot else list(models)[1:]), fail_under_gain)
 
 
 def _print_table(test: str, protocol: str, reports: Sequence[TaskReport]) -> None:

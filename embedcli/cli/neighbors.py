@@ -20,6 +20,7 @@ from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import MAX_HINTS, say_ways, stdin_lines, ways_options
 from embedcli.errors import UnknownWordError, UsageError
+from embedcli.storage.watch import Watch
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
@@ -141,6 +142,7 @@ def command(
     paths = model_paths(models, runs)
     if kind is not None:
         _check_index(kind, paths, restrict, reading.limit)
+    watches = [Watch(path) for path in paths]
     spaces = [embedcli.load(path, reading=reading) for path in paths]
     embeddings = spaces[0]
     added, taken = (_split(values, embeddings.vocabulary) for values in (positive, negative))
@@ -159,7 +161,8 @@ def command(
     failed: list[Answer] = []
     queries = _queries(words, added, taken)
     otherwise: dict[str, str] = {}
-    answers = _reported(_answers(embeddings, queries, search, ways), failed, otherwise)
+    batches = _batches(queries, watches[0])
+    answers = _reported(_answers(embeddings, batches, search, ways), failed, otherwise)
     if as_json:
         recall = {} if index is None else {"recall": index.recall}
         echo_json([_as_json(answer) | recall for answer in answers])
@@ -214,9 +217,16 @@ def _queries(
             yield Query((each, *added), taken)
 
 
+def _batches(queries: Iterator[Query], watch: Watch) -> Iterator[list[Query]]:
+    """The queries, many at a time; they may take long to come, and the model may change."""
+    while batch := list(islice(queries, _BATCH)):
+        watch.check()
+        yield batch
+
+
 def _answers(
     embeddings: Embeddings,
-    queries: Iterator[Query],
+    batches: Iterable[Sequence[Query]],
     search: Callable[[Sequence[Query]], list[list[Neighbor]]],
     ways: Ways,
 ) -> Iterator[Answer]:
@@ -226,7 +236,7 @@ def _answers(
 
     suggester = Suggester(embeddings.vocabulary)
     n_hints = MAX_HINTS
-    while batch := list(islice(queries, _BATCH)):
+    for batch in batches:
         resolved = resolve(
             embeddings, sorted({word for query in batch for word in query.words}), ways
         )

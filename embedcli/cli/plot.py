@@ -25,6 +25,7 @@ __all__ = ["command"]
 
 _KINDS = ("html", "png", "svg", "pdf")
 _NAMED_BY = 3
+_MOST = 1e15  # what a score or a setting may be; beyond it is no number that can be drawn
 _MEASURES = {
     "score": "mean score",
     "held_out": "held-out loss",
@@ -115,7 +116,7 @@ def command(
     else:
         embeddings = embedcli.load(models[0], reading=reading).head(top)
         groups = _groups(embeddings, clusters, color, seed)
-        title = f"{models[0]}: {len(embeddings):,} words, {layout}"
+        title = f"{escaped(models[0])}: {len(embeddings):,} words, {layout}"
         data = _map(embeddings, layout, groups, title, kind, color, k, seed)
     with publish(output) as sink:
         sink.write(data)
@@ -150,7 +151,7 @@ def _map(
     if kind == "html":
         from embedcli.maps.page import make_page
 
-        by = Path(color).name if color else "class"
+        by = escaped(Path(color).name) if color else "class"
         page = make_page(embeddings, places, groups, title=title, colored_by=by, k=k)
         return page.encode(errors="backslashreplace")  # bytes that are not UTF-8, as in JSON
     from embedcli.maps.figures import draw_map
@@ -208,18 +209,61 @@ def _tune_curves(path: str, kind: str) -> bytes:
         content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        trials = json.loads(content)["trials"]
-        scored = [(t["settings"], float(t["score"])) for t in trials if t["score"] is not None]
-        names = list(trials[0]["settings"])
-        panels = {name: [(_place(s[name]), score) for s, score in scored] for name in names}
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise FormatError(f"{path} is not what `embed tune --json` prints") from error
+    trials = _trials(path, content)
+    scored = [(t["settings"], float(t["score"])) for t in trials if t["score"] is not None]
     if not scored:
         raise InputError(f"{path}: no score in it is defined")
+    names = list(trials[0]["settings"])
     if names == ["dim"]:
         return draw_measures(_by_dimension(trials), "dimensions", kind)
+    panels = {name: [(_place(s[name]), score) for s, score in scored] for name in names}
     return draw_panels(panels, "mean score", kind)
+
+
+def _trials(path: str, content: bytes) -> list[dict[str, Any]]:
+    """The trials that `embed tune --json` printed.
+
+    Raises:
+        FormatError: the file is something else.
+    """
+    from embedcli.tuning.space import SEARCHABLE
+
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is no JSON that `embed tune --json` prints: {error}") from error
+    trials = told.get("trials") if isinstance(told, dict) else None
+    if not isinstance(trials, list) or not trials:
+        raise FormatError(f"{path} is not what `embed tune --json` prints: it lists no trials")
+    names = trials[0].get("settings") if isinstance(trials[0], dict) else None
+    for number, trial in enumerate(trials, 1):
+        settings = trial.get("settings") if isinstance(trial, dict) else None
+        if (
+            not isinstance(settings, dict)
+            or not isinstance(names, dict)
+            or not names
+            or set(settings) != set(names)
+            or not set(settings) <= set(SEARCHABLE)
+            or not all(_is_value(value) for value in settings.values())
+            or not all(trial.get(name) is None or _is_number(trial[name]) for name in _MEASURES)
+            or (set(settings) == {"dim"} and not _is_number(settings["dim"]))
+            or "score" not in trial
+        ):
+            raise FormatError(
+                f"{path} is not what `embed tune --json` prints: trial {number} lacks the settings "
+                "that were searched, or its score and losses are no numbers"
+            )
+    return trials
+
+
+def _is_value(value: object) -> bool:
+    return value is None or isinstance(value, str | bool) or _is_number(value)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < _MOST
 
 
 def _by_dimension(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
@@ -241,19 +285,21 @@ def _place(value: object) -> float | str:
     return float(value) if number else str(value)  # type: ignore[arg-type]
 
 
-def _loss_curves(models: Sequence[str], kind: str, reading: ReadingOptions) -> bytes:
+def _loss_curves(models: Sequence[str], kind: str, reading: ReadingOptions | None = None) -> bytes:
     import embedcli
     from embedcli.maps.figures import draw_curves
+    from embedcli.reading import STRICT
 
     curves = {}
     for model in models:
-        embeddings = embedcli.load(model, reading=reading)
-        losses = embeddings.metadata.get("loss") or []
-        if not losses:
+        embeddings = embedcli.load(model, reading=reading or STRICT)
+        losses = embeddings.metadata.get("loss")
+        if not (isinstance(losses, list) and losses and all(map(_is_number, losses))):
             raise InputError(f"{model} does not say the loss of its epochs")
         curves[model] = list(enumerate(losses, 1))
-        epochs = embeddings.metadata.get("epochs") or []
-        held_out = [(i, e["held_out"]) for i, e in enumerate(epochs, 1) if e.get("held_out")]
+        epochs = embeddings.metadata.get("epochs")
+        told = [e.get("held_out") if isinstance(e, Mapping) else None for e in epochs or ()]
+        held_out = [(i, loss) for i, loss in enumerate(told, 1) if _is_number(loss)]
         if held_out:
             curves[f"{model}, held out"] = held_out
     return draw_curves(curves, "epoch", "mean loss of a pair", kind)

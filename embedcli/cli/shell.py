@@ -25,6 +25,7 @@ from embedcli.cli.signals import heard
 from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import EmbedError, UsageError
 from embedcli.quoting import escaped
+from embedcli.storage.watch import Watch
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
@@ -72,7 +73,8 @@ def command(model: str, k: int, ways: Ways, reading: ReadingOptions, as_json: bo
     """
     import embedcli
 
-    shell = _Shell(embedcli.load(model, reading=reading), k, ways, as_json)
+    watch = Watch(model)
+    shell = _Shell(embedcli.load(model, reading=reading), k, ways, as_json, watch)
     if sys.stdin.isatty():
         talk(f"{model}: {len(shell.embeddings):,} words x {shell.embeddings.dim}; help, quit")
         with _editing(shell.embeddings.vocabulary.words):
@@ -84,7 +86,10 @@ def command(model: str, k: int, ways: Ways, reading: ReadingOptions, as_json: bo
 class _Shell:
     """The questions, and how many answers they get."""
 
-    def __init__(self, embeddings: Embeddings, k: int, ways: Ways, as_json: bool) -> None:
+    def __init__(
+        self, embeddings: Embeddings, k: int, ways: Ways, as_json: bool, watch: Watch
+    ) -> None:
+        self._watch = watch
         self.embeddings = embeddings
         self.k = k
         self.ways = ways
@@ -108,11 +113,13 @@ class _Shell:
         """Answer one line.
 
         Raises:
-            EmbedError: it is no question, or holds a word the model does not.
+            EmbedError: it is no question, holds a word the model does not, or the model has
+                changed.
         """
         words = line.split()
         if not words:
             return
+        self._watch.check()
         if words == ["help"]:
             echo(_HELP)
         elif words[0] == "k" and len(words) == 2 and words[1].isdigit() and int(words[1]) > 0:

@@ -5,12 +5,16 @@ token of the training texts occurs in it (a column a token). A token to be tagge
 left and right neighbour: their three vectors (3 D columns), or a column for each token and place.
 Both kinds of tagging features have the same 24 columns besides for the shapes of the three tokens
 (capitals, digits, ...), since the look-up folds case: a token is looked up as written, then in
-lower case; one-hot columns are of lower-cased tokens. Unknown tokens are zeros in both.
+lower case, then made of its subwords where the model has any (in lower case if its text was);
+one-hot columns are of lower-cased tokens, the `_COLUMNS` that most texts or tokens have. Unknown
+tokens are zeros in both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.neighbors import unit_rows
+from embedcli.resolution import Ways, resolve
 
 __all__ = ["Lookup", "OneHot", "shapes", "windows"]
 
@@ -25,33 +30,48 @@ Texts = Sequence[Sequence[str]]
 Floats = NDArray[np.float32]
 
 _SHAPES: Final = 8
+_COLUMNS: Final = 50_000  # what is rarer is in hardly a text of the test file, and costs as much
 
 
 class Lookup:
     """Features from a model's vectors.
 
+    Args:
+        embeddings: the model.
+        ways: how tokens that it holds in neither case may get a vector; by subwords by default.
+
     Attributes:
-        unknown: the share, 0 to 1, of the tokens asked so far that the model does not hold.
+        unknown: the share, 0 to 1, of the tokens asked so far of which the model knows nothing.
     """
 
-    def __init__(self, embeddings: Embeddings) -> None:
+    def __init__(self, embeddings: Embeddings, ways: Ways | None = None) -> None:
         self._embeddings = embeddings
-        self._asked = self._missed = 0
+        self._ways = replace(ways or Ways(token=False), case=False)
+        settings = embeddings.metadata.get("settings", {})
+        self._lowers = bool(settings.get("lowercase")) if isinstance(settings, Mapping) else False
+        self._asked = self._missed = self._made = 0
 
     @property
     def unknown(self) -> float:
         """The share of unknown tokens so far."""
         return self._missed / max(1, self._asked)
 
+    @property
+    def made(self) -> float:
+        """The share of tokens so far that the vocabulary does not hold, answered all the same."""
+        return self._made / max(1, self._asked)
+
     def texts(self, texts: Texts) -> Floats:
         """The mean unit vector of each text, float32 (n, D); zeros where no token is known."""
+        from scipy.sparse import csr_matrix
+
         flat, lengths = _flat(texts)
         table, rows = self._units(flat)
-        owner = np.repeat(np.arange(len(texts)), lengths)
-        sums = np.zeros((len(texts), self._embeddings.dim))
-        np.add.at(sums, owner, table[rows])
-        known = np.bincount(owner[rows > 0], minlength=len(texts))
-        return (sums / np.maximum(known, 1)[:, None]).astype(np.float32)
+        edges = np.append(0, np.cumsum(lengths))
+        shape = (len(texts), len(table))
+        times = csr_matrix((np.ones(len(rows)), rows, edges), shape)
+        known = times @ (np.arange(len(table)) > 0)
+        return np.asarray((times @ table) / np.maximum(known, 1)[:, None], np.float32)
 
     def tokens(self, texts: Texts) -> Floats:
         """The unit vectors of each token and its two neighbours, float32 (tokens, 3 D)."""
@@ -63,27 +83,42 @@ class Lookup:
     def _units(self, flat: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Unit vectors of the distinct tokens behind a zero row; and the row of each token."""
         distinct = list(dict.fromkeys(flat))
-        vocabulary = self._embeddings.vocabulary
-        exact = vocabulary.find(distinct)
-        lower = vocabulary.find([token.lower() for token in distinct])
-        ids = [a if a is not None else b for a, b in zip(exact, lower, strict=True)]
-        known = [i for i in ids if i is not None]
-        table = np.zeros((len(known) + 1, self._embeddings.dim))
-        table[1:] = unit_rows(self._embeddings.rows(known))
-        places = np.cumsum([i is not None for i in ids]) * [i is not None for i in ids]
-        place = dict(zip(distinct, places.tolist(), strict=True))
-        rows = np.array([place[token] for token in flat], np.int64)
+        find = self._embeddings.vocabulary.find
+        pairs = zip(find(distinct), find([token.lower() for token in distinct]), strict=True)
+        ids = [a if a is not None else b for a, b in pairs]
+        left = [i for i, index in enumerate(ids) if index is None]
+        asked = [distinct[i].lower() if self._lowers else distinct[i] for i in left]
+        others = resolve(self._embeddings, asked, self._ways)
+        there = [i for i, index in enumerate(ids) if index is not None]
+        vectors = np.zeros((len(distinct), self._embeddings.dim), np.float32)
+        vectors[there] = self._embeddings.vectors[[index for index in ids if index is not None]]
+        vectors[left] = others.vectors
+        is_known = np.ones(len(distinct), np.bool_)
+        is_known[left] = [way is not None for way in others.ways]
+        table = np.zeros((int(is_known.sum()) + 1, self._embeddings.dim))
+        table[1:] = unit_rows(vectors[is_known])
+        places = dict(zip(distinct, (np.cumsum(is_known) * is_known).tolist(), strict=True))
+        rows = np.array([places[token] for token in flat], np.int64)
+        is_made = np.zeros(len(table), np.bool_)
+        is_made[[places[distinct[i]] for i in left]] = True
         self._asked += len(rows)
         self._missed += int((rows == 0).sum())
+        self._made += int(is_made[rows[rows > 0]].sum())
         return table, rows
 
 
 class OneHot:
-    """Features from which tokens there are: a column for each token of the training texts."""
+    """Features from which tokens there are: a column for each frequent one of the training texts.
+
+    Attributes:
+        left_out: how many different tokens of the training texts have no column.
+    """
 
     def __init__(self, training: Texts) -> None:
-        flat, _ = _flat(training)
-        self._columns = {t: i for i, t in enumerate(dict.fromkeys(t.lower() for t in flat))}
+        tally = Counter(token.lower() for text in training for token in text)
+        kept = {token for token, _ in tally.most_common(_COLUMNS)}
+        self._columns = {t: i for i, t in enumerate(t for t in tally if t in kept)}
+        self.left_out = len(tally) - len(self._columns)
 
     def texts(self, texts: Texts) -> Any:
         """How often each token occurs in each text: sparse float32 (n, columns)."""

@@ -3,17 +3,18 @@
 A probe is a logistic regression (scikit-learn) on features from a model, on one-hot features (bag
 of words), or, for texts, on both together: same training file, same test file, same choice of the
 penalty (the best of `PENALTIES` by accuracy on the last tenth of the training file, trained on at
-most `_TRIAL` examples or tokens before it; then trained on the whole file).
+most `_TRIAL` examples or tokens before it, fewer where there are many labels, as the time of a fit
+is in proportion to both; then trained on the whole file).
 Dense columns are scaled to unit variance. Texts are scored by accuracy and macro F1, tagged
 sentences by the F1, precision and recall of entities (`entities.py`). Intervals come from
-resampling the test examples, or sentences; a gain is the difference to one-hot on the same
-resamples.
+resampling the test examples, or sentences; a gain is the difference to one-hot, or where that is
+turned off to the first model, on the same resamples.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from embedcli.errors import FormatError, MissingExtraError
 from embedcli.evaluation.entities import tally
 from embedcli.evaluation.features import Lookup, OneHot, shapes
 from embedcli.evaluation.tasks import Examples, Sentences, read_task
+from embedcli.resolution import Ways
 
 __all__ = ["ONE_HOT", "PENALTIES", "TaskReport", "TaskScore", "probe"]
 
@@ -32,13 +34,15 @@ PENALTIES: Final = (0.1, 1.0, 10.0)  # scikit-learn's C
 ONE_HOT: Final = "one-hot"
 _ITERATIONS: Final = 100
 _TRIAL: Final = 15_000
+_TRIAL_CELLS: Final = 400_000  # examples times labels of a trial
+_DRAWN: Final = 1 << 22  # counts of resampled examples held at once
 _HELD_OUT: Final = 0.1
 _LEVEL: Final = 0.95
 
 
 @dataclass(frozen=True)
 class TaskScore:
-    """One number, 0 to 100, with the middle 95 % of its resamples; and its gain over one-hot."""
+    """One number, 0 to 100, with the middle 95 % of its resamples; and its gain (`probe`)."""
 
     name: str
     score: float
@@ -56,7 +60,8 @@ class TaskReport:
     Attributes:
         features: the model's name, ``one-hot``, or ``one-hot + `` the model's name.
         columns: how many numbers describe an example.
-        unknown: share of the test tokens that the model does not hold; None for one-hot.
+        unknown: share of the tokens of which the model knows nothing; None for one-hot.
+        subwords: share of those that it does not hold and answers by their subwords, or ``<unk>``.
         penalty: scikit-learn's C, as chosen on held-out training data.
         scores: the first is the score of the task.
     """
@@ -66,6 +71,7 @@ class TaskReport:
     unknown: float | None
     penalty: float
     scores: Sequence[TaskScore]
+    subwords: float | None = None
 
 
 def probe(
@@ -73,6 +79,8 @@ def probe(
     training: str,
     test: str,
     *,
+    one_hot: bool = True,
+    ways: Ways | None = None,
     bootstrap: int = 1000,
     seed: int = 1,
 ) -> tuple[str, list[TaskReport]]:
@@ -82,6 +90,8 @@ def probe(
         models: by name.
         training: the file to train on; label<TAB>text, fastText labels or CoNLL columns.
         test: the file to score on.
+        one_hot: score one-hot features too, and gains over them; else over the first model.
+        ways: how tokens that a model holds in neither case get a vector; by subwords by default.
         bootstrap: resamples for the intervals; 0 for none.
         seed: of the resampling.
 
@@ -105,17 +115,23 @@ def probe(
         task = _Texts(first, second)
     else:
         raise FormatError(f"{training} and {test} are not of one kind: labels and CoNLL columns")
-    hot = OneHot(first.tokens)
-    sparse = task.features(hot)
-    runs = [_run(task, ONE_HOT, sparse, None)]
+    runs = []
+    if one_hot:
+        hot = OneHot(first.tokens)
+        sparse = task.features(hot)
+        runs.append(_run(task, ONE_HOT, sparse))
     for name, embeddings in models.items():
-        lookup = Lookup(embeddings)
+        lookup = Lookup(embeddings, ways)
         dense = _scaled(task.features(lookup))
-        runs.append(_run(task, name, dense, lookup.unknown))
-        if isinstance(task, _Texts):  # 300 dense columns in a sparse matrix of tokens take minutes
-            both = _beside(sparse, dense)
-            runs.append(_run(task, f"{ONE_HOT} + {name}", both, lookup.unknown))
-    return task.protocol(bootstrap, seed), _reports(task, runs, bootstrap, seed)
+        runs.append(_run(task, name, dense, lookup))
+        # 300 dense columns in a sparse matrix of tokens take minutes
+        if one_hot and isinstance(task, _Texts):
+            runs.append(_run(task, f"{ONE_HOT} + {name}", _beside(sparse, dense), lookup))
+    if one_hot and hot.left_out:
+        more = f", one-hot without the {hot.left_out:,} rarest tokens of the training file"
+    else:
+        more = ""
+    return task.protocol(bootstrap, seed) + more, _reports(task, runs, bootstrap, seed)
 
 
 def _labels(task: Examples | Sentences) -> Sequence[str]:
@@ -126,7 +142,7 @@ def _labels(task: Examples | Sentences) -> Sequence[str]:
 class _Run:
     features: str
     columns: int
-    unknown: float | None
+    lookup: Lookup | None
     penalty: float
     guesses: Sequence[Any]
 
@@ -218,36 +234,48 @@ def _classifier(bootstrap: int, seed: int, units: str) -> str:
     )
 
 
-def _run(task: _Texts | _Tags, name: str, features: tuple[Any, Any], unknown: float | None) -> _Run:
+def _run(
+    task: _Texts | _Tags, name: str, features: tuple[Any, Any], lookup: Lookup | None = None
+) -> _Run:
     training, test = features
     labels = np.array(task.labels)
     penalty = _penalty(training, labels)
-    guesses = _fit(training, labels, penalty).predict(test).tolist()
-    return _Run(name, int(training.shape[1]), unknown, penalty, guesses)
+    guesses = _fit(training, labels, penalty)(test)
+    return _Run(name, int(training.shape[1]), lookup, penalty, guesses.tolist())
 
 
 def _penalty(training: Any, labels: NDArray[Any]) -> float:
     """The best of `PENALTIES` on held-out training data; the strongest if there is no telling."""
     cut = int(len(labels) * (1 - _HELD_OUT))
-    used = slice(max(0, cut - _TRIAL), cut)
+    most = min(_TRIAL, max(_TRIAL // 10, _TRIAL_CELLS // len(set(labels.tolist()))))
+    used = slice(max(0, cut - most), cut)
     if len(set(labels[used].tolist())) < 2:
         return PENALTIES[0]
 
     def accuracy(penalty: float) -> float:
-        guesses = _fit(training[used], labels[used], penalty).predict(training[cut:])
+        guesses = _fit(training[used], labels[used], penalty)(training[cut:])
         return float((guesses == labels[cut:]).mean())
 
     return max(PENALTIES, key=accuracy)  # the first, which is the strongest, of equals
 
 
-def _fit(features: Any, labels: NDArray[Any], penalty: float) -> Any:
+def _fit(features: Any, labels: NDArray[Any], penalty: float) -> Callable[[Any], NDArray[Any]]:
+    """What guesses the labels of rows of features.
+
+    Columns that no row has get no weight whatever the penalty: they are left out, and the time of a
+    fit is in proportion to the others.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    kept: Any = slice(None)
+    if not isinstance(features, np.ndarray):
+        kept = np.flatnonzero(features.getnnz(axis=0))
     model = LogisticRegression(C=penalty, max_iter=_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the same limit for all features
-        return model.fit(features, labels)
+        model.fit(features[:, kept], labels)
+    return lambda rows: np.asarray(model.predict(rows[:, kept]))
 
 
 def _reports(
@@ -256,9 +284,15 @@ def _reports(
     counts = [task.counts(run.guesses) for run in runs]
     n = len(counts[0])
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(n, np.full(n, 1 / n), size=bootstrap).astype(np.float64)
     whole = [task.scores(c.sum(axis=0, keepdims=True))[0] for c in counts]
-    spread = [task.scores(drawn @ c) for c in counts]
+    blocks: list[list[NDArray[np.float64]]] = [[np.empty((0, len(task.names)))] for _ in counts]
+    step = max(1, _DRAWN // n)
+    for start in range(0, bootstrap, step):
+        times = min(step, bootstrap - start)
+        drawn = generator.multinomial(n, np.full(n, 1 / n), size=times).astype(np.float64)
+        for block, c in zip(blocks, counts, strict=True):
+            block.append(task.scores(drawn @ c))
+    spread = [np.concatenate(block) for block in blocks]
     reports = []
     for i, run in enumerate(runs):
         scores = []
@@ -269,7 +303,8 @@ def _reports(
                 difference = float(whole[i][j] - whole[0][j])
                 gain = (100 * difference, *_middle(spread[i][:, j] - spread[0][:, j]))
             scores.append(TaskScore(name, 100 * float(whole[i][j]), low, high, *gain))
-        reports.append(TaskReport(run.features, run.columns, run.unknown, run.penalty, scores))
+        unknown, made = (run.lookup.unknown, run.lookup.made) if run.lookup else (None, None)
+        reports.append(TaskReport(run.features, run.columns, unknown, run.penalty, scores, made))
     return reports
 
 

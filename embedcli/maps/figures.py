@@ -7,6 +7,7 @@ the same bytes.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import MissingExtraError
+from embedcli.quoting import escaped
 
 __all__ = ["KINDS", "draw_curves", "draw_map", "draw_measures", "draw_panels"]
 
 KINDS: Final = ("png", "svg", "pdf")
 _LABELS: Final = 150
+_NOT_XML: Final = re.compile("[\ufffe\uffff]")
 _CHARACTER: Final = (0.006, 0.014)  # of the picture that one takes, across and up
 
 Curve = Sequence[tuple[float, float]]
@@ -34,9 +37,9 @@ def draw_map(
         places[:, 0], places[:, 1], s=3, c=np.asarray(groups) % 20, cmap="tab20", linewidths=0
     )
     for i in _with_room(places, words):
-        axes.annotate(words[i], places[i], fontsize=7, parse_math=False)
+        axes.annotate(_shown(words[i]), places[i], fontsize=7)
     axes.set_axis_off()
-    axes.set_title(title, parse_math=False)
+    axes.set_title(_shown(title))
     return _saved(figure, kind)
 
 
@@ -44,7 +47,7 @@ def draw_curves(curves: Mapping[str, Curve], x: str, y: str, kind: str) -> bytes
     """A line with marks for each curve, over whole numbers, named in a legend if there are more."""
     figure, axes = _figure((7, 4.5))
     for name, points in curves.items():
-        axes.plot(*zip(*points, strict=True), marker="o", label=name)
+        axes.plot(*zip(*points, strict=True), marker="o", label=_shown(name))
     _label_whole_numbers(axes)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -73,10 +76,12 @@ def draw_panels(panels: Mapping[str, Points], y: str, kind: str) -> bytes:
     """
     figure, axes = _figure((3.5 * len(panels) + 1, 4), len(panels))
     for panel, (name, points) in zip(axes, panels.items(), strict=True):
-        across, up = zip(*points, strict=True)
+        across: Sequence[float | str] = [_shown(x) if isinstance(x, str) else x for x, _ in points]
+        up = [y for _, y in points]
         panel.plot(across, up, "o")
-        if all(isinstance(x, int | float) for x in across):
-            if 0 < 10 * min(across) <= max(across):
+        numbers = [x for x in across if not isinstance(x, str)]
+        if len(numbers) == len(across):
+            if 0 < 10 * min(numbers) <= max(numbers):
                 panel.set_xscale("log")
             else:
                 panel.locator_params(axis="x", nbins=5)
@@ -84,6 +89,16 @@ def draw_panels(panels: Mapping[str, Points], y: str, kind: str) -> bytes:
         panel.grid(alpha=0.3)
     axes[0].set_ylabel(y)
     return _saved(figure, kind)
+
+
+def _shown(text: str) -> str:
+    """`text` as matplotlib draws it as it is.
+
+    Control characters and what else XML does not have would make an SVG that nothing opens, and
+    text between dollar signs would be read as a formula. A first _ hides a curve from the legend.
+    """
+    drawn = _NOT_XML.sub("\ufffd", escaped(text)).replace("$", r"\$")
+    return f"\u200b{drawn}" if drawn.startswith("_") else drawn
 
 
 def _label_whole_numbers(axes: Any) -> None:

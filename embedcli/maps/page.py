@@ -57,7 +57,7 @@ def make_page(
         "k": k,
         "x": _packed(np.rint(places[:, 0] * 65535), "<u2"),
         "y": _packed(np.rint(places[:, 1] * 65535), "<u2"),
-        "group": _packed(np.array([number[g] for g in groups]), "<u2"),
+        "group": _packed(np.array([number[g] for g in groups]), "<u4"),
         "near": _packed(near, "<u4"),
         "cosine": _packed(np.rint(_cosines(embeddings, near) * 10000), "<i2"),
     }
