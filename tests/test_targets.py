@@ -19,7 +19,6 @@ ITEMS = {
     "a b,c d": {"word2vec", "word2vec-bin"},
     "top 10,c": {"word2vec", "word2vec-bin", "glove"},
     "a\tb,c": {"word2vec", "word2vec-bin", "glove", "projector", "vocab"},
-    "[UNK],c": {"model2vec"},
 }
 
 

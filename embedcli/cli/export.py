@@ -42,6 +42,11 @@ __all__ = ["command"]
     help="N bytes a word by product quantisation, in safetensors (pip install 'embedcli[ann]').",
 )
 @click.option(
+    "--weights",
+    type=click.Choice(["sif"]),
+    help="Keep SIF weights of the words in model2vec, whose means of words are then weighted.",
+)
+@click.option(
     "--evaluate",
     "files",
     multiple=True,
@@ -59,6 +64,7 @@ def command(
     dim: int | None,
     dtype: str,
     pq: int | None,
+    weights: str | None,
     files: tuple[str, ...],
     reading: ReadingOptions,
     as_json: bool,
@@ -84,6 +90,7 @@ def command(
     from embedcli.formats.narrow import widened
     from embedcli.index.library import load_faiss
     from embedcli.spaces.reduction import reduce_dim
+    from embedcli.spaces.sentences import word_weights
 
     target = to or _format_of(out)
     if target not in formats.WRITTEN:
@@ -94,16 +101,18 @@ def command(
             raise UsageError(f"--dtype {dtype} and --pq {pq} both say what to store: give one")
         load_faiss("product quantisation")
         dtype = f"pq-{pq}"
-    formats.check_target(out, target, dtype)
+    formats.check_target(out, target, dtype, weighted=weights is not None)
     if as_json and out == "-":
         raise UsageError("--json and OUT cannot both be standard output")
     original = formats.load(model, reading=reading)
     embeddings = original if top is None else original.head(top)
     formats.check_contents(target, embeddings.vocabulary)
-    kept = None
+    kept, each = None, None
+    if weights is not None:  # shares of the whole vocabulary, as `embed vectors` takes them
+        each = word_weights(original, weights)[: len(embeddings)]
     if dim is not None:
         embeddings, kept = reduce_dim(embeddings, dim)
-    formats.save(embeddings, out, target, dtype=dtype)
+    formats.save(embeddings, out, target, dtype=dtype, weights=each)
     facts: dict[str, Any] = {
         "file": out,
         "format": target,

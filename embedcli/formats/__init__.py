@@ -11,6 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
 from embedcli.formats.detection import detect_format
@@ -124,6 +127,7 @@ def save(
     format: str | None = None,  # noqa: A002 - the name of the public option
     *,
     dtype: str = "float32",
+    weights: NDArray[np.float32] | None = None,
 ) -> None:
     """Publish embeddings: `path` then holds all of them, or what it held before.
 
@@ -136,21 +140,25 @@ def save(
         format: a name in `FORMATS`; None leaves it to the suffix.
         dtype: ``float32``, ``float16``, ``int8`` or ``pq-M`` (product quantisation to M bytes),
             where the format has it; the narrow ones round.
+        weights: float32 (V,), of the words in means of them, where the format has such numbers; a
+            reader gets vectors that are multiplied by them.
 
     Raises:
         FormatError: the format could not hold this so that it reads back the same.
         OutputError: the file cannot be written.
         ResourceError: the disk cannot hold it.
-        UsageError: no format of that name or for that suffix, or not with that dtype.
+        UsageError: no format of that name or for that suffix, or not with that dtype or weights.
     """
-    name = check_target(path, format, dtype)
+    name = check_target(path, format, dtype, weighted=weights is not None)
     entry = named(name)
     size = check_room(embeddings, path, name, dtype)
     if isinstance(entry, Folder):
-        if entry.write is not None:
-            with publish_folder(path, entry.files, entry.prose) as folder:
+        with publish_folder(path, entry.files, entry.prose) as folder:
+            if weights is not None and entry.write_weighted is not None:
+                entry.write_weighted(embeddings, folder, dtype, weights)
+            elif entry.write is not None:
                 entry.write(embeddings, folder, dtype)
-                check_read_back(entry, embeddings, dtype, folder, path)
+            check_read_back(entry, embeddings, dtype, folder, path, weights)
         return
     with publish(path, size=size, stdout=True) as sink:
         if dtype == "float32" and entry.write is not None:
@@ -181,6 +189,8 @@ def check_target(
     path: str | os.PathLike[str],
     format: str | None = None,  # noqa: A002 - the name of the public option
     dtype: str = "float32",
+    *,
+    weighted: bool = False,
 ) -> str:
     """Return the name of the format that `save` would write; find out before the work if it cannot.
 
@@ -193,6 +203,11 @@ def check_target(
         raise UsageError(f"there is no format {name!r} to write; there are {', '.join(WRITTEN)}")
     if isinstance(entry, Format):
         entry.check_library()
+    if weighted and not (isinstance(entry, Folder) and entry.write_weighted):
+        able = ", ".join(
+            n for n, e in FORMATS.items() if isinstance(e, Folder) and e.write_weighted
+        )
+        raise UsageError(f"{name} holds no weights of words; formats that do: {able}")
     kind = dtype.partition("-")[0]
     if kind not in entry.dtypes:
         able = ", ".join(n for n, e in FORMATS.items() if kind in e.dtypes) or "none"
@@ -265,8 +280,9 @@ def _folder_of(path: Path, name: str | None) -> Folder:
     for entry in FORMATS.values():
         if not isinstance(entry, Folder) or (name is not None and name != entry.name):
             continue
-        if all((path / file).is_file() for file in entry.files[:2]):
-            return entry
+        for place in entry.places:
+            if all((path / place / file).is_file() for file in entry.files[:2]):
+                return entry
     if name is not None and not isinstance(named(name), Folder):
         raise FormatError(f"{path} is a directory, but {name} is a file")
     wanted = [

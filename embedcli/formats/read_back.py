@@ -9,6 +9,7 @@ which takes long to repeat, the lengths are compared.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def check_read_back(
     dtype: str,
     written: str | os.PathLike[str],
     target: str | os.PathLike[str],
+    weights: NDArray[np.float32] | None = None,
 ) -> None:
     """Read what was written of `embeddings` and compare.
 
@@ -43,13 +45,15 @@ def check_read_back(
         dtype: as which.
         written: where it lies now.
         target: where it is to be published, for messages.
+        weights: float32 (V,), what a reader multiplies the vectors by.
 
     Raises:
         OutputError: it cannot be read, or is not what was to be written.
     """
     try:
         if isinstance(entry, Folder):
-            difference = _difference(entry, embeddings, entry.read(Path(written), STRICT), dtype)
+            read = entry.read(Path(written), STRICT)
+            difference = _difference(entry, embeddings, read, dtype, weights)
         elif entry.read is None:
             difference = _of_vocabularies(embeddings.vocabulary, read_vocab(written), counts=True)
         else:
@@ -66,7 +70,11 @@ def check_read_back(
 
 
 def _difference(
-    entry: Format | Folder, expected: Embeddings, read: Embeddings, dtype: str
+    entry: Format | Folder,
+    expected: Embeddings,
+    read: Embeddings,
+    dtype: str,
+    weights: NDArray[np.float32] | None = None,
 ) -> str | None:
     """What the first thing is that differs; None for nothing."""
     lossless = isinstance(entry, Format) and entry.lossless
@@ -79,6 +87,8 @@ def _difference(
         return None if near else "the lengths of the vectors differ"
     if lossless or dtype != "int8":  # model2vec's int8 keeps directions only
         expected = widened(expected, dtype)
+        if weights is not None:
+            expected = replace(expected, vectors=expected.vectors * weights[:, None])
         pairs = _rows_of(expected, read, has_made=not lossless)
         for name, (one, other) in pairs.items():
             if not _same_bits(one, other):

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.formats import (
@@ -95,6 +98,8 @@ class Folder:
             None where it is only read.
         dtypes: what ``--dtype`` may be.
         prose: those of its files that people write too.
+        places: the directories in it where the files may be.
+        write_weighted: writes a weight for each word too, float32 (V,), the fourth argument.
     """
 
     name: str
@@ -105,6 +110,8 @@ class Folder:
     dtypes: tuple[str, ...] = ("float32",)
     check: Callable[[Vocabulary], None] = check_words
     prose: tuple[str, ...] = ()
+    places: tuple[str, ...] = ("",)
+    write_weighted: Callable[[Embeddings, Path, str, NDArray[np.float32]], None] | None = None
 
 
 DTYPES: Final = ("float32", "float16", "int8")
@@ -178,6 +185,8 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             DTYPES,
             model2vec.check,
             prose=("README.md",),
+            places=model2vec.PLACES,
+            write_weighted=model2vec.write,
         ),
         Folder(
             "npy",

@@ -26,7 +26,7 @@ from embedcli.rules import TextRules
 from embedcli.spaces.reduction import principal_axes
 from embedcli.text.apart import splitter
 
-__all__ = ["SIF_A", "Averager", "remove_common"]
+__all__ = ["SIF_A", "Averager", "remove_common", "word_weights"]
 
 Floats = NDArray[np.float32]
 
@@ -68,7 +68,7 @@ class Averager:
         self._ways = ways
         self._unit = unit
         self._embeddings = embeddings
-        self._weights = _weights(embeddings, weighting)
+        self._weights = word_weights(embeddings, weighting)
         settings = embeddings.metadata.get("settings", {})
         self._split = splitter(rules or TextRules.from_settings(settings))
         self._ids = {word: i for i, word in enumerate(embeddings.vocabulary.words)}
@@ -143,7 +143,12 @@ def remove_common(vectors: Floats) -> Floats:
     return vectors - (vectors @ first)[:, None] * first
 
 
-def _weights(embeddings: Embeddings, weighting: str) -> Floats:
+def word_weights(embeddings: Embeddings, weighting: str) -> Floats:
+    """The weight of every word in a mean, float32 (V,), by ``mean`` or ``sif``.
+
+    Raises:
+        UsageError: there is no such weighting, or the counts that SIF needs are not known.
+    """
     if weighting == "mean":
         return np.ones(len(embeddings), np.float32)
     if weighting != "sif":
