@@ -96,7 +96,7 @@ REFUSED = {
     "merge conflict": (b"<<<<<<< HEAD\na 1 2\n", "git conflict"),
     "merge conflict inside": (b"2 2\na 1 2\n<<<<<<< HEAD\nb 1 2\n", "line 3"),
     "UTF-16": ("2 2\na 1 2\n".encode("utf-16"), "UTF-16 text"),
-    "zip": (b"PK\x03\x04rest", "a zip archive"),
+    "zip": (b"PK\x03\x04rest", "a damaged zip archive"),
     "pickle": (b"\x80\x04\x95rest", "the pickle is damaged"),
     "NumPy array": (b"\x93NUMPY\x01\0", "a NumPy array"),
     "HDF5": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),

@@ -6,6 +6,7 @@ there, and nothing in a file is unpickled.
 
 from __future__ import annotations
 
+import lzma
 import math
 import warnings
 import zipfile
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from embedcli.errors import FormatError, InputError
 from embedcli.settings import shorten
 
-__all__ = ["load_array", "load_packed_array"]
+__all__ = ["DAMAGE", "load_array", "load_packed_array", "read_header", "told"]
 
 _BLOCK_BYTES: Final = 1 << 23
 _MOST_DIMENSIONS: Final = 32
@@ -28,10 +29,12 @@ _LARGEST: Final = 1 << 62  # bytes
 _HEADERS: Final = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,  # with names of fields in UTF-8
 }
-_DAMAGE: Final = (
+DAMAGE: Final = (
     *(ValueError, TypeError, EOFError, OverflowError, SyntaxError, TokenError, KeyError),
-    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError),
+    MemoryError,
 )
 
 
@@ -46,7 +49,7 @@ def load_array(path: Path) -> NDArray[Any]:
         if not path.is_file():
             raise InputError(f"cannot read {path}: it is no plain file")
         with path.open("rb") as file:
-            shape, is_fortran, kind = _header(file)
+            shape, is_fortran, kind = read_header(file)
             start, size = file.tell(), path.stat().st_size
             wanted = math.prod(shape) * kind.itemsize
             if start + wanted > size:
@@ -55,8 +58,8 @@ def load_array(path: Path) -> NDArray[Any]:
                 return np.empty(shape, kind)
             mapped = np.memmap(file, kind, "r", start, shape, "F" if is_fortran else "C")
             return np.asarray(mapped)
-    except _DAMAGE as error:
-        raise FormatError(f"{path} is not a sound NumPy array: {_told(error)}") from error
+    except DAMAGE as error:
+        raise FormatError(f"{path} is not a sound NumPy array: {told(error)}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -70,7 +73,7 @@ def load_packed_array(path: Path, name: str) -> NDArray[Any]:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            shape, is_fortran, kind = _header(file)
+            shape, is_fortran, kind = read_header(file)
             wanted = math.prod(shape) * kind.itemsize
             data = bytearray()
             while len(data) < wanted and (
@@ -81,21 +84,27 @@ def load_packed_array(path: Path, name: str) -> NDArray[Any]:
                 raise ValueError(f"{wanted} bytes of numbers, but {len(data)} follow")
             flat: NDArray[Any] = np.frombuffer(data, kind)
             return flat.reshape(shape, order="F" if is_fortran else "C")
-    except _DAMAGE as error:
-        raise FormatError(f"{path} has no sound array {name!r}: {_told(error)}") from error
+    except DAMAGE as error:
+        raise FormatError(f"{path} has no sound array {name!r}: {told(error)}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """The shape, whether the order is Fortran's, and the type, of the array that follows."""
+def read_header(
+    file: IO[bytes], *, objects: bool = False
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The shape, whether the order is Fortran's, and the type, of the array that follows.
+
+    Raises:
+        ValueError: it is none that can be, or one of objects, unless `objects`.
+    """
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"a header of version {version}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a header that Python 2 may have written
         shape, is_fortran, kind = _HEADERS[version](file)
-    if kind.hasobject or kind.shape or not kind.itemsize:
+    if (kind.hasobject and not (objects and kind.str == "|O")) or kind.shape or not kind.itemsize:
         raise ValueError(f"{shorten(str(kind))}, which are no plain numbers")
     sizes = [n for n in shape if type(n) is int and 0 <= n < _LARGEST]
     room = math.prod(max(1, n) for n in sizes) * kind.itemsize
@@ -104,6 +113,6 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, is_fortran, kind
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """What NumPy says, on one line; its advice to trust a long header is none here."""
     return shorten(str(error), 120).strip("'\"")

@@ -3,9 +3,10 @@
 In this order:
 
 1. ``safetensors``: eight bytes of length, not all text, then ``{``;
-2. ``parquet``, ``sqlite``, ``fasttext`` and ``gensim`` (a pickle), by their first bytes;
+2. binary files of other kinds, by their first bytes: named in the error, with what to do
+   (`foreign_kinds.py`); ``parquet``, ``sqlite``, ``fasttext``, ``npz`` and ``gensim`` (a pickle),
+   by theirs;
    ``fasttext-2016``, which has no magic number, by numbers that can be its arguments and sizes;
-   binary files of other kinds, by theirs: named in the error, with what to do;
 3. a first line of two whole numbers V D: ``word2vec``, ``word2vec-bin`` or ``vocab``, by what
    follows (`under_header.py`);
 4. lines that are all a word and a whole number: ``vocab``;
@@ -21,12 +22,12 @@ decides.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
 from embedcli.errors import FormatError
 from embedcli.formats import csv_rows, fasttext, fasttext_2016
+from embedcli.formats.foreign_kinds import binary_kind, text_kind, three_numbers
 from embedcli.formats.rows import BOM, parse_header, shown
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers
@@ -35,31 +36,13 @@ from embedcli.formats.vocab import is_vocab_line
 
 __all__ = ["detect_format"]
 
-_FOREIGN_BINARY: Final[Mapping[bytes, str]] = {
-    b"PK\x03\x04": "a zip archive (or .npz): unpack it first",
-    b"\x93NUMPY": "a NumPy array without words",
-    b"\x89HDF": "an HDF5 file",
-    b"FiFu\x00": "a finalfusion file: `finalfusion convert -t word2vec` unpacks it",
-    b"GGUF\x03": "a GGUF model",
-    b"\x7fELF": "a program",
-    b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
-    b"Rar!\x1a": "a RAR archive: unpack it first",
-    b"\xff\xfe": "UTF-16 text: convert it with `iconv -f UTF-16 -t UTF-8`",
-    b"\xfe\xff": "UTF-16 text: convert it with `iconv -f UTF-16 -t UTF-8`",
-}
 _OWN_BINARY: Final[Mapping[bytes, str]] = {
     fasttext.MAGIC: "fasttext",
     b"PAR1\x15": "parquet",  # the magic number, and the first byte of the first page's header
+    b"PK\x03\x04": "npz",  # a zip archive of anything else is unpacked by `Source`
     b"SQLite format 3\x00": "sqlite",
     **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "gensim"),  # pickles
 }
-_FOREIGN_TEXT: Final[Mapping[bytes, str]] = {
-    b"version https://git-lfs": "a git-LFS pointer, not the file itself: run `git lfs pull`",
-    b"<<<<<<< ": "a file with an unresolved git conflict",
-    b"%PDF-": "a PDF document",
-}
-_MARKUP: Final = re.compile(rb"\s*<(!doctype|html|\?xml|head|body)", re.IGNORECASE)
-_TAR_MAGIC: Final = re.compile(rb"ustar(\x00|  \x00)")
 _VOCAB_LINES: Final = 100
 
 
@@ -74,12 +57,12 @@ def detect_format(source: Source) -> str:
         raise FormatError(f"{source.path} is empty")
     if head[8:9] == b"{" and b"\0" in head[:8] and not BEGINS_WITH_HEADER.match(head):
         return "safetensors"
+    _refuse(source, binary_kind(head, is_whole=source.is_whole))
     own = next((name for magic, name in _OWN_BINARY.items() if head.startswith(magic)), None)
     if own is not None:
         return own
     if fasttext_2016.looks_like(head):
         return "fasttext-2016"
-    _refuse_foreign(source, _FOREIGN_BINARY)
     _refuse_bare_returns(source)
     lines = _whole_lines(source)
     header = parse_header(lines[0])
@@ -89,22 +72,18 @@ def detect_format(source: Source) -> str:
         return "vocab"
     if csv_rows.looks_like(lines):
         return "csv"
+    _refuse(source, three_numbers(lines))
     if count_numbers(lines[0]):
         _refuse_broken_header(source.path, lines[0], lines[1] if len(lines) > 1 else b"")
         return "glove"
-    _refuse_foreign(source, _FOREIGN_TEXT)
+    _refuse(source, text_kind(head))
     raise FormatError(
         f"{source.path} is not a vector file that embed knows; it begins with {shown(lines[0])}"
     )
 
 
-def _refuse_foreign(source: Source, kinds: Mapping[bytes, str]) -> None:
-    head = source.head
-    kind = next((kind for magic, kind in kinds.items() if head.startswith(magic)), None)
-    if kinds is _FOREIGN_TEXT and _MARKUP.match(head):
-        kind = "a web page; was the download refused?"
-    if _TAR_MAGIC.match(head, 257):
-        kind = "a tar archive: unpack it first"
+def _refuse(source: Source, kind: str | None) -> None:
+    """Say what it is, if that is known."""
     if kind is not None:
         inside = f" (inside {source.compression})" if source.compression else ""
         raise FormatError(f"{source.path}{inside} is {kind}")

@@ -1,6 +1,7 @@
 """A vector file being read: its first bytes, then all of them, unpacked if it was packed.
 
-Compression is told by content, not by name (gzip, bzip2, xz, zstd). Pipes work: nothing is sought.
+Compression is told by content, not by name (gzip, bzip2, xz, zstd, and zip with one file in it).
+Pipes work, but for zip: nothing is sought.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from embedcli.errors import FormatError, InputError, ResourceError
+from embedcli.formats.archives import only_member
 from embedcli.storage.publish import readable_size
 from embedcli.text.compression import (
     MAGIC_BYTES,
@@ -26,6 +28,7 @@ __all__ = ["HEAD_BYTES", "Made", "Source", "check_memory"]
 
 _ANY_FILE: Final = 1 << 26  # bytes that any file may ask for
 _LARGEST_RATIO: Final = 100  # product quantisation of 100 float32 to 10 bytes is 40
+_ZIP: Final = b"PK\x03\x04"
 HEAD_BYTES: Final = 1 << 20  # two rows of text at D = 4096 have a fifth of this
 
 
@@ -61,7 +64,9 @@ class Source:
             self._stream = self._file
             raw = self._read_full(MAGIC_BYTES)
             self.compression = compression_of(raw)
-            if self.compression:
+            if raw.startswith(_ZIP):
+                self._unzip()
+            elif self.compression:
                 self._stream = io.BufferedReader(Unpacked(self._file, self.compression, raw))
             status = os.fstat(self._file.fileno())
             self.stored_bytes = status.st_size if stat.S_ISREG(status.st_mode) else None
@@ -102,6 +107,14 @@ class Source:
             head, rest = bytes(self._unread[:n_bytes]), self._unread[n_bytes:]
             self._unread = rest if len(rest) else None
         return head + self._read_full(n_bytes - len(head)) if len(head) < n_bytes else head
+
+    def _unzip(self) -> None:
+        """Go on with the one file in an archive; NumPy's archives are read as they are."""
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            raise FormatError(f"{self.path} is a zip archive, which cannot come through a pipe")
+        member = only_member(self.path)
+        if member is not None:
+            self.compression, self._stream = "zip", io.BufferedReader(member)
 
     def _read_full(self, n_bytes: int) -> bytes:
         parts = []

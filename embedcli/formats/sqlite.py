@@ -146,6 +146,11 @@ def _check_table(where: str, connection: sqlite3.Connection) -> None:
     if not found:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' LIMIT 8")
         held = ", ".join(quoted(name.decode(errors="replace")) for (name,) in names) or "none"
+        if "'magnitude'" in held:
+            raise FormatError(
+                f"{where} is a Magnitude file, whose numbers are packed in its own way: write its "
+                "words and vectors as text by pymagnitude"
+            )
         raise FormatError(f"{where} is a database without a table `words` (tables: {held})")
     kind, page = found[0]
     if kind != b"table" or not page:
