@@ -92,7 +92,12 @@ class TextRules:
         choices=("NFC", "NFKC"),
         automatic="as it is",
     )
-    lowercase: bool = _setting(False, "switch", "Lower-case the text.")
+    lowercase: bool | Literal["tr", "az", "lt"] = _setting(
+        False,
+        "switch",
+        "Lower-case the text, by the rules of Turkish, Azeri or Lithuanian where one is named.",
+        choices=("tr", "az", "lt"),
+    )
     digits: Literal["keep", "zero", "hash", "number"] = _setting(
         "keep",
         "choice",

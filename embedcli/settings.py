@@ -60,7 +60,7 @@ class Setting:
         help: one sentence for `--help`.
         low, high: the range, both ends allowed (integers and numbers).
         open_low: `low` itself is not allowed.
-        choices: the allowed words (choices), or those that may stand in place of an integer.
+        choices: the allowed words (choices), or those that may stand in place of another value.
         automatic: what None means ("one per core"), or "" where None is not allowed.
         metavar: what `--help` calls a text.
         opposite: the flag that turns a switch off, if it is not ``no-`` and the name.
@@ -82,7 +82,7 @@ class Setting:
     def range(self) -> str:
         """The allowed values in words."""
         if self.kind == "switch":
-            return "true or false"
+            return " or ".join(["true or false", *self.choices])
         if self.kind == "choice":
             return " or ".join(self.choices)
         if self.kind == "text":

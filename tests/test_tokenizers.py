@@ -106,6 +106,49 @@ def test_accents_that_stand_alone_are_put_on_no_letter(text, written, expected):
 
 
 @pytest.mark.parametrize(
+    ("language", "written", "expected"),
+    [
+        (
+            "tr",
+            "ISI \u0130stanbul I\u0307i \u0131I A\u011eI",
+            "\u0131s\u0131 istanbul ii \u0131\u0131 a\u011f\u0131",
+        ),
+        ("az", "QIRMIZI \u018f\u0130", "q\u0131rm\u0131z\u0131 \u0259i"),
+        (
+            "lt",
+            "I\u0300 \u00cc J\u0303 \u012e\u0301 I A",
+            "i\u0307\u0300 i\u0307\u0300 j\u0307\u0303 \u012f\u0307\u0301 i a",
+        ),
+        (True, "ISI \u0130X", "isi i\u0307x"),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"tokenizer": "words"}, {"normalize": "NFC"}], ids=str)
+def test_lower_case_of_a_language(text, language, written, expected, more):
+    rules = TextRules(lowercase=language, **more)
+    if more:
+        expected = unicodedata.normalize("NFC", expected)
+        written = unicodedata.normalize("NFC", written)
+    assert expected == " ".join(splitter(rules)(written))
+    found = counted(_write(text, f"{written}\n"), lowercase=language, **more)
+    assert set(expected.split()) == set(found)
+
+
+def test_the_language_of_lower_case_is_an_option(run_embed, tmp_path):
+    (tmp_path / "tr").write_text("ISI ISI\n")
+    for options, expected in (
+        (("--lowercase", "tr", "./tr"), "\u0131s\u0131 2\n"),
+        (("tr", "--lowercase"), "isi 2\n"),
+        (("--lowercase", "--", "tr"), "isi 2\n"),
+        (("--lowercase=az", "tr"), "\u0131s\u0131 2\n"),
+        (("--lowercase", "--no-lowercase", "tr"), "ISI 2\n"),
+    ):
+        done = run_embed("vocab", "--min-count", 1, "-q", *options)
+        assert (0, expected) == (done.returncode, done.stdout)
+    done = run_embed("vocab", "tr", "--lowercase=de")
+    assert (2, True) == (done.returncode, "must be true or false or tr or az or lt" in done.stderr)
+
+
+@pytest.mark.parametrize(
     ("written", "expected"),
     [
         (

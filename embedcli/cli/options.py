@@ -238,6 +238,42 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic from cl
         return [CompletionItem(c) for c in self.setting.choices if c.startswith(incomplete)]
 
 
+class _ChoiceSwitch(click.Option):
+    """A switch that may be followed by a word: `--lowercase`, `--lowercase tr`, `--no-lowercase`.
+
+    What follows is taken for the word only if it is one of the choices, as a file may follow.
+    """
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Give the option its value before click looks for one."""
+        super().add_to_parser(parser, ctx)
+        parse = parser.parse_args
+        parser.parse_args = lambda args: parse(self._with_values(list(args)))
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """What `--help` shows."""
+        flag = self.opts[0]
+        shown = f"{flag} [{'|'.join(self._choices)}] / --no-{flag[2:]}"
+        record = super().get_help_record(ctx)
+        return shown, record[1] if record else ""
+
+    @property
+    def _choices(self) -> tuple[str, ...]:
+        return self.type.setting.choices if isinstance(self.type, SettingType) else ()
+
+    def _with_values(self, args: list[str]) -> list[str]:
+        flag, opposite = self.opts[0], f"--no-{self.opts[0][2:]}"
+        given: list[str] = []
+        while args:
+            arg = args.pop(0)
+            if arg == "--":
+                return [*given, arg, *args]
+            if arg == flag:
+                arg = f"{flag}={args.pop(0) if args and args[0] in self._choices else 'yes'}"
+            given.append(f"{flag}=no" if arg == opposite else arg)
+        return given
+
+
 def _option(
     name: str,
     setting: Setting,
@@ -251,6 +287,9 @@ def _option(
     """
     flag = f"--{name.replace('_', '-')}"
     text = f"{setting.help}  [{_default_and_range(getattr(of, name), setting)}]"
+    if setting.kind == "switch" and setting.choices:
+        kind = SettingType(setting)
+        return click.option(flag, name, type=kind, envvar=variable, help=text, cls=_ChoiceSwitch)
     if setting.kind == "switch":
         both = f"{flag}/--{setting.opposite or 'no-' + flag[2:]}"
         return click.option(both, name, default=None, envvar=variable, help=text)

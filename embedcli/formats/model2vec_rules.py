@@ -26,6 +26,11 @@ def normalizer(rules: TextRules) -> dict[str, Any] | None:
     steps: list[dict[str, Any]] = []
     if rules.normalize is not None:
         steps.append({"type": rules.normalize})
+    if rules.lowercase in ("tr", "az"):
+        for capital, letter in (("I\u0307", "i"), ("\u0130", "i"), ("I", "\u0131")):
+            steps.append({"type": "Replace", "pattern": {"String": capital}, "content": letter})
+    elif rules.lowercase == "lt":
+        _warn("lower-case text as Lithuanian does")
     if rules.lowercase:
         steps.append({"type": "Lowercase"})
     if rules.digits == "zero" or (rules.digits != "keep" and rules.tokenizer == "whitespace"):

@@ -90,7 +90,7 @@ class _Rewriter:
 
     def __init__(self, rules: TextRules) -> None:
         self._steps = [step for step in (rewriter(rules), without_digits(rules)) if step]
-        self.for_ascii = rules.digits != "keep"
+        self.for_ascii = rules.digits != "keep" or isinstance(rules.lowercase, str)
 
     def __call__(self, lines: str) -> str:
         for step in self._steps:

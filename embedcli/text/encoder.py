@@ -159,7 +159,7 @@ class Encoder:
         generation = Generation()
         with self._lock:
             self._generations.append(generation)
-        lowercase, separator = self._rules.lowercase, self._separator.byte
+        lowercase, separator = self._rules.lowercase is True, self._separator.byte
         return WordTable(lowercase=lowercase, separator=separator), generation
 
     def _finish(self, table: WordTable, generation: Generation) -> None:

@@ -29,7 +29,7 @@ from embedcli.patterns import compiled
 from embedcli.rules import TextRules
 from embedcli.settings import shorten
 
-__all__ = ["Cutter", "prepared", "rewriter", "without_digits", "word_characters"]
+__all__ = ["Cutter", "lower_case", "prepared", "rewriter", "without_digits", "word_characters"]
 
 _DIGITS = {"zero": (r"\d", "0"), "hash": (r"\d", "#"), "number": (r"\d+(?:[.,]\d+)*", "0")}
 _REMEMBERED = 1 << 24  # characters; with its strings and table a few times as many bytes
@@ -42,9 +42,9 @@ _NOT_JOINED = frozenset((0x200B, *range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x89
 
 def rewriter(rules: TextRules) -> Callable[[str], str] | None:
     """Step 1 for a stretch, or for many of them, a line each; None: nothing to do."""
-    form, lowercase = rules.normalize, rules.lowercase
+    form, lower = rules.normalize, lower_case(rules.lowercase)
     if form is None:
-        return str.lower if lowercase else None
+        return lower
     made_space = re.compile(r"[^\S\n]+")
     accents = _spacing_accents() if form == "NFKC" else None
 
@@ -55,12 +55,39 @@ def rewriter(rules: TextRules) -> Callable[[str], str] | None:
         if accents is not None and accents.search(text):
             parts = accents.split(text)  # every other one is accents
             parts[::2] = map(normal, parts[::2])
-            text = "".join(parts).lower() if lowercase else "".join(parts)
-            return unicodedata.normalize("NFC", text)
+            text = "".join(parts)
+            return unicodedata.normalize("NFC", lower(text) if lower else text)
         text = normal(text)
-        return unicodedata.normalize(form, text.lower() if lowercase else text)
+        return unicodedata.normalize(form, lower(text) if lower else text)
 
     return rewrite
+
+
+def lower_case(language: bool | str) -> Callable[[str], str] | None:
+    """Lower case by Unicode's rules, or by those of a language (SpecialCasing.txt); None: none.
+
+    Turkish and Azeri have an i with a dot and one without, in both cases. Lithuanian keeps the dot
+    of an i under an accent.
+    """
+    if language in ("tr", "az"):
+        return lambda text: _DOTTED.sub(r"i\1", text).replace("I", "\u0131").lower()
+    if language == "lt":
+        return lambda text: _ACCENTED.sub(_keep_dot, text).lower()
+    return str.lower if language else None
+
+
+_MARKS = list(map(chr, range(0x300, 0x370)))
+_ABOVE = "".join(mark for mark in _MARKS if unicodedata.combining(mark) == 230)
+_BELOW = "".join(mark for mark in _MARKS if unicodedata.combining(mark) not in (0, 230))
+# A capital I with a dot, in one character or in two, with what marks stand below it between them.
+_DOTTED = re.compile(f"\u0130|I([{_BELOW}]*)\u0307")
+_ACCENTED = re.compile(f"[\u00cc\u00cd\u0128]|[IJ\u012e](?=[{_BELOW}]*[{_ABOVE}])")
+
+
+def _keep_dot(found: re.Match[str]) -> str:
+    is_composed = found[0] in "\u00cc\u00cd\u0128"
+    letters = unicodedata.normalize("NFD", found[0]) if is_composed else found[0]
+    return f"{letters[0]}\u0307{letters[1:]}"
 
 
 @cache
