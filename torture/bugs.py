@@ -250,6 +250,74 @@ def _divergence_unseen() -> None:
     change(run.Run, "check", lambda trained: None)
 
 
+def _damaged_member_ends_the_text() -> None:
+    from embedcli.text import compression
+
+    original = compression.Unpacked.readinto
+
+    def readinto(packed: Any, buffer: Any) -> int:
+        try:
+            return original(packed, buffer)
+        except compression.DamagedError:
+            return 0
+
+    change(compression.Unpacked, "readinto", readinto)
+
+
+def _wrong_types_let_in() -> None:
+    from embedcli.storage import safetensors
+
+    change(safetensors, "_naturals", lambda value: tuple(value))
+
+
+def _sizes_believed() -> None:
+    from embedcli.formats import parquet_columns
+
+    change(parquet_columns, "_MOST_RATIO", 1 << 40)
+
+
+def _columns_not_looked_at() -> None:
+    from embedcli.formats import sqlite
+
+    change(sqlite, "_check_table", lambda where, connection: None)
+
+
+def _index_not_compared() -> None:
+    from embedcli.index import files
+
+    def digest_of(file: Any, size: int) -> Any:
+        file.seek(size)
+        return file.read(32)
+
+    change(files, "_digest_of", digest_of)
+
+
+def _ids_not_looked_at() -> None:
+    from embedcli import corpus
+
+    change(corpus, "ids_fault", lambda *told: None)
+
+
+def _escapes_shown() -> None:
+    from embedcli.cli import output
+
+    change(output, "escaped", lambda text: text)
+
+
+def _locks_follow_links() -> None:
+    from embedcli.storage import locks
+
+    change(locks, "_open", lambda path: os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+
+
+def _outputs_are_inputs() -> None:
+    from embedcli.cli import apart
+
+    change(apart, "_is_same", lambda one, other: False)
+    change(apart, "_named_files", lambda: ())
+    change(apart, "_keep_apart_from_texts", lambda *told: None)
+
+
 BUGS: Mapping[str, Bug] = {
     "no fsync before the rename": Bug("order", 2, _no_fsync),
     "fsync after the rename": Bug("order", 2, _sync_too_late),
@@ -274,6 +342,15 @@ BUGS: Mapping[str, Bug] = {
     "a word is let in twice": Bug("mutants", 2000, _duplicates_let_in),
     "a newline in a float ends a row": Bug("detection", 10_000, _floats_taken_for_text),
     "divergence is not seen": Bug("numbers", 50, _divergence_unseen),
+    "a damaged member ends the text": Bug("members", 24, _damaged_member_ends_the_text),
+    "a shape of any type is let in": Bug("headers", 600, _wrong_types_let_in),
+    "the size in a footer is believed": Bug("bombs", 8, _sizes_believed),
+    "tables that compute are read": Bug("databases", 8, _columns_not_looked_at),
+    "an index's digest is not compared": Bug("indexes", 40, _index_not_compared),
+    "ids of no word are trained": Bug("ids", 7, _ids_not_looked_at),
+    "escape sequences are shown": Bug("names", 40, _escapes_shown),
+    "locks follow links": Bug("links", 40, _locks_follow_links),
+    "outputs may be inputs": Bug("overlaps", 24, _outputs_are_inputs),
 }
 
 

@@ -38,12 +38,14 @@ class Ended:
         said: its standard error.
         printed: its standard output.
         seconds: from its start to its end.
+        peak: bytes of memory that it held at most, with what a forked child shares with its parent.
     """
 
     code: int | None
     said: str
     printed: bytes
     seconds: float
+    peak: int = 0
 
 
 class Child:
@@ -54,6 +56,7 @@ class Child:
         self._out, self._err = out, err
         self._began = time.perf_counter()
         self._status: int | None = None
+        self._peak = 0
 
     def send(self, number: int) -> None:
         """Send a signal, unless it has ended."""
@@ -63,9 +66,7 @@ class Child:
     def has_ended(self) -> bool:
         """Whether it has ended."""
         if self._status is None:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
-            if pid:
-                self._status = status
+            self._wait(os.WNOHANG)
         return self._status is not None
 
     def rest(self, seconds: float) -> bool:
@@ -83,13 +84,19 @@ class Child:
             self.rest(1.0)
             self.send(signal.SIGKILL)
             if not self.has_ended():
-                _, self._status = os.waitpid(self._pid, 0)
+                self._wait(0)
         seconds = time.perf_counter() - self._began
         code = None if hangs else os.waitstatus_to_exitcode(self._status or 0)
         with self._out, self._err:
             for file in (self._out, self._err):
                 file.seek(0)
-            return Ended(code, self._err.read().decode(errors="replace"), self._out.read(), seconds)
+            said = self._err.read().decode(errors="replace")
+            return Ended(code, said, self._out.read(), seconds, self._peak)
+
+    def _wait(self, options: int) -> None:
+        pid, status, used = os.wait4(self._pid, options)
+        if pid:
+            self._status, self._peak = status, used.ru_maxrss * 1024
 
 
 def fork(action: Callable[[], int], folder: Path, *, memory: int | None = None) -> Child:

@@ -17,7 +17,7 @@ from torture.damage import damaged
 from torture.subject import Subject
 from torture.trials import Outcome, in_child
 
-__all__ = ["trials"]
+__all__ = ["limit_memory", "resident", "trials", "tried"]
 
 _ROOM = 96 << 20  # bytes above what the process has taken: two block buffers and the libraries' own
 _LONGEST = 5.0  # seconds for a file of a few kilobytes
@@ -57,18 +57,24 @@ def _read(folder: Path, name: str, n: int, rng: Random) -> Iterator[Outcome]:
     formats.save(embeddings(1), target, name)
     files = sorted(target.iterdir()) if target.is_dir() else [target]
     sound = {path: path.read_bytes() for path in files}
-    _try(target, name)  # what is loaded once, is loaded before memory is limited
-    limit = _address_space() + _ROOM
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    tried(target, name)  # what is loaded once, is loaded before memory is limited
+    limit_memory()
     for _ in range(n):
         path = rng.choice(files)
         fault, content = _mutated(sound[path], rng)
         path.write_bytes(content)
-        yield Outcome(f"{name}, {path.name}: {fault}", _try(target, name))
+        yield Outcome(f"{name}, {path.name}: {fault}", tried(target, name))
         path.write_bytes(sound[path])
 
 
-def _try(target: Path, name: str) -> str:
+def limit_memory() -> None:
+    """Let this process take no more than what reading a small file justifies."""
+    limit = _address_space() + _ROOM
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def tried(target: Path, name: str) -> str:
+    """What is wrong with how a file of the format `name` was read; empty where all was well."""
     import numpy as np
 
     from embedcli import formats
@@ -120,5 +126,14 @@ def _mutated(whole: bytes, rng: Random) -> tuple[str, bytes]:
 
 
 def _address_space() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return _pages(0)
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds now."""
+    return _pages(1)
+
+
+def _pages(field: int) -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[field])
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from torture.children import Child, Ended, fork, spawn
+from torture.manners import manners
 
-__all__ = ["CODES", "OUTPUTS", "Place", "Subject"]
+__all__ = ["OUTPUTS", "Place", "Subject"]
 
 OUTPUTS = ("m.safetensors", "m.vec", "m.bin")
-CODES = frozenset({0, 2, 3, 4, 5, 6, 7, 129, 130, 143})  # documented, and no fault of embed itself
 
 _N_WORDS, _N_LINES, _LINE = 400, 1500, 10
 _SETTINGS = ("--dim", "16", "--min-count", "1", "--epochs", "40", "--threads", "1", "--sample", "0")
@@ -75,7 +75,7 @@ class Place:
                 wrong.append(f"{name} is neither the old nor the new file: {size}")
         wrong += [f"a file {name} was left" for name in self._strange()]
         if ended is not None:
-            wrong += self._manners(ended)
+            wrong += self.manners(ended)
         return "; ".join(wrong)
 
     def harm_at_the_end(self) -> str:
@@ -102,13 +102,9 @@ class Place:
             if path.name not in known and not _OURS.fullmatch(path.name):
                 yield path.name
 
-    def _manners(self, ended: Ended) -> Iterator[str]:
-        if ended.code is None:
-            yield f"it hangs: {ended.said.strip()[-2000:]}"
-        elif ended.code not in CODES:
-            yield f"exit code {ended.code}: {ended.said.strip()[-300:]}"
-        if "Traceback" in ended.said:
-            yield f"a traceback: {ended.said.strip()[-300:]}"
+    def manners(self, ended: Ended) -> Iterator[str]:
+        """What is wrong with how the run ended, and with what it said."""
+        yield from manners(ended)
         if ended.code == 0:
             for name in OUTPUTS:
                 path = self.folder / name
