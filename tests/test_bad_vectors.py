@@ -349,6 +349,16 @@ def test_a_broken_member_is_never_the_end_of_the_vectors(tmp_path, pack, how):
         formats.load(path)
 
 
+def test_zeros_between_members_that_may_be_padding_are_said(tmp_path):
+    first, last = (lzma.compress(f"word{n} {n}.5\n".encode()) for n in range(2))
+    (tmp_path / "vectors").write_bytes(first + bytes(64) + last)
+    said = []
+    read = formats.load(tmp_path / "vectors", on_mended=said.append)
+    assert ["word0", "word1"] == read.vocabulary.words
+    assert 1 == len(said)
+    assert "64 zero bytes were taken for padding of packed data" in said[0]
+
+
 def test_skippable_frames_and_long_windows_of_zstd(tmp_path):
     skipped = b"\x5a\x2a\x4d\x18" + struct.pack("<I", 5) + b"notes"
     text = b"a 1.5 2\nb 3 4.5\n"

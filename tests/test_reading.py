@@ -13,7 +13,9 @@ from click.testing import CliRunner
 
 import embedcli
 from embedcli import formats
+from embedcli.cli.given import read_given
 from embedcli.cli.main import COMMANDS, LazyGroup, embed
+from embedcli.config import TrainConfig
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
 from embedcli.reading import ReadingOptions
@@ -21,7 +23,7 @@ from embedcli.vocabulary import Vocabulary
 
 SPACES = b"3 2\na 1.0 2.0\niphone 6 3.0 4.0\nb 5.0 6.0\n"
 PLAIN = {"a": [1, 2], "b": [3, 4]}
-OPTIONS = ("origin", "limit", "encoding", "decode_errors", "duplicates", "bad_rows", "header")
+OPTIONS = ("format", "limit", "encoding", "decode_errors", "duplicates", "bad_rows", "header")
 
 
 def binary(*rows):
@@ -170,12 +172,13 @@ def parameters(name):
 
 
 # Commands without a model to read, and those that go on with or begin from one of their own kind.
-WITHOUT = {"train", "tune", "vocab", "shard", "combine", "phrases"}
+WITHOUT = {"tune", "vocab", "shard", "combine", "phrases"}
 
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT))
 def test_every_command_that_takes_a_model_has_the_options(name):
-    assert set() == {*OPTIONS, "numbers_in_words"} - parameters(name)
+    asked = {*OPTIONS, "numbers_in_words"} - ({"encoding"} if name == "train" else set())
+    assert set() == asked - parameters(name)
 
 
 def test_a_command_says_what_it_mended(tmp_path):
@@ -188,6 +191,18 @@ def test_a_command_says_what_it_mended(tmp_path):
         f"{path}: 3 rows left out: 1 without a word, 1 with what is no number or not finite, "
         "1 of a word that was there before\n" == done.stderr
     )
+
+
+def test_vectors_to_begin_with_are_read_by_the_same_options(tmp_path):
+    path = tmp_path / "given.txt"
+    path.write_bytes(b"9 4\na 1 2 3 4\nb 4 3 2 nan\nb 1 1 1 1\na 0 0 0 0\n")
+    config, said = TrainConfig(init=str(path)), []
+    with pytest.raises(FormatError, match="--header ignore reads the rows that are there"):
+        read_given(config, {}, ReadingOptions())
+    ways = {"header": "ignore", "bad_rows": "skip", "duplicates": "first"}
+    config, given = read_given(config, {}, ReadingOptions(**ways, on_mended=said.append))
+    assert (4, ["a", "b"]) == (config.dim, given.vocabulary.words)
+    assert 2 == len(said)
 
 
 def test_an_index_is_of_the_whole_model(tmp_path):

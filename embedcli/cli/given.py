@@ -12,12 +12,13 @@ from embedcli.settings import Value
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
+    from embedcli.reading import ReadingOptions
 
 __all__ = ["read_given", "say_given", "say_movement"]
 
 
 def read_given(
-    config: TrainConfig, chosen: Mapping[str, Value]
+    config: TrainConfig, chosen: Mapping[str, Value], reading: ReadingOptions
 ) -> tuple[TrainConfig, Embeddings | None]:
     """The settings of a run and the vectors it begins with, if any.
 
@@ -29,7 +30,7 @@ def read_given(
     path = config.init or config.continue_from
     if path is None:
         return config, None
-    given = load(path)
+    given = load(path, reading=reading)
     if config.continue_from:
         from embedcli.training.continuing import continued
 

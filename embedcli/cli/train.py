@@ -22,6 +22,7 @@ from embedcli.cli.options import Duration, json_option, train_options, verbosity
 from embedcli.cli.output import echo_json, talk, warn
 from embedcli.cli.plan import show_cluster_plan, show_estimate, show_needs, show_plan
 from embedcli.cli.progress import show_progress
+from embedcli.cli.reading import given_options
 from embedcli.cli.signals import Deferred, Terminated, deferred, heard
 from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, FormatError, OutputError, TrainingError, UsageError
@@ -31,6 +32,7 @@ from embedcli.storage.publish import is_plain
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus
     from embedcli.embeddings import Embeddings
+    from embedcli.reading import ReadingOptions
     from embedcli.training.ahead import Elsewhere
     from embedcli.training.checkpoint import Checkpoint, Checkpoints
     from embedcli.vocabulary import Vocabulary
@@ -68,6 +70,7 @@ __all__ = ["command"]
 @click.option("--dry-run", is_flag=True, help="Say what training would take, and do not train.")
 @cluster_options
 @train_options
+@given_options
 @json_option
 @verbosity_options
 def command(
@@ -82,6 +85,7 @@ def command(
     sync_every: float,
     config: TrainConfig,
     chosen: dict[str, Value],
+    reading: ReadingOptions,
     as_json: bool,
 ) -> None:
     r"""Train a vector for each word of CORPUS: files, globs, directories, or - for standard input.
@@ -113,11 +117,13 @@ def command(
     spool = f"{outputs[0]}.stdin" if is_plain(outputs[0]) else None
     where = Cluster(cluster, sync_every, spool) if cluster else None
     clusters.check_options(where, chosen)
-    config, given = read_given(config, chosen)
+    config, given = read_given(config, chosen, reading)
     config = clusters.resolve(where, config, chosen)
     if given is not None:
         say_differences(given, config)
-    job = Job(corpus, outputs, targets, to, vocab_file, every, config, chosen, where, given)
+    job = Job(
+        corpus, outputs, targets, to, vocab_file, every, config, chosen, reading, where, given
+    )
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
     if not resume:
@@ -147,6 +153,7 @@ class Job:
     every: float
     config: TrainConfig
     chosen: Mapping[str, Value]
+    reading: ReadingOptions
     cluster: Cluster | None = None
     given: Embeddings | None = None
     signals: Deferred = field(default_factory=Deferred)
@@ -193,7 +200,7 @@ class Job:
             self.corpus = self.corpus or tuple(resumed.given["sources"])
             checkpoints.given = resuming.given(config, self.corpus, self.vocab_file)
         if self.given is None:  # the checkpoint knows what the run began with
-            _, self.given = read_given(config, config.as_dict())
+            _, self.given = read_given(config, config.as_dict(), self.reading)
         if not self.corpus:
             raise UsageError(f"there is no checkpoint for {self.outputs[0]}, and no text is named")
         if resumed is not None:

@@ -99,6 +99,11 @@ def load_from(source: Source, name: str, reading: ReadingOptions = STRICT) -> Em
         able = " and ".join(n for n, e in FORMATS.items() if isinstance(e, Format) and e.columns)
         raise UsageError(f"{source.path} is {name}, which has no named columns; {able} have")
     found = _sound(source.path, entry.read(source, reading))
+    if source.padding:
+        reading.on_mended(
+            f"{source.path}: {source.padding} zero bytes were taken for padding of packed data; if "
+            "a part of the file was lost there, vectors are missing"
+        )
     return _limited(found, reading)
 
 

@@ -60,6 +60,7 @@ class Source:
         self.path = os.fspath(path)
         self._file = _open(self.path)
         self.compression: str | None = None
+        self._unpacked: Unpacked | None = None
         try:
             self._stream = self._file
             raw = self._read_full(MAGIC_BYTES)
@@ -67,7 +68,8 @@ class Source:
             if raw.startswith(_ZIP):
                 self._unzip()
             elif self.compression:
-                self._stream = io.BufferedReader(Unpacked(self._file, self.compression, raw))
+                self._unpacked = Unpacked(self._file, self.compression, raw)
+                self._stream = io.BufferedReader(self._unpacked)
             status = os.fstat(self._file.fileno())
             self.stored_bytes = status.st_size if stat.S_ISREG(status.st_mode) else None
             self.size = None if self.compression else self.stored_bytes
@@ -89,6 +91,11 @@ class Source:
     ) -> None:
         self._stream.close()
         self._file.close()
+
+    @property
+    def padding(self) -> int:
+        """Zero bytes of packed data that were taken for padding, so far; members may be lost so."""
+        return 0 if self._unpacked is None else self._unpacked.padding
 
     @property
     def is_whole(self) -> bool:
@@ -146,6 +153,7 @@ class Made(Source):
     def __init__(self, path: str, size: int | None, blocks: Iterator[bytes]) -> None:
         self.path, self.size, self.stored_bytes = path, size, size
         self.compression, self.head = None, b""
+        self._unpacked = None
         self._blocks, self._rest = blocks, b""
 
     def __exit__(self, *raised: object) -> None:
