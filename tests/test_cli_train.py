@@ -7,6 +7,7 @@ import pytest
 
 from embedcli import Vocabulary, load
 from embedcli.cli.train import _targets
+from embedcli.corpus import count_corpus
 from embedcli.formats.vocab import write_vocab
 
 QUICK = ("--min-count", "1", "--dim", "8", "--epochs", "2", "--sample", "0", "--threads", "1")
@@ -76,6 +77,20 @@ def test_a_vocabulary_file_decides_the_words(run_embed, corpus, tmp_path):
     done = run_embed("train", corpus, *QUICK, "--vocab", "words", "-o", "m.vec")
     assert 0 == done.returncode, done.stderr
     assert ["sat", "cat", "dog"] == list(load(tmp_path / "m.vec").vocabulary)
+
+
+def test_a_list_of_words_gets_the_counts_of_the_text(run_embed, corpus, tmp_path):
+    (tmp_path / "words").write_text("sat\n\nunicorn\ncat\n")
+    assert (
+        0
+        == run_embed("train", corpus, *QUICK, "--vocab", "words", "-o", "m.safetensors").returncode
+    )
+    vocabulary = load(tmp_path / "m.safetensors").vocabulary
+    counted, _ = count_corpus([str(corpus)], min_count=1)
+    counts = dict(zip(counted.words, counted.counts.tolist(), strict=True))
+
+    assert ["sat", "unicorn", "cat"] == vocabulary.words
+    assert [counts["sat"], 0, counts["cat"]] == vocabulary.counts.tolist()
 
 
 def test_json_is_what_the_model_says(run_embed, corpus, tmp_path):

@@ -26,7 +26,7 @@ ZH = "人人生而自由， 在尊严和权利上一律平等。 他们赋有理
 TW = "人人生而自由， 在尊嚴和權利上一律平等。 他們賦有理性和良心， 並應以兄弟關係的精神相對待。\n"
 KO = "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.\n"
 AR = "يولد جميع الناس أحراراً متساوين في الكرامة والحقوق.\n"
-QUOTES = "“Smart quotes” — naïve café it’s €5, he said, and so it’s the way.\n"
+QUOTES = "“Smart quotes” — naïve café it’s €5 he said and so it’s the way.\n"
 
 # text, what it is in, what is told of it
 TOLD = [

@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from embedcli import Embeddings, Vocabulary, save
+from embedcli.cli.explain import command
 from embedcli.corpus import encode_corpus
 from embedcli.errors import UnknownWordError
 from embedcli.spaces.contexts import explain
@@ -65,6 +67,16 @@ def test_explain_as_a_shell_sees_it(text, run_embed):
         run_embed("explain", "cat", "dog", "--corpus", "corpus.txt", "--json").stdout
     )
     assert (1, [4, 5]) == (facts["together"], facts["counts"])
+
+
+def test_a_text_in_another_encoding(text, monkeypatch):
+    monkeypatch.chdir(text)
+    lines = "\n".join(LINES) + "\ndéjà vu\n"
+    (text / "wide.txt").write_bytes(lines.encode("utf-16-le"))
+    asked = ["cat", "dog", "--corpus", "wide.txt", "--json", "--text-encoding", "utf-16-le"]
+    done = CliRunner().invoke(command, asked)
+
+    assert (0, [4, 5]) == (done.exit_code, json.loads(done.stdout)["counts"])
 
 
 def test_another_case_is_another_spelling_and_not_another_word(text, run_embed):

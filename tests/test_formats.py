@@ -15,7 +15,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, InputError, UsageError
 from embedcli.formats import DTYPES, FORMATS, VECTOR_FORMATS, Folder
 from embedcli.formats.decimals import format_rows, parse_numbers
-from embedcli.formats.vocab import read_vocab, write_vocab
+from embedcli.formats.vocab import read_vocab, read_words, write_vocab
 from embedcli.vocabulary import Vocabulary
 
 DATA = Path(__file__).parent / "data"
@@ -361,6 +361,43 @@ def test_counts_that_cannot_be_are_refused(tmp_path, name, counts, message):
 def test_the_vocabulary_of_word2vec(tmp_path):
     read = read_vocab(DATA / "word2vec-vocab.txt")
     assert (["</s>", "the", "naïve"], [0, 12, 3]) == (read.words, read.counts.tolist())
+
+
+@pytest.mark.parametrize(
+    ("text", "spaced", "words", "counts"),
+    [
+        (b"dog\ncat\n", False, ["dog", "cat"], None),
+        (b"\xef\xbb\xbfdog\r\n\n  cat \t\nthe", False, ["dog", "cat", "the"], None),
+        (b"new york\nlos angeles\n", True, ["new york", "los angeles"], None),
+        (b"2019\n1999\n", False, ["2019", "1999"], None),
+        (b"dog 3\ncat 2\n", False, ["dog", "cat"], [3, 2]),
+    ],
+)
+def test_words_with_counts_or_a_list_of_them(tmp_path, text, spaced, words, counts):
+    (tmp_path / "v").write_bytes(text)
+    read = read_words(tmp_path / "v", spaced=spaced)
+
+    assert words == read.words
+    assert counts == (None if read.counts is None else read.counts.tolist())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            b"dog\nhot dog\n",
+            "line 2: a word expected, as in the lines before, but it is 'hot dog'",
+        ),
+        (b"dog 3\ncat\n", "line 2: a word and its count expected, but it is 'cat'"),
+        (b"dog\n" * (1 << 19) + b"cat 3\n", "line 524289: a word expected"),
+        (b"dog\ncat\ndog\n", "occurs twice|already in row"),
+        (b"\n \n", "a word and its count expected"),
+    ],
+)
+def test_what_is_neither(tmp_path, text, message):
+    (tmp_path / "v").write_bytes(text)
+    with pytest.raises(FormatError, match=message):
+        read_words(tmp_path / "v")
 
 
 def test_a_vocabulary_without_counts_or_with_tabs_is_refused(tmp_path):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from embedcli import Embeddings, Vocabulary, load, save
-from embedcli.errors import UsageError
+from embedcli.cli.vectors import command
+from embedcli.errors import CorpusError, UsageError
 from embedcli.spaces.sentences import SIF_A, Averager, remove_common
 
 WORDS = ["the", "cat", "dog", "sat"]
@@ -23,6 +26,16 @@ def model(tmp_path):
     save(embeddings, str(tmp_path / "model.safetensors"))
     save(embeddings, str(tmp_path / "model.vec"))
     return embeddings
+
+
+@pytest.fixture
+def stdin_of():
+    """Run embed in this process with these bytes on stdin."""
+
+    def run(data, *args):
+        return CliRunner().invoke(command, args, input=data)
+
+    return run
 
 
 def test_words_as_lines(model, run_embed):
@@ -60,6 +73,53 @@ def test_sentences_are_means(model, tmp_path, run_embed):
     done = run_embed("vectors", "--sentences", "-o", "x.npy", "-q", input=text)
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
     assert np.allclose(expected, np.load(tmp_path / "x.npy"))
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (b"\xef\xbb\xbfthe cat\ncat\0dog\n", ()),
+        (gzip.compress(b"the cat\ncat dog\n"), ()),
+        ("the cat\ncat dog\n".encode("utf-16"), ()),
+        ("the cat\r\ncat dog".encode("utf-16-le"), ("--text-encoding", "utf-16-le")),
+        (b"the cat\ncat\xa0dog\n", ("--text-encoding", "cp1252")),
+    ],
+    ids=["mark and NUL", "packed", "UTF-16", "UTF-16 without a mark", "Latin-1"],
+)
+def test_sentences_are_read_as_a_corpus_is(model, stdin_of, monkeypatch, tmp_path, text, options):
+    monkeypatch.chdir(tmp_path)
+    done = stdin_of(text, "--sentences", *options)
+    rows = [list(map(float, line.split("\t"))) for line in done.stdout.splitlines()]
+
+    assert 0 == done.exit_code
+    assert [[0.5, 1.0, 0.25], [0.0, 1.0, -1.5]] == rows
+    assert "2 texts, 0 of them without a known word; 4 words, 0 of them unknown\n" == done.stderr
+
+
+def test_a_line_that_does_not_fit(model, stdin_of, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("embedcli.text.lines.LONGEST_RECORD", 1 << 20)
+    packed = gzip.compress(b"the cat\n" + b"dog " * (1 << 19))
+    done = stdin_of(packed, "--sentences")
+    with pytest.raises(CorpusError, match=r"standard input, line 2 has more than .* MiB: does a"):
+        raise done.exception
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word(model, stdin_of, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    done = stdin_of("\ufeffcat\ndog\n".encode(), "-")
+
+    assert (0, ["cat", "dog"]) == (
+        done.exit_code,
+        [line.split("\t")[0] for line in done.stdout.splitlines()],
+    )
+
+
+def test_malformed_sentences_are_warned_of(model, stdin_of, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="1 lines of standard input hold malformed UTF-8"):
+        done = stdin_of(b"the caf\xe9\ncat\n", "--sentences")
+    assert 2 == done.stdout.count("\n")
 
 
 def test_unit_words_are_averaged_as_gensim_does(model, run_embed):

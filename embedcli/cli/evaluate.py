@@ -13,7 +13,7 @@ import click
 
 from embedcli.cli.evaluate_items import evaluate_items, parse_cutoffs
 from embedcli.cli.gains import is_below, shown_gain
-from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.options import json_option, text_encoding_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.reading import reading_options
 from embedcli.errors import ThresholdError, UsageError
@@ -162,6 +162,7 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
     help="Exit with 1 unless the interval of every gain, over the first model or with --task over "
     "one-hot features, begins at X or above; the gain itself with --bootstrap 0.",
 )
+@text_encoding_option
 @reading_options
 @json_option
 @verbosity_options
@@ -172,6 +173,7 @@ def command(
     item_files: tuple[str, ...],
     training: str | None,
     separator: str | None,
+    text_encoding: str | None,
     cutoffs: list[int],
     models: tuple[str, ...],
     fail_under: float | None,
@@ -205,6 +207,8 @@ def command(
     if n_kinds != 1:
         more = "; not two of them" if n_kinds else ""
         raise UsageError(f"give FILEs to score on, or --task TRAIN TEST, or --next-item FILE{more}")
+    if text_encoding is not None and not item_files:
+        raise UsageError("--text-encoding is for the lines of --next-item; convert other files")
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
     if tasks:
         from embedcli.cli.evaluate_task import evaluate_tasks
@@ -227,6 +231,7 @@ def command(
             item_files,
             training=training,
             separator=separator,
+            encoding=text_encoding,
             cutoffs=cutoffs,
             wrong_if_unknown=rules["oov"] == "wrong",
             bootstrap=rules["bootstrap"],

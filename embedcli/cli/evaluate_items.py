@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -45,6 +45,7 @@ def evaluate_items(
     *,
     training: str | None,
     separator: str | None,
+    encoding: str | None,
     cutoffs: Sequence[int],
     wrong_if_unknown: bool,
     bootstrap: int,
@@ -61,7 +62,7 @@ def evaluate_items(
 
     results: list[Result] = []
     for model, embeddings in models.items():
-        rules = _rules(embeddings, separator)
+        rules = _rules(embeddings, separator, encoding)
         counted = None if training is None else read_lines(training, rules)
         for file in files:
             lines = read_lines(file, rules)
@@ -88,11 +89,12 @@ def evaluate_items(
         _check(results, fail_under)
 
 
-def _rules(embeddings: Embeddings, separator: str | None) -> TextRules:
-    """How the model's text was read, or by what --separator says."""
+def _rules(embeddings: Embeddings, separator: str | None, encoding: str | None) -> TextRules:
+    """How the model's text was read, or by what --separator and --text-encoding say."""
     if separator is not None:
-        return TextRules(items=True, separator=separator)
-    return TextRules.from_settings(embeddings.metadata.get("settings", {}))
+        return TextRules(items=True, separator=separator, encoding=encoding)
+    rules = TextRules.from_settings(embeddings.metadata.get("settings", {}))
+    return rules if encoding is None else replace(rules, encoding=encoding)
 
 
 def _warn_of_leak(model: str, embeddings: Embeddings, file: str, lines: Lines) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.options import (
+    json_option,
+    model_option,
+    text_encoding_option,
+    verbosity_options,
+)
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import reading_options
@@ -47,6 +52,7 @@ __all__ = ["command"]
 @click.option(
     "--lines", default=5, show_default=True, type=click.IntRange(min=0), help="Lines of the text."
 )
+@text_encoding_option
 @reading_options
 @json_option
 @verbosity_options
@@ -56,6 +62,7 @@ def command(
     corpus: tuple[str, ...],
     model: str,
     reading: ReadingOptions,
+    text_encoding: str | None,
     window: int | None,
     top: int,
     lines: int,
@@ -82,11 +89,14 @@ def command(
         raise UsageError(f"{quoted(first)} twice: give two words")
     cosine = float(cosine_table(embeddings, (first, second))[0, 1])
     settings = embeddings.metadata.get("settings", {})
+    rules = TextRules.from_settings(settings)
+    if text_encoding is not None:
+        rules = replace(rules, encoding=text_encoding)
     with (
         show_progress() as on_progress,
         encode_corpus(
             corpus,
-            rules=TextRules.from_settings(settings),
+            rules=rules,
             vocabulary=embeddings.vocabulary,
             threads=len(os.sched_getaffinity(0)),
             on_progress=on_progress,

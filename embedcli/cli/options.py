@@ -25,6 +25,7 @@ __all__ = [
     "json_option",
     "model_option",
     "restrict_option",
+    "text_encoding_option",
     "text_options",
     "text_options_beside",
     "train_options",
@@ -76,6 +77,13 @@ def restrict_option(text: str, default: int | None = None) -> Callable[[_Functio
         help=f"{text}; 0 for all.",
     )
 
+
+text_encoding_option = click.option(
+    "--text-encoding",
+    metavar="NAME",
+    help="What the text is in where no byte order mark says it: cp1252, shift_jis, ...  "
+    "[default: UTF-8]",
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -55,7 +55,8 @@ __all__ = ["command"]
     "--vocab",
     "vocab_file",
     metavar="FILE",
-    help="Train the words of this file (`embed vocab -o FILE`), whatever --min-count says.",
+    help="Train the words of this file (`embed vocab -o FILE`, or a list of words, a line each), "
+    "whatever --min-count says.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the output.")
 @click.option(
@@ -170,9 +171,11 @@ class Job:
     def vocabulary(self) -> Vocabulary | None:
         """The words of --vocab, which every output must be able to hold."""
         from embedcli import formats
-        from embedcli.formats.vocab import read_vocab
+        from embedcli.formats.vocab import read_words
 
-        vocabulary = read_vocab(self.vocab_file) if self.vocab_file else None
+        vocabulary = None
+        if self.vocab_file:
+            vocabulary = read_words(self.vocab_file, spaced=self.config.items)
         for _, name in self.targets:
             formats.check_contents(name, vocabulary)
         return vocabulary

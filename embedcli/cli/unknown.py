@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,17 @@ from embedcli.quoting import quoted
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
 
-__all__ = ["MAX_HINTS", "asked_words", "report_unknown", "say_ways", "stdin_lines", "ways_options"]
+__all__ = [
+    "MAX_HINTS",
+    "asked_words",
+    "check_stdin",
+    "report_unknown",
+    "say_ways",
+    "stdin_lines",
+    "ways_options",
+]
+
+_BOM = "\ufeff"
 
 MAX_HINTS = 10  # unknown words that get suggestions: the wrong model makes all words unknown
 _SHOWN = 5
@@ -56,9 +67,19 @@ def stdin_lines() -> Iterator[str]:
     Raises:
         UsageError: it is a terminal.
     """
+    check_stdin()
+    lines = (line.rstrip("\r\n") for line in sys.stdin)
+    return itertools.chain((line.removeprefix(_BOM) for line in itertools.islice(lines, 1)), lines)
+
+
+def check_stdin() -> None:
+    """Refuse to wait for words from a terminal.
+
+    Raises:
+        UsageError: stdin is one.
+    """
     if sys.stdin.isatty():
         raise UsageError("stdin is a terminal: pipe the words or sentences in")
-    return (line.rstrip("\r\n") for line in sys.stdin)
 
 
 def report_unknown(embeddings: Embeddings, missing: Sequence[str]) -> None:

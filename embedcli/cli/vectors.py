@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.apart import keep_apart
-from embedcli.cli.options import json_option, model_option, verbosity_options
+from embedcli.cli.options import (
+    json_option,
+    model_option,
+    text_encoding_option,
+    verbosity_options,
+)
 from embedcli.cli.output import echo, echo_json, for_cell, talk
 from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import (
     asked_words,
+    check_stdin,
     report_unknown,
     say_ways,
-    stdin_lines,
     ways_options,
 )
 from embedcli.errors import UnknownWordError, UsageError
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.reading import ReadingOptions
     from embedcli.resolution import Ways
+    from embedcli.spaces.sentences import Averager
 
     Floats = NDArray[np.float32]
 
@@ -55,6 +61,7 @@ __all__ = ["command"]
 @click.option(
     "-o", "--output", metavar="FILE.npy", help="Write a NumPy array instead of printing numbers."
 )
+@text_encoding_option
 @ways_options
 @reading_options
 @json_option
@@ -67,6 +74,7 @@ def command(
     unit_words: bool,
     unit: bool,
     output: str | None,
+    text_encoding: str | None,
     ways: Ways,
     reading: ReadingOptions,
     as_json: bool,
@@ -99,6 +107,8 @@ def command(
         raise UsageError(
             "--unit-words is for --sentences; --unit scales the vectors that are shown"
         )
+    if not sentences and text_encoding is not None:
+        raise UsageError("--text-encoding is for --sentences")
     if not sentences and not words:
         raise UsageError("give a WORD, - to read words from stdin, or --sentences")
     if output is not None:
@@ -106,8 +116,11 @@ def command(
         _check_output(output)
     embeddings = embedcli.load(model, reading=reading)
     if sentences:
+        from embedcli.spaces.sentences import Averager
+
         names: Sequence[str] = ()
-        blocks = _sentence_blocks(embeddings, weighting, unit_words, unit, ways)
+        averager = Averager(embeddings, weighting, ways=ways, unit=unit_words)
+        blocks = _sentence_blocks(embeddings, averager, text_encoding, unit)
         missing: list[str] = []
     else:
         names, vectors, missing = _word_rows(embeddings, words, ways)
@@ -139,15 +152,16 @@ def _word_rows(
 
 
 def _sentence_blocks(
-    embeddings: Embeddings, weighting: str, unit_words: bool, unit: bool, ways: Ways
+    embeddings: Embeddings, averager: Averager, text_encoding: str | None, unit: bool
 ) -> Iterator[Floats]:
     import numpy as np
 
-    from embedcli.spaces.sentences import Averager, remove_common
+    from embedcli.spaces.sentences import remove_common
+    from embedcli.text.single import single_lines
 
-    averager = Averager(embeddings, weighting, ways=ways, unit=unit_words)
-    blocks = averager.batches(stdin_lines())
-    if weighting == "sif":
+    check_stdin()
+    blocks = averager.batches(single_lines("-", text_encoding))
+    if averager.weighting == "sif":
         whole = [np.empty((0, embeddings.dim), np.float32), *blocks]
         blocks = iter([remove_common(np.concatenate(whole))])
     for block in blocks:
@@ -156,7 +170,7 @@ def _sentence_blocks(
         f"{averager.texts:,} texts, {averager.empty:,} of them without a known word; "
         f"{averager.tokens:,} words, {averager.unknown:,} of them unknown"
         + "".join(f", {n:,} answered by {way}" for way, n in averager.otherwise.items())
-        + ("; words scaled to length 1" if unit_words else "")
+        + ("; words scaled to length 1" if averager.unit else "")
     )
 
 

@@ -29,6 +29,7 @@ from embedcli.errors import FormatError, UsageError
 from embedcli.evaluation.analogies import Linked, Question, Section
 from embedcli.evaluation.similarity import Pair
 from embedcli.quoting import quoted
+from embedcli.text.encodings import convert_all
 
 __all__ = [
     "KINDS",
@@ -159,7 +160,7 @@ def _lines(path: str, bad: _BadLines) -> list[Line]:
     except UnicodeDecodeError as error:
         if not bad.skip:
             raise FormatError(
-                f"{path}: byte {error.start} is not UTF-8; convert the file to UTF-8"
+                f"{path}: byte {error.start} is not UTF-8; {convert_all(content, path)}"
             ) from error
         rows = list(enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1))
         whole = bad.tried(lambda row: (row[0], _decoded(path, *row)), rows)  # type: ignore[arg-type]

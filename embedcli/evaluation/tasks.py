@@ -18,6 +18,7 @@ from typing import Final
 
 from embedcli.errors import FormatError
 from embedcli.quoting import quoted
+from embedcli.text.encodings import convert_all
 
 __all__ = ["Examples", "Sentences", "read_task"]
 
@@ -61,11 +62,14 @@ def read_task(path: str) -> Examples | Sentences:
 
 def _lines(path: str) -> list[str]:
     try:
-        return Path(path).read_bytes().decode("utf-8-sig").removesuffix("\n").split("\n")
+        data = Path(path).read_bytes()
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror}") from error
+    try:
+        return data.decode("utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: byte {error.start} is not UTF-8; convert the file") from error
+        what = f"byte {error.start} is not UTF-8; {convert_all(data, path)}"
+        raise FormatError(f"{path}: {what}") from error
 
 
 def _read_examples(path: str, lines: Sequence[str]) -> Examples:

@@ -2,6 +2,7 @@ r"""``vocab``: words and counts, as word2vec ``-save-vocab`` and GloVe ``vocab_c
 
     word count\n              one line per word; most frequent first
     some item\tcount\n        with a tab where a word holds a space, as items may
+    word\n                    without counts, in every line: a list of words, as people make them
 
 Read in the order of the file. Reading takes tabs for the space, runs of them, a carriage return at
 the end, and a UTF-8 byte order mark; counts are plain ASCII digits. What stands before a single tab
@@ -10,8 +11,10 @@ and a count is a word as it stands, if there are spaces in it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -25,11 +28,12 @@ from embedcli.reading import STRICT, ReadingOptions
 from embedcli.storage.publish import Sink, publish
 from embedcli.vocabulary import Vocabulary, counts_fault
 
-__all__ = ["check", "is_vocab_line", "read", "read_vocab", "write", "write_vocab"]
+__all__ = ["check", "is_vocab_line", "read", "read_vocab", "read_words", "write", "write_vocab"]
 
 _LINE: Final = re.compile(rb"([^ \t\r\n\v\f]+)[ \t]+([0-9]{1,19})[ \t]*\r?")
 _SPACED: Final = re.compile(rb"(?=[^\t]* )([^\t\r\n\v\f]+)\t([0-9]{1,19})\r?")
 _LARGEST_COUNT: Final = 2**63 - 1
+_WHITE: Final = b" \t\r\v\f"
 _BLOCK_WORDS: Final = 1 << 16
 
 
@@ -41,6 +45,43 @@ def read_vocab(path: str | os.PathLike[str], reading: ReadingOptions = STRICT) -
     """
     with Source(path) as source:
         return read(source, reading)
+
+
+def read_words(path: str | os.PathLike[str], *, spaced: bool = False) -> Vocabulary:
+    """Read a vocabulary file, or a list of words, a line each, whose counts are not known.
+
+    It is a list if no line is a word and a count. White space at the ends of its lines is not of
+    the words; empty lines say nothing.
+
+    Args:
+        path: the file.
+        spaced: whether words of a list may hold spaces, as items do.
+
+    Raises:
+        FormatError: a line is neither, or a word occurs twice; names the line.
+    """
+    with Source(path) as source:
+        lines = source.head.removeprefix(BOM).split(b"\n")
+        whole = lines if source.is_whole else lines[:-1]
+        if any(map(is_vocab_line, whole)) or not any(map(bytes.strip, whole)):
+            return read(source, STRICT)
+        words = list(_listed(source, spaced=spaced))
+        return vocabulary_of(source.path, words, None, STRICT)
+
+
+def _listed(source: Source, *, spaced: bool) -> Iterator[bytes]:
+    """The words of a list."""
+    numbered = enumerate(itertools.chain.from_iterable(text_lines(source)), 1)
+    for number, line in numbered:
+        word = (line.removeprefix(BOM) if number == 1 else line).strip(_WHITE)
+        if not word:
+            continue
+        if is_vocab_line(line) or (not spaced and len(word.split()) > 1):
+            raise FormatError(
+                f"{source.path}, line {number}: a word expected, as in the lines before, but it is "
+                f"{shown(line)}"
+            )
+        yield word
 
 
 def write_vocab(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:

@@ -44,6 +44,7 @@ class Averager:
         unit: scale the vectors of words to length 1 first.
 
     Attributes:
+        weighting, unit: as they were given.
         texts: how many texts were averaged so far.
         empty: how many of them had no known word.
         tokens: how many tokens they had.
@@ -66,7 +67,8 @@ class Averager:
         self.texts = self.empty = self.tokens = self.unknown = 0
         self.otherwise: Counter[str] = Counter()
         self._ways = ways
-        self._unit = unit
+        self.unit = unit
+        self.weighting = weighting
         self._embeddings = embeddings
         self._weights = word_weights(embeddings, weighting)
         settings = embeddings.metadata.get("settings", {})
@@ -95,7 +97,7 @@ class Averager:
             starts = (np.cumsum(lengths) - lengths)[there]
             sums = np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
             counted = lengths[there]
-            if self._unit:
+            if self.unit:
                 counted = np.maximum(np.add.reduceat(rows.any(axis=1), starts, dtype=np.int64), 1)
             vectors[there] = sums / counted[:, None]
         return vectors
@@ -117,7 +119,7 @@ class Averager:
         own = ids < n
         rows[own] = self._embeddings.rows(ids[own])
         rows[~own] = others[ids[~own] - n]
-        if self._unit:
+        if self.unit:
             rows = unit_rows(rows).astype(np.float32)
         rows[own] *= self._weights[ids[own], None]
         return rows

@@ -98,10 +98,15 @@ def splitter(rules: TextRules) -> Callable[[str], list[str]]:
         process = Apart(rules)
 
         def split(text: str) -> list[str]:
-            line = ESCAPED_ONLY.sub("\ufffd", text).replace("\n", " ")
+            line = ESCAPED_ONLY.sub("\ufffd", _one_line(text))
             done = process.prepared(line.encode(errors="surrogateescape"))
             return done.decode(errors="surrogateescape").split()
 
         return split
     cut = Cutter(rules)
-    return lambda text: cut([text.replace("\n", " ")])[0].split()
+    return lambda text: cut([_one_line(text)])[0].split()
+
+
+def _one_line(text: str) -> str:
+    """A text with white space for what is white space in a corpus, and not to Python."""
+    return text.replace("\n", " ").replace("\0", " ")

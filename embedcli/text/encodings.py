@@ -17,6 +17,7 @@ __all__ = [
     "Readable",
     "Transcoded",
     "can_be_cut",
+    "convert_all",
     "convert_with",
     "decoded",
     "is_utf8",
@@ -47,6 +48,7 @@ _CANDIDATES = (
 _AS_CALM, _AS_COHERENT = 8.0, 4.0  # per cent, of charset-normalizer's measures of a text
 _AS_LITTLE_ODD = 0.1
 _LOOKED_AT = 3000  # characters
+_SAMPLE = 1 << 16  # bytes
 _ALIASES = {
     "cp1252": "Latin-1",
     "cp932": "Shift_JIS",
@@ -290,6 +292,15 @@ def convert_with(encoding: str, name: str, *, is_all: bool = True) -> str:
     option = f"--encoding {encoding}, or " if is_all else ""
     iconv = _ICONV.get(encoding, encoding.upper().replace("_", "-"))
     return f"it looks like {title}: {option}convert it: iconv -f {iconv} -t UTF-8 {name}"
+
+
+def convert_all(data: bytes, name: str) -> str:
+    """What to do with the file `name`, whose content `data` is not UTF-8 and should be."""
+    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    encoding = likely_encoding(b"\n".join(lines)[:_SAMPLE])
+    if encoding is None:
+        return "convert it to UTF-8"
+    return convert_with(encoding, name, is_all=False) + library_advice()
 
 
 def library_advice() -> str:
