@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -250,6 +251,10 @@ def test_processes_on_this_machine_ask_for_no_port_that_others_may_have():
         with connect("local:1") as client:
             assert [os.getpid()] != list(client.run(os.getpid).values())
             assert_closed_to_others(client)
+            (scratch,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
+            (ours,) = [path for path in Path(scratch).parents if path.name.startswith(".embed-")]
+            assert 0o700 == stat.S_IMODE(ours.stat().st_mode)
+        assert not ours.exists()
 
 
 def assert_closed_to_others(client):

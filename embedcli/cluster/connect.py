@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from embedcli import __version__
 from embedcli.config import usable_cores
 from embedcli.errors import ClusterError, MissingExtraError, UsageError
+from embedcli.storage.leftovers import temporary_directory
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -101,19 +102,22 @@ def _local(distributed: Any, n_workers: int) -> Iterator[Client]:
     for the model before it ends.
     """
     security = _own_keys(distributed)
-    quiet = import_module("dask").config.set(_NO_PAGES)
-    with _no_interrupts(), quiet:  # what they inherit, from their first moment
-        machines = distributed.LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=max(1, usable_cores() // n_workers),
-            scheduler_kwargs=_NO_DASHBOARD,
-            security=security,
-            silence_logs=logging.CRITICAL,
-        )
-    with machines, distributed.Client(machines, set_as_default=False) as client:
-        deaf = import_module("embedcli.cluster.desk").Deaf()
-        client.register_plugin(deaf, name="embed-deaf")  # for those that are started again
-        yield client
+    no_pages = import_module("dask").config.set(_NO_PAGES)
+    # Dask's own directory has the same name for everybody, and what is kept there is pickled.
+    with temporary_directory("embed-cluster") as scratch:
+        with _no_interrupts(), no_pages:  # what they inherit, from their first moment
+            machines = distributed.LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=max(1, usable_cores() // n_workers),
+                scheduler_kwargs=_NO_DASHBOARD,
+                security=security,
+                local_directory=scratch,
+                silence_logs=logging.CRITICAL,
+            )
+        with machines, distributed.Client(machines, set_as_default=False) as client:
+            deaf = import_module("embedcli.cluster.desk").Deaf()
+            client.register_plugin(deaf, name="embed-deaf")  # for those that are started again
+            yield client
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH108, PTH118
+# ruff: noqa: PTH102, PTH108, PTH118
 # (beside publish.py, which says why the primitives of os are called by their own names)
 """What is there only while embed writes: how it is called, and what becomes of it after a kill.
 
@@ -19,11 +19,21 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["remove_stale", "remove_tree", "temporary_path", "temporary_stem"]
+from embedcli.errors import OutputError
+
+__all__ = [
+    "remove_stale",
+    "remove_tree",
+    "temporary_directory",
+    "temporary_path",
+    "temporary_stem",
+]
 
 _NAME_IN_TEMPORARY: Final = 180  # bytes of the target's name kept: temporary names fit in 255
 _STALE_AFTER: Final = 3600.0  # seconds: a process of this number may live on another machine
@@ -53,6 +63,30 @@ def remove_stale(real: str) -> None:
         if not Path(f"/proc/{match[1]}").exists():
             with contextlib.suppress(OSError):  # gone already, or it stays: see above
                 _remove_if_stale(os.path.join(directory, match[0]))
+
+
+@contextlib.contextmanager
+def temporary_directory(name: str) -> Iterator[str]:
+    """A directory for this user alone, where temporary files go (TMPDIR), while the block lasts.
+
+    Args:
+        name: how it is called, so that what killed runs left of such is removed.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    beside = os.path.join(tempfile.gettempdir(), name)
+    remove_stale(beside)
+    path = temporary_path(beside)
+    try:
+        os.mkdir(path, 0o700)
+    except OSError as error:
+        raise OutputError(f"cannot make {path}: {error.strerror}") from error
+    try:
+        yield path
+    finally:
+        with contextlib.suppress(OSError):  # what cannot be removed now, remove_stale will
+            remove_tree(path)
 
 
 def remove_tree(path: str) -> None:
