@@ -7,12 +7,16 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from embedcli import TrainConfig, train
+from embedcli.cli import resuming
+from embedcli.cli import train as train_command
 from embedcli.errors import ConfigError, CorpusError, FormatError, OutputError, TrainingError
 from embedcli.training import stopping
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.chunks import Chunks, held_out_stretches
+from embedcli.training.metrics import check_metrics
 from embedcli.training.schedule import learning_rate
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline, best_epoch, is_stalled
@@ -248,8 +252,9 @@ def test_what_cannot_be_measured_is_refused_before_training(corpus, tmp_path, pa
     (tmp_path / "one").write_text("a b a b a b a b\n")
     with pytest.raises(CorpusError, match="none of the 4 tokens"):
         trained(corpus, valid=str(tmp_path / "other"))
-    with pytest.raises(FormatError, match="one"):
-        trained(corpus, evaluate=str(tmp_path / "one"))
+    (tmp_path / "word").write_text("word\n")
+    with pytest.raises(FormatError, match="word"):
+        trained(corpus, evaluate=str(tmp_path / "word"))
     with pytest.raises(TrainingError, match="leaves nothing to train"):
         trained(tmp_path / "one", valid_fraction=0.1)
     with pytest.raises(OutputError, match="metrics cannot be written"):
@@ -426,6 +431,33 @@ def test_lines_behind_a_checkpoint_are_dropped(corpus, tmp_path):
     train([corpus], config, vocabulary=words, guard=Guard(checkpoints, checkpoints.newest()))
     assert [1, 2, 3] == [line["epoch"] for line in read_lines(path) if line["event"] == "epoch"]
     assert 7.0 not in [line["loss"] for line in read_lines(path)]
+
+
+@pytest.mark.parametrize("mine", ["notes\n", "[]\n", '{"a": 1}\n', "1\n", "{}"])
+def test_the_command_replaces_nothing_but_metrics(corpus, tmp_path, mine):
+    path = tmp_path / "m.jsonl"
+    path.write_text(mine)
+    with pytest.raises(OutputError, match="holds something else than metrics"):
+        run_train(str(corpus), "-o", str(tmp_path / "m.vec"), "--metrics", str(path))
+    assert mine == path.read_text()
+    for theirs in ("", '{"event": "progress", "epoch": 1}\n', '{"event": "pro', '{"ev'):
+        path.write_text(theirs)
+        check_metrics(str(path))
+
+
+def run_train(*args):
+    return CliRunner().invoke(train_command.command, args, catch_exceptions=False)
+
+
+def test_a_checkpoint_of_a_stranger_names_no_file_to_be_replaced(corpus, tmp_path):
+    victim = tmp_path / ".bashrc"
+    victim.write_text("alias l=ls\n")
+    config = TrainConfig(**SETTINGS | {"metrics": str(victim)}).resolve()
+    given = resuming.given(config, [str(corpus)], None)
+    Checkpoints(tmp_path / "m.vec.checkpoint", None, given).save()
+    with pytest.raises(OutputError, match=r"bashrc holds something else than metrics"):
+        run_train("--resume", "-o", str(tmp_path / "m.vec"))
+    assert "alias l=ls\n" == victim.read_text()
 
 
 def test_metrics_that_cannot_be_written_do_not_end_a_run(corpus):

@@ -207,7 +207,7 @@ class Job:
         if not self.corpus:
             raise UsageError(f"there is no checkpoint for {self.outputs[0]}, and no text is named")
         if resumed is not None:
-            _keep_apart(self.targets, config, self.corpus)
+            _check_outputs(self.targets, config, self.corpus)
         try:
             embeddings = self._train(config, vocabulary, checkpoints, resumed)
             self._write(embeddings, checkpoints)
@@ -376,6 +376,7 @@ def _check_outputs(
     """Find out before the work what would fail after it."""
     from embedcli import formats
     from embedcli.storage.publish import check_writable
+    from embedcli.training.metrics import check_metrics
 
     _keep_apart(targets, config, corpus)
     for output, name in targets:
@@ -383,6 +384,7 @@ def _check_outputs(
         formats.check_contents(name, units=config.subword_kind)
     if config.metrics:
         check_writable(config.metrics)
+        check_metrics(config.metrics)
 
 
 def _keep_apart(

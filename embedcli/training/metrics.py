@@ -24,16 +24,40 @@ from embedcli.errors import OutputError
 from embedcli.progress import OnProgress, Progress
 from embedcli.training.run import Run
 
-__all__ = ["Metrics"]
+__all__ = ["Metrics", "check_metrics"]
 
 _SECONDS_BETWEEN_LINES = 1.0
+_BEGINNING = b'{"event": "'
+
+
+def check_metrics(path: str) -> None:
+    """Refuse to replace a file that holds something else, whoever named it.
+
+    A configuration or a checkpoint that came with somebody's files may name any file of this user.
+
+    Raises:
+        OutputError: it does not begin as metrics do, be they cut short; or the file cannot be read.
+    """
+    if not Path(path).is_file():
+        return
+    try:
+        with Path(path).open("rb") as file:
+            beginning = file.read(len(_BEGINNING))
+    except OSError as error:
+        raise OutputError(f"{path}: the metrics cannot be written: {error.strerror}") from error
+    if not _BEGINNING.startswith(beginning):
+        raise OutputError(
+            f"{path} holds something else than metrics, and would be replaced: move it away, or "
+            "name another file with --metrics"
+        )
 
 
 class Metrics:
     """The file of a run; to be used in a ``with``.
 
     Args:
-        path: where it is; a file that is there is replaced, or continued where the run was resumed.
+        path: where it is; a file that is there is replaced, or continued where the run was resumed
+            (`check_metrics` tells what it holds).
         run: the run, standing where it goes on.
 
     Raises:
