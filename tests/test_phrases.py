@@ -7,7 +7,7 @@ import pytest
 
 from embedcli.corpus import encode_corpus
 from embedcli.errors import FormatError, UsageError
-from embedcli.phrases import finding
+from embedcli.phrases import finding, linking
 from embedcli.phrases.files import read_phrases, write_phrases
 from embedcli.phrases.finding import Phrase, PhraseRules, PhraseText
 from embedcli.phrases.scores import PairCounts, score_pairs
@@ -78,6 +78,99 @@ def test_a_second_pass_is_that_of_gensim(zipfian):
     result = written(text).splitlines()
     assert [" ".join(line) for line in second[first[lines]]] == result
     assert any("~" in line for line in result)
+
+
+CONNECTED = [
+    "the bank of england and the bank of the west",
+    "of a bank of england",
+    "bank england of bank of england or",
+    "the west of the west of bank",
+    "in",
+]
+
+
+@pytest.mark.parametrize(
+    ("score", "gensims", "threshold", "min_count"),
+    [("gensim", "default", 0.1, 1), ("npmi", "npmi", 0.2, 2)],
+)
+@pytest.mark.parametrize("n_connectors", [0, 1, 4, 9])
+def test_connectors_are_those_of_gensim(
+    zipfian, score, gensims, threshold, min_count, n_connectors
+):
+    phrases = pytest.importorskip("gensim.models.phrases")
+    connectors = frozenset(f"w{n}" for n in range(n_connectors))
+    lines = [line.split() for line in zipfian.read_text().splitlines()]
+    # No joined word may be spelt like another: gensim would add their counts.
+    model = phrases.Phrases(
+        lines, min_count=min_count, threshold=threshold, scoring=gensims,
+        connector_words=connectors, delimiter="~",
+    )  # fmt: skip
+    text = text_of(zipfian, 2)
+    found = text.find(
+        PhraseRules(score, threshold, min_count, delimiter="~", connectors=connectors)
+    )
+    text.join(found)
+
+    expected = {phrase: float(value) for phrase, value in model.export_phrases().items()}
+    assert (n_connectors > 0) == any(phrase.between for phrase in found)
+    assert expected == pytest.approx({phrase.joined: phrase.score for phrase in found}, rel=1e-12)
+    assert [" ".join(line) for line in model[lines]] == written(text).splitlines()
+
+
+@pytest.mark.parametrize("first_slots", [2, 1 << 12])
+def test_english_connectors(tmp_path, monkeypatch, first_slots):
+    monkeypatch.setattr(linking, "_FIRST_SLOTS", first_slots)
+    monkeypatch.setattr(linking, "_IDS", 8)
+    (tmp_path / "x").write_text("\n".join(CONNECTED))
+    text = text_of(tmp_path / "x")
+    rules = PhraseRules("word2vec", -1.0, 1, connectors=linking.ENGLISH)
+    found = {phrase.joined: phrase.count for phrase in text.find(rules)}
+    assert {"bank_of_england": 3, "west_of_the_west": 1} == {
+        joined: count
+        for joined, count in found.items()
+        if joined.startswith(("bank_of_e", "west_of_the_w"))
+    }
+    only = [Phrase("bank", "england", "bank_of_england", 3, 1.0, ("of",))]
+    text.join(only)
+    assert [
+        "the bank_of_england and the bank of the west",
+        "of a bank_of_england",
+        "bank england of bank_of_england or",
+        "the west of the west of bank",
+        "in",
+    ] == written(text).splitlines()
+
+
+def test_words_and_phrases_are_kept_out(small):
+    text = text_of(small)
+    rules = PhraseRules("word2vec", 0.0, 1)
+    all_found = {phrase.joined for phrase in text.find(rules)}
+    for kept_out, gone in (
+        ("york", {joined for joined in all_found if "york" in joined}),
+        ("new_york", {"new_york"}),
+        ("new york", {"new_york"}),
+    ):
+        rules = PhraseRules("word2vec", 0.0, 1, kept_out=frozenset([kept_out]))
+        assert gone == all_found - {phrase.joined for phrase in text.find(rules)}
+        assert gone
+
+
+def test_connectors_on_the_command_line(run_embed, tmp_path):
+    (tmp_path / "x").write_text("\n".join(CONNECTED) + "\n")
+    (tmp_path / "words").write_text("of\nthe\n\n")
+    (tmp_path / "out").write_text("west\n")
+    options = ("--connectors", "words", "--min-count", 1, "--threshold", 0, "--keep-out", "out")
+    done = run_embed("phrases", "x", *options, "--save", "p.tsv", "-q")
+    assert (0, "the bank_of_england and") == (done.returncode, done.stdout[:23])
+    assert "bank\tengland\tbank_of_england\t3\t" in (tmp_path / "p.tsv").read_text()
+    applied = run_embed("phrases", "x", "--apply", "p.tsv", "-q")
+    assert (0, done.stdout) == (applied.returncode, applied.stdout)
+    listed = json.loads(run_embed("phrases", "x", *options, "--json", "-q").stdout)
+    assert {"of"} == {row["between"] for row in listed if row["phrase"] == "bank_of_england"}
+    done = run_embed("phrases", "x", "--apply", "p.tsv", "--connectors", "english")
+    assert (2, True) == (done.returncode, "leave one of them out" in done.stderr)
+    done = run_embed("phrases", "x", "--connectors", "none")
+    assert (3, True) == (done.returncode, "none cannot be read" in done.stderr)
 
 
 def test_scores_are_what_their_formulas_say():

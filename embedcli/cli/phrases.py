@@ -76,6 +76,16 @@ def _parse_thresholds(
     help="Find phrases of phrases: up to 2 ** N words.",
 )
 @click.option("--delimiter", "joint", default="_", show_default=True, help="What joins the words.")
+@click.option(
+    "--connectors",
+    metavar="english|FILE",
+    help="Words that may stand inside of a phrase, and neither begin nor end one: bank_of_england.",
+)
+@click.option(
+    "--keep-out",
+    metavar="FILE",
+    help="Words that are in no phrase, and phrases that are none, one a line.",
+)
 @click.option("--save", metavar="FILE.tsv", help="Write the phrases to a file, too.")
 @click.option("--apply", metavar="FILE.tsv", help="Find nothing: join the phrases of this file.")
 @click.option("--list", "listed", is_flag=True, help="Print the phrases instead of the text.")
@@ -94,6 +104,8 @@ def command(
     min_count: int,
     passes: int,
     joint: str,
+    connectors: str | None,
+    keep_out: str | None,
     save: str | None,
     apply: str | None,
     listed: bool,
@@ -112,6 +124,9 @@ def command(
     CORPUS is what `embed train` takes, and so are the options that say what a word is. The text is
     written with a line for each line that holds a word, words apart by spaces.
 
+    Words of --connectors are passed over on the way to the next word, and become part of the
+    phrase.
+
     word2vec scores as word2phrase does, gensim as gensim's Phrases by default, npmi by normalised
     pointwise mutual information (docs/text.md). --list prints pass, the two words, the phrase, its
     count and its score; --json the same as JSON.
@@ -119,6 +134,7 @@ def command(
     from embedcli.corpus import encode_corpus
     from embedcli.phrases.files import read_phrases, write_phrases
     from embedcli.phrases.finding import PhraseText
+    from embedcli.phrases.linking import read_words
     from embedcli.storage.publish import check_writable
 
     if rules.items:
@@ -129,6 +145,12 @@ def command(
     check_writable(output, stdout=True)
     if save is not None:
         check_writable(save)
+    if apply is not None and connectors is not None:
+        raise UsageError(
+            f"--connectors finds phrases, and {apply} has its own: leave one of them out"
+        )
+    linking = frozenset() if connectors is None else _connectors(connectors)
+    kept_out = frozenset() if keep_out is None else frozenset(read_words(keep_out))
     given = None if apply is None else read_phrases(apply)
     n_threads = threads or len(os.sched_getaffinity(0))
     with (
@@ -146,11 +168,11 @@ def command(
         talk(f"read {tally.read:,} tokens, {tally.too_long:,} of them too long and left out")
         text = PhraseText(encoded, threads=n_threads)
         if given is None:
-            rule = _rules(score, thresholds, min_count, joint)
+            rule = _rules(score, thresholds, min_count, joint, linking, kept_out)
             found = [_found(text, rule(number)) for number in range(passes)]
         else:
-            found = given
-            for phrases in given:
+            found = [[p for p in phrases if not p.is_among(kept_out)] for phrases in given]
+            for phrases in found:
                 text.join(phrases)
         talk(f"{sum(map(len, found)):,} phrases; {len(text.ids):,} words are left")
         if save is not None:
@@ -160,20 +182,39 @@ def command(
     if as_json:
         echo_json(list(_rows(found)))
     elif listed:
-        echo_rows(
-            ((*row.values(),) for row in _rows(found)), _COLUMNS if sys.stdout.isatty() else None
-        )
+        rows = list(_rows(found))
+        columns = tuple(rows[0]) if rows else _COLUMNS
+        echo_rows(((*row.values(),) for row in rows), columns if sys.stdout.isatty() else None)
 
 
 def _rules(
-    score: str, thresholds: Sequence[float], min_count: int, delimiter: str
+    score: str,
+    thresholds: Sequence[float],
+    min_count: int,
+    delimiter: str,
+    connectors: frozenset[str],
+    kept_out: frozenset[str],
 ) -> Callable[[int], PhraseRules]:
     """The rules of each pass, from 0."""
     from embedcli.phrases.finding import PhraseRules
     from embedcli.phrases.scores import THRESHOLDS
 
     each = thresholds or [THRESHOLDS[score]]
-    return lambda number: PhraseRules(score, each[min(number, len(each) - 1)], min_count, delimiter)
+    return lambda number: PhraseRules(
+        score, each[min(number, len(each) - 1)], min_count, delimiter, connectors, kept_out
+    )
+
+
+def _connectors(chosen: str) -> frozenset[str]:
+    from embedcli.phrases.linking import ENGLISH, read_words
+
+    if chosen == "english":
+        return ENGLISH
+    words = read_words(chosen)
+    for word in words:
+        if " " in word:
+            raise UsageError(f"{chosen}: {quoted(word)} is no word; give one a line")
+    return frozenset(words)
 
 
 def _found(text: PhraseText, rules: PhraseRules) -> list[Phrase]:
@@ -192,7 +233,9 @@ def _write(text: PhraseText, output: str) -> None:
 
 
 def _rows(found: Sequence[Sequence[Phrase]]) -> Iterator[dict[str, object]]:
+    linked = any(phrase.between for phrases in found for phrase in phrases)
     for number, phrases in enumerate(found, 1):
         for phrase in phrases:
             values = phrase.first, phrase.second, phrase.joined, phrase.count, phrase.score
-            yield dict(zip(_COLUMNS, (number, *values), strict=True))
+            row: dict[str, object] = dict(zip(_COLUMNS, (number, *values), strict=True))
+            yield row | ({"between": " ".join(phrase.between)} if linked else {})

@@ -17,10 +17,20 @@ from embedcli.kernels.sampling import mix
 from embedcli.kernels.simd import prefetch
 from embedcli.kernels.tokenize import load8, store8
 
-__all__ = ["count_pairs", "count_words", "insert_pairs", "join_pairs", "write_text"]
+__all__ = [
+    "ROOT",
+    "count_pairs",
+    "count_words",
+    "insert_pairs",
+    "join_pairs",
+    "link_words",
+    "write_text",
+]
 
 _32 = np.uint64(32)
 _1 = np.uint64(1)
+ROOT = 2**31 - 1  # what the first connector behind a word is a branch of
+_NOTHING = -1
 _AHEAD = 12  # words between asking for a slot and using it
 
 
@@ -33,14 +43,22 @@ def count_words(ids: Any, counts: Any) -> None:
 
 @kernel
 def count_pairs(
-    ids: Any, offsets: Any, wanted: Any, part: Any, n_parts: Any, slots: Any, state: Any
+    firsts: Any,
+    seconds: Any,
+    offsets: Any,
+    wanted: Any,
+    part: Any,
+    n_parts: Any,
+    slots: Any,
+    state: Any,
 ) -> Any:
     """Count neighbours from where `state` says on; False where the table is full.
 
     Args:
-        ids: int32 (N,).
+        firsts: int32 (N,), the words.
+        seconds: int32 (N,), each as the neighbour of the word before it.
         offsets: int64 (S + 1,), the lines: neighbours stand in the same one.
-        wanted: uint8 (V,), whether pairs with this word are counted.
+        wanted: uint8, whether pairs with this word or neighbour are counted.
         part, n_parts: count only the pairs that hash to this part of so many.
         slots: uint64 (2 C,), the table: pairs and their counts.
         state: int64 (3,), line, place, and pairs in the table; advanced.
@@ -48,17 +66,19 @@ def count_pairs(
     n_slots = slots.shape[0] // 2
     mask = np.uint64(n_slots - 1)
     mine, parts = np.uint64(part), np.uint64(n_parts)
-    last = ids.shape[0] - 1 - _AHEAD
+    last = firsts.shape[0] - 1 - _AHEAD
     n_taken = state[2]
     t = state[1]
     for s in range(state[0], offsets.shape[0] - 1):
         t = max(t, offsets[s])
         while t < offsets[s + 1] - 1:
             if t < last:
-                ahead = mix(np.uint64(ids[t + _AHEAD]) << _32 | np.uint64(ids[t + _AHEAD + 1]))
+                ahead = mix(
+                    np.uint64(firsts[t + _AHEAD]) << _32 | np.uint64(seconds[t + _AHEAD + 1])
+                )
                 if ((ahead >> _32) * parts) >> _32 == mine:
                     prefetch(slots, np.int64((ahead & mask) << _1), 1)
-            first, second = ids[t], ids[t + 1]
+            first, second = firsts[t], seconds[t + 1]
             if wanted[first] & wanted[second]:
                 key = np.uint64(first) << _32 | np.uint64(second)
                 hashed = mix(key)
@@ -96,7 +116,91 @@ def insert_pairs(pairs: Any, slots: Any) -> None:
 
 
 @kernel
-def join_pairs(ids: Any, offsets: Any, begins: Any, slots: Any, out: Any, new_offsets: Any) -> Any:
+def _find(slots: Any, first: Any, second: Any) -> Any:
+    """The value of a pair, or 0."""
+    mask = np.uint64(slots.shape[0] // 2 - 1)
+    key = np.uint64(first) << _32 | np.uint64(second)
+    at = (mix(key) & mask) << _1
+    while slots[at + _1] != 0 and slots[at] != key:
+        at = ((at >> _1) + _1 & mask) << _1
+    return np.int64(slots[at + _1])
+
+
+@kernel
+def _branch(tree: Any, node: Any, word: Any, connects: Any, state: Any) -> Any:
+    """The node of `word` behind `node`, which is made if it is new; 0 where the tree is full."""
+    n_slots = tree.shape[0] // 2
+    mask = np.uint64(n_slots - 1)
+    key = np.uint64(node) << _32 | np.uint64(word)
+    at = (mix(key) & mask) << _1
+    while tree[at + _1] != 0 and tree[at] != key:
+        at = ((at >> _1) + _1 & mask) << _1
+    if tree[at + _1] == 0:
+        if 2 * state[2] >= n_slots:
+            return np.int64(0)
+        tree[at] = key
+        tree[at + _1] = np.uint64(connects.shape[0] + state[2])
+        state[2] += 1
+    return np.int64(tree[at + _1])
+
+
+@kernel
+def link_words(
+    ids: Any,
+    offsets: Any,
+    connects: Any,
+    tree: Any,
+    state: Any,
+    firsts: Any,
+    seconds: Any,
+    new_offsets: Any,
+) -> Any:
+    """Leave connectors out, and link words by way of them; False where the tree is full.
+
+    Args:
+        ids: int32 (N,), the text.
+        offsets: int64 (S + 1,), the lines to be linked, ``ids[offsets[s]:offsets[s + 1]]``.
+        connects: uint8 (V,), which words are connectors.
+        tree: uint64 (2 C,), the table of the branches: a node and a word, and the node they are.
+        state: int64 (3,), the line to go on with, words written before it, nodes; advanced.
+        firsts: int32, receives the words.
+        seconds: int32, receives them as neighbours of the words before them.
+        new_offsets: int64 (S + 1,), receives the lines.
+    """
+    n = state[1]
+    for s in range(state[0], offsets.shape[0] - 1):
+        begin = n
+        new_offsets[s] = n
+        node = np.int64(_NOTHING)
+        for t in range(offsets[s], offsets[s + 1]):
+            word = np.int64(ids[t])
+            neighbour = word
+            if node >= 0 or (connects[word] and n > begin):
+                neighbour = _branch(tree, node if node >= 0 else ROOT, word, connects, state)
+                if neighbour == 0:
+                    state[0], state[1] = s, begin
+                    return False
+            if connects[word]:
+                node = neighbour if n > begin else np.int64(_NOTHING)
+            else:
+                firsts[n], seconds[n] = word, neighbour
+                n += 1
+                node = np.int64(_NOTHING)
+    new_offsets[offsets.shape[0] - 1] = n
+    return True
+
+
+@kernel
+def join_pairs(
+    ids: Any,
+    offsets: Any,
+    connects: Any,
+    tree: Any,
+    begins: Any,
+    slots: Any,
+    out: Any,
+    new_offsets: Any,
+) -> Any:
     """Replace pairs by words of their own, from left to right; returns how many ids remain.
 
     A word is part of one pair at most: the first one that it can be. `out` may be `ids`.
@@ -104,30 +208,49 @@ def join_pairs(ids: Any, offsets: Any, begins: Any, slots: Any, out: Any, new_of
     Args:
         ids: int32 (N,).
         offsets: int64 (S + 1,), the lines.
+        connects: uint8 (V,), which words are connectors.
+        tree: uint64 (2 D,), the table of the branches, as in `link_words`.
         begins: uint8 (V,), whether any pair begins with this word.
         slots: uint64 (2 C,), the table: pairs, and one more than the id of the word that each is.
         out: int32 (N,), receives the ids.
         new_offsets: int64 (S + 1,), receives the lines.
     """
-    mask = np.uint64(slots.shape[0] // 2 - 1)
     n = np.int64(0)
     begin = offsets[0]
     for s in range(offsets.shape[0] - 1):
         end = offsets[s + 1]
         new_offsets[s] = n
-        t = begin
-        while t < end:
+        start = begin  # of what may become a pair, and is not written yet
+        first = np.int64(_NOTHING)  # the word there, if it begins any
+        node = np.int64(ROOT)
+        for t in range(begin, end):
             word = np.int64(ids[t])
-            t += 1
-            if begins[word] and t < end:
-                key = np.uint64(word) << _32 | np.uint64(ids[t])
-                at = (mix(key) & mask) << _1
-                while slots[at + _1] != 0 and slots[at] != key:
-                    at = ((at >> _1) + _1 & mask) << _1
-                if slots[at + _1] != 0:
-                    word = np.int64(slots[at + _1]) - 1
-                    t += 1
-            out[n] = word
+            if first >= 0 and connects[word]:
+                node = _find(tree, node, word) if node > 0 else np.int64(0)
+                continue
+            if first >= 0:
+                second = word
+                if t > start + 1:
+                    second = _find(tree, node, word) if node > 0 else np.int64(_NOTHING)
+                joined = np.int64(0)
+                if second > 0 or t == start + 1:
+                    joined = _find(slots, first, second)
+                if joined != 0:
+                    out[n] = joined - 1
+                    n += 1
+                    start = t + 1
+                    first = np.int64(_NOTHING)
+                    continue
+            for k in range(start, t):
+                out[n] = ids[k]
+                n += 1
+            start = t
+            first = np.int64(_NOTHING)
+            if begins[word]:
+                first = word
+                node = np.int64(ROOT)
+        for k in range(start, end):
+            out[n] = ids[k]
             n += 1
         begin = end
     new_offsets[offsets.shape[0] - 1] = n

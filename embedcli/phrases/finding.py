@@ -7,8 +7,8 @@ part after part, so that nothing has to be merged; the more text, the more parts
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
 from embedcli.kernels import phrases as kernels
+from embedcli.phrases.linking import Linked, Tree, link, marked, table
 from embedcli.phrases.scores import PairCounts, score_pairs
 from embedcli.text.crew import Crew
 from embedcli.vocabulary import Vocabulary
@@ -26,6 +27,7 @@ __all__ = ["Phrase", "PhraseRules", "PhraseText"]
 _TABLE_BYTES = 1 << 28  # of the tables of all threads
 _PAIR_BYTES = 16
 _FIRST_SLOTS = 1 << 18
+_OF_A_PAIR = 2  # words
 _WRITTEN_IDS = 1 << 20
 _SPARE = 8  # bytes that kernels may touch behind an array
 
@@ -39,12 +41,16 @@ class PhraseRules:
         threshold: scores above it make a phrase.
         min_count: a phrase occurs at least so often.
         delimiter: what joins its words.
+        connectors: words that may stand inside of a phrase, and neither begin nor end one.
+        kept_out: words that are in no phrase, and phrases, by their words or as joined.
     """
 
     score: str
     threshold: float
     min_count: int = 5
     delimiter: str = "_"
+    connectors: frozenset[str] = frozenset()
+    kept_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Phrase:
         first, second: the words.
         joined: the word it becomes.
         count, score: in the pass that found it.
+        between: connectors between its words.
     """
 
     first: str
@@ -62,6 +69,16 @@ class Phrase:
     joined: str
     count: int
     score: float
+    between: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All its words."""
+        return self.first, *self.between, self.second
+
+    def is_among(self, kept_out: frozenset[str]) -> bool:
+        """Whether it, or a word of it, is."""
+        return not kept_out.isdisjoint((*self.parts, self.joined, " ".join(self.parts)))
 
 
 class PhraseText:
@@ -91,42 +108,66 @@ class PhraseText:
         """The phrases among neighbours as the text stands, the highest score first."""
         word_counts = np.zeros(len(self.vocabulary), np.int64)
         kernels.count_words(self.ids, word_counts)
+        connects = marked(self.vocabulary, rules.connectors)
+        linked = link(self.ids, self.offsets, connects)
+        n_connectors = int(word_counts[connects == 1].sum())
+        word_counts[connects == 1] = 0
         # Only gensim's score asks how many pairs there are; no part of a frequent pair is rare.
         least = 0 if rules.score == "gensim" else rules.min_count
-        pairs = self._count((word_counts >= least).astype(np.uint8), rules.min_count)
+        wanted = (word_counts >= least).astype(np.uint8)
+        pairs = self._count(linked, np.concatenate([wanted, wanted[linked.tree.words]]), rules)
+        pairs = replace(pairs, n_connectors=n_connectors)
         scores = score_pairs(rules.score, pairs, word_counts, rules.min_count)
         found = np.flatnonzero(scores > rules.threshold)
         found = found[np.lexsort((pairs.second[found], pairs.first[found], -scores[found]))]
         columns = (pairs.first, pairs.second, pairs.counts, scores)
         rows = zip(*(column[found].tolist() for column in columns), strict=True)
-        word = self.vocabulary.__getitem__
-        named = ((word(a), word(b), count, score) for a, b, count, score in rows)
-        return [
-            Phrase(a, b, f"{a}{rules.delimiter}{b}", count, score) for a, b, count, score in named
-        ]
+        phrases = (self._phrase(linked.tree, rules, *row) for row in rows)
+        return [phrase for phrase in phrases if not phrase.is_among(rules.kept_out)]
 
     def join(self, phrases: Sequence[Phrase]) -> None:
         """Make each phrase a word wherever it stands, from left to right."""
-        first = self.vocabulary.find([phrase.first for phrase in phrases])
-        second = self.vocabulary.find([phrase.second for phrase in phrases])
+        places = [self.vocabulary.find(phrase.parts) for phrase in phrases]
         there = [
-            (phrase, a, b)
-            for phrase, a, b in zip(phrases, first, second, strict=True)
-            if a is not None and b is not None
+            (phrase, [place for place in parts if place is not None])
+            for phrase, parts in zip(phrases, places, strict=True)
+            if None not in parts
         ]
         if not there:
             return
-        ids = self._add([phrase.joined for phrase, _, _ in there])
-        pairs = np.array([(a, b) for _, a, b in there], np.uint64)
+        ids = self._add([phrase.joined for phrase, _ in there])
+        connects = np.zeros(len(self.vocabulary), np.uint8)
+        for _, (_, *between, _) in there:
+            connects[between] = 1
+        tree: dict[tuple[int, int], int] = {}
+        seconds = [self._branch(tree, parts) for _, parts in there]
         begins = np.zeros(len(self.vocabulary), np.uint8)
-        begins[pairs[:, 0]] = 1
-        pairs[:, 0] = pairs[:, 0] << np.uint64(32) | pairs[:, 1]
-        pairs[:, 1] = ids + 1
-        slots = _empty_table(1 << (4 * len(pairs) - 1).bit_length())
-        kernels.insert_pairs(pairs.ravel(), slots)
+        begins[[first for _, (first, *_) in there]] = 1
+        begins[connects == 1] = 0
+        firsts = [first for _, (first, *_) in there]
+        slots = _table_of(zip(firsts, seconds, strict=True), ids + 1)
+        branches = _table_of(tree, np.array(list(tree.values()), np.int64))
         offsets = np.empty_like(self.offsets)
-        n = kernels.join_pairs(self.ids, self.offsets, begins, slots, self.ids, offsets)
+        text = self.ids, self.offsets
+        n = kernels.join_pairs(*text, connects, branches, begins, slots, self.ids, offsets)
         self.ids, self.offsets = self.ids[:n], offsets
+
+    def _phrase(
+        self, tree: Tree, rules: PhraseRules, first: int, second: int, count: int, score: float
+    ) -> Phrase:
+        *between, last = map(self.vocabulary.__getitem__, tree.path(second))
+        begin = self.vocabulary[first]
+        joined = rules.delimiter.join((begin, *between, last))
+        return Phrase(begin, last, joined, count, score, tuple(between))
+
+    def _branch(self, tree: dict[tuple[int, int], int], parts: Sequence[int]) -> int:
+        """What the last of `parts` is to the first: itself, or a node of `tree`, made if new."""
+        if len(parts) == _OF_A_PAIR:
+            return parts[1]
+        node = kernels.ROOT
+        for part in parts[1:]:
+            node = tree.setdefault((node, part), len(self.vocabulary) + len(tree))
+        return node
 
     def write(self) -> Iterator[memoryview]:
         """The text again, some lines at a time; a view is good until the next is asked for."""
@@ -160,9 +201,9 @@ class PhraseText:
         ids = [new[word] if i is None else i for word, i in zip(words, found, strict=True)]
         return np.array(ids, np.int64)
 
-    def _count(self, wanted: NDArray[np.uint8], min_count: int) -> PairCounts:
-        """Count the neighbours that are both `wanted`; the pairs that occur `min_count` times."""
-        rounds = -(-len(self.ids) * _PAIR_BYTES // _TABLE_BYTES)
+    def _count(self, linked: Linked, wanted: NDArray[np.uint8], rules: PhraseRules) -> PairCounts:
+        """Count the neighbours that are both `wanted`; the pairs that occur often enough."""
+        rounds = -(-len(linked.firsts) * _PAIR_BYTES // _TABLE_BYTES)
         n_parts = max(1, rounds) * self._threads
         waiting = list(range(n_parts))
         found: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
@@ -175,8 +216,8 @@ class PhraseText:
                     part = waiting.pop() if waiting else None
                 if part is None:
                     break
-                keys, counts = self._count_part(wanted, part, n_parts, crew)
-                often = counts >= max(1, min_count)
+                keys, counts = _count_part(linked, wanted, part, n_parts, crew)
+                often = counts >= max(1, rules.min_count)
                 with lock:
                     distinct.append(int(np.count_nonzero(counts)))
                     found.append((keys[often], counts[often]))
@@ -187,20 +228,30 @@ class PhraseText:
         counts = np.concatenate([counts for _, counts in found])
         order = np.argsort(keys)
         first, second = np.divmod(keys[order].astype(np.int64), 1 << 32)
-        return PairCounts(first, second, counts[order], sum(distinct))
-
-    def _count_part(
-        self, wanted: NDArray[np.uint8], part: int, n_parts: int, crew: Crew
-    ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        slots = _empty_table(_FIRST_SLOTS)
-        state = np.zeros(3, np.int64)
-        text = self.ids, self.offsets, wanted, part, n_parts
-        while not kernels.count_pairs(*text, slots, state) and not crew.stopped:
-            larger = _empty_table(len(slots))
-            kernels.insert_pairs(slots, larger)
-            slots = larger
-        return slots[0::2], slots[1::2].astype(np.int64)
+        last = second.copy()
+        is_node = second >= linked.tree.n_words
+        last[is_node] = linked.tree.words[second[is_node] - linked.tree.n_words]
+        return PairCounts(first, second, counts[order], sum(distinct), last)
 
 
-def _empty_table(n_slots: int) -> NDArray[np.uint64]:
-    return np.zeros(2 * n_slots, np.uint64)
+def _count_part(
+    linked: Linked, wanted: NDArray[np.uint8], part: int, n_parts: int, crew: Crew
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    slots = table(_FIRST_SLOTS)
+    state = np.zeros(3, np.int64)
+    text = linked.firsts, linked.seconds, linked.offsets, wanted, part, n_parts
+    while not kernels.count_pairs(*text, slots, state) and not crew.stopped:
+        larger = table(len(slots))
+        kernels.insert_pairs(slots, larger)
+        slots = larger
+    return slots[0::2], slots[1::2].astype(np.int64)
+
+
+def _table_of(pairs: Iterable[tuple[int, int]], values: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A table of distinct pairs and their values."""
+    columns = np.array(list(pairs), np.uint64).reshape(-1, 2)
+    columns[:, 0] = columns[:, 0] << np.uint64(32) | columns[:, 1]
+    columns[:, 1] = values
+    slots = table(1 << (4 * len(columns)).bit_length())
+    kernels.insert_pairs(columns.ravel(), slots)
+    return slots

@@ -40,12 +40,16 @@ class PairCounts:
         first, second: int64 (P,), the words of each pair.
         counts: int64 (P,), how often it occurs.
         n_distinct: how many different pairs there are, those not listed here too.
+        last: int64 (P,), the second words, where `second` stands for them with connectors.
+        n_connectors: how many connectors the text has, which are in no pair by themselves.
     """
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     counts: NDArray[np.int64]
     n_distinct: int
+    last: NDArray[np.int64] | None = None
+    n_connectors: int = 0
 
 
 def score_pairs(
@@ -56,7 +60,7 @@ def score_pairs(
     Args:
         name: one of `SCORES`.
         pairs: the pairs.
-        word_counts: int64 (V,), how often each word occurs.
+        word_counts: int64 (V,), how often each word occurs, but connectors.
         min_count: m.
 
     Raises:
@@ -66,8 +70,8 @@ def score_pairs(
         raise UsageError(f"no score {name!r}; there are {', '.join(SCORES)}")
     of_pair = pairs.counts.astype(np.float64)
     of_first = word_counts[pairs.first].astype(np.float64)
-    of_second = word_counts[pairs.second].astype(np.float64)
-    n_tokens = float(word_counts.sum())
+    of_second = word_counts[pairs.second if pairs.last is None else pairs.last].astype(np.float64)
+    n_tokens = float(word_counts.sum() + pairs.n_connectors)
     if name == "npmi":
         scores = _npmi(of_pair / n_tokens, of_first / n_tokens, of_second / n_tokens)
     else:
