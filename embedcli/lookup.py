@@ -135,6 +135,7 @@ def _search(
 ) -> list[list[Neighbor]]:
     if index is not None and restrict is not None:
         raise UsageError(f"an index holds all words, not the first {restrict}: leave one out")
+    k = min(k, len(embeddings))
     if index is None:
         found, scores = nearest(
             embeddings.vectors, embeddings.norms, queries, k, excluded=excluded, restrict=restrict

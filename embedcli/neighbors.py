@@ -30,6 +30,8 @@ _MIN_BLOCK, _MAX_BLOCK = 1 << 10, 1 << 14  # rows multiplied at once
 _POOL, _POOL_PER_ANSWER = 1 << 15, 4  # candidates held before the pool is thinned
 _PAIRS = 1 << 13  # (query, row) pairs scored in float64 at once
 _TINY = np.finfo(np.float32).tiny  # a norm below this has no float32 inverse, and counts as zero
+_LARGE = np.float32(1e-30)  # the inverse norm of rows whose products may leave float32
+_SQUARES = 1e-150  # a norm whose square a float64 still holds
 _NO_FLOOR = -2.0  # below every cosine, above the -inf that marks an excluded row
 
 
@@ -118,15 +120,24 @@ def cosines(vectors: Floats, norms: Floats, queries: NDArray[np.floating]) -> Fl
     Raises:
         InputError: a vector is not finite.
     """
-    scores = unit_rows(queries).astype(np.float32) @ vectors.T
-    scores *= _inverse(norms)
+    inverse = _inverse(norms)
+    rows, factors = _fitting(vectors, inverse)
+    scores = unit_rows(queries).astype(np.float32) @ rows.T
+    scores *= factors
     return scores
 
 
 def unit_rows(rows: NDArray[np.floating]) -> Doubles:
     """Scale the rows of (n, D) to length 1 in float64; zero rows stay zero."""
     rows = np.asarray(rows, np.float64)
-    norms = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    with np.errstate(over="ignore", under="ignore"):
+        norms = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    extreme = ~((norms[:, 0] > _SQUARES) & (norms[:, 0] < 1 / _SQUARES))
+    if extreme.any():  # squares that leave the range of float64, or zero rows
+        rows = rows.copy()
+        largest = np.abs(rows[extreme]).max(axis=1, keepdims=True, initial=0)
+        rows[extreme] = np.divide(rows[extreme], largest, out=rows[extreme] * 0, where=largest > 0)
+        norms[extreme] = np.sqrt((rows[extreme] ** 2).sum(axis=1, keepdims=True))
     units: Doubles = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
     return units
 
@@ -158,8 +169,9 @@ class _Search:
         if len(self.buffer) < size:
             self.buffer = np.empty(size, np.float32)
         scores = self.buffer[:size].reshape(len(units), stop - start)
-        np.matmul(units, self.vectors[start:stop].T, out=scores)
-        scores *= self.inverse[start:stop]
+        rows, factors = _fitting(self.vectors[start:stop], self.inverse[start:stop])
+        np.matmul(units, rows.T, out=scores)
+        scores *= factors
         return scores
 
     def offer(self, scores: Floats, first: int, start: int) -> None:
@@ -252,6 +264,17 @@ def _inverse(norms: Floats) -> Floats:
         row = int(np.argmin(finite))
         raise InputError(f"vector {row} (from 0) has norm {norms[row]}: its numbers are not finite")
     return np.divide(1, norms, out=np.zeros_like(norms), where=norms >= _TINY)
+
+
+def _fitting(vectors: Floats, inverse: Floats) -> tuple[Floats, Floats]:
+    """Rows, and what their products with unit vectors are to be scaled by, inside float32."""
+    large = (inverse > 0) & (inverse < _LARGE)
+    if not large.any():
+        return vectors, inverse
+    rows, factors = np.array(vectors), inverse.copy()
+    rows[large] = unit_rows(rows[large])
+    factors[large] = 1
+    return rows, factors
 
 
 def _rank_within(groups: Ids) -> Ids:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.apart import keep_apart
-from embedcli.cli.options import json_option, restrict_option, verbosity_options
+from embedcli.cli.options import json_option, restrict_option, threshold_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.reading import reading_options
 from embedcli.errors import ThresholdError, UsageError
@@ -129,9 +129,7 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
 @click.option("-o", "--output", metavar="FILE", help="Write SOURCE as turned into TARGET's space.")
 @alignment_options
 @click.option("--test", metavar="FILE", help="Pairs of words to measure translation on.")
-@click.option(
-    "--fail-under", type=float, metavar="X", help="Exit with 1 unless precision@1 by CSLS is X."
-)
+@threshold_option("--fail-under", "Exit with 1 unless precision@1 by CSLS is X.")
 @reading_options
 @json_option
 @verbosity_options

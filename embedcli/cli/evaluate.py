@@ -13,7 +13,12 @@ import click
 
 from embedcli.cli.evaluate_items import evaluate_items, parse_cutoffs
 from embedcli.cli.gains import is_below, shown_gain
-from embedcli.cli.options import json_option, text_encoding_option, verbosity_options
+from embedcli.cli.options import (
+    json_option,
+    text_encoding_option,
+    threshold_option,
+    verbosity_options,
+)
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.reading import reading_options
 from embedcli.errors import ThresholdError, UsageError
@@ -142,24 +147,20 @@ Gains = dict[tuple[str, str], "Gain"]  # by model and file
 )
 @click.option(
     "--bootstrap",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 1_000_000),
     default=1000,
     show_default=True,
     metavar="N",
     help="Resamples for 95 % intervals; 0 for none.",
 )
-@click.option(
+@threshold_option(
     "--fail-under",
-    type=float,
-    metavar="X",
-    help="Exit with 1 unless every model scores X or more on every file: percent of analogies, "
+    "Exit with 1 unless every model scores X or more on every file: percent of analogies, "
     "100 x Spearman's rho, hit rate.",
 )
-@click.option(
+@threshold_option(
     "--fail-under-gain",
-    type=float,
-    metavar="X",
-    help="Exit with 1 unless the interval of every gain, over the first model or with --task over "
+    "Exit with 1 unless the interval of every gain, over the first model or with --task over "
     "one-hot features, begins at X or above; the gain itself with --bootstrap 0.",
 )
 @text_encoding_option

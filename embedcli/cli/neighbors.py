@@ -62,7 +62,7 @@ class Answer:
 )
 @click.option(
     "--runs",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1000),
     metavar="N",
     help="Several models by one -m with {} in it, which stands for 1 to N.",
 )

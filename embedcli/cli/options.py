@@ -28,6 +28,7 @@ __all__ = [
     "text_encoding_option",
     "text_options",
     "text_options_beside",
+    "threshold_option",
     "train_options",
     "train_options_without",
     "verbosity_options",
@@ -84,6 +85,20 @@ text_encoding_option = click.option(
     help="What the text is in where no byte order mark says it: cp1252, shift_jis, ...  "
     "[default: UTF-8]",
 )
+
+
+def threshold_option(name: str, text: str) -> Callable[[_Function], _Function]:
+    """Add an option that is a score to reach: NaN, which nothing is below, is refused."""
+    return click.option(name, type=float, metavar="X", callback=_threshold, help=text)
+
+
+def _threshold(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no threshold: nothing is below it", context, parameter)
+    return value
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -122,7 +122,7 @@ class _Shell:
         self._watch.check()
         if words == ["help"]:
             echo(_HELP)
-        elif words[0] == "k" and len(words) == 2 and words[1].isdigit() and int(words[1]) > 0:
+        elif words[0] == "k" and len(words) == 2 and re.fullmatch("[1-9][0-9]{0,8}", words[1]):
             self.k = int(words[1])
         elif words[0] == "odd" and len(words) > 2 and not {"+", "-"} & set(words):
             self._odd(words)

@@ -109,6 +109,9 @@ def probe(
         raise FormatError(
             f"{training}: all examples have the same label; there is nothing to learn"
         )
+    for path, read in ((training, first), (test, second)):
+        if not any(read.tokens):
+            raise FormatError(f"{path}: not a single token in its texts")
     if isinstance(first, Sentences) and isinstance(second, Sentences):
         task: _Texts | _Tags = _Tags(first, second)
     elif isinstance(first, Examples) and isinstance(second, Examples):
@@ -271,6 +274,7 @@ def _fit(features: Any, labels: NDArray[Any], penalty: float) -> Callable[[Any],
     kept: Any = slice(None)
     if not isinstance(features, np.ndarray):
         kept = np.flatnonzero(features.getnnz(axis=0))
+        kept = kept if len(kept) else np.arange(1)  # a classifier wants a column
     model = LogisticRegression(C=penalty, max_iter=_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the same limit for all features

@@ -172,8 +172,14 @@ def pearson(x: Doubles, y: Doubles) -> float | None:
     if len(x) < 2:
         return None
     weights = np.ones((1, len(x)))
-    value = float(_correlation(x[None], y[None], weights)[0])
+    value = float(_correlation(_fitting(x)[None], _fitting(y)[None], weights)[0])
     return None if np.isnan(value) else value
+
+
+def _fitting(x: Doubles) -> Doubles:
+    """`x` so scaled, if it has to be, that the squares of its numbers fit a float64."""
+    largest = float(np.abs(x).max(initial=0))
+    return x / largest if largest and not 1e-100 < largest < 1e100 else x
 
 
 def spearman(x: Doubles, y: Doubles) -> float | None:
