@@ -4,15 +4,20 @@ A word of a model or the name of a file is data, and a terminal obeys some chara
 the cursor or changes the title, and an override of direction turns round what follows it on the
 line. Those are shown as Python escapes. All else stays: joiners, which Persian, Indic scripts and
 emoji are spelt with, marks of direction that end with their word, spaces of any width.
+Where a name is a path that is not UTF-8, Python has a lone surrogate for each byte that is none; in
+JSON and on a command line such a byte has an escape of its own (`json_text`, `shell_word`).
 This module imports nothing of ours.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from typing import Final
+import shlex
+from typing import Any, Final
 
-__all__ = ["escaped", "quoted"]
+__all__ = ["escaped", "json_text", "quoted", "shell_line", "shell_word"]
 
 _OBEYED: Final = re.compile(
     "["
@@ -22,6 +27,8 @@ _OBEYED: Final = re.compile(
     "\ud800-\udfff"  # what stands for a byte that is not UTF-8, and cannot be written
     "]"
 )
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def escaped(text: str, keep: str = "") -> str:
@@ -33,3 +40,30 @@ def quoted(text: str) -> str:
     """`text` in quotes, as ``repr`` gives it, but with nothing escaped that can be shown."""
     quote = '"' if "'" in text and '"' not in text else "'"
     return quote + escaped(text.replace("\\", "\\\\").replace(quote, f"\\{quote}")) + quote
+
+
+def json_text(value: object, **options: Any) -> str:
+    """`value` as JSON that can be written as UTF-8; `options` are those of ``json.dumps``.
+
+    Characters stand as they are, unless one of them is a lone surrogate: then all that are not
+    ASCII are escaped.
+
+    Raises:
+        ValueError: `value` holds NaN or infinity, which JSON does not have.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, **options)
+    return json.dumps(value, allow_nan=False, **options) if _SURROGATE.search(text) else text
+
+
+def shell_word(text: str) -> str:
+    """`text` as one word for a shell; what is not UTF-8 as bash and zsh write it."""
+    if not _SURROGATE.search(text):
+        return shlex.quote(text)
+    plain = "".join(chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\x{byte:02x}"
+                    for byte in os.fsencode(text))  # fmt: skip
+    return f"$'{plain}'"
+
+
+def shell_line(words: list[str]) -> str:
+    """`words` as one line for a shell."""
+    return " ".join(map(shell_word, words))

@@ -119,6 +119,7 @@ class TextRules:
         for item in fields(self):
             rule: Setting = item.metadata["setting"]
             object.__setattr__(self, item.name, rule.check(item.name, getattr(self, item.name)))
+            self._check_text(item.name)
         self._check_items()
         self._check_table()
         self._check_pattern()
@@ -144,6 +145,13 @@ class TextRules:
     def delimiter_character(self) -> str | None:
         """What separates columns; None: to be found."""
         return None if self.delimiter is None else self.delimiter.replace("\\t", "\t")
+
+    def _check_text(self, name: str) -> None:
+        value = getattr(self, name)
+        if name in _OF_TEXT and isinstance(value, str) and any(map(_is_lone, value)):
+            raise ConfigError(
+                f"{name} is {shorten(value)}, but must be UTF-8, as all text is when it is read"
+            )
 
     def _check_table(self) -> None:
         for name, character in (("delimiter", self.delimiter_character), ("quote", self.quote)):
@@ -209,7 +217,13 @@ _NO_ENCODINGS = (
     "unicode-escape",
     "raw-unicode-escape",
 )
+_OF_TEXT = ("separator", "field", "pattern", "delimiter", "quote")  # looked for in text
 REWRITING = ("tokenizer", "pattern", "normalize", "lowercase", "digits")
+
+
+def _is_lone(character: str) -> bool:
+    """Whether it is a surrogate, which stands for a byte that is not UTF-8."""
+    return "\ud800" <= character <= "\udfff"
 
 
 def text_settings() -> dict[str, Setting]:

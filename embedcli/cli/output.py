@@ -23,7 +23,7 @@ from typing import Any, TextIO
 import click
 
 from embedcli.errors import OutputError
-from embedcli.quoting import escaped
+from embedcli.quoting import escaped, json_text
 
 __all__ = [
     "DataStream",
@@ -41,7 +41,6 @@ __all__ = [
 ]
 
 _RED, _YELLOW = "31", "33"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _WHITE = re.compile(r"[ \t\r\n]+")
 _NO_WIDTH = re.compile("[\u200b-\u200f\u2060-\u2064\ufeff]")  # joiners, marks of direction
 
@@ -115,8 +114,8 @@ def echo_json(value: object) -> None:
     Raises:
         ValueError: `value` holds NaN or infinity, which JSON does not have: pass None instead.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-    if for_terminal(text) != text or _SURROGATE.search(text):  # a path that is not UTF-8
+    text = json_text(value, default=_plain)
+    if for_terminal(text) != text:
         text = json.dumps(value, allow_nan=False, default=_plain)
     echo(text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from embedcli.cli.output import talk, warn
 from embedcli.cli.spool import spooled
 from embedcli.config import TrainConfig
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
+from embedcli.quoting import shell_line
 from embedcli.rules import TextRules
 from embedcli.settings import Value
 
@@ -137,7 +137,7 @@ def resume_line(
     if to:
         parts += ["--format", to]
     parts += more
-    return shlex.join(parts)
+    return shell_line(parts)
 
 
 def given(config: TrainConfig, sources: Sequence[str], vocab_file: str | None) -> dict[str, Any]:

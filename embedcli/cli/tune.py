@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -25,6 +23,7 @@ from embedcli.cli.output import echo_json, echo_rows, talk, warn
 from embedcli.cli.progress import show_progress
 from embedcli.config import TrainConfig, load_space
 from embedcli.errors import UsageError
+from embedcli.quoting import json_text, shell_line, shell_word
 from embedcli.settings import Value
 
 if TYPE_CHECKING:
@@ -265,11 +264,11 @@ def _recommend(corpus: Sequence[str], settings: Mapping[str, Value], output: str
     from embedcli.storage.publish import publish
 
     flags = " ".join(_flag(name, value) for name, value in settings.items())
-    talk(f"recommended: embed train {shlex.join(corpus)} {flags}")
+    talk(f"recommended: embed train {shell_line(list(corpus))} {flags}")
     if output:
         with publish(output) as sink:
             sink.write("".join(f"{n}: {_yaml(v)}\n" for n, v in settings.items()).encode())
-        again = f"embed train {shlex.join(corpus)} --config {shlex.quote(output)}"
+        again = f"embed train {shell_line(list(corpus))} --config {shell_word(output)}"
         talk(f"{output}: the same as a configuration ({again})")
 
 
@@ -277,12 +276,12 @@ def _flag(name: str, value: Value) -> str:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"
-    return f"--{option} {shlex.quote(_value(value))}"
+    return f"--{option} {shell_word(_value(value))}"
 
 
 def _yaml(value: Value) -> str:
     """A setting as a configuration writes it; quoted where YAML might read something else."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else _value(value)
+    return json_text(value) if isinstance(value, str) else _value(value)
 
 
 def _value(value: Value) -> str:

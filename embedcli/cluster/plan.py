@@ -14,12 +14,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from embedcli.cluster.shards import Shard, cut
 from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, FormatError, UsageError
+from embedcli.quoting import json_text
+from embedcli.storage.plain import read_plain
 from embedcli.storage.publish import publish
 from embedcli.text.spans import Span
 
@@ -136,7 +137,7 @@ def write_plan(plan: Plan, path: str) -> None:
         OutputError: it cannot be written.
     """
     with publish(path, stdout=True) as sink:
-        sink.write((json.dumps(plan.as_json(), ensure_ascii=False, indent=1) + "\n").encode())
+        sink.write((json_text(plan.as_json(), indent=1) + "\n").encode())
 
 
 def read_plan(path: str) -> Plan:
@@ -145,11 +146,9 @@ def read_plan(path: str) -> Plan:
     Raises:
         FormatError: it is none, or a damaged one.
     """
-    if Path(path).stat().st_size > _LARGEST_FILE:
-        raise FormatError(f"{path} is no plan: it is too large")
     try:
-        found = json.loads(Path(path).read_bytes())
-    except ValueError as error:
+        found = json.loads(read_plain(path, _LARGEST_FILE))
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} is no plan: {error}") from error
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         raise FormatError(f"{path} is no plan: make one with embed shard plan")

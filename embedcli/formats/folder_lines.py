@@ -11,6 +11,7 @@ from pathlib import Path
 
 from embedcli.errors import FormatError, InputError
 from embedcli.quoting import quoted
+from embedcli.storage.plain import require_plain
 from embedcli.storage.publish import publish
 
 __all__ = ["read_lines", "refuse_characters", "write_lines"]
@@ -42,6 +43,7 @@ def refuse_characters(words: Sequence[str], format_name: str, refused: str) -> N
 def read_lines(path: Path) -> list[bytes]:
     r"""The lines of `path`, without \n."""
     try:
+        require_plain(path)
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -38,7 +38,7 @@ def read_meta(where: str, text: str) -> Mapping[str, Any]:
         raise FormatError(f"{where}: the metadata is not a JSON object")
     if depth > _DEEPEST:
         raise FormatError(f"{where}: the metadata has more than {_DEEPEST} levels")
-    if _SURROGATE.search(text) and not _is_utf8(meta):
+    if _SURROGATE.search(text) and not _is_of_bytes(meta):
         raise FormatError(f"{where}: the metadata holds half of a surrogate pair")
     fault = next(_faults(meta), None)
     if fault is not None:
@@ -89,10 +89,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_utf8(meta: object) -> bool:
-    """Whether it can be written: escapes in JSON may make half a character."""
+def _is_of_bytes(meta: object) -> bool:
+    """Whether half characters in it stand for bytes of a path that is not UTF-8."""
     try:
-        json.dumps(meta, ensure_ascii=False).encode()
+        json.dumps(meta, ensure_ascii=False).encode(errors="surrogateescape")
     except UnicodeEncodeError:
         return False
     return True

@@ -41,11 +41,12 @@ from embedcli.formats.model2vec_rules import normalizer, pre_tokenizer
 from embedcli.formats.narrow import row_blocks, to_float16
 from embedcli.formats.rows import embeddings_of
 from embedcli.formats.source import check_memory
-from embedcli.quoting import quoted
+from embedcli.quoting import escaped, json_text, quoted
 from embedcli.reading import ReadingOptions
 from embedcli.rules import TextRules
 from embedcli.storage import safetensors
 from embedcli.storage.folder import sealed
+from embedcli.storage.plain import read_plain
 from embedcli.storage.publish import publish
 from embedcli.vocabulary import Vocabulary
 
@@ -107,7 +108,7 @@ def write(embeddings: Embeddings, folder: Path, dtype: str, weights: Floats | No
         (FILES[3], [{"idx": 0, "name": "0", "path": ".", "type": _MODULE}]),
     ):
         with publish(folder / name) as sink:
-            sink.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
+            sink.write(json_text(content).encode() + b"\n")
     with publish(folder / FILES[4]) as sink:
         sink.write(sealed(_card(embeddings, dtype, weighted=weights is not None)))
 
@@ -211,7 +212,7 @@ def _card(embeddings: Embeddings, dtype: str, *, weighted: bool) -> str:
         rows.append(("tokens of text", f"{corpus['read']:,}"))
     settings = made.get("settings")
     rows += sorted(settings.items()) if isinstance(settings, Mapping) else []
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    table = "\n".join(f"| {name} | {escaped(str(value))} |" for name, value in rows)
     return f"""---
 library_name: model2vec
 pipeline_tag: feature-extraction
@@ -285,7 +286,7 @@ def _rows_of_tokens(
 def _tokens(path: Path) -> list[str]:
     """The tokens of tokenizer.json by id."""
     try:
-        described = json.loads(path.read_bytes())
+        described = json.loads(read_plain(path))
         model = described["model"]["vocab"]
         added = {
             token["content"]: int(token["id"]) for token in described.get("added_tokens") or ()

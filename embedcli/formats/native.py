@@ -67,6 +67,7 @@ from embedcli.formats.native_layout import (
 )
 from embedcli.formats.product import Product, product_bytes, quantized
 from embedcli.formats.source import Source, check_memory
+from embedcli.quoting import json_text
 from embedcli.reading import STRICT, ReadingOptions
 from embedcli.storage import safetensors
 from embedcli.storage.publish import Sink
@@ -206,7 +207,7 @@ def metadata(embeddings: Embeddings) -> dict[str, str]:
     """The ``__metadata__`` of the file."""
     kept = {key: value for key, value in embeddings.metadata.items() if key != "timings"}
     try:
-        meta = json.dumps(kept, ensure_ascii=False, allow_nan=False)
+        meta = json_text(kept)
     except (TypeError, ValueError) as error:
         raise FormatError(f"cannot save the metadata as JSON: {error}") from error
     found = {"format": "embed", "version": VERSION, "meta": meta}

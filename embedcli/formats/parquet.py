@@ -11,6 +11,7 @@ Reading takes a plain (unpacked, seekable) file with other columns too (`parquet
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 import numpy as np
@@ -90,9 +91,13 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
         kind = f"packed with {source.compression}" if source.compression else "a pipe"
         raise FormatError(f"{source.path} is {kind}: a Parquet file must be a plain file")
     try:
-        with pq.ParquetFile(source.path) as file:
+        path = os.fsencode(source.path)  # what stands for bytes that are not UTF-8 is refused
+        with pa.OSFile(path) as opened, pq.ParquetFile(opened) as file:
             table = Table(source.path, file, reading)
-        with pq.ParquetFile(source.path, read_dictionary=table.texts) as file:
+        with (
+            pa.OSFile(path) as opened,
+            pq.ParquetFile(opened, read_dictionary=table.texts) as file,
+        ):
             return table.read(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         what = " ".join(str(error).split())

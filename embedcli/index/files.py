@@ -27,6 +27,7 @@ from embedcli.index.ann import Index, build_index
 from embedcli.index.library import load_faiss
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.storage import safetensors
+from embedcli.storage.plain import require_plain
 from embedcli.storage.publish import check_writable, publish
 
 __all__ = ["index_path", "model_digest", "open_index"]
@@ -95,7 +96,8 @@ def open_index(
     about = _read_end(target)
     wanted = _VERSION, digest, len(embeddings), kind
     if about is not None and (about.version, about.model, about.n_words, about.kind) == wanted:
-        searcher = faiss.read_index(target, faiss.IO_FLAG_MMAP_IFC)
+        with open(target, "rb") as file:  # noqa: PTH123 (by number: faiss takes UTF-8 names alone)
+            searcher = faiss.read_index(f"/dev/fd/{file.fileno()}", faiss.IO_FLAG_MMAP_IFC)
         return Index(embeddings, kind, searcher, about.effort, about.spare, about.recall)
     check_writable(target)
     on_build(target)
@@ -153,6 +155,7 @@ def _stored_digest(path: str | os.PathLike[str]) -> str | None:
 def _read_end(target: str) -> _About | None:
     """What the end of an index says; None where there is none, or none that is whole and sound."""
     try:
+        require_plain(target)
         with Path(target).open("rb") as file:
             size = file.seek(0, os.SEEK_END) - _END_BYTES
             file.seek(max(0, size))
@@ -165,7 +168,7 @@ def _read_end(target: str) -> _About | None:
             file.seek(size - length)
             fields: Any = json.loads(file.read(length))
         about = _About(**fields)
-    except (OSError, ValueError, TypeError):
+    except (OSError, FormatError, ValueError, TypeError):
         return None
     return about if about.n_bytes == size - length else None
 

@@ -64,7 +64,7 @@ def draw_measures(measures: Mapping[str, Curve], x: str, kind: str) -> bytes:
         panel.plot(*zip(*points, strict=True), marker="o")
         _label_whole_numbers(panel)
         panel.set_xlabel(x)
-        panel.set_title(name, fontsize="medium")
+        panel.set_title(_shown(name), fontsize="medium")
         panel.grid(alpha=0.3)
     return _saved(figure, kind)
 

@@ -8,7 +8,6 @@ once. Words are data from a stranger: they are written as text, never as markup.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
+from embedcli.quoting import json_text
 from embedcli.spaces.overlap import neighbor_ids
 
 __all__ = ["make_page"]
@@ -61,7 +61,7 @@ def make_page(
         "near": _packed(near, "<u4"),
         "cosine": _packed(np.rint(_cosines(embeddings, near) * 10000), "<i2"),
     }
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = json_text(data, separators=(",", ":"))
     text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     template = files("embedcli.maps").joinpath("page.html").read_text(encoding="utf-8")
     return template.replace(_HOLE, text)

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from embedcli.errors import FormatError
 from embedcli.settings import shorten
+from embedcli.storage.plain import require_plain
 from embedcli.storage.publish import Sink
 
 __all__ = [
@@ -167,6 +168,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         FormatError: not a safetensors file, or a damaged one; says which rule it breaks.
     """
     where = os.fspath(path)
+    require_plain(path)
     with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         prefix = file.read(8)

@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, FormatError, OutputError
 from embedcli.formats import load, native
+from embedcli.quoting import json_text
 from embedcli.storage import safetensors
 from embedcli.storage.publish import check_writable, make_directory, publish
 from embedcli.training.glove import GLOVE_ARRAYS
@@ -191,7 +192,7 @@ class Checkpoints:
         make_directory(self.directory)
         self.check()
         facts = {"version": _VERSION, "sequence": sequence, **_position(state)}
-        text = json.dumps(facts | {"given": dict(self.given)}, ensure_ascii=False)
+        text = json_text(facts | {"given": dict(self.given)})
         arrays, metadata = _contents(embeddings, state)
         metadata["checkpoint"] = text
         with publish(path, size=safetensors.size(arrays, metadata)) as sink:

@@ -1,0 +1,51 @@
+"""Files that must be plain ones: a pipe would be waited for, and a device may have no end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from embedcli.errors import FormatError
+
+__all__ = ["read_plain", "require_plain"]
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def require_plain(path: str | os.PathLike[str]) -> int:
+    """The bytes of a plain file; links are followed.
+
+    Raises:
+        FormatError: it is another kind of file.
+        OSError: there is none, or nobody may look at it.
+    """
+    status = Path(path).stat()
+    for is_kind, kind in _KINDS:
+        if is_kind(status.st_mode):
+            raise FormatError(f"{os.fspath(path)} is {kind}, not a plain file")
+    return status.st_size
+
+
+def read_plain(path: str | os.PathLike[str], most: int | None = None) -> bytes:
+    """All of a plain file.
+
+    Raises:
+        FormatError: it is another kind of file, has more than `most` bytes, or cannot be read.
+    """
+    try:
+        size = require_plain(path)
+        if most is not None and size > most:
+            raise FormatError(
+                f"{os.fspath(path)} has {size} bytes; files of its kind have at most {most}"
+            )
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FormatError(f"{os.fspath(path)} cannot be read: {error.strerror}") from error
