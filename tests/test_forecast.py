@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from embedcli import TrainConfig, Vocabulary
@@ -148,6 +149,35 @@ def test_a_glimpse_says_only_what_is_sure(tmp_path):
     assert (b"a", b"b") == glimpse([path], **LOOK | {"rules": TextRules(lowercase=True)}).words
     sure = sure_vocabulary(glimpse([path], **LOOK | {"min_count": 1}), TrainConfig(max_vocab=2))
     assert ["a", "b"] == sure.words
+
+
+def test_a_compressible_first_file_says_nothing_of_the_others(tmp_path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"x x x x\n" * 500_000))  # 4 MB in 12 KB
+    line = b"the cat sat on the mat and so did the other cat\n"
+    for name in ("b", "c"):
+        (tmp_path / name).write_bytes(line * 50_000)
+    seen = glimpse([str(tmp_path / name) for name in ("a.gz", "b", "c")], **LOOK)
+
+    assert 2 * 12 * 50_000 <= seen.n_tokens <= 2 * 12 * 50_000 + 4 * 500_000
+    assert {b"x", b"the", b"cat"} < set(seen.words)
+
+
+def test_many_files_are_judged_by_the_largest(tmp_path):
+    for number in range(20):
+        (tmp_path / f"{number:02}.gz").write_bytes(gzip.compress(b"x\n" * 100_000))
+    (tmp_path / "zz").write_bytes(b"the cat sat\n" * 200_000)
+    seen = glimpse([str(tmp_path)], **LOOK | {"recursive": True})
+
+    assert 600_000 <= seen.n_tokens <= 600_000 + 20 * 100_000
+
+
+def test_a_compressible_beginning_is_no_reason_to_refuse_a_text(tmp_path, monkeypatch):
+    noise = np.random.default_rng(1).bytes(1 << 20).hex().encode()
+    (tmp_path / "text.gz").write_bytes(gzip.compress(b"a b\n" * (1 << 20) + noise))
+    seen = glimpse([str(tmp_path / "text.gz")], **LOOK)
+    assert seen.n_tokens > 20_000_000
+    monkeypatch.setattr(forecasts, "free_space", lambda directory: 16 << 20)
+    check_scratch(seen, tmp_path)  # it takes 8 MiB
 
 
 def test_a_pipe_is_not_glimpsed_into(tmp_path):

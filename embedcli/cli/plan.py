@@ -83,7 +83,7 @@ def show_estimate(
     )
     words = vocabulary if vocabulary is not None or seen is None else sure_vocabulary(seen, config)
     if words is not None and len(words):
-        n_tokens = seen.n_tokens if seen else 0
+        n_tokens = int(seen.n_tokens * seen.sure_share) if seen else 0
         needs = partial(
             forecast, n_tokens=n_tokens, outputs=targets, checkpoints=checkpoints, subwords=subwords
         )

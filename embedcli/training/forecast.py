@@ -203,7 +203,7 @@ def check_scratch(seen: Glimpse, directory: Path) -> None:
         ResourceError: with both numbers.
     """
     free = free_space(str(directory))
-    if seen.scratch_bytes * _SCRATCH_SURE > free:
+    if seen.scratch_bytes * seen.sure_share * _SCRATCH_SURE > free:
         raise ResourceError(
             f"encoding about {seen.n_tokens:,} tokens takes about "
             f"{readable_size(seen.scratch_bytes)} of disk, but {readable_size(free)} are free in "
