@@ -11,9 +11,10 @@ In this order:
    follows (`under_header.py`);
 4. lines that are all a word and a whole number: ``vocab``;
 5. cells between commas, semicolons, ``|`` or, under a header, tabs, the last two or more of which
-   are numbers: ``csv``;
+   are numbers: ``csv``; a header of six numbers and two words: ``floret``;
 6. a first line of a word and numbers: ``glove``;
-7. text files of other kinds, such as a web page: named in the error.
+7. text files of other kinds, such as a web page: named in the error;
+8. eight-byte floats: ``glove-bin``.
 
 One case is ambiguous by nature: one-dimensional GloVe vectors whose first row is two whole numbers.
 They are taken for word2vec, whose reader then finds that the count of rows is another; ``--from``
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from embedcli.errors import FormatError
-from embedcli.formats import csv_rows, fasttext, fasttext_2016
+from embedcli.formats import csv_rows, fasttext, fasttext_2016, floret, glove_binary
 from embedcli.formats.foreign_kinds import binary_kind, text_kind, three_numbers
 from embedcli.formats.rows import BOM, parse_header, shown
 from embedcli.formats.source import Source
@@ -70,6 +71,8 @@ def detect_format(source: Source) -> str:
         return under_header(source, header, lines)
     if all(map(is_vocab_line, lines)):
         return "vocab"
+    if floret.looks_like(lines[0]):
+        return "floret"
     if csv_rows.looks_like(lines):
         return "csv"
     _refuse(source, three_numbers(lines))
@@ -77,6 +80,8 @@ def detect_format(source: Source) -> str:
         _refuse_broken_header(source.path, lines[0], lines[1] if len(lines) > 1 else b"")
         return "glove"
     _refuse(source, text_kind(head))
+    if glove_binary.looks_like(source):
+        return "glove-bin"
     raise FormatError(
         f"{source.path} is not a vector file that embed knows; it begins with {shown(lines[0])}"
     )

@@ -6,6 +6,7 @@ import json
 from typing import Final
 
 from embedcli.errors import FormatError
+from embedcli.subwords.floret import FloretParts
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
 from embedcli.subwords.table import Units
@@ -32,6 +33,8 @@ def units_from(where: str, text: str, model: bytes | None = None) -> Units:
         kind = rule.pop("kind")
         if kind == "ngrams":
             return _ngrams(**rule)
+        if kind == "floret":
+            return _floret(**rule)
         if kind == "sentencepiece":
             return _pieces(model, **rule)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
@@ -49,6 +52,20 @@ def _ngrams(shortest: int, longest: int, buckets: int) -> NGrams:
     if not (1 <= shortest <= longest <= LONGEST and 1 <= buckets <= MOST_BUCKETS):
         raise ValueError(f"n-grams of {shortest} to {longest} characters in {buckets} buckets")
     return NGrams(shortest, longest, buckets)
+
+
+def _floret(
+    shortest: int, longest: int, buckets: int, hashes: int, seed: int, begin: str, end: str
+) -> FloretParts:
+    for value in (shortest, longest, buckets, hashes, seed):
+        if type(value) is not int:
+            raise TypeError(f"{value!r} is no whole number")
+    sound = 0 <= shortest <= LONGEST and 0 <= longest <= LONGEST and 1 <= buckets <= MOST_BUCKETS
+    if not (sound and 1 <= hashes <= 4 and 0 <= seed < 1 << 32):
+        raise ValueError(f"n-grams of {shortest} to {longest} characters in {buckets} buckets")
+    if not (isinstance(begin, str) and isinstance(end, str) and len(begin + end) <= LONGEST):
+        raise ValueError("what words are wrapped in")
+    return FloretParts(shortest, longest, buckets, hashes, seed, begin, end)
 
 
 def _pieces(model: bytes | None, pieces: int) -> Pieces:
