@@ -62,6 +62,9 @@ MEETINGS = [
     ("train", "link.vec", "-o", "hard.vec", BOTH),
     ("train", "corp/../c.txt", "-o", "hard.vec", BOTH),
     ("train", "file://{}/c.txt", "-o", "hard.vec", BOTH),
+    ("train", "zip://a.txt::file://{}/c.txt", "-o", "hard.vec", BOTH),
+    ("train", "zip://a.txt::c.txt", "-o", "hard.vec", BOTH),
+    ("train", "https://example.invalid/*.txt", "c.txt", "-o", "hard.vec", BOTH),
     # what settings name, on the command line or in a file
     (*TRAIN, "--valid", "valid.txt", "-o", "valid.txt", BOTH),
     (*TRAIN, "--config", "c.yaml", "-o", "c.yaml", "--format", "word2vec", BOTH),

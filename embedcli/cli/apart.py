@@ -100,7 +100,7 @@ def _keep_apart_from_texts(
 ) -> None:
     from embedcli.text.places import find_sources
 
-    paths = [_LOCAL_URL.sub("", path) for path in texts]
+    paths = [path for text in texts for path in _local(text)]
     walked: set[_Identity] = set()
     sources = []
     for path in paths:
@@ -121,6 +121,14 @@ def _keep_apart_from_texts(
                     f"{output.path} would be read the next time, as one of {path}: name another "
                     "file with -o"
                 )
+
+
+def _local(text: str) -> Iterator[str]:
+    """The paths on this machine in a path or URL: ``zip://a.txt::file:///b.zip`` has ``/b.zip``."""
+    for part in text.split("::") if "://" in text else [text]:
+        path = _LOCAL_URL.sub("", part)
+        if "://" not in path:
+            yield path
 
 
 def _both(output: _Place) -> UsageError:
