@@ -175,6 +175,16 @@ def faulty(entry, fault, name):
     return write
 
 
+@pytest.mark.parametrize("name", ["word2vec", "fasttext", "sqlite"])
+def test_where_memory_is_short_only_bytes_are_compared(tmp_path, monkeypatch, name):
+    model = made(subwords=NGrams(3, 5, 4000), arch="skipgram")
+    monkeypatch.setattr("embedcli.formats.read_back.available_memory", lambda: 10_000)
+    with pytest.warns(UserWarning, match=r"its bytes are read back, but not what they mean: that"):
+        formats.save(model, tmp_path / "x", name)
+    assert len(model) == len(formats.load(tmp_path / "x"))
+    formats.save(model, tmp_path / "y.safetensors")  # mapped: nothing to warn of
+
+
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_narrow_models_keep_their_ngrams(tmp_path, run_embed, dtype):
     model = made(subwords=NGrams(3, 5, 4000), arch="skipgram")

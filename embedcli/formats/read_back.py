@@ -3,15 +3,17 @@
 A file that its own reader refuses, or reads as something else, is never published: the old one
 stays. What the reader gives is held against what was to be written: every word, and every bit of
 what the format keeps. Rounded numbers are held against the same rounding; of product quantisation,
-which takes long to repeat, the lengths are compared.
+which takes long to repeat, the lengths are compared. Where there is no memory for a second matrix,
+only the bytes are read back (`storage/publish.py`), which is warned of.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +26,13 @@ from embedcli.formats.registry import Folder, Format
 from embedcli.formats.source import Source
 from embedcli.formats.vocab import read_vocab
 from embedcli.reading import STRICT
+from embedcli.storage.publish import readable_size
+from embedcli.text.memory import available_memory
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check_read_back"]
+
+_MAPPED: Final = ("safetensors", "npy", "model2vec")
 
 
 def check_read_back(
@@ -50,6 +56,14 @@ def check_read_back(
     Raises:
         OutputError: it cannot be read, or is not what was to be written.
     """
+    needed, left = _memory(entry, embeddings, dtype), available_memory()
+    if needed > left // 2:
+        warnings.warn(
+            f"{os.fspath(target)}: its bytes are read back, but not what they mean: that takes "
+            f"{readable_size(needed)} of memory, and {readable_size(left)} are left",
+            stacklevel=3,
+        )
+        return
     try:
         if isinstance(entry, Folder):
             read = entry.read(Path(written), STRICT)
@@ -67,6 +81,17 @@ def check_read_back(
             f"cannot write {os.fspath(target)}: what was written as {entry.name} does not read "
             f"back as it should ({difference}); what was there before is untouched"
         )
+
+
+def _memory(entry: Format | Folder, embeddings: Embeddings, dtype: str) -> int:
+    """Bytes of memory that reading takes; about, and none for what is mapped."""
+    if not entry.read or (dtype == "float32" and entry.name in _MAPPED):
+        return 0
+    n_rows, subwords = len(embeddings), embeddings.subwords
+    if isinstance(entry, Format) and entry.subwords and subwords is not None:
+        # the words' rows, their outputs and vectors; and fastText keeps a row for every bucket
+        n_rows = 3 * n_rows + (len(subwords.rows) if entry.lossless else subwords.units.count)
+    return 4 * embeddings.dim * n_rows
 
 
 def _difference(
