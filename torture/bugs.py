@@ -107,6 +107,28 @@ def _not_read_back() -> None:
     from embedcli.storage import publish
 
     change(publish, "_read_back", lambda *told: None)
+    _not_read_as_a_model()
+
+
+def _not_read_as_a_model() -> None:
+    from embedcli import formats
+
+    change(formats, "check_read_back", lambda *told: None)
+
+
+def _ngrams_of_any_length() -> None:
+    from embedcli.formats import fasttext
+    from embedcli.subwords import table
+
+    change(fasttext, "LONGEST_NGRAM", 1 << 31)
+    change(table, "_PART_BYTES", 1 << 31)
+
+
+def _vectors_of_any_width() -> None:
+    from embedcli.formats import model2vec, native
+
+    for reader in (model2vec, native):
+        change(reader, "check_memory", lambda *told: None)
 
 
 def _short_writes_refused() -> None:
@@ -328,6 +350,9 @@ BUGS: Mapping[str, Bug] = {
     "temporary files are left": Bug("saves", 300, _temporary_files_left),
     "short writes are errors": Bug("calls", 2, _short_writes_refused),
     "what was written is not read back": Bug("calls", 12, _not_read_back),
+    "what was written is not read as a model": Bug("writers", 22, _not_read_as_a_model),
+    "n-grams of any length are made": Bug("claims", 60, _ngrams_of_any_length),
+    "vectors of any width are made": Bug("claims", 60, _vectors_of_any_width),
     "failures to write are swallowed": Bug("calls", 40, _failures_swallowed),
     "a checkpoint's digest is not compared": Bug("checkpoints", 200, _digest_not_compared),
     "only one checkpoint is kept": Bug("fallback", 3, _one_checkpoint),

@@ -67,9 +67,9 @@ def _read(folder: Path, name: str, n: int, rng: Random) -> Iterator[Outcome]:
         path.write_bytes(sound[path])
 
 
-def limit_memory() -> None:
-    """Let this process take no more than what reading a small file justifies."""
-    limit = _address_space() + _ROOM
+def limit_memory(more: int = 0) -> None:
+    """Let this process take no more than what reading a small file justifies, and `more` bytes."""
+    limit = _address_space() + _ROOM + more
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

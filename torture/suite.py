@@ -17,6 +17,7 @@ from torture import (
     bombs,
     bugs,
     caches,
+    claims,
     damage,
     databases,
     detection,
@@ -64,6 +65,10 @@ KINDS = [
          damage.resuming_trials, 40, 3),
     Kind("mutants", "mutated files of every format: an error of ours, in bounded memory",
          mutants.trials, 20000, 9000),
+    Kind("claims", "files one of whose numbers asks for more memory than their size justifies",
+         claims.trials, 60, 12),
+    Kind("writers", "a writer of any format writes something else: the old file stays",
+         claims.writer_trials, 22, 22),
     Kind("detection", "random small models in every format: told to be what they are",
          detection.trials, 100_000, 2_000),
     Kind("headers", "values in JSON and NumPy headers of the wrong kind, size or sign: an error of "

@@ -15,7 +15,7 @@ from torture.primitives import ERRNOS, Corrupt, Fail, Kill, Policy, ShortWrite, 
 from torture.subject import OUTPUTS, Place, Subject, _main
 from torture.trials import Outcome, in_child
 
-__all__ = ["cut_trials", "run_trials", "save_trials"]
+__all__ = ["content", "cut_trials", "run_trials", "save_trials"]
 
 _MOST_CALLS = 1000
 _WRITTEN = (*OUTPUTS, "1.safetensors", "2.safetensors")
@@ -51,9 +51,9 @@ def _save_failing(folder: Path, name: str, error: int, for_ever: bool) -> Iterat
 
     target = folder / "target"
     _save(target, name, seed=1)
-    old = _content(target)
+    old = content(target)
     _save(target, name, seed=2)
-    new = _content(target)
+    new = content(target)
     for number in range(1, _MOST_CALLS):
         for left in folder.glob(".*"):  # by the trial before, if it was the removal that failed
             shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -71,7 +71,7 @@ def _save_failing(folder: Path, name: str, error: int, for_ever: bool) -> Iterat
         if not policy.fired:
             return
         failed = policy.fired[0]
-        held = _content(target)
+        held = content(target)
         if held not in (old, new):
             wrong = f"neither the old nor the new one after {failed.name}"
         if not refused and held != new:
@@ -148,6 +148,7 @@ def _save(target: Path, name: str, seed: int) -> None:
     formats.save(embeddings(seed), target, name)
 
 
-def _content(target: Path) -> dict[str, bytes]:
+def content(target: Path) -> dict[str, bytes]:
+    """The files of a target by name, and what is in each."""
     files = target.iterdir() if target.is_dir() else [target]
     return {path.name: path.read_bytes() for path in files}
