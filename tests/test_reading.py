@@ -5,6 +5,7 @@
 import gzip
 import inspect
 import struct
+import sys
 
 import click
 import numpy as np
@@ -18,7 +19,9 @@ from embedcli.cli.main import COMMANDS, LazyGroup, embed
 from embedcli.config import TrainConfig
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
+from embedcli.formats.vocab import read_vocab
 from embedcli.reading import ReadingOptions
+from embedcli.storage.publish import publish
 from embedcli.vocabulary import Vocabulary
 
 SPACES = b"3 2\na 1.0 2.0\niphone 6 3.0 4.0\nb 5.0 6.0\n"
@@ -120,6 +123,35 @@ def test_a_limit_in_every_format(tmp_path, name):
     read = embedcli.load(tmp_path / "x", limit=2)
     assert (["a", "b"], [[1, 2], [3, 4]]) == (read.vocabulary.words, read.vectors.tolist())
     assert 3 == len(embedcli.load(tmp_path / "x", limit=9))
+
+
+@pytest.mark.parametrize("name", ["npy", "parquet", "sqlite", "word2vec-bin", "model2vec"])
+def test_rows_that_are_not_finite_are_left_out_of_every_format(tmp_path, name, monkeypatch):
+    """Written by somebody who does not look: the checks of our writers are taken away."""
+    vectors = np.array([[1, 2], [3, np.nan], [5, 6]], np.float32)
+    model = Embeddings(Vocabulary.from_words(["a", "b", "c"], [3, 2, 1]), vectors)
+    entry = formats.FORMATS[name]
+    monkeypatch.setattr(sys.modules[entry.write.__module__], "check_savable", lambda model: None)
+    if isinstance(entry, formats.Folder):
+        (tmp_path / "x").mkdir()
+        entry.write(model, tmp_path / "x", "float32")
+    else:
+        with publish(tmp_path / "x") as sink:
+            entry.write(model, sink)
+    with pytest.raises(FormatError, match=r"row 2 \('b'\): a number is not finite .*--bad-rows"):
+        embedcli.load(tmp_path / "x", name)
+    said = []
+    read = embedcli.load(tmp_path / "x", name, bad_rows="skip", on_mended=said.append)
+    assert (["a", "c"], [[1, 2], [5, 6]]) == (read.vocabulary.words, read.vectors.tolist())
+    assert [f"{tmp_path / 'x'}: 1 rows left out: 1 with a number that is not finite"] == said
+    counts = read.vocabulary.counts
+    assert counts is None or [3, 1] == counts.tolist()
+
+
+def test_a_limit_of_words_and_counts(tmp_path):
+    (tmp_path / "x").write_bytes(b"a 3\nb 2\nc x\n")
+    read = read_vocab(tmp_path / "x", ReadingOptions(limit=2))
+    assert (["a", "b"], [3, 2]) == (read.words, read.counts.tolist())
 
 
 @pytest.mark.parametrize("row", [b"1.0 " * 100, struct.pack("<100f", *range(100))])

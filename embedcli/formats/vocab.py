@@ -102,7 +102,9 @@ def read(source: Source, reading: ReadingOptions) -> Vocabulary:
     for lines in text_lines(source):
         if not words:
             lines[0] = lines[0].removeprefix(BOM)
-        for line in lines:
+        if len(words) == reading.limit:
+            break
+        for line in lines[: reading.until_limit(len(words) + len(lines)) - len(words)]:
             match = _SPACED.fullmatch(line) or _LINE.fullmatch(line)
             if match is None or int(match[2]) > _LARGEST_COUNT:
                 raise FormatError(
