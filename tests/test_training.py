@@ -1,6 +1,7 @@
 """The trainer: what it learns, what it accounts for, what repeats, and what it refuses."""
 
 import itertools
+import re
 import threading
 import time
 
@@ -10,6 +11,8 @@ import pytest
 import embedcli
 from embedcli import TrainConfig, train
 from embedcli.errors import TrainingError, UsageError
+from embedcli.subwords.ngrams import NGrams
+from embedcli.subwords.pieces import Pieces
 from embedcli.training.chunks import chunk_bounds, chunk_size, sentences_within
 from embedcli.training.sampling import (
     keep_thresholds,
@@ -18,6 +21,7 @@ from embedcli.training.sampling import (
     pool_size,
     random_key,
 )
+from embedcli.training.versions import versions
 from embedcli.training.worker import pool_of
 from embedcli.training.workers import run_workers
 
@@ -323,3 +327,21 @@ def test_an_interrupt_of_the_main_thread_stops_the_workers():
     with pytest.raises(KeyboardInterrupt):
         run_workers([lambda item: None] * 2, 0, 10**9, interrupt)
     assert not [t for t in threading.enumerate() if t.name.startswith("embed-")]
+
+
+def test_versions_are_those_of_what_the_settings_use():
+    plain = versions(TrainConfig())
+    assert ["embed", "python", "numpy", "numba", "llvmlite"] == list(plain)
+    pytest.importorskip("icu4py")
+    icu = versions(TrainConfig(tokenizer="unicode"))
+    assert {"icu4py", "icu"} == set(icu) - set(plain)
+    assert re.fullmatch(r"[0-9]+\.[0-9.]+", icu["icu"])
+    pattern = {"tokenizer": "pattern", "pattern": "[a-z]+"}
+    assert set(plain) == set(versions(TrainConfig(**pattern)))
+    pytest.importorskip("regex")
+    letters = versions(TrainConfig(**pattern | {"pattern": r"\p{L}+"}))
+    assert {"regex"} == set(letters) - set(plain)
+    pytest.importorskip("sentencepiece")
+    pieces = versions(TrainConfig(), Pieces(b"", 1))
+    assert {"sentencepiece"} == set(pieces) - set(plain)
+    assert set(plain) == set(versions(TrainConfig(), NGrams(3, 6, 10)))

@@ -12,7 +12,7 @@ from embedcli.config import TrainConfig
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.training.state import State
-from embedcli.training.trainer import versions
+from embedcli.training.versions import versions
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["corpus_facts", "to_embeddings"]
@@ -42,7 +42,7 @@ def to_embeddings(
     metadata = {
         "settings": config.as_dict(),
         "seed": config.seed,
-        "versions": versions(),
+        "versions": versions(config),
         "corpus": dict(facts),
         "epochs": [asdict(epoch) for epoch in state.epochs],
         "loss": [epoch.loss for epoch in state.epochs],

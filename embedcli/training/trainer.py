@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli import __version__
 from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus, encode_corpus
 from embedcli.embeddings import Embeddings
@@ -35,10 +32,11 @@ from embedcli.training.glove import GloveRun
 from embedcli.training.metrics import Metrics
 from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline, best_epoch
+from embedcli.training.versions import versions
 from embedcli.training.word_parts import units_of
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 
-__all__ = ["Guard", "Stopped", "train", "versions"]
+__all__ = ["Guard", "Stopped", "train"]
 
 
 class Stopped(Exception):
@@ -370,10 +368,11 @@ def _embeddings(
     """The matrices as they are, not copied; `everything`: the output vectors in any case."""
     config = run.config
     vectors, output_vectors = run.matrices()
+    subwords = run.subwords()
     metadata: dict[str, Any] = {
         "settings": _settings(config),
         "seed": config.seed,
-        "versions": versions(),
+        "versions": versions(config, None if subwords is None else subwords.units),
         **facts,
         "epochs": [asdict(epoch) for epoch in run.epochs],
         "loss": [epoch.loss for epoch in run.epochs],
@@ -385,20 +384,9 @@ def _embeddings(
     if timings:
         metadata["timings"] = {name: round(seconds, 3) for name, seconds in timings.items()}
     kept = output_vectors if config.output_vectors or everything else None
-    return Embeddings(
-        run.corpus.vocabulary, vectors, kept, metadata, run.subwords(), run.tree_counts
-    )
+    return Embeddings(run.corpus.vocabulary, vectors, kept, metadata, subwords, run.tree_counts)
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
     """What decides the numbers: with `deterministic`, threads do not."""
     return config.as_dict() | ({"threads": None} if config.deterministic else {})
-
-
-def versions() -> dict[str, str]:
-    """The versions of what computes: the same ones compute the same bytes."""
-    return {
-        "embed": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
-    }
