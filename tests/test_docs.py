@@ -14,7 +14,10 @@ import pytest
 from embedcli.cli.main import COMMANDS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "SECURITY.md", "data/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -52,6 +55,23 @@ def test_every_table_that_was_measured_is_shown():
     assert len(titles) > 30
     assert set() == set(titles) - set(shown)
     assert sorted(set(shown)) == sorted(shown)
+
+
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/reliability.md"])
+def test_the_tests_of_each_promise_are_there(page):
+    from torture.suite import KINDS
+
+    text = (ROOT / page).read_text()
+    named = set(re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", text))
+    assert len(named) > 10
+    for file, test in named:
+        content = (ROOT / "tests" / file).read_text()
+        assert f"\ndef {test}" in content, f"{file}::{test}"
+    kinds = {kind.name for kind in KINDS}
+    told = re.findall(r"torture: ([a-z]+(?:[^|]*?, [a-z]+)*)", re.sub(r" \([^)]*\)", "", text))
+    listed = [name.strip() for row in told for name in row.split(",")]
+    assert len(listed) > 5
+    assert set() == set(listed) - kinds
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
