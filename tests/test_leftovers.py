@@ -24,11 +24,15 @@ from embedcli.storage import folder, leftovers
 from embedcli.storage.leftovers import remove_stale, temporary_path
 from embedcli.storage.locks import locked
 from embedcli.storage.publish import check_writable, publish
-from embedcli.training.checkpoint import Checkpoints
+from embedcli.training.checkpoint import Checkpoints, checkpoint_directory
 from embedcli.tuning.journal import check_journal
 from embedcli.vocabulary import Vocabulary
 
-FOLDERS = [name for name, entry in formats.FORMATS.items() if isinstance(entry, formats.Folder)]
+FOLDERS = [
+    name
+    for name, entry in formats.FORMATS.items()
+    if isinstance(entry, formats.Folder) and entry.write is not None
+]
 OURS = "\n<!-- replaced with the model while these lines are as embed wrote them: "
 
 
@@ -348,6 +352,19 @@ def test_what_has_the_name_of_checkpoints_and_is_none_is_not_touched(model, tmp_
         run_train(tmp_path, "-o", tmp_path / "m.vec", *more)
     assert before == victim.read_bytes()
     assert not (tmp_path / "m.vec").exists()
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o600, 0o700), (0o640, 0o755), (None, 0o755)])
+def test_checkpoints_are_as_closed_as_what_they_are_of(tmp_path, mode, expected):
+    if mode is not None:
+        (tmp_path / "m.vec").touch()
+        (tmp_path / "m.vec").chmod(mode)
+    before = os.umask(0o022)
+    try:
+        Checkpoints(checkpoint_directory(tmp_path / "m.vec"), None, {}).save()
+    finally:
+        os.umask(before)
+    assert expected == stat.S_IMODE((tmp_path / "m.vec.checkpoint").stat().st_mode)
 
 
 def test_checkpoints_that_became_a_link_meanwhile_are_not_removed(tmp_path):

@@ -181,16 +181,23 @@ def check_space(path: str | os.PathLike[str], needed: int) -> None:
         )
 
 
-def make_directory(path: str | os.PathLike[str]) -> None:
+def make_directory(path: str | os.PathLike[str], *, beside: str | os.PathLike[str]) -> None:
     """Make a directory that is there after a power cut too; its parent must exist.
+
+    Args:
+        path: the directory; it may be there already.
+        beside: what it holds a part of: if that is there and closed to others, so is the directory.
 
     Raises:
         OutputError: it cannot be made.
     """
     target = os.fspath(path)
     with _as_output_error(target, None):
+        mode = 0o777
+        with contextlib.suppress(FileNotFoundError):
+            mode = 0o777 if os.stat(beside).st_mode & 0o077 else 0o700
         with contextlib.suppress(FileExistsError):
-            os.mkdir(target)  # noqa: PTH102
+            os.mkdir(target, mode)  # noqa: PTH102
         _sync_directory(os.path.dirname(os.path.realpath(target)))
 
 

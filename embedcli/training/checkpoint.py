@@ -47,6 +47,7 @@ from embedcli.training.state import Epoch, State
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]
 
 _VERSION = 3  # 1 had no `unfinished`, 2 had another one
+_SUFFIX = ".checkpoint"
 _TEMPORARY = ".[12].safetensors.*.tmp"  # `publish`'s, of a process that was killed
 _ARRAYS = (
     "tallies",
@@ -62,7 +63,7 @@ _ARRAYS = (
 def checkpoint_directory(output: str | Path) -> Path:
     """Where the checkpoints of a run that writes `output` are: beside it, links followed."""
     real = Path(output).resolve()
-    return real.with_name(real.name + ".checkpoint")
+    return real.with_name(real.name + _SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class Checkpoints:
         sequences = self._sequences or {}
         path = min(self._files, key=sequences.__getitem__)
         sequence = max(sequences.values()) + 1
-        make_directory(self.directory)
+        make_directory(self.directory, beside=str(self.directory).removesuffix(_SUFFIX))
         self.check()
         facts = {"version": _VERSION, "sequence": sequence, **_position(state)}
         text = json_text(facts | {"given": dict(self.given)})
