@@ -221,6 +221,24 @@ def test_a_damaged_one_is_left_out_and_the_next_to_be_replaced(corpus, tmp_path)
     assert {1, 3} == chunks
 
 
+def test_one_that_does_not_read_back_takes_no_place(corpus, tmp_path, monkeypatch):
+    embeddings = trained(corpus)
+    checkpoints = Checkpoints(tmp_path / "c", None, given(config_of()))
+    checkpoints.save()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "c").iterdir()}
+    contents = checkpoint_module._contents
+    for name in ("norms", "words", "word_offsets"):
+
+        def less(*told, name=name):
+            arrays, metadata = contents(*told)
+            return {key: array for key, array in arrays.items() if key != name}, metadata
+
+        monkeypatch.setattr(checkpoint_module, "_contents", less)
+        with pytest.raises(OutputError, match=rf"not read back \(it lacks the tensor '{name}'"):
+            checkpoints.save(embeddings, completed(embeddings))
+        assert before == {path.name: path.read_bytes() for path in (tmp_path / "c").iterdir()}
+
+
 def test_every_flipped_bit_and_every_cut_is_noticed(corpus, tmp_path):
     """A sample of both; `make torture` tries thousands."""
     checkpoints = Checkpoints(tmp_path / "c", None, given(config_of()))

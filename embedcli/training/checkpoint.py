@@ -198,6 +198,9 @@ class Checkpoints:
         metadata["checkpoint"] = text
         with publish(path, size=safetensors.size(arrays, metadata)) as sink:
             safetensors.write(sink, arrays, metadata)
+            sink.flush()
+            if sink.path is not None:
+                _check_read_back(Path(sink.path), path)
         sequences[path] = sequence
         self._saved = place
         self._saved_at = time.monotonic()
@@ -244,6 +247,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise FormatError(f"{path} is not a checkpoint")
     if not safetensors.check_digest(path, header):
         raise FormatError(f"{path} is damaged: a checkpoint has a digest at its end")
+    return _read(path, header)
+
+
+def _check_read_back(written: Path, path: Path) -> None:
+    """Read what was written before it takes the place of `path`; its bytes are compared later.
+
+    Raises:
+        OutputError: no run could go on from it.
+    """
+    try:
+        _read(written, safetensors.read_header(written))
+    except FormatError as error:
+        what = str(error).replace(str(written), "it")
+        raise OutputError(f"cannot write {path}: it does not read back ({what})") from error
+
+
+def _read(path: Path, header: safetensors.Header) -> Checkpoint:
     facts = json.loads(header.metadata["checkpoint"])
     if facts["version"] != _VERSION:
         raise FormatError(
