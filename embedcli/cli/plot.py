@@ -184,8 +184,10 @@ def _named(words: Sequence[str], belongs: Sequence[int]) -> list[str]:
 
 
 def _read_column(path: str) -> dict[str, str]:
+    from embedcli.storage.plain import read_finite
+
     try:
-        lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
+        lines = read_finite(path).decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} cannot be read: {error}") from error
     given = {}
@@ -204,9 +206,10 @@ def _read_column(path: str) -> dict[str, str]:
 def _tune_curves(path: str, kind: str) -> bytes:
     """Score, losses and time by dimension, or the score by each of several settings."""
     from embedcli.maps.figures import draw_measures, draw_panels
+    from embedcli.storage.plain import read_finite
 
     try:
-        content = Path(path).read_bytes()
+        content = read_finite(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     trials = _trials(path, content)

@@ -29,6 +29,7 @@ from embedcli.errors import FormatError, UsageError
 from embedcli.evaluation.analogies import Linked, Question, Section
 from embedcli.evaluation.similarity import Pair
 from embedcli.quoting import quoted
+from embedcli.storage.plain import read_finite
 from embedcli.text.encodings import convert_all
 
 __all__ = [
@@ -152,7 +153,7 @@ class _BadLines:
 def _lines(path: str, bad: _BadLines) -> list[Line]:
     """All lines but comments, with their numbers from 1."""
     try:
-        content = Path(path).read_bytes()
+        content = read_finite(path)
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror}") from error
     try:

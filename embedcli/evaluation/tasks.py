@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from embedcli.errors import FormatError
 from embedcli.quoting import quoted
+from embedcli.storage.plain import read_finite
 from embedcli.text.encodings import convert_all
 
 __all__ = ["Examples", "Sentences", "read_task"]
@@ -62,7 +62,7 @@ def read_task(path: str) -> Examples | Sentences:
 
 def _lines(path: str) -> list[str]:
     try:
-        data = Path(path).read_bytes()
+        data = read_finite(path)
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror}") from error
     try:

@@ -10,11 +10,11 @@ column ``between``: the connectors between the words, apart by spaces.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from embedcli.errors import FormatError
 from embedcli.phrases.finding import Phrase
 from embedcli.quoting import quoted
+from embedcli.storage.plain import read_finite
 from embedcli.storage.publish import publish
 
 __all__ = ["BETWEEN", "COLUMNS", "read_phrases", "write_phrases"]
@@ -51,7 +51,7 @@ def read_phrases(path: str) -> list[list[Phrase]]:
         FormatError: it cannot be read, or a line is no phrase; with its number.
     """
     try:
-        lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
+        lines = read_finite(path).decode("utf-8-sig").split("\n")
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

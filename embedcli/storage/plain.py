@@ -9,7 +9,7 @@ from typing import Final
 
 from embedcli.errors import FormatError
 
-__all__ = ["read_plain", "require_plain"]
+__all__ = ["read_finite", "read_plain", "require_plain"]
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),
@@ -32,6 +32,19 @@ def require_plain(path: str | os.PathLike[str]) -> int:
         if is_kind(status.st_mode):
             raise FormatError(f"{os.fspath(path)} is {kind}, not a plain file")
     return status.st_size
+
+
+def read_finite(path: str | os.PathLike[str]) -> bytes:
+    """All of a file or a pipe; not of a device, of which there may be no end.
+
+    Raises:
+        FormatError: it is a device.
+        OSError: it cannot be read.
+    """
+    mode = Path(path).stat().st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise FormatError(f"{os.fspath(path)} is a device, not a file")
+    return Path(path).read_bytes()
 
 
 def read_plain(path: str | os.PathLike[str], most: int | None = None) -> bytes:

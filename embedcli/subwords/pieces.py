@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from embedcli.errors import FormatError, InputError, MissingExtraError
+from embedcli.storage.plain import read_finite
 from embedcli.subwords.ngrams import Cut
 from embedcli.vocabulary import Vocabulary
 
@@ -44,7 +44,7 @@ class Pieces:
             MissingExtraError: the library is not installed.
         """
         try:
-            model = Path(path).read_bytes()
+            model = read_finite(path)
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         return cls(model, int(_processor(model, path).get_piece_size()))
