@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
+from embedcli.text.tokens import lower_case
 from embedcli.vocabulary import UNKNOWN
 
 __all__ = ["CASE", "OWN", "SUBWORDS", "TOKEN", "Resolved", "Ways", "case_variants", "resolve"]
@@ -87,10 +88,16 @@ def resolve(embeddings: Embeddings, words: Sequence[str], allowed: Ways | None =
     return Resolved(words, ids, vectors, ways)
 
 
-def case_variants(word: str) -> list[str]:
-    """Other spellings of a word that differ in its case, the likeliest first."""
+def case_variants(word: str, language: bool | str = True) -> list[str]:
+    """Other spellings of a word that differ in its case, the likeliest first.
+
+    Args:
+        word: the word.
+        language: whose rules of lower case a model was trained by (`TextRules.lowercase`).
+    """
     lower, upper = word.lower(), word.upper()
-    variants = dict.fromkeys((lower, lower[:1].upper() + lower[1:], upper))
+    of_model = (lower_case(language) or str.lower)(word)
+    variants = dict.fromkeys((of_model, lower, lower[:1].upper() + lower[1:], upper))
     return [variant for variant in variants if variant and variant != word]
 
 
@@ -98,7 +105,9 @@ def _by_case(
     embeddings: Embeddings, words: Sequence[str], ids: NDArray[np.int64], ways: list[str | None]
 ) -> None:
     left = [i for i, way in enumerate(ways) if way is None]
-    pairs = [(i, variant) for i in left for variant in case_variants(words[i])]
+    settings = embeddings.metadata.get("settings", {})
+    language = settings.get("lowercase", True) if isinstance(settings, dict) else True
+    pairs = [(i, variant) for i in left for variant in case_variants(words[i], language)]
     found = embeddings.vocabulary.find([variant for _, variant in pairs])
     for (i, _), index in zip(pairs, found, strict=True):
         if index is not None and ways[i] is None:

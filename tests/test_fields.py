@@ -325,3 +325,29 @@ def test_batches_follow_the_bytes_of_a_row(tmp_path):
     assert 7 == _batch_rows(group, [0])
     parquet.write_table(pyarrow.table({"text": ["a"] * 5000}), tmp_path / "x")
     assert 1024 == _batch_rows(parquet.ParquetFile(tmp_path / "x").metadata.row_group(0), [0])
+
+
+def test_a_dot_in_the_name_of_a_column(tmp_path):
+    (tmp_path / "x").write_text("id,meta.text\n1,a b\n2,c d\n")
+    assert [["a", "b"], ["c", "d"]] == sentences(tmp_path / "x", TextRules(field="meta.text"))
+    (tmp_path / "x").write_text("id,meta\n1,a b\n")
+    with pytest.raises(CorpusError, match=r"x has no field 'meta\.text'; there are 'id', 'meta'"):
+        sentences(tmp_path / "x", TextRules(field="meta.text"))
+
+
+def test_byte_order_marks_of_joined_files(tmp_path):
+    (tmp_path / "x").write_text('{"text": "a b"}\n\ufeff{"text": "c d"}\n')
+    assert [["a", "b"], ["c", "d"]] == sentences(tmp_path / "x")
+
+
+def test_parquet_whose_text_is_not_utf8(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    raw = pyarrow.array([b"a b"] * 199 + [b"a \xff b"], pyarrow.binary())
+    text = pyarrow.Array.from_buffers(pyarrow.string(), 200, raw.buffers())
+    for use_dictionary in (True, False):
+        table = pyarrow.table({"text": text})
+        parquet.write_table(table, tmp_path / "x", use_dictionary=use_dictionary)
+        with pytest.warns(UserWarning, match="1 malformed UTF-8 sequences"):
+            assert ["a", "\ufffd", "b"] == sentences(tmp_path / "x")[199]

@@ -15,6 +15,7 @@ from embedcli.lookup import Query, analogy, cosine_table, neighbors, odd_one_out
 from embedcli.resolution import Ways, case_variants, resolve
 from embedcli.spaces.agreement import agreement
 from embedcli.spaces.sentences import Averager
+from embedcli.storage.watch import Watch
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
@@ -57,6 +58,13 @@ def test_spellings_that_differ_in_case():
     assert ["paris", "PARIS"] == case_variants("Paris")
     assert ["Straße", "STRASSE"] == case_variants("straße")
     assert [] == case_variants("東京")
+    assert "istanbul" == case_variants("İstanbul", "tr")[0]
+    assert "\u0131s\u0131" == case_variants("ISI", "tr")[0]
+    words = Vocabulary.from_words(["istanbul", "\u0131s\u0131"])
+    model = Embeddings(
+        words, np.eye(2, dtype=np.float32), metadata={"settings": {"lowercase": "tr"}}
+    )
+    assert [0, 1] == resolve(model, ["İSTANBUL", "ISI"]).ids.tolist()
 
 
 def test_lookups_of_unseen_words(model):
@@ -142,13 +150,14 @@ def test_commands_say_how_words_were_answered(saved, run_embed):
 
 @pytest.mark.parametrize("line", ["tal", "walk + tal", "walk ~ tal", "walk : walking :: tal",
                                   "odd walk walking tal"])  # fmt: skip
-def test_the_shell_says_how_words_were_answered(model, line, capsys):
-    _Shell(model, 1, Ways(), True).answer(line)
+def test_the_shell_says_how_words_were_answered(model, line, capsys, tmp_path):
+    watch = Watch(str(tmp_path))
+    _Shell(model, 1, Ways(), True, watch).answer(line)
     out, talk = capsys.readouterr()
     assert {"tal": "subwords"} == json.loads(out)["answered_by"]
     assert "not in the vocabulary, answered by subwords: 'tal'\n" == talk
     with pytest.raises(UnknownWordError, match="unknown word 'tal'"):
-        _Shell(model, 1, NONE, True).answer(line)
+        _Shell(model, 1, NONE, True, watch).answer(line)
 
 
 def test_vectors_of_words_never_seen(model, saved, run_embed):

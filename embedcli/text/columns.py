@@ -56,12 +56,26 @@ def parquet_texts(file: Any, field: Field, title: str) -> Iterator[str]:
             batches = table.iter_batches(n_rows, row_groups=[group], columns=[name])
             for scalar in (scalar for batch in batches for scalar in batch.column(0)):
                 number += 1
-                value = scalar.as_py()
+                place = f"{title}, row {number}"
+                try:
+                    value = _value(scalar)
+                except (ValueError, OverflowError) as error:  # a date that Python does not have
+                    yield field.reject(f"{place}: {error}")
+                    continue
                 if name != field.name and field.number is None:
                     value = field.within({name: value})
-                yield field.text(value, lambda: f"{title}, row {number}")  # noqa: B023 (called at once)
+                yield field.text(value, place.__str__)
     except (ArrowException, OSError) as error:
         raise CorpusError(f"{title} is damaged: {error}; is the download complete?") from error
+
+
+def _value(scalar: Any) -> Any:
+    """A cell as Python has it; bytes where it says that it is text and is none."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        text = getattr(scalar, "value", scalar)  # out of its dictionary
+        return text.as_buffer().to_pybytes() if hasattr(text, "as_buffer") else str(scalar)
 
 
 def _column(names: list[str], field: Field, title: str) -> str:
@@ -71,7 +85,7 @@ def _column(names: list[str], field: Field, title: str) -> str:
     if field.number is not None:
         field.check_number(len(names), title)
         return names[field.number - 1]
-    field.check_is_there(names, title)
+    field.check_is_there(names, title, nested=True)
     return field.name.split(".")[0]
 
 

@@ -11,6 +11,7 @@ fewest lines that make no sense.
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -99,15 +100,16 @@ def header(sample: Sequence[str], dialect: Dialect) -> list[str]:
 
 
 def widths(dialect: Dialect, sample: Sequence[str]) -> Counter[int]:
-    """How many rows have how many cells."""
+    """How many rows have how many cells; 0 for those that cannot be read."""
     reader = dialect.reader(_ended(sample))
     found: Counter[int] = Counter()
     while True:
         try:
             found.update(len(row) for row in reader if row)
         except csv.Error:
-            continue
-        return found
+            found[0] += 1
+        else:
+            return found
 
 
 def _naming(sample: Sequence[str], name: str) -> str:
@@ -119,8 +121,9 @@ def _naming(sample: Sequence[str], name: str) -> str:
 def _regular(sample: Sequence[str]) -> str:
     """What cuts the most lines into the same number of cells; a tab where nothing does."""
     best, most = "\t", (_REGULAR, 0)
-    for each in _DELIMITERS:
-        counts = widths(Dialect(each), sample)
+    escaped = (None, True) if any('\\"' in line for line in sample) else (None,)
+    for each, is_escaped in itertools.product(_DELIMITERS, escaped):
+        counts = widths(Dialect(each, is_escaped=is_escaped), sample)
         width, n_rows = counts.most_common(1)[0] if counts else (0, 0)
         share = n_rows / counts.total() if width > 1 else 0.0
         if (share, width) > most:

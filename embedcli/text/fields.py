@@ -117,14 +117,19 @@ class Field:
         self._first_malformed = self._first_malformed or complaint
         return ""
 
-    def check_is_there(self, names: Iterable[str], title: str) -> None:
+    def check_is_there(self, names: Iterable[str], title: str, *, nested: bool = False) -> None:
         """Refuse a table that does not have the field at all.
+
+        Args:
+            names: the columns there are.
+            title: what to call it.
+            nested: whether a column may hold structures with the field in them.
 
         Raises:
             CorpusError: names the columns there are.
         """
         found = list(names)
-        if self.name not in found and self._path[0] not in found:
+        if self.name not in found and not (nested and self._path[0] in found):
             raise CorpusError(
                 f"{title} has no field {quoted(self.name)}; there are {_listed(found)}"
             )

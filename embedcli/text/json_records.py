@@ -25,7 +25,7 @@ __all__ = ["json_line_texts", "json_texts"]
 
 _READ = 1 << 16
 _ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
-_BETWEEN = re.compile(r"[\s,\[\]]*")  # array or not, what is between objects
+_BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")  # array or not, what is between objects
 _OBJECT_ON_LINE = re.compile(r"\n[ \t]*\{")
 
 
@@ -39,7 +39,8 @@ def json_line_texts(lines: Iterable[bytes | None], field: Field, title: str) -> 
         if line is None:
             yield field.reject(OVER_LONG.format(place()))
         elif line.strip():
-            yield _text(line.decode(errors="surrogateescape"), field, place)
+            text = line.decode(errors="surrogateescape").removeprefix("\ufeff")  # files were joined
+            yield _text(text, field, place)
 
 
 def _text(line: str, field: Field, place: Place) -> str:

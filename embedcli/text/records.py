@@ -54,7 +54,7 @@ def is_json_lines(head: bytes) -> bool:
     first = whole[0]
     if first.startswith(b"{"):
         # What goes on in the next line ends with what opens or separates; a record, with neither.
-        return not first.endswith((b"{", b"[", b",")) or len(first) == len(head)
+        return not first.endswith((b"{", b"[", b",", b":")) or len(first) == len(head)
     objects = (line for line in whole[1 : 1 + _MOST_OTHERS] if line.startswith(b"{"))
     return not first.startswith(b"[") and any(map(_is_object, objects))
 

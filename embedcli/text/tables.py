@@ -61,7 +61,7 @@ class _Table:
             return
         name = None if self._field.number else self._field.name
         dialect = find_dialect(self._field.rules, delimiter, sample, name)
-        if dialect.asks(sample[0]):
+        if any(map(dialect.asks, sample[:1] if name else sample)):
             dialect = dialect.decided(sample, 0)
         names = [] if name is None else header(sample, dialect)
         column = self._column(names, dialect, sample)
