@@ -123,6 +123,15 @@ def test_dictionaries(tmp_path):
     (tmp_path / "d").write_text("a b\na b c\n")
     with pytest.raises(FormatError, match="line 2: 3 words; a pair has 2"):
         alignment.read_dictionary(str(tmp_path / "d"))
+    (tmp_path / "d").write_bytes(b"\xef\xbb\xbfa b\na b c\n\nd\xe9 e\nf g\n")
+    skipped = []
+    assert [("a", "b"), ("f", "g")] == alignment.read_dictionary(str(tmp_path / "d"), skipped)
+    assert ["line 2: 3 words; a pair has 2", "line 4: byte 1 is not UTF-8"] == [
+        message.partition(", ")[2] for message in skipped
+    ]
+    (tmp_path / "d").write_text("a b c\n")
+    with pytest.raises(FormatError, match="not a single pair"):
+        alignment.read_dictionary(str(tmp_path / "d"), [])
 
 
 def test_align_as_a_shell_sees_it(spaces, tmp_path, run_embed):
@@ -145,6 +154,10 @@ def test_align_as_a_shell_sees_it(spaces, tmp_path, run_embed):
     facts = json.loads(run_embed(*models, *arguments[:4], "--json").stdout)
     assert (50, 100.0) == (facts["pairs"], facts["precision"]["csls"]["p@1"])
     assert 2 == run_embed(*models).returncode  # no word in both
+    (tmp_path / "bad").write_text((tmp_path / "train").read_text() + "one\n")
+    assert 3 == run_embed(*models, "--dictionary", "bad").returncode
+    done = run_embed(*models, "--dictionary", "bad", "--skip-bad-lines")
+    assert (0, True) == (done.returncode, "1 bad line left out; bad, line 51" in done.stderr)
     (tmp_path / "test").write_text("en1 de2\n")
     missed = run_embed(*models, *arguments[:4], "--fail-under", "50")
     assert (1, True) == (missed.returncode, "precision@1 is 0.00" in missed.stderr)

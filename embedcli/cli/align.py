@@ -12,7 +12,7 @@ import click
 
 from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, restrict_option, threshold_option, verbosity_options
-from embedcli.cli.output import echo_json, echo_rows, talk
+from embedcli.cli.output import echo_json, echo_rows, talk, warn
 from embedcli.cli.reading import reading_options
 from embedcli.errors import ThresholdError, UsageError
 
@@ -41,12 +41,14 @@ class Alignment:
         refine: how often to turn again.
         as_is: the axes of both are the same already.
         restrict: translate among so many words of both; None for all.
+        skip_bad_lines: leave out lines of dictionaries that are no pairs.
     """
 
     dictionary: str | None
     refine: int
     as_is: bool
     restrict: int | None
+    skip_bad_lines: bool
 
     def __post_init__(self) -> None:
         if self.as_is and (self.dictionary or self.refine):
@@ -59,8 +61,7 @@ class Alignment:
         if self.as_is:
             return alignment.same_axes(first, second), {"as_is": True}
         if self.dictionary:
-            given = alignment.read_dictionary(self.dictionary)
-            pairs = alignment.known_pairs(first, second, given)
+            pairs = alignment.known_pairs(first, second, self.read(self.dictionary))
         else:
             pairs = alignment.identical_pairs(first, second)
         rotation = alignment.turn(first, second, pairs)
@@ -77,6 +78,16 @@ class Alignment:
             talk(f"refined {self.refine} times; {facts['refined_pairs']:,} pairs in the last")
         return rotation, facts
 
+    def read(self, dictionary: str) -> list[tuple[str, str]]:
+        """The pairs in a file; how many lines were left out is said."""
+        from embedcli.spaces.alignment import read_dictionary
+
+        skipped: list[str] = []
+        pairs = read_dictionary(dictionary, skipped if self.skip_bad_lines else None)
+        if skipped:
+            warn(f"{len(skipped):,} bad line{'s' * (len(skipped) > 1)} left out; {skipped[0]}")
+        return pairs
+
     def frequent(self, first: Embeddings, second: Embeddings) -> tuple[Embeddings, Embeddings]:
         """The words of each space that are translated, or answer."""
         return first.head(self.restrict or len(first)), second.head(self.restrict or len(second))
@@ -92,9 +103,11 @@ def alignment_options(function: Callable[..., Any]) -> Callable[..., Any]:
         refine: int,
         as_is: bool,
         restrict: int | None,
+        skip_bad_lines: bool,
         **others: Any,
     ) -> Any:
-        return function(*args, how=Alignment(dictionary, refine, as_is, restrict), **others)
+        how = Alignment(dictionary, refine, as_is, restrict, skip_bad_lines)
+        return function(*args, how=how, **others)
 
     decorated: Callable[..., Any] = with_alignment
     for option in reversed(_OPTIONS):
@@ -120,6 +133,11 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
         "--as-is", is_flag=True, help="The axes of both are the same already: turn nothing."
     ),
     restrict_option("Translate among the N most frequent words of both", 30_000),
+    click.option(
+        "--skip-bad-lines",
+        is_flag=True,
+        help="Leave out lines of dictionaries that are not two words, and count them.",
+    ),
 )
 
 
@@ -169,7 +187,7 @@ def command(
     rotation, facts = how.rotation(first, second)
     if test:
         spaces = how.frequent(first, second)
-        asked = alignment.read_dictionary(test)
+        asked = how.read(test)
         facts["precision"] = {
             method: alignment.precision(
                 alignment.Translator(*spaces, rotation, method), *spaces, asked

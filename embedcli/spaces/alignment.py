@@ -249,26 +249,43 @@ def precision(
     return Precision({k: 100 * n / len(right) for k, n in hits.items()}, len(right), total)
 
 
-def read_dictionary(path: str) -> list[tuple[str, str]]:
+def read_dictionary(path: str, skipped: list[str] | None = None) -> list[tuple[str, str]]:
     """Pairs of words, two a line, by white space or a tab.
+
+    Args:
+        path: the file.
+        skipped: takes what is wrong with lines that are not two words, which then are left out;
+            None: they are refused.
 
     Raises:
         FormatError: it cannot be read, or a line is not two words; with its number.
     """
     try:
-        lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
+        lines = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise FormatError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path}: byte {error.start} is not UTF-8") from error
     pairs = []
     for number, line in enumerate(lines, 1):
-        fields = line.rstrip("\r").split("\t") if line.count("\t") == 1 else line.split()
-        if not line.strip():
-            continue
-        if len(fields) != 2:
-            raise FormatError(f"{path}, line {number}: {len(fields)} words; a pair has 2")
-        pairs.append((fields[0].strip(), fields[1].strip()))
+        try:
+            pairs += _pair_of(f"{path}, line {number}", line)
+        except FormatError as error:
+            if skipped is None:
+                raise
+            skipped.append(str(error))
     if not pairs:
         raise FormatError(f"{path}: not a single pair")
     return pairs
+
+
+def _pair_of(where: str, line: bytes) -> list[tuple[str, str]]:
+    """The two words of a line; nothing of one that is empty."""
+    try:
+        text = line.decode().rstrip("\r")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{where}: byte {error.start} is not UTF-8") from error
+    if not text.strip():
+        return []
+    fields = text.split("\t") if text.count("\t") == 1 else text.split()
+    if len(fields) != 2:
+        raise FormatError(f"{where}: {len(fields)} words; a pair has 2")
+    return [(fields[0].strip(), fields[1].strip())]
