@@ -51,24 +51,24 @@ BLEMISHED = {
         ["2 rows left out: 2 of a word that was there before"]),
     "duplicates in binary": (
         b"3 2\n" + binary((b"a", 1, 2), (b"a", 5, 6), (b"b", 3, 4)), {"duplicates": "first"}, PLAIN,
-        ["1 rows left out: 1 of a word that was there before"]),
+        ["1 row left out: 1 of a word that was there before"]),
     "nan": (
         b"3 2\na 1 2\nn nan 4\nb 3 4\n", {"bad_rows": "skip"}, PLAIN,
-        ["1 rows left out: 1 with what is no number or not finite"]),
+        ["1 row left out: 1 with what is no number or not finite"]),
     "nan in binary": (
         b"3 2\n" + binary((b"a", 1, 2), (b"n", 1, np.nan), (b"b", 3, 4)), {"bad_rows": "skip"}, PLAIN,
-        ["1 rows left out: 1 with a number that is not finite"]),
+        ["1 row left out: 1 with a number that is not finite"]),
     "beyond float32": (
         b"a 1 2\nn 1 1e39\nb 3 4\n", {"bad_rows": "skip"}, PLAIN,
-        ["1 rows left out: 1 with a number that is not finite"]),
+        ["1 row left out: 1 with a number that is not finite"]),
     "a blank last line": (
-        b"2 2\na 1 2\nb 3 4\n\n", {"bad_rows": "skip"}, PLAIN, ["1 rows left out: 1 blank"]),
+        b"2 2\na 1 2\nb 3 4\n\n", {"bad_rows": "skip"}, PLAIN, ["1 row left out: 1 blank"]),
     "a tab and a space for words": (
         b"4 2\na 1 2\n\t 8 8\n  9 9\nb 3 4\n", {"bad_rows": "skip"}, PLAIN,
         ["2 rows left out: 2 without a word"]),
     "an empty word in binary": (
         b"3 2\n" + binary((b"a", 1, 2), (b"", 9, 9), (b"b", 3, 4)), {"bad_rows": "skip"}, PLAIN,
-        ["1 rows left out: 1 without a word"]),
+        ["1 row left out: 1 without a word"]),
     "rows of other widths": (
         b"a 1 2\nx 1\ny 1 2 3\nb 3 4\n", {"bad_rows": "skip"}, PLAIN,
         ["2 rows left out: 1 with too few numbers, 1 with too many numbers"]),
@@ -91,7 +91,7 @@ BLEMISHED = {
     "words that mend to the same": (
         b"3 2\ncaf\xe9 1 2\ncaf\xe8 5 6\nb 3 4\n", {"decode_errors": "replace", "duplicates": "first"},
         {"caf\ufffd": [1, 2], "b": [3, 4]},
-        ["bytes of 2 words replaced by U+FFFD", "1 rows left out: 1 of a word that was there before"]),
+        ["bytes of 2 words replaced by U+FFFD", "1 row left out: 1 of a word that was there before"]),
     "a limit": (b"3 2\na 1 2\nb 3 4\nc 5 6\n", {"limit": 2}, PLAIN, []),
     "a limit before what is damaged": (b"a 1 2\nb 3 4\nc x\n", {"limit": 2}, PLAIN, []),
     "a limit in binary": (
@@ -143,7 +143,7 @@ def test_rows_that_are_not_finite_are_left_out_of_every_format(tmp_path, name, m
     said = []
     read = embedcli.load(tmp_path / "x", name, bad_rows="skip", on_mended=said.append)
     assert (["a", "c"], [[1, 2], [5, 6]]) == (read.vocabulary.words, read.vectors.tolist())
-    assert [f"{tmp_path / 'x'}: 1 rows left out: 1 with a number that is not finite"] == said
+    assert [f"{tmp_path / 'x'}: 1 row left out: 1 with a number that is not finite"] == said
     counts = read.vocabulary.counts
     assert counts is None or [3, 1] == counts.tolist()
 

@@ -253,10 +253,10 @@ def checked_words(
     if len(set(words)) < len(words):
         _leave_out_repeated(where, words, kept, reading, left_out)
     if n_mended:
-        reading.on_mended(f"{where}: bytes of {n_mended} words replaced by U+FFFD")
+        reading.on_mended(f"{where}: bytes of {_of(n_mended, 'word')} replaced by U+FFFD")
     if left_out.total():
         kinds = ", ".join(f"{n} {kind}" for kind, n in left_out.items() if n)
-        reading.on_mended(f"{where}: {left_out.total()} rows left out: {kinds}")
+        reading.on_mended(f"{where}: {_of(left_out.total(), 'row')} left out: {kinds}")
     if kept.all():
         return words, None
     rows = np.flatnonzero(kept)
@@ -379,6 +379,10 @@ def _advice(words: list[bytes], reading: ReadingOptions) -> str:
     if both and reading.duplicates == "first":
         both = ""
     return f"--decode-errors replace{both} mends it, --encoding names another encoding"
+
+
+def _of(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def shown(text: bytes) -> str:
