@@ -48,6 +48,8 @@ class ReadingOptions:
         limit: read the first so many rows and no more; None for all.
         word_column: which column the words are in, where a table has columns with names; None for
             the one that is clearly it.
+        rows_stay: no row can be left out, whatever is said: set by readers of formats whose other
+            rows belong to the words, for messages that name no option that does not help.
         on_mended: called with a line that says what was mended or left out, and how often.
 
     Raises:
@@ -63,6 +65,7 @@ class ReadingOptions:
     numbers_in_words: bool = False
     limit: int | None = None
     word_column: str | None = None
+    rows_stay: bool = False
     on_mended: Callable[[str], None] = field(default=_say_nothing, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +87,11 @@ class ReadingOptions:
     @property
     def keeping_rows(self) -> ReadingOptions:
         """The same but for leaving rows out: for formats whose other rows belong to the words."""
-        return replace(self, duplicates="refuse", bad_rows="refuse")
+        return replace(self, duplicates="refuse", bad_rows="refuse", rows_stay=True)
+
+    def hint(self, text: str) -> str:
+        """` (text)`, which names an option that leaves rows out; nothing where none can be."""
+        return "" if self.rows_stay else f" ({text})"
 
     def until_limit(self, n_rows: int) -> int:
         """How many of `n_rows` to read."""

@@ -19,6 +19,7 @@ from embedcli.cli.main import COMMANDS, LazyGroup, embed
 from embedcli.config import TrainConfig
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
+from embedcli.formats.rows import checked_words
 from embedcli.formats.vocab import read_vocab
 from embedcli.reading import ReadingOptions
 from embedcli.storage.publish import publish
@@ -180,6 +181,19 @@ def test_words_that_mend_to_the_same_are_told_both_options(tmp_path):
     (tmp_path / "x").write_bytes(b"2 1\ncaf\xe9 1\ncat 2\n")
     with pytest.raises(FormatError, match="--decode-errors replace mends it, --encoding names"):
         embedcli.load(tmp_path / "x")
+
+
+def test_no_option_is_named_that_does_not_help():
+    """Where rows cannot be left out: of models whose other rows belong to the words."""
+    whole = ReadingOptions(duplicates="first").keeping_rows
+    with pytest.raises(FormatError, match=r"row 2: 'a' is already in row 1$"):
+        checked_words("x", [b"a", b"a"], whole)
+    with pytest.raises(FormatError, match=r"row 2: the word is empty$"):
+        checked_words("x", [b"a", b""], whole)
+    with pytest.raises(FormatError, match=r"\(--encoding .*, --decode-errors keep leaves it"):
+        checked_words("x", [b"caf\xe9", b"caf\xe8"], whole)
+    with pytest.raises(FormatError, match=r"\(--decode-errors replace mends it, --encoding"):
+        checked_words("x", [b"caf\xe9", b"cat"], whole)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ class Rows:
         if not finite.all():
             rows = np.flatnonzero(~finite.all(axis=1)).tolist()
             if not self.reading.skips:
-                raise not_finite(self._where, self._n_rows + rows[0], words[rows[0]])
+                raise not_finite(self._where, self._n_rows + rows[0], words[rows[0]], self.reading)
             self._unsound += [self._n_rows + row for row in rows]
         if stop > len(self._vectors):
             grown = np.empty((max(stop, 2 * len(self._vectors)), self._dim), np.float32)
@@ -170,11 +170,10 @@ class Rows:
         self.reading.on_mended(f"{self._where}: {promise}; read the {self._n_rows} that are there")
 
 
-def not_finite(where: str, row: int, word: bytes) -> FormatError:
+def not_finite(where: str, row: int, word: bytes, reading: ReadingOptions) -> FormatError:
     """The error for row `row`, counted from 0."""
-    return FormatError(
-        f"{where}, row {row + 1} ({shown(word)}): a number is not finite ({SKIP_HINT})"
-    )
+    hint = reading.hint(SKIP_HINT)
+    return FormatError(f"{where}, row {row + 1} ({shown(word)}): a number is not finite{hint}")
 
 
 def embeddings_of(
@@ -287,7 +286,7 @@ def _unsound(
         finite = np.isfinite(vectors[start : start + step]).all(axis=1)
         rows += (start + np.flatnonzero(~finite)).tolist()
         if rows and not reading.skips:
-            raise not_finite(where, rows[0], words[rows[0]])
+            raise not_finite(where, rows[0], words[rows[0]], reading)
     return rows
 
 
@@ -311,8 +310,8 @@ def _leave_out_lengths(
             row = int(np.argmax(bad))
             what = f"a word of {lengths[row]} bytes; at most {LONGEST_WORD}"
             raise FormatError(
-                f"{where}, row {row + 1}: {what if lengths[row] else 'the word is empty'} "
-                f"({SKIP_HINT})"
+                f"{where}, row {row + 1}: {what if lengths[row] else 'the word is empty'}"
+                f"{reading.hint(SKIP_HINT)}"
             )
         left_out[kind] += int(bad.sum())
         kept &= ~bad
@@ -333,8 +332,8 @@ def _leave_out_repeated(
             continue
         if reading.duplicates == "refuse":
             raise FormatError(
-                f"{where}, row {row + 1}: {shown(words[row])} is already in row {before + 1} "
-                f"(--duplicates first keeps that one)"
+                f"{where}, row {row + 1}: {shown(words[row])} is already in row {before + 1}"
+                f"{reading.hint('--duplicates first keeps that one')}"
             )
         kept[row] = False
         left_out["of a word that was there before"] += 1
@@ -375,9 +374,10 @@ def _mended(word: bytes, reading: ReadingOptions) -> bytes:
 def _advice(words: list[bytes], reading: ReadingOptions) -> str:
     """The options that read words which are not in their encoding."""
     mended = {_mended(word, reading) for word in words}
-    both = " --duplicates first" if len(mended) < len(words) else ""
-    if both and reading.duplicates == "first":
-        both = ""
+    merges = len(mended) < len(words)
+    if merges and reading.rows_stay:
+        return "--encoding names another encoding, --decode-errors keep leaves it as it is"
+    both = " --duplicates first" if merges and reading.duplicates == "refuse" else ""
     return f"--decode-errors replace{both} mends it, --encoding names another encoding"
 
 

@@ -59,7 +59,7 @@ class _BadRowError(FormatError):
     """A row that can be left out; `kind` says of many what is wrong with them."""
 
     def __init__(self, message: str, kind: str) -> None:
-        super().__init__(f"{message} ({SKIP_HINT})")
+        super().__init__(message)
         self.kind = kind
 
 
@@ -113,7 +113,7 @@ def _row_by_row(
             word, vector = _one_row(f"{where}, line {number}", line, dim, numbers_in_words)
         except _BadRowError as error:
             if not rows.reading.skips:
-                raise
+                raise FormatError(f"{error}{rows.reading.hint(SKIP_HINT)}") from None
             rows.skip(error.kind)
             continue
         vectors[len(words)] = vector
