@@ -42,7 +42,9 @@ def binary_garbage(words: Sequence[bytes], vectors: NDArray[np.float32]) -> str 
         words: as they stand in the file.
         vectors: float32 (n, D), theirs.
     """
-    for row, word in enumerate(words):
+    joined = b"\n".join(words)
+    suspect = b"\0" in joined or not _is_utf8(joined)  # as a rule nothing is, and that is quick
+    for row, word in enumerate(words if suspect else ()):
         is_cut = b"\0" in word or (not _is_utf8(word) and _after_rest_of_word(vectors, row))
         if is_cut:
             before = f" ({shown(words[row - 1])}, row {row})" if row else ""
