@@ -249,11 +249,14 @@ def test_members_are_read_to_the_last_whatever_is_asked_for(
 
 @pytest.mark.parametrize(
     ("packer", "between", "behind"),
-    [("gzip", b"", bytes(1000)), ("xz", bytes(8), bytes(4)), ("xz", b"", bytes(1 << 17))],
+    [("gzip", b"", None), ("xz", bytes(8), bytes(4)), ("xz", b"", bytes(1 << 17))],
 )
 def test_padding_that_the_formats_know_is_skipped_and_said(tmp_path, packer, between, behind):
     path = tmp_path / "text"
-    path.write_bytes(PACKERS[packer](b"one ") + between + PACKERS[packer](b"two") + behind)
+    packed = PACKERS[packer](b"one ") + between + PACKERS[packer](b"two")
+    if behind is None:  # up to the end of a block of a tape
+        behind = bytes(10240 - len(packed))
+    path.write_bytes(packed + behind)
     text, library = read([str(path)])
 
     assert b"one two" == text
@@ -274,6 +277,16 @@ def test_padding_that_they_do_not_know_is_an_error(tmp_path, packer, padding, me
     path = tmp_path / "text"
     path.write_bytes(PACKERS[packer](b"one ") + padding + PACKERS[packer](b"two"))
     with pytest.raises(CorpusError, match=message):
+        read([str(path)])
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_a_zeroed_member_of_gzip_is_no_padding(tmp_path, number):
+    members = [gzip.compress(text) for text in MEMBERS]
+    members[number] = bytes(len(members[number]))
+    path = tmp_path / "text"
+    path.write_bytes(b"".join(members))
+    with pytest.raises(CorpusError, match=r"zero bytes (stand where its next|follow its 4) member"):
         read([str(path)])
 
 

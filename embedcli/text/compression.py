@@ -187,6 +187,7 @@ class Unpacked(io.RawIOBase):
         self._magic, opener = _KINDS[kind]
         self._begin, self._errors, self._piece = opener()
         self._stream: _Stream | None = None
+        self._n_streams = 0  # begun
         self._packed = head  # read, not decompressed
         self._at = len(head)  # where in the file that ends
 
@@ -235,15 +236,14 @@ class Unpacked(io.RawIOBase):
                 f"what follows its {self._kind} data at byte {self._at - len(self._packed)} is not "
                 "more of it"
             )
+        self._n_streams += 1
         self._stream = self._begin(self._packed)
         return self._stream
 
     def _skip(self) -> None:
         """Skip what may stand between streams; then the beginning of one is there, or nothing."""
-        if self._kind == "gzip":
-            zeros = self._skip_zeros()
-            if zeros and self._packed:
-                raise DamagedError(f"{zeros} zero bytes stand where its next member should")
+        if self._kind == "gzip" and self._n_streams:
+            self._check_gzip_padding(self._skip_zeros())
         elif self._kind == "xz":
             zeros = self._skip_zeros()
             if zeros % 4:
@@ -252,6 +252,17 @@ class Unpacked(io.RawIOBase):
         while self._kind == "zstd" and _SKIPPABLE.match(self._packed):
             self._skip_bytes(8 + int.from_bytes(self._packed[4:8].ljust(4, b"\xff"), "little"))
             self._fill(_HEADER_BYTES)
+
+    def _check_gzip_padding(self, zeros: int) -> None:
+        """Refuse zeros that look like a member that was lost, and not like the rest of a block."""
+        if zeros and self._packed:
+            raise DamagedError(f"{zeros} zero bytes stand where its next member should")
+        is_rest = self._n_streams == 1 and zeros < _TAPE_BLOCK
+        if zeros and not is_rest and self._at % _TAPE_BLOCK:
+            raise DamagedError(
+                f"{zeros} zero bytes follow its {self._n_streams} members, up to no multiple of "
+                f"{_TAPE_BLOCK} bytes as padding ends: a member may be lost in them"
+            )
 
     def _skip_zeros(self) -> int:
         zeros = 0
