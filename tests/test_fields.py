@@ -4,6 +4,7 @@ import datetime
 import gzip
 import itertools
 import json
+import warnings
 
 import pytest
 
@@ -208,6 +209,19 @@ def test_a_record_that_never_ends_is_not_held(tmp_path, monkeypatch):
         (tmp_path / "x").write_text(f"{good}{record}\n{good}")
         with pytest.warns(UserWarning, match=f"1 of 201 records are malformed.*{message}"):
             assert [["a", "b"]] * 200 == sentences(tmp_path / "x")
+
+
+def test_many_short_lines_of_a_record_count_as_much_as_they_take(tmp_path, monkeypatch):
+    monkeypatch.setattr("embedcli.text.tables.LONGEST_RECORD", 66 * 100)
+    path = tmp_path / "t.csv"
+    path.write_text('id,text\n1,"' + "x\n" * 250 + '"\n2,last one\n')
+    rules = TextRules(field="text", bad_records=1)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        vocabulary, _ = count_corpus([str(path)], rules=rules, min_count=1)
+
+    assert ["last", "one"] == vocabulary.words
+    assert "line 2: not as a table is quoted: more than" in " ".join(str(w.message) for w in said)
 
 
 def test_a_field_missing_in_the_first_record(tmp_path):

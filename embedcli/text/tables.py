@@ -18,6 +18,8 @@ __all__ = ["table_texts"]
 
 _SAMPLE = 1 << 20  # characters
 _MOST_REREADS = 100  # of the lines behind a quote that is never closed
+_MOST_REREAD = 1 << 28  # bytes that they take, together
+_LINE = 64  # bytes that a line takes beside its characters
 _SEP = "sep="
 
 
@@ -52,6 +54,7 @@ class _Table:
         self._record: list[str] = []  # the lines of the record that is being read
         self._number = 0  # of lines read
         self._n_rereads = 0
+        self._reread = 0  # bytes that the lines read again took
         self._width = 0  # cells of a row
 
     def texts(self) -> Iterator[str]:
@@ -126,8 +129,10 @@ class _Table:
                 dialect = dialect.decided(self._sample(), self._width)
             except csv.Error as error:
                 begin = self._number - len(self._record) + 1
-                if self._n_rereads < _MOST_REREADS:
+                size = sum(map(len, self._record)) + _LINE * len(self._record)
+                if self._n_rereads < _MOST_REREADS and self._reread + size <= _MOST_REREAD:
                     self._n_rereads += 1
+                    self._reread += size
                     self._put_back(1)
                 complaint = f"{self._title}, line {begin}: not as a table is quoted: {error}"
                 yield from [complaint] * len(self._record)
@@ -138,7 +143,7 @@ class _Table:
         while (line := self._next()) is not None:
             if dialect.asks(line):
                 raise _Undecidedness
-            size = len(line) + (size if len(self._record) > 1 else 0)
+            size = len(line) + _LINE + (size if len(self._record) > 1 else 0)
             if size > LONGEST_RECORD:
                 raise csv.Error(f"more than {LONGEST_RECORD >> 20} MiB")
             yield f"{line}\n"
