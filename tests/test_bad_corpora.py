@@ -95,7 +95,6 @@ READ = {
         sorted(["a\u200db", "c\u200bd", "\u202be", "e\u0301", "👩\u200d👩\u200d👧", "f\u00adg"]),
     ),
     "19 NFC and NFD": ("\u00e9 e\u0301".encode(), ["e\u0301", "\u00e9"]),
-    "22 256 and 257 bytes": (b"a " + b"x" * 256 + b" " + b"y" * 257, ["a", "x" * 256]),
     "25 all the same": (b"same " * 1000, ["same"]),
     "26 odd words": (
         b'</s> <unk> __label__x NaN inf -1 " \\ # // \xe2\x80\x8b',
@@ -127,8 +126,13 @@ WARNED = {
         ["word", *sorted("\ufffd" * n for n in (1, 2, 3, 5))],
         "11 malformed UTF-8 sequences in 4 tokens",
     ),
+    "22 256 and 257 bytes": (
+        b"a " + b"x" * 256 + b" " + b"y" * 257,
+        ["a", "x" * 256],
+        "50% of the text, by bytes, are 1 tokens of more than 256 bytes",
+    ),
     "15 cut by the edge of a block": (
-        b"x" * ((1 << 20) - 2) + b"\n" + b"word " * 999 + b"\xe2\x82" + b"a",
+        b" " * ((1 << 20) - 2) + b"\n" + b"word " * 999 + b"\xe2\x82" + b"a",
         ["word", "\ufffda"],
         "1 malformed UTF-8 sequences in 1 tokens",
     ),

@@ -23,7 +23,7 @@ from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.kernels import reference_tokenize as reference
 from embedcli.rules import TextRules
-from embedcli.text import crew
+from embedcli.text import crew, judging
 from embedcli.text import memory as memory_module
 from embedcli.vocabulary import Vocabulary
 
@@ -85,7 +85,7 @@ def test_encoding_is_what_strings_do(directory, text, lowercase, threads, block_
         warnings.simplefilter("ignore")
         patch.setattr(corpus_module, "BLOCK_BYTES", block_bytes)
         patch.setattr(corpus_module, "_TABLES_MOST", 1 if spill else 1 << 28)
-        patch.setattr(corpus_module, "_MOST_MALFORMED", 1.0)
+        patch.setattr(judging, "_MOST_MALFORMED", 1.0)
         with encode_corpus(
             [str(directory / "any.txt")],
             rules=TextRules(lowercase=lowercase),

@@ -12,9 +12,13 @@ PLAIN = TextRules()
 JSON = '{"id": 1, "text": "good morning to you"}\n'
 TABLE = "id,label,text\n" + "".join(f'{i},x,"the text, {i}"\n' for i in range(9))
 SYNTAX = {
-    "JSON lines": (JSON * 3, "JSON; to read a field of it: --field text (others are 'id')"),
+    "JSON lines": (JSON * 3, "JSON; to read a field of it: --field text"),
+    "nested": (
+        '{"id": "1", "meta": {"text": "good morning"}, "turns": [{"is": "a b"}]}\n',
+        "JSON; to read a field of it: --field meta.text (others are 'id', 'turns.is')",
+    ),
     "one long line": ('{"text": "' + "a b " * 2000, "JSON; to read a field of it: --field text"),
-    "an array": (f"[{JSON.strip()},\n{JSON}]", "JSON; to read a field of it: --field text (oth"),
+    "an array": (f"[{JSON.strip()},\n{JSON}]", "JSON; to read a field of it: --field text"),
     "indented": (
         json.dumps({"text": "a b"}, indent=2),
         "JSON; to read a field of it: --field text",

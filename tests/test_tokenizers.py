@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli import corpus as corpus_module
+from embedcli import formats
 from embedcli.config import TrainConfig
 from embedcli.corpus import count_corpus, encode_corpus
+from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, CorpusError, EmbedError, MissingExtraError
 from embedcli.kernels import reference_tokenize as reference
 from embedcli.kernels.blank import blank
@@ -22,6 +24,7 @@ from embedcli.text import apart, encoder
 from embedcli.text.apart import Apart, splitter
 from embedcli.text.preparing import _word_bits
 from embedcli.text.tokens import word_characters
+from embedcli.vocabulary import Vocabulary
 
 WORDS, JOINED = (frozenset(map(chr, codes)) for codes in word_characters())
 TEXT = "Don't stop: it's 3,14 o'clock!\n\nनमस्ते दुनिया, ½ İstanbul e\u0301t\u00e9\nx-y_z 我爱北京。\n"
@@ -131,6 +134,19 @@ def test_lower_case_of_a_language(text, language, written, expected, more):
     assert expected == " ".join(splitter(rules)(written))
     found = counted(_write(text, f"{written}\n"), lowercase=language, **more)
     assert set(expected.split()) == set(found)
+
+
+def test_a_model_keeps_the_language_of_lower_case(tmp_path):
+    words = Vocabulary.from_words(["\u0131s\u0131", "ay"])
+    metadata = {"settings": {"lowercase": "tr"}}
+    formats.save(
+        Embeddings(words, np.eye(2, dtype=np.float32), metadata=metadata),
+        tmp_path / "m.safetensors",
+    )
+    read = formats.load(tmp_path / "m.safetensors")
+    assert "tr" == read.metadata["settings"]["lowercase"]
+    rules = TextRules.from_settings(read.metadata["settings"])
+    assert ["\u0131s\u0131", "ay"] == splitter(rules)("ISI AY")
 
 
 def test_the_language_of_lower_case_is_an_option(run_embed, tmp_path):

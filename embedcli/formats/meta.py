@@ -76,7 +76,7 @@ def _epoch_faults(epochs: Any) -> Iterator[str]:
 
 def _fits(rule: Setting, value: Any) -> bool:
     """Whether `value` is of a type that the setting may have; its range may have been another."""
-    if value is None:
+    if value is None or (isinstance(value, str) and value in rule.choices):
         return True
     if rule.kind == "switch":
         return isinstance(value, bool)

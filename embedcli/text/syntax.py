@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from embedcli.quoting import quoted
 from embedcli.rules import TextRules
@@ -18,6 +18,8 @@ from embedcli.text.dialects import Dialect, header, widths
 __all__ = ["syntax"]
 
 _LINES = 5  # of a table, at least
+_SHOWN = 8  # fields
+_DEEPEST = 8  # levels of records
 _NUMBERS = 8  # behind a word, in a file of vectors
 _EXTRACT = "extract its text first"
 # How it begins, what it is, what to do.
@@ -104,10 +106,24 @@ def _json_fields(begin: bytes, lines: Sequence[str]) -> dict[str, object] | None
 
 def _longest(record: dict[str, object]) -> str:
     """The field whose value is the longest text, and what others there are."""
-    texts = {name: len(value) for name, value in record.items() if isinstance(value, str)}
+    texts = dict(_texts(record, ""))
     best = max(texts or record, key=lambda name: texts.get(name, 0))
-    others = [quoted(name) for name in record if name != best][:8]
+    others = [quoted(name) for name in (texts or record) if name != best][:_SHOWN]
     return quoted(best)[1:-1] + (f" (others are {', '.join(others)})" if others else "")
+
+
+def _texts(value: object, name: str, depth: int = 0) -> Iterator[tuple[str, int]]:
+    """The texts in a value, by the names that lead to them, and how long they are."""
+    if isinstance(value, str):
+        yield name, len(value)
+    elif depth > _DEEPEST:
+        return
+    elif isinstance(value, list):
+        for each in value[:1]:
+            yield from _texts(each, name, depth + 1)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _texts(each, f"{name}.{key}" if name else key, depth + 1)
 
 
 def _table(lines: Sequence[str]) -> str | None:
