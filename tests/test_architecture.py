@@ -35,7 +35,7 @@ LEVELS = [
     {"patterns"},
     {"settings", "progress", "reading"},
     {"errors"},
-    {"quoting"},
+    {"quoting", "parquet_footer"},
 ]
 # The one place that may import a library; None means everywhere.
 OWNERS = {

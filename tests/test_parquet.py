@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import tracemalloc
 
 import numpy as np
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from embedcli import formats
 from embedcli.cli.info import command as info
 from embedcli.errors import FormatError, UsageError
+from embedcli.parquet_footer import chunks_of
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -136,3 +138,37 @@ def test_the_option_of_the_commands(tmp_path):
     (tmp_path / "y.vec").write_text("1 2\na 1 2\n")
     with pytest.raises(UsageError, match=r"y\.vec is word2vec, which has no named columns"):
         formats.load(tmp_path / "y.vec", word_column="w")
+
+
+def test_sizes_are_those_that_pyarrow_states(tmp_path):
+    table(tmp_path / "x", {"a.b": WORDS, "v": LISTS, "n": [1, 2, 3]}, row_group_size=2)
+    groups = pq.ParquetFile(tmp_path / "x").metadata
+    stated = [
+        groups.row_group(group).column(i)
+        for group in range(groups.num_row_groups)
+        for i in range(groups.num_columns)
+    ]
+    assert [
+        (c.path_in_schema, c.num_values, c.total_uncompressed_size, c.total_compressed_size)
+        for c in stated
+    ] == [
+        chunk for group in chunks_of(io.BytesIO((tmp_path / "x").read_bytes())) for chunk in group
+    ]
+
+
+def test_damage_to_the_end_of_a_file_ends_no_process(tmp_path):
+    """Statistics of a column with a flipped bit, at which pyarrow calls `terminate`."""
+    table(
+        tmp_path / "x", {"w": pa.array(["a", "b", "c"]).dictionary_encode(), "x": [1.0, 2.0, 3.0]}
+    )
+    sound = (tmp_path / "x").read_bytes()
+    n_refused = 0
+    for at in range(len(sound) - 8 - int.from_bytes(sound[-8:-4], "little"), len(sound)):
+        for bit in (1, 64):
+            (tmp_path / "x").write_bytes(sound[:at] + bytes([sound[at] ^ bit]) + sound[at + 1 :])
+            try:
+                formats.load(tmp_path / "x", "parquet")
+            except FormatError as refusal:
+                n_refused += 1
+                assert "\n" not in str(refusal)
+    assert n_refused > 50

@@ -115,7 +115,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
 
 
 def _embeddings(path: str, root: Any, reading: ReadingOptions) -> Embeddings:
-    model = _Object(path, root)
+    model = _Object(path, root, is_packed=path.endswith((".gz", ".bz2")))
     keyed = model.part("wv")
     words, counts = _words(keyed)
     vocabulary = vocabulary_of(path, words, counts, reading.keeping_rows)
@@ -137,14 +137,16 @@ class _Object:
     Args:
         path: the name that the files beside it begin with.
         value: what the pickle says of it.
+        is_packed: whether those files are packed, as gensim does for names in .gz and .bz2.
     """
 
-    def __init__(self, path: str, value: Any) -> None:
+    def __init__(self, path: str, value: Any, *, is_packed: bool) -> None:
         if not isinstance(value, Record) or value.state is None:
             what = f"a {value.kind}" if isinstance(value, Record) else f"a {type(value).__name__}"
             raise ValueError(f"it holds {what}, not vectors")
         state = value.state[0] if isinstance(value.state, tuple) else value.state
         self.path = path
+        self._is_packed = is_packed
         kind = value.args[0] if value.kind.name == "_reconstructor" and value.args else value.kind
         self.kind = str(kind)
         self._state = {text_of(key): entry for key, entry in mapping_of(state).items()}
@@ -159,7 +161,11 @@ class _Object:
     def part(self, name: str) -> _Object:
         """The object in attribute `name`; this one, where there is none."""
         value = self._state.get(name)
-        return self if value is None else _Object(f"{self.path}.{name}", value)
+        return (
+            self
+            if value is None
+            else _Object(f"{self.path}.{name}", value, is_packed=self._is_packed)
+        )
 
     def array(self, *names: str) -> NDArray[Any] | None:
         """The first of these attributes that is an array."""
@@ -189,7 +195,7 @@ class _Object:
         return floats
 
     def _loaded(self, name: str) -> NDArray[Any]:
-        packed = self.path.split(".wv")[0].endswith((".gz", ".bz2"))
+        packed = self._is_packed
         path = Path(f"{self.path}.{name}.{'npz' if packed else 'npy'}")
         if not path.exists():
             raise FormatError(

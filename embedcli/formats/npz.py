@@ -71,7 +71,7 @@ def _texts(path: str, name: str, kind: str) -> list[Any]:
             read_header(file, objects=True)
             objects = array_of(read_pickle(Made(path, None, _blocks(file)), ARRAY_GLOBALS))
             return list(objects.tolist())
-    except DAMAGE as error:
+    except (*DAMAGE, OSError) as error:
         raise FormatError(f"{path} has no sound array {quoted(name)}: {told(error)}") from error
 
 
@@ -84,7 +84,7 @@ def _kinds(path: str) -> dict[str, tuple[tuple[int, ...], str]]:
                 with archive.open(info) as file:
                     shape, _, kind = read_header(file, objects=True)
                     found[info.filename.removesuffix(".npy")] = shape, kind.kind
-    except DAMAGE as error:
+    except (*DAMAGE, OSError) as error:
         raise FormatError(f"{path} is a damaged .npz archive: {told(error)}") from error
     return found
 

@@ -14,6 +14,7 @@ dictionary, so that a long word that occurs in every row is in memory once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.rows import embeddings_of
+from embedcli.parquet_footer import chunks_of
 from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
 
@@ -61,8 +63,8 @@ class Table:
         if twice:
             n = self._names.count(twice[0])
             raise FormatError(f"{where} has {n} columns called {quoted(twice[0])}")
-        self._rows = file.metadata.num_rows
-        self._cells = self._justified(file.metadata)
+        self._rows = max(0, file.metadata.num_rows)
+        self._cells = self._justified()
         self.texts = [self._word] if _is_text(self._fields[self._word].type) else []
 
     def read(self, file: Any) -> Embeddings:
@@ -74,10 +76,10 @@ class Table:
         counts: list[NDArray[np.int64]] = []
         vectors = np.empty((0, 0), np.float32)
         for batch in file.iter_batches(step, columns=self._used):
-            batch = batch.slice(0, wanted - len(words))
             first = len(words)
-            if not len(batch):
+            if batch.num_rows < 0 or first == wanted:
                 break
+            batch = batch.slice(0, wanted - first)
             if any(batch.column(name).null_count for name in self._used):
                 raise FormatError(f"{self._where}, rows from {first + 1}: a cell is empty")
             words += _words(batch.column(self._word))
@@ -154,22 +156,21 @@ class Table:
         more = f" and {len(self._fields) - 12} more" if len(self._fields) > 12 else ""
         return ", ".join(f"{field.name} ({field.type})" for field in some) + more
 
-    def _justified(self, metadata: Any) -> int:
+    def _justified(self) -> int:
         """How many numbers the vectors have; refuses sizes that the file's own does not justify."""
         packed = cells = unpacked = 0
-        for group in range(metadata.num_row_groups):
-            chunks = metadata.row_group(group)
-            for i in range(chunks.num_columns):
-                chunk = chunks.column(i)
-                packed += chunk.total_compressed_size
-                path = f"{chunk.path_in_schema}."
-                if any(path.startswith(f"{name}.") for name in self._used):
-                    unpacked = max(unpacked, chunk.total_uncompressed_size)
-                if any(path.startswith(f"{name}.") for name in self._vectors):
-                    cells += chunk.num_values
-        most = max(_ALWAYS, _MOST_RATIO * packed)
+        path = Path(self._where)
+        with path.open("rb") as opened:
+            groups = chunks_of(opened)
+        for chunk in (chunk for group in groups for chunk in group):
+            packed += chunk.packed
+            if any(f"{chunk.path}.".startswith(f"{name}.") for name in self._used):
+                unpacked = max(unpacked, chunk.unpacked)
+            if any(f"{chunk.path}.".startswith(f"{name}.") for name in self._vectors):
+                cells += chunk.n_values
+        most = max(_ALWAYS, _MOST_RATIO * min(packed, path.stat().st_size))
         size = max(4 * cells, unpacked)
-        if size > most or cells < 0:
+        if size > most:
             raise FormatError(
                 f"{self._where}: {packed} bytes are said to hold {size}; at most {most} are read"
             )

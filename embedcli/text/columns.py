@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from embedcli.errors import CorpusError, MissingExtraError
+from embedcli.parquet_footer import Chunk, chunks_of
 from embedcli.text.fields import Field
 
 __all__ = ["parquet_texts"]
@@ -48,11 +49,13 @@ def parquet_texts(file: Any, field: Field, title: str) -> Iterator[str]:
         leaves = [leaf for leaf in range(metadata.num_columns) if _is_below(metadata, leaf, name)]
         texts = [metadata.schema.column(leaf) for leaf in leaves]
         kept = [leaf.path for leaf in texts if leaf.physical_type == "BYTE_ARRAY"]
+        groups = _groups(file, title)
         file.seek(0)
         table = ParquetFile(file, read_dictionary=kept, buffer_size=_READ_BYTES)
         number = 0
         for group in range(metadata.num_row_groups):
-            n_rows = _batch_rows(metadata.row_group(group), leaves)
+            columns = [groups[group][leaf] for leaf in leaves if leaf < len(groups[group])]
+            n_rows = _batch_rows(columns, metadata.row_group(group).num_rows)
             batches = table.iter_batches(n_rows, row_groups=[group], columns=[name])
             for scalar in (scalar for batch in batches for scalar in batch.column(0)):
                 number += 1
@@ -78,6 +81,13 @@ def _value(scalar: Any) -> Any:
         return text.as_buffer().to_pybytes() if hasattr(text, "as_buffer") else str(scalar)
 
 
+def _groups(file: Any, title: str) -> list[list[Chunk]]:
+    try:
+        return chunks_of(file)
+    except ValueError as error:
+        raise CorpusError(f"{title} is damaged: {error}; is the download complete?") from error
+
+
 def _column(names: list[str], field: Field, title: str) -> str:
     """The column of the table that holds the field."""
     if field.name in names:
@@ -94,8 +104,7 @@ def _is_below(metadata: Any, leaf: int, name: str) -> bool:
     return bool(path == name or path.startswith(f"{name}."))
 
 
-def _batch_rows(group: Any, leaves: list[int]) -> int:
-    """How many rows to read at once."""
-    columns = [group.column(leaf) for leaf in leaves]
-    n_bytes = sum(max(each.total_uncompressed_size, _INDEX * each.num_values) for each in columns)
-    return int(max(1, min(_MOST_ROWS, _BATCH_BYTES * group.num_rows // max(1, n_bytes))))
+def _batch_rows(columns: list[Chunk], n_rows: int) -> int:
+    """How many of `n_rows` rows to read at once."""
+    n_bytes = sum(max(each.unpacked, _INDEX * each.n_values) for each in columns)
+    return int(max(1, min(_MOST_ROWS, _BATCH_BYTES * n_rows // max(1, n_bytes))))
