@@ -34,6 +34,7 @@ TELLING = {
     "the same in two rows": (b"2 1\na " + floats(NEWLINE) + b"b " + floats(NEWLINE), "word2vec-bin"),
     "the same, packed": (gzip.compress(b"1 1\na " + floats(NEWLINE)), "word2vec-bin"),
     "a float of printable characters": (b"1 1\na =abc", "word2vec-bin"),
+    "a float that looks like a hexadecimal number": (b"1 1\nkdezobfke 2x:6\n", "word2vec-bin"),
     "a float that ends like a count": (b"1 2\n} 6\xd106\xbd\x95\t9\n", "word2vec-bin"),
     "a float with a space before a digit": (b"1 1\na \xe2 B7", "word2vec-bin"),
     "a brace where safetensors has one": (b"1 1\na \0\0{\x3f", "word2vec-bin"),

@@ -4,7 +4,7 @@ Decided by what can be told for sure, as a byte of a float may be a newline behi
 word may be a number:
 
 1. every line is a word and D numbers: ``word2vec``, unless rule 3 holds as well and a word has a
-   space in it, or rule 2 does and there are not V lines;
+   space in it or a number cannot be read, or rule 2 does and there are not V lines;
 2. every line is a word and a whole number: ``vocab``, unless rule 3 holds as well and not all of it
    is text;
 3. V rows of a word, a space and 4 D bytes end where the file ends (of a large file: the rows that
@@ -23,6 +23,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from embedcli.formats.decimals import is_number
 from embedcli.formats.rows import LONGEST_WORD
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers
@@ -49,9 +50,9 @@ def under_header(source: Source, header: tuple[int, int], lines: Sequence[bytes]
     rows = lines[1:]
     sound = [_is_row(row, header[1]) for row in rows]
     is_binary = _has_binary_rows(source, header)
-    plain = all(len(row.split()) == header[1] + 1 for row in rows)
+    plain = not is_binary or all(_is_plain(row, header[1]) for row in rows)
     are_counts = (bool(rows) or source.is_whole) and all(map(is_vocab_line, lines))
-    if rows and all(sound) and (plain or not is_binary):
+    if rows and all(sound) and plain:
         n_rows = source.head.rstrip(b"\n").count(b"\n")
         is_other = are_counts and source.is_whole and n_rows != header[0]
         return "vocab" if is_other else "word2vec"
@@ -61,6 +62,12 @@ def under_header(source: Source, header: tuple[int, int], lines: Sequence[bytes]
     if is_binary:
         return "word2vec" if is_text and 2 * sum(sound) > len(sound) > 1 else "word2vec-bin"
     return "word2vec" if is_text or 2 * sum(sound) > len(sound) else "word2vec-bin"
+
+
+def _is_plain(line: bytes, dim: int) -> bool:
+    """Whether `line` is a word without a space and `dim` numbers that can be read."""
+    fields = line.split()
+    return len(fields) == dim + 1 and all(map(is_number, fields[1:]))
 
 
 def _is_row(line: bytes, dim: int) -> bool:
