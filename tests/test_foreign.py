@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import json
 import struct
+import zipfile
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
 from embedcli import formats
 from embedcli.embeddings import Embeddings
-from embedcli.errors import FormatError
+from embedcli.errors import EmbedError, FormatError
 from embedcli.subwords.murmur import murmur64, murmur128
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
@@ -267,3 +269,57 @@ def test_glove_of_its_own_that_is_refused(tmp_path):
     (tmp_path / "vocab.txt").write_text("the 9\nnaïve 5\n東京 1\n")
     with pytest.raises(FormatError, match="row 2: a number is not finite"):
         formats.load(tmp_path / "vectors.bin", "glove-bin")
+
+
+def sample(folder, name):
+    """A file or directory of a format that is only read, and what to load."""
+    target = folder / "x"
+    if name == "csv":
+        target.write_text(
+            "word,count,x,y\n" + "".join(f'"w{i}",{i},{i}.5,-0.25\n' for i in range(9))
+        )
+    elif name == "npz":
+        with target.open("wb") as file:
+            np.savez(file, words=np.array(["a", "naïve"], object), vectors=np.ones((2, 3), "f"))
+    elif name == "zip":
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.vec", "2 2\na 1 2\nb 3 4\n")
+    elif name == "floret":
+        (folder / "x.vec").write_bytes((DATA / "floret.vec").read_bytes())
+        target.write_bytes((DATA / "floret.floret").read_bytes())
+    elif name == "glove-bin":
+        glove_binary(folder)
+        return folder / "vectors.bin"
+    elif name == "fasttext-2016":
+        of_2016(target)
+    else:
+        by_hand(target)
+    return target
+
+
+@pytest.mark.parametrize(
+    "name", ["csv", "npz", "zip", "floret", "glove-bin", "fasttext-2016", "spacy"]
+)
+def test_damage_anywhere_is_one_line_and_no_other_error(tmp_path, name):
+    target = sample(tmp_path, name)
+    files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    sound = {path: path.read_bytes() for path in files}
+    assert np.isfinite(formats.load(target).vectors).all()
+    rng, n_refused = Random(3), 0
+    for _ in range(120):
+        path = rng.choice(files)
+        content = bytearray(sound[path])
+        at = rng.randrange(len(content))
+        content[at : at + rng.randrange(4)] = rng.choice(
+            [b"", b"\xff", b"9", b"\0\0", b"nan", b"\n"]
+        )
+        path.write_bytes(content)
+        try:
+            read = formats.load(target, None if name == "zip" else name)
+            assert np.isfinite(read.vectors).all()
+            assert len(read) == len(set(read.vocabulary.words)) > 0
+        except EmbedError as refusal:
+            n_refused += 1
+            assert "\n" not in str(refusal)
+        path.write_bytes(sound[path])
+    assert n_refused > 10
