@@ -192,7 +192,7 @@ def encode_corpus(
         min_count: how often a word must occur to get an id.
         max_vocab: how many words get an id at most: the most frequent.
         vocabulary: words to use instead, with these ids; `min_count` and `max_vocab` do not apply.
-            Its counts stay as they are; where it has none they are this text's.
+            Its counts stay as they are; where it has none, or nothing but 0, they are this text's.
         base: words that get an id beside those that occur often enough; their counts are added to
             this text's before all are ranked.
         unk: whether words that get no id are kept as one, `UNKNOWN`, which comes beside the others;
@@ -378,7 +378,7 @@ def _words(vocabulary: Vocabulary) -> Words:
 
 def _vocabulary(merged: Merged, given: Vocabulary | None) -> Vocabulary:
     words, counts = merged.words, merged.words.counts
-    if given is not None and given.counts is not None:
+    if given is not None and given.counts is not None and given.counts.any():
         if len(words) == len(given):
             return given
         counts = np.concatenate([given.counts, counts[len(given) :]])  # of the unknown word

@@ -180,6 +180,15 @@ def test_given_words_without_counts_are_counted(write, monkeypatch, tables):
     assert [*range(1, 500), 0] == corpus.vocabulary.counts.tolist()
 
 
+def test_counts_of_nothing_but_0_are_none(write):
+    given = Vocabulary.from_words(["b", "a", "z"], [0, 0, 0])
+    with encode_corpus([write(b"a b a c\n")], vocabulary=given) as corpus:
+        assert [1, 2, 0] == corpus.vocabulary.counts.tolist()
+    some = Vocabulary.from_words(["b", "a", "z"], [0, 0, 4])
+    with encode_corpus([write(b"a b a c\n")], vocabulary=some) as corpus:
+        assert [0, 0, 4] == corpus.vocabulary.counts.tolist()
+
+
 def test_given_words_are_met_in_lower_case(write):
     corpus = encode_corpus(
         [write("ÉCOLE École the".encode())],
