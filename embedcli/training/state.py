@@ -71,9 +71,8 @@ class State:
 
 def nothing_trained(n_tokens: int, subsampled: int, alone: int) -> TrainingError:
     """The error of an epoch in which no word was trained, and what would help."""
-    keep = ["--sample 0 keeps them all"] if subsampled else []
-    together = ["put sentences or documents on a line"] if alone else []
+    advice = "--sample 0 keeps them all" if subsampled else "put sentences or documents on a line"
     return TrainingError(
         f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} have no "
-        f"other word in their line; {' and '.join(keep + together)}"
+        f"other word in their line; {advice}"
     )
