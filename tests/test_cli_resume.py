@@ -22,6 +22,8 @@ BESIDE = {
     "separator": {"items": True},
     "pattern": {"tokenizer": "pattern"},
     "freeze": {"init": "vectors.vec"},
+    "delimiter": {"field": "text"},
+    "quote": {"field": "text"},
     "patience": {"valid": "held-out.txt"},
     "threads": {"deterministic": False},  # else they decide nothing, and nothing is said of them
 }
@@ -32,6 +34,7 @@ OTHER = {  # of those whose kind does not say what else they may be
     "max_norm": 3.0,
     "min_lr": 0.01,
     "tokenizer": "words",
+    "encoding": "cp1252",
 }
 
 
