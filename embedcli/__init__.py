@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embedcli.config import TrainConfig
     from embedcli.embeddings import Embeddings
     from embedcli.errors import EmbedError
     from embedcli.evaluation import evaluate
     from embedcli.formats import load, save
+    from embedcli.settings.config import TrainConfig
     from embedcli.training.trainer import train
     from embedcli.vocabulary import Vocabulary
 
@@ -39,7 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "EmbedError": "embedcli.errors",
     "Embeddings": "embedcli.embeddings",
-    "TrainConfig": "embedcli.config",
+    "TrainConfig": "embedcli.settings.config",
     "Vocabulary": "embedcli.vocabulary",
     "evaluate": "embedcli.evaluation",
     "load": "embedcli.formats",

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from embedcli.errors import CorpusError, EmbedError, ResourceError
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.encoder import Encoder
 from embedcli.text.judging import check_encodings
 from embedcli.text.memory import memory_size

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from embedcli import TrainConfig
-from embedcli.config import usable_cores
+from embedcli.settings.config import usable_cores
 from embedcli.training import ahead
 
 TEXT = "the cat sat on the mat and the dog on the log\n" * 50

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from embedcli.cli.options import model_option, train_options, verbosity_options
-from embedcli.config import TrainConfig, settings
 from embedcli.errors import ConfigError
+from embedcli.settings.config import TrainConfig, settings
 
 
 @pytest.fixture

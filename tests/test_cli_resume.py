@@ -9,8 +9,8 @@ import time
 import pytest
 
 from embedcli.cli import resuming
-from embedcli.config import TrainConfig, settings
 from embedcli.errors import ConfigError
+from embedcli.settings.config import TrainConfig, settings
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.trainer import _settings
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedcli.config import DEFAULT_LR, TrainConfig, dump_config, load_config, settings
 from embedcli.errors import ConfigError
+from embedcli.settings.config import DEFAULT_LR, TrainConfig, dump_config, load_config, settings
 
 ROOT = Path(__file__).parent.parent
 

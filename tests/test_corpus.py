@@ -22,7 +22,7 @@ from embedcli import corpus as corpus_module
 from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.kernels import reference_tokenize as reference
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text import crew, judging
 from embedcli.text import memory as memory_module
 from embedcli.vocabulary import Vocabulary

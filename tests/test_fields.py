@@ -11,7 +11,7 @@ import pytest
 
 from embedcli.corpus import count_corpus, digest_corpus, encode_corpus
 from embedcli.errors import CorpusError, MissingExtraError
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.apart import splitter
 from embedcli.text.fields import Field
 

@@ -15,7 +15,7 @@ from embedcli import formats
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, MissingExtraError, UsageError
 from embedcli.formats.model2vec import _tokenizer
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.spaces.overlap import overlap
 from embedcli.spaces.reduction import reduce_dim
 from embedcli.text.apart import splitter

@@ -15,7 +15,7 @@ from embedcli.evaluation.recommenders import baselines, recommenders
 from embedcli.formats.vocab import read_vocab, write_vocab
 from embedcli.kernels import reference
 from embedcli.kernels.sampling import shuffle
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.training.sampling import noise_distribution, random_key
 
 ITEMS = TextRules(items=True, separator=",")

@@ -13,9 +13,9 @@ from embedcli.cli import combine, evaluate, export, info, neighbors, plot, shard
 from embedcli.cli import train as train_module
 from embedcli.cli.resuming import resume_line
 from embedcli.cluster.plan import make_plan, read_plan, write_plan
-from embedcli.config import dump_config, load_config
 from embedcli.errors import ConfigError, FormatError, OutputError
 from embedcli.quoting import json_text, shell_word
+from embedcli.settings.config import dump_config, load_config
 from embedcli.training.checkpoint import Checkpoints, read_checkpoint
 
 NAME = os.fsdecode(b"caf\xe9")  # latin-1: \udce9 in Python's strings

@@ -16,12 +16,12 @@ import embedcli
 from embedcli import formats
 from embedcli.cli.given import read_given
 from embedcli.cli.main import COMMANDS, LazyGroup, embed
-from embedcli.config import TrainConfig
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
 from embedcli.formats.rows import checked_words
 from embedcli.formats.vocab import read_vocab
 from embedcli.reading import ReadingOptions
+from embedcli.settings.config import TrainConfig
 from embedcli.storage.publish import publish
 from embedcli.vocabulary import Vocabulary
 

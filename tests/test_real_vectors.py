@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import embedcli
 from embedcli.cli.main import COMMANDS, embed
 from embedcli.cli.output import Verbosity
-from embedcli.config import TrainConfig
+from embedcli.settings.config import TrainConfig
 
 SHARED = Path(__file__).parents[2] / "shared"
 TEXT = SHARED / "data" / "wiki-1m.txt.gz"

@@ -8,7 +8,7 @@ import pytest
 
 from embedcli.corpus import count_corpus
 from embedcli.errors import CorpusError
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.recognition import check_is_text, is_parquet
 
 SPANISH = ("Me " + "pregunto si " * 30)[:257]

@@ -24,7 +24,7 @@ from embedcli.cluster.tables import (
 )
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, UsageError
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.spans import Span
 
 CONFIG = TrainConfig(min_count=1, threads=1, shards=3, rounds=1)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from embedcli.corpus import count_corpus
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.syntax import syntax
 
 PLAIN = TextRules()

@@ -7,7 +7,7 @@ import pytest
 
 from embedcli.corpus import encode_corpus
 from embedcli.errors import ConfigError, CorpusError
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 
 ROWS = [
     ("1", "plain words"),

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from embedcli import corpus as corpus_module
 from embedcli import formats
-from embedcli.config import TrainConfig
 from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, CorpusError, EmbedError, MissingExtraError
 from embedcli.kernels import reference_tokenize as reference
 from embedcli.kernels.blank import blank
-from embedcli.rules import TextRules
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.text_rules import TextRules
 from embedcli.text import apart, encoder
 from embedcli.text.apart import Apart, splitter
 from embedcli.text.preparing import _word_bits

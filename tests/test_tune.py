@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedcli.config import TrainConfig, load_config
 from embedcli.corpus import encode_corpus
 from embedcli.errors import ConfigError, UsageError
+from embedcli.settings.config import TrainConfig, load_config
 from embedcli.tuning.search import Budget, try_all
 from embedcli.tuning.space import Axis, parse_space, work
 from embedcli.tuning.stability import pip_loss

@@ -66,7 +66,7 @@ def _checkpoint(folder: Path) -> Path:
     """A checkpoint of a run in its second epoch."""
     import numpy as np
 
-    from embedcli.config import TrainConfig
+    from embedcli.settings.config import TrainConfig
     from embedcli.training.checkpoint import Checkpoints, completed
     from torture.samples import embeddings
 

@@ -22,8 +22,8 @@ from typing import Any, Final
 
 import click
 
-from embedcli.config import TrainConfig
 from embedcli.errors import CorpusError, UsageError
+from embedcli.settings.config import TrainConfig
 from embedcli.storage.publish import STDOUT, is_plain
 
 __all__ = ["files_of", "keep_apart"]

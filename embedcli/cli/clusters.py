@@ -11,10 +11,10 @@ import click
 
 from embedcli.cli.options import Duration
 from embedcli.cli.spool import spooled
-from embedcli.config import TrainConfig
 from embedcli.errors import UsageError
 from embedcli.progress import OnProgress, ignore_progress
-from embedcli.settings import Value
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
     from embedcli.cluster.driver import Outlook

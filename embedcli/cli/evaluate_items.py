@@ -13,7 +13,7 @@ import click
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, talk, warn
 from embedcli.errors import ThresholdError, UsageError
 from embedcli.quoting import quoted
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings

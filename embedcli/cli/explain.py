@@ -20,10 +20,10 @@ from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import say_ways
-from embedcli.config import TrainConfig
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.quoting import quoted
-from embedcli.rules import TextRules
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.text_rules import TextRules
 
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus

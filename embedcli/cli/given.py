@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from embedcli.cli.output import talk, warn
-from embedcli.config import TrainConfig
-from embedcli.settings import Value
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings

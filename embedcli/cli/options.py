@@ -13,10 +13,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from embedcli.cli.output import Verbosity, warn
-from embedcli.config import TrainConfig, load_config, settings
 from embedcli.errors import ConfigError
-from embedcli.rules import TextRules, text_settings
-from embedcli.settings import Setting, Value, seconds
+from embedcli.settings.config import TrainConfig, load_config, settings
+from embedcli.settings.text_rules import TextRules, text_settings
+from embedcli.settings.values import Setting, Value, seconds
 
 __all__ = [
     "OF_GLOVE",

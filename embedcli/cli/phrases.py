@@ -16,7 +16,7 @@ from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
 from embedcli.errors import UsageError
 from embedcli.quoting import quoted
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 
 if TYPE_CHECKING:
     from embedcli.phrases.finding import Phrase, PhraseRules, PhraseText

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.progress import show_progress
-from embedcli.config import TrainConfig
+from embedcli.settings.config import TrainConfig
 
 if TYPE_CHECKING:
     from embedcli.cli.clusters import Cluster

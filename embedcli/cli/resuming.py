@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from embedcli.cli.output import talk, warn
 from embedcli.cli.spool import spooled
-from embedcli.config import TrainConfig
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
 from embedcli.quoting import shell_line
-from embedcli.rules import TextRules
-from embedcli.settings import Value
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.text_rules import TextRules
+from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings

@@ -10,9 +10,9 @@ import click
 from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import OF_GLOVE, OF_ONE_RUN, train_options_without, verbosity_options
 from embedcli.cli.output import talk
-from embedcli.config import TrainConfig, usable_cores
 from embedcli.errors import UsageError
-from embedcli.settings import Value
+from embedcli.settings.config import TrainConfig, usable_cores
+from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
     from embedcli.cluster.plan import Plan

@@ -24,9 +24,9 @@ from embedcli.cli.plan import show_cluster_plan, show_estimate, show_needs, show
 from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import given_options
 from embedcli.cli.signals import Deferred, Terminated, deferred, heard
-from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, FormatError, OutputError, TrainingError, UsageError
-from embedcli.settings import Value
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.values import Value
 from embedcli.storage.publish import is_plain
 
 if TYPE_CHECKING:

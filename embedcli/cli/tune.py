@@ -21,10 +21,10 @@ from embedcli.cli.options import (
 )
 from embedcli.cli.output import echo_json, echo_rows, talk, warn
 from embedcli.cli.progress import show_progress
-from embedcli.config import TrainConfig, load_space
 from embedcli.errors import UsageError
 from embedcli.quoting import json_text, shell_line, shell_word
-from embedcli.settings import Value
+from embedcli.settings.config import TrainConfig, load_space
+from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus

@@ -13,7 +13,7 @@ from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, text_options, verbosity_options
 from embedcli.cli.output import echo, echo_json, for_terminal, talk
 from embedcli.cli.progress import show_progress
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 
 if TYPE_CHECKING:
     from embedcli.corpus import Tally

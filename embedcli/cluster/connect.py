@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedcli import __version__
-from embedcli.config import usable_cores
 from embedcli.errors import ClusterError, MissingExtraError, UsageError
+from embedcli.settings.config import usable_cores
 from embedcli.storage.leftovers import temporary_directory
 
 if TYPE_CHECKING:

@@ -31,10 +31,10 @@ from embedcli.cluster.training import (
     check,
     make_weights,
 )
-from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus, Tally, encode_corpus
 from embedcli.errors import CorpusError, EmbedError, UsageError
 from embedcli.kernels.weights import Weights
+from embedcli.settings.config import TrainConfig
 from embedcli.training.forecast import measure_seconds
 from embedcli.vocabulary import Vocabulary
 

@@ -22,11 +22,11 @@ from embedcli.cluster.plan import Plan, check_settings, make_plan, shards_of
 from embedcli.cluster.reading import Reading, count, encode
 from embedcli.cluster.rounds import Rounds
 from embedcli.cluster.shards import text_size
-from embedcli.config import TrainConfig
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ResourceError
 from embedcli.progress import OnProgress, Progress, ignore_progress
+from embedcli.settings.config import TrainConfig
 from embedcli.storage.publish import readable_size
 from embedcli.training.trainer import Guard
 from embedcli.vocabulary import Vocabulary

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.cluster.training import Change, Round
-from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError
+from embedcli.settings.config import TrainConfig
 from embedcli.training.state import Epoch, State, nothing_trained
 
 __all__ = ["advance", "at_beginning", "loss", "next_round", "sums"]

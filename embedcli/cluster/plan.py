@@ -17,9 +17,9 @@ from functools import cached_property
 from typing import Any
 
 from embedcli.cluster.shards import Shard, cut
-from embedcli.config import TrainConfig
 from embedcli.errors import EmbedError, FormatError, UsageError
 from embedcli.quoting import json_text
+from embedcli.settings.config import TrainConfig
 from embedcli.storage.plain import read_plain
 from embedcli.storage.publish import publish
 from embedcli.text.spans import Span

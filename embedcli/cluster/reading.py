@@ -14,8 +14,8 @@ from embedcli.cluster.machines import Machines
 from embedcli.cluster.plan import Plan
 from embedcli.cluster.shards import text_size
 from embedcli.cluster.tables import N_PARTS, add_tables, choose, sum_tallies, vocabulary_of
-from embedcli.config import TrainConfig
 from embedcli.corpus import Tally
+from embedcli.settings.config import TrainConfig
 from embedcli.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

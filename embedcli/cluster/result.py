@@ -8,9 +8,9 @@ from typing import Any
 
 from embedcli.cluster.shards import joint_digest
 from embedcli.cluster.training import Matrices
-from embedcli.config import TrainConfig
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
+from embedcli.settings.config import TrainConfig
 from embedcli.training.state import State
 from embedcli.training.versions import versions
 from embedcli.vocabulary import Vocabulary

@@ -38,10 +38,10 @@ from embedcli.cluster.reading import Reading
 from embedcli.cluster.result import to_embeddings
 from embedcli.cluster.shards import Shard, joint_digest
 from embedcli.cluster.training import Change, Matrices, Round, add_changes
-from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
 from embedcli.progress import OnProgress, Progress
+from embedcli.settings.config import TrainConfig
 from embedcli.training.schedule import learning_rate
 from embedcli.training.trainer import Guard, Stopped
 

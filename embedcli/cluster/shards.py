@@ -17,7 +17,7 @@ from typing import Any
 
 from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.compression import compression_of
 from embedcli.text.encodings import can_be_cut
 from embedcli.text.places import STDIN, find_sources, open_source

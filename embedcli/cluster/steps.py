@@ -33,10 +33,10 @@ from embedcli.cluster.training import (
     beginning,
     train_shard,
 )
-from embedcli.config import TrainConfig
 from embedcli.corpus import encode_corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import CorpusError, FormatError, UsageError
+from embedcli.settings.config import TrainConfig
 from embedcli.training.state import Epoch, State
 
 __all__ = ["add_files", "count_shard", "encode_shard", "first_model", "next_model", "train_ids"]

@@ -14,9 +14,9 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from embedcli.cluster.shards import Shard
-from embedcli.config import TrainConfig
 from embedcli.corpus import Tally, count_corpus
 from embedcli.errors import CorpusError, FormatError, ResourceError
+from embedcli.settings.config import TrainConfig
 from embedcli.text.memory import memory_size
 from embedcli.text.merging import Generation, Limits, Merged, merge, parts_of
 from embedcli.text.words import SPARE, Words

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from embedcli.cluster.combination import combine
 from embedcli.cluster.deltas import Deltas, add, difference
 from embedcli.cluster.parts import row_parts
-from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.errors import TrainingError
 from embedcli.kernels.weights import Weights, aligned, row_stride
+from embedcli.settings.config import LINE, TrainConfig
 from embedcli.training.run import Run
 from embedcli.training.sampling import keep_probabilities, noise_distribution
 from embedcli.training.schedule import learning_rate

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Histories", "Lines", "cut_last", "distinct", "read_lines", "without_last"]

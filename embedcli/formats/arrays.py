@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import FormatError, InputError
-from embedcli.settings import shorten
+from embedcli.settings.values import shorten
 
 __all__ = ["DAMAGE", "load_array", "load_packed_array", "read_header", "told"]
 

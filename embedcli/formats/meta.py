@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from embedcli.config import settings
 from embedcli.errors import FormatError
-from embedcli.settings import Setting, shorten
+from embedcli.settings.config import settings
+from embedcli.settings.values import Setting, shorten
 
 __all__ = ["read_meta"]
 

@@ -43,7 +43,7 @@ from embedcli.formats.rows import embeddings_of
 from embedcli.formats.source import check_memory
 from embedcli.quoting import escaped, json_text, quoted
 from embedcli.reading import ReadingOptions
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.storage import safetensors
 from embedcli.storage.folder import sealed
 from embedcli.storage.plain import read_plain

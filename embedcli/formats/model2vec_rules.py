@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 
 __all__ = ["normalizer", "pre_tokenizer"]
 

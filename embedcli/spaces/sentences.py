@@ -22,7 +22,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.neighbors import unit_rows
 from embedcli.resolution import Ways, resolve
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.spaces.reduction import principal_axes
 from embedcli.text.apart import splitter
 

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import FormatError
-from embedcli.settings import shorten
+from embedcli.settings.values import shorten
 from embedcli.storage.plain import require_plain
 from embedcli.storage.publish import Sink
 

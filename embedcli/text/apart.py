@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from embedcli.errors import CorpusError, EmbedError, ResourceError
-from embedcli.rules import TextRules, text_settings
+from embedcli.settings.text_rules import TextRules, text_settings
 from embedcli.text.fields import ESCAPED_ONLY
 from embedcli.text.tokens import Cutter
 from embedcli.text.worker import HEADER, LIMIT, TOO_SLOW

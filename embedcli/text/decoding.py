@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.tokenize import MAX_BYTES
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.tokens import rewriter, without_digits
 from embedcli.text.words import SPARE, Words
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 
 __all__ = ["Dialect", "find_dialect", "header", "widths"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embedcli.kernels.tokenize import remap
 from embedcli.progress import OnProgress, Progress
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.blocks import Block, BlockReader
 from embedcli.text.crew import Crew
 from embedcli.text.decoding import Marks, normalise

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from embedcli.errors import CorpusError
 from embedcli.quoting import quoted
-from embedcli.rules import ITEM_END, TextRules
-from embedcli.settings import shorten
+from embedcli.settings.text_rules import ITEM_END, TextRules
+from embedcli.settings.values import shorten
 
 __all__ = [
     "ALL_SURROGATES",

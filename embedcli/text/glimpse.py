@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.apart import splitter
 from embedcli.text.fields import Field
 from embedcli.text.sources import Library, opened

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from embedcli.kernels.blank import blank
 from embedcli.kernels.tokenize import PAD
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.apart import Apart
 from embedcli.text.blocks import Block
 from embedcli.text.tokens import Cutter, prepared, word_characters

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 
 from embedcli.errors import CorpusError
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.fields import LONGEST_RECORD
 from embedcli.text.lines import Lines
 from embedcli.text.sources import opened

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from embedcli.errors import CorpusError, EmbedError, ResourceError
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.columns import parquet_texts
 from embedcli.text.compression import DamagedError, Unpacked, WindowError, compression_of
 from embedcli.text.encodings import Readable, Transcoded, decoded

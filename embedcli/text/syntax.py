@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from embedcli.quoting import quoted
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.dialects import Dialect, header, widths
 
 __all__ = ["syntax"]

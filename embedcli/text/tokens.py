@@ -25,9 +25,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from embedcli.errors import MissingExtraError
-from embedcli.patterns import compiled
-from embedcli.rules import TextRules
-from embedcli.settings import shorten
+from embedcli.settings.patterns import compiled
+from embedcli.settings.text_rules import TextRules
+from embedcli.settings.values import shorten
 
 __all__ = ["Cutter", "lower_case", "prepared", "rewriter", "without_digits", "word_characters"]
 

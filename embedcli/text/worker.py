@@ -14,7 +14,7 @@ import struct
 import sys
 from typing import BinaryIO
 
-from embedcli.rules import TextRules
+from embedcli.settings.text_rules import TextRules
 from embedcli.text.tokens import Cutter, prepared
 
 __all__ = ["HEADER", "LIMIT", "TOO_SLOW", "serve"]

@@ -18,8 +18,8 @@ import threading
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from embedcli.config import TrainConfig, usable_cores
 from embedcli.kernels.kept import is_first_run
+from embedcli.settings.config import TrainConfig, usable_cores
 
 __all__ = ["Elsewhere", "begin_elsewhere", "compile_ahead"]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
 from embedcli.training.deterministic import DeterministicRun, compile_rounds, compile_staging
 from embedcli.training.given import Given

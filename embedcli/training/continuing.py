@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from embedcli.config import NGRAMS, TrainConfig, settings
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, UsageError
-from embedcli.rules import REWRITING, text_settings
-from embedcli.settings import Value
+from embedcli.settings.config import NGRAMS, TrainConfig, settings
+from embedcli.settings.text_rules import REWRITING, text_settings
+from embedcli.settings.values import Value
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
 from embedcli.subwords.table import Subwords

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.kernels.sampling import count_kept, make_staged, shuffle, stage
 from embedcli.kernels.streams import ROUND, STREAMS, rows_for_copies
 from embedcli.kernels.weights import Weights
+from embedcli.settings.config import TrainConfig
 from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.given import Given
 from embedcli.training.pace import Pace, pace_of

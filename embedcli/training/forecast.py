@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from embedcli.config import TrainConfig
 from embedcli.cooccurrence.cells import CELL_BYTES
 from embedcli.cooccurrence.counting import counting_memory, expected_cells
 from embedcli.cooccurrence.runs import RUN_BYTES
@@ -27,6 +26,7 @@ from embedcli.errors import ResourceError
 from embedcli.kernels.streams import STREAMS, rows_for_copies
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
+from embedcli.settings.config import TrainConfig
 from embedcli.storage.publish import free_space, readable_size
 from embedcli.subwords.table import Subwords
 from embedcli.text.glimpse import Glimpse

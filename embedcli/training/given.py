@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, InputError
 from embedcli.formats import load
 from embedcli.formats.source import Source
 from embedcli.formats.text_rows import text_lines
 from embedcli.quoting import quoted
+from embedcli.settings.config import TrainConfig
 from embedcli.training.huffman import grown
 from embedcli.vocabulary import Vocabulary
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
 from embedcli.cooccurrence.cells import Cooccurrences
 from embedcli.cooccurrence.counting import compile_counting, count_cooccurrences
 from embedcli.corpus import Corpus
@@ -21,6 +20,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.weights import Weights
 from embedcli.progress import OnProgress, Progress, ignore_progress
+from embedcli.settings.config import TrainConfig
 from embedcli.training.given import Given
 from embedcli.training.glove_work import CellChunks, GloveWorker, initial_weights
 from embedcli.training.run import Run, Score

@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
 from embedcli.cooccurrence.cells import Cooccurrences
 from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.weights import TALLY, aligned, row_stride
+from embedcli.settings.config import TrainConfig
 from embedcli.training.sampling import random_key
 from embedcli.training.weights import random_rows
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
 from embedcli.kernels.streams import HOT, ROUND
+from embedcli.settings.config import TrainConfig
 from embedcli.training.sampling import keep_probabilities, noise_distribution
 
 __all__ = ["Pace", "moved_shares", "pace_of"]

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import LINE, TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, TrainingError
@@ -24,6 +23,7 @@ from embedcli.kernels.rules import Rule
 from embedcli.kernels.weights import Weights
 from embedcli.progress import OnProgress, Progress
 from embedcli.quoting import quoted
+from embedcli.settings.config import LINE, TrainConfig
 from embedcli.subwords.table import Subwords
 from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.given import Given

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from embedcli.config import TrainConfig
+from embedcli.settings.config import TrainConfig
 
 __all__ = ["learning_rate"]
 

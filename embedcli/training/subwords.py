@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.subword_cbow import subword_cbow, subword_cbow_scratch
 from embedcli.kernels.subword_skipgram import subword_skipgram, subword_skipgram_scratch
 from embedcli.kernels.weights import Scratch, Weights
+from embedcli.settings.config import TrainConfig
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.training.chunks import Chunks

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig, usable_cores
 from embedcli.kernels.meeting import make_clock
 from embedcli.kernels.rounds import rounds
 from embedcli.kernels.sampling import Staged, shuffle, stage
@@ -27,6 +26,7 @@ from embedcli.kernels.streams import (
     n_blocks,
 )
 from embedcli.kernels.weights import Weights, make_scratch
+from embedcli.settings.config import TrainConfig, usable_cores
 from embedcli.training.pace import Pace, moved_shares
 from embedcli.training.sampling import random_key
 from embedcli.training.worker import Pool

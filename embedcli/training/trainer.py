@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
 from embedcli.corpus import Corpus, encode_corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import CorpusError, InputError, TrainingError, UsageError
 from embedcli.evaluation import evaluate
 from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
 from embedcli.training.ahead import Elsewhere, compile_ahead
 from embedcli.training.architectures import prepared

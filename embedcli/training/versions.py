@@ -7,8 +7,8 @@ import sys
 from importlib.metadata import version
 
 from embedcli import __version__
-from embedcli.config import TrainConfig
-from embedcli.patterns import compiled
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.patterns import compiled
 from embedcli.subwords.pieces import Pieces
 from embedcli.subwords.table import Units
 

@@ -13,10 +13,10 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import NGRAMS, TrainConfig
 from embedcli.errors import TrainingError
 from embedcli.kernels.parts import Parts
 from embedcli.kernels.sampling import SPARE
+from embedcli.settings.config import NGRAMS, TrainConfig
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
 from embedcli.subwords.table import Units

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.config import TrainConfig
 from embedcli.kernels.cbow import cbow
 from embedcli.kernels.cbow_rules import cbow_by_rule
 from embedcli.kernels.hierarchical import PathScratch, cbow_hs, make_path_scratch, skipgram_hs
@@ -20,6 +19,7 @@ from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.skipgram import skipgram
 from embedcli.kernels.skipgram_rules import skipgram_by_rule
 from embedcli.kernels.weights import Scratch, Weights, make_scratch
+from embedcli.settings.config import TrainConfig
 from embedcli.training.huffman import huffman_tree, longest_path
 from embedcli.training.sampling import noise_distribution, pool_size, random_key
 from embedcli.training.weights import initial_weights

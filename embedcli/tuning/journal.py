@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from embedcli.errors import MissingExtraError, OutputError
-from embedcli.settings import Value
+from embedcli.settings.values import Value
 from embedcli.tuning.search import Budget
 from embedcli.tuning.space import Axis, Space
 from embedcli.tuning.trial import Bench, Trial

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from embedcli.settings import Value
+from embedcli.settings.values import Value
 from embedcli.tuning.space import work
 from embedcli.tuning.trial import Bench, Trial
 

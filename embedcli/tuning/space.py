@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
-from embedcli.config import TrainConfig, settings
 from embedcli.errors import UsageError
-from embedcli.settings import Value
+from embedcli.settings.config import TrainConfig, settings
+from embedcli.settings.values import Value
 
 __all__ = ["SEARCHABLE", "Axis", "Space", "parse_space", "work"]
 

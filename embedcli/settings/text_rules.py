@@ -13,8 +13,8 @@ from dataclasses import field as _field
 from typing import Any, Literal, Self
 
 from embedcli.errors import ConfigError
-from embedcli.patterns import compiled
-from embedcli.settings import Setting, Value, shorten
+from embedcli.settings.patterns import compiled
+from embedcli.settings.values import Setting, Value, shorten
 
 __all__ = ["ITEM_END", "REWRITING", "TextRules", "text_settings"]
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from embedcli.errors import ConfigError
-from embedcli.rules import TextRules, text_settings
-from embedcli.settings import Setting, Value, n_bytes, seconds, shorten
+from embedcli.settings.text_rules import TextRules, text_settings
+from embedcli.settings.values import Setting, Value, n_bytes, seconds, shorten
 
 if TYPE_CHECKING:
     import yaml

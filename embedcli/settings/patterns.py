@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 from embedcli.errors import ConfigError, MissingExtraError
-from embedcli.settings import shorten
+from embedcli.settings.values import shorten
 
 __all__ = ["compiled"]
 
