@@ -1,6 +1,6 @@
 """Embeddings: a vocabulary and its matrix of vectors, as readers return and look-ups take them.
 
-Nothing here reads or writes files (`formats/`) or searches (`neighbors.py`).
+Nothing here reads or writes files (`formats/`) or searches (`lookup/exact.py`).
 """
 
 from __future__ import annotations

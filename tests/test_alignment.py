@@ -9,7 +9,7 @@ import pytest
 
 from embedcli import Embeddings, Vocabulary, load, save
 from embedcli.errors import FormatError, UsageError
-from embedcli.neighbors import unit_rows
+from embedcli.lookup.exact import unit_rows
 from embedcli.spaces import alignment
 from embedcli.spaces.drift import drift
 

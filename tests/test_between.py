@@ -11,8 +11,8 @@ from test_subwords import sentencepiece_model
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.errors import UsageError
 from embedcli.formats.npy import write_array
-from embedcli.lookup import neighbors_of_vectors
-from embedcli.neighbors import unit_rows
+from embedcli.lookup.exact import unit_rows
+from embedcli.lookup.query import neighbors_of_vectors
 from embedcli.spaces import alignment
 from embedcli.spaces.drift import drift
 from embedcli.subwords.ngrams import NGrams

@@ -17,8 +17,8 @@ from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.probes import probe
 from embedcli.evaluation.protocols import METHODS, resolve
 from embedcli.evaluation.similarity import pearson
-from embedcli.lookup import Query, analogy, neighbors
-from embedcli.neighbors import cosines, nearest, unit_rows
+from embedcli.lookup.exact import cosines, nearest, unit_rows
+from embedcli.lookup.query import Query, analogy, neighbors
 
 N, D = 40, 6
 WORDS = [f"w{i}" for i in range(N)]

@@ -10,9 +10,9 @@ import pytest
 
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.errors import MissingExtraError, OutputError, UsageError
-from embedcli.index import ann
-from embedcli.index.files import _read_end, index_path, model_digest, open_index
-from embedcli.lookup import Query, neighbors
+from embedcli.lookup.index import KINDS, TARGET, Index, _shared, build_index
+from embedcli.lookup.index_files import _read_end, index_path, model_digest, open_index
+from embedcli.lookup.query import Query, neighbors
 
 WORDS = [f"w{i}" for i in range(2000)]
 
@@ -30,14 +30,14 @@ def faiss():
     return pytest.importorskip("faiss")
 
 
-@pytest.mark.parametrize("kind", ann.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_index_finds_what_it_says_and_scores_it_exactly(model, kind):
-    index = ann.build_index(model, kind)
+    index = build_index(model, kind)
     queries = [Query((word,)) for word in WORDS[::3]]
     exact = neighbors(model, queries)
     found = neighbors(model, queries, index=index)
     shared = [len(set(a) & set(b)) / 10 for a, b in zip(exact, found, strict=True)]
-    assert ann.TARGET <= index.recall
+    assert TARGET <= index.recall
     assert np.mean(shared) == pytest.approx(index.recall, abs=0.01)
     for true, answer in zip(exact, found, strict=True):
         cosines = dict(true)  # which are the very same for the words that both have
@@ -47,7 +47,7 @@ def test_an_index_finds_what_it_says_and_scores_it_exactly(model, kind):
 def test_recall_counts_what_is_missing():
     true = np.array([[1, 2, 3], [4, 5, -1]])
     found = np.array([[3, 1, 9], [5, 4, 7]])
-    assert 4 / 5 == ann._shared(true, found)
+    assert 4 / 5 == _shared(true, found)
 
 
 @pytest.mark.parametrize("n_words", [1, 3])
@@ -55,17 +55,17 @@ def test_few_words_and_zero_vectors(n_words):
     tiny = Embeddings(
         Vocabulary.from_words(["a", "b", "c"][:n_words]), np.eye(3, 2, dtype=np.float32)[:n_words]
     )
-    for kind in ann.KINDS:
-        index = ann.build_index(tiny, kind)
+    for kind in KINDS:
+        index = build_index(tiny, kind)
         assert neighbors(tiny, [Query(("a",))]) == neighbors(tiny, [Query(("a",))], index=index)
 
 
 def test_restrict_cannot_apply(model):
     with pytest.raises(UsageError, match="not the first 5"):
-        neighbors(model, [Query(("w1",))], restrict=5, index=ann.Index(model, "ivf", None))
+        neighbors(model, [Query(("w1",))], restrict=5, index=Index(model, "ivf", None))
 
 
-@pytest.mark.parametrize("kind", ann.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_index_is_made_once_and_again_when_the_model_changes(model, kind, tmp_path):
     path = tmp_path / "m.safetensors"
     save(model, path)
@@ -133,7 +133,7 @@ def test_the_command(model, tmp_path, run_embed):
     assert "indexing" not in done.stderr
     assert "of the 10 nearest neighbours" in done.stderr
     (answer,) = json.loads(run_embed("neighbors", "w5", "--index", "hnsw", "--json").stdout)
-    assert ann.TARGET <= answer["recall"] <= 1
+    assert TARGET <= answer["recall"] <= 1
 
 
 @pytest.mark.parametrize(
@@ -152,4 +152,4 @@ def test_wrong_use(run_embed, arguments, message):
 def test_a_missing_faiss_names_the_command(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'embedcli\[ann\]'"):
-        ann.build_index(model, "ivf")
+        build_index(model, "ivf")

@@ -19,7 +19,7 @@ from embedcli.cli import train
 from embedcli.cli.spool import spooled
 from embedcli.embeddings import Embeddings
 from embedcli.errors import BusyError, OutputError, UsageError
-from embedcli.index.files import open_index
+from embedcli.lookup.index_files import open_index
 from embedcli.storage import folder, leftovers
 from embedcli.storage.leftovers import remove_stale, temporary_path
 from embedcli.storage.locks import locked

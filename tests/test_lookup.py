@@ -7,7 +7,7 @@ import pytest
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UnknownWordError, UsageError
-from embedcli.lookup import Query, analogy, neighbors
+from embedcli.lookup.query import Query, analogy, neighbors
 from embedcli.vocabulary import Vocabulary
 
 WORDS = ["man", "woman", "king", "queen", "apple", "nothing"]

@@ -17,7 +17,6 @@ from click.testing import CliRunner
 
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.cli import plot
-from embedcli.clusters import classes
 from embedcli.errors import (
     FormatError,
     InputError,
@@ -25,7 +24,8 @@ from embedcli.errors import (
     UnknownWordError,
     UsageError,
 )
-from embedcli.lookup import Query, neighbors, odd_one_out
+from embedcli.lookup.kmeans import classes
+from embedcli.lookup.query import Query, neighbors, odd_one_out
 from embedcli.maps import figures
 from embedcli.maps.layout import lay_out
 from embedcli.maps.page import make_page

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedcli import neighbors
 from embedcli.embeddings import Embeddings
 from embedcli.errors import InputError
-from embedcli.neighbors import cosines, nearest, unit_rows
+from embedcli.lookup import exact
+from embedcli.lookup.exact import cosines, nearest, unit_rows
 from embedcli.vocabulary import Vocabulary
 
 
@@ -73,12 +73,12 @@ def test_equals_sorting_everything(search):
 @given(searches())
 def test_equals_sorting_everything_in_small_blocks_with_a_small_pool(search):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbors, "_SCORES", 8)
-        patch.setattr(neighbors, "_QUERIES", 2)
-        patch.setattr(neighbors, "_MIN_BLOCK", 4)
-        patch.setattr(neighbors, "_PAIRS", 3)
-        patch.setattr(neighbors, "_POOL", 1)
-        patch.setattr(neighbors, "_POOL_PER_ANSWER", 1)
+        patch.setattr(exact, "_SCORES", 8)
+        patch.setattr(exact, "_QUERIES", 2)
+        patch.setattr(exact, "_MIN_BLOCK", 4)
+        patch.setattr(exact, "_PAIRS", 3)
+        patch.setattr(exact, "_POOL", 1)
+        patch.setattr(exact, "_POOL_PER_ANSWER", 1)
         check(**search)
 
 
@@ -185,7 +185,7 @@ def test_norms_in_blocks_equal_norms_at_once():
 
 def test_look_ups_never_import_numba():
     code = (
-        "import sys, embedcli.lookup, embedcli.evaluation, embedcli.cli.neighbors, "
+        "import sys, embedcli.lookup.query, embedcli.evaluation, embedcli.cli.neighbors, "
         "embedcli.cli.analogy, embedcli.cli.evaluate; print('numba' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

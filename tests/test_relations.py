@@ -15,8 +15,8 @@ from embedcli.evaluation.files import read_evaluation_file
 from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.pairs import logistic
 from embedcli.evaluation.protocols import resolve
-from embedcli.lookup import analogy
-from embedcli.neighbors import unit_rows
+from embedcli.lookup.exact import unit_rows
+from embedcli.lookup.query import analogy
 
 LINKED = [
     ("man", ("woman", "lady")),

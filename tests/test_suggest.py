@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedcli import suggest
-from embedcli.suggest import Suggester
+from embedcli.lookup import suggest
+from embedcli.lookup.suggest import Suggester
 from embedcli.vocabulary import Vocabulary
 
 

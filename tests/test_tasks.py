@@ -15,8 +15,8 @@ from embedcli.evaluation.entities import entities, tally
 from embedcli.evaluation.features import Lookup, OneHot, shapes, windows
 from embedcli.evaluation.probes import ONE_HOT, _fit, probe
 from embedcli.evaluation.tasks import Examples, Sentences, read_task
-from embedcli.neighbors import unit_rows
-from embedcli.resolution import Ways, resolve
+from embedcli.lookup.exact import unit_rows
+from embedcli.lookup.out_of_vocabulary import Ways, resolve
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 

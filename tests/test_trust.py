@@ -11,7 +11,7 @@ import pytest
 from embedcli import Embeddings, Vocabulary, evaluate, save
 from embedcli.cli.gains import is_below, shown_gain
 from embedcli.evaluation.comparison import compare
-from embedcli.lookup import Query
+from embedcli.lookup.query import Query
 from embedcli.spaces.agreement import Agreed, agreement
 
 

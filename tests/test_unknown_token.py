@@ -9,7 +9,7 @@ import pytest
 
 from embedcli import TrainConfig, Vocabulary, save, train
 from embedcli.corpus import encode_corpus
-from embedcli.resolution import resolve
+from embedcli.lookup.out_of_vocabulary import resolve
 from embedcli.vocabulary import UNKNOWN
 
 LINES = ["a b a rare1", "b a c c", "a rare2 rare3 b c", "a b"]

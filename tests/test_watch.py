@@ -12,7 +12,7 @@ import pytest
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.cli.neighbors import _batches
 from embedcli.errors import InputError
-from embedcli.lookup import Query
+from embedcli.lookup.query import Query
 from embedcli.storage.watch import Watch
 
 

@@ -305,13 +305,13 @@ def _columns_not_looked_at() -> None:
 
 
 def _index_not_compared() -> None:
-    from embedcli.index import files
+    from embedcli.lookup import index_files
 
     def digest_of(file: Any, size: int) -> Any:
         file.seek(size)
         return file.read(32)
 
-    change(files, "_digest_of", digest_of)
+    change(index_files, "_digest_of", digest_of)
 
 
 def _ids_not_looked_at() -> None:

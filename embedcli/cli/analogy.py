@@ -13,8 +13,8 @@ from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import say_ways, ways_options
 
 if TYPE_CHECKING:
+    from embedcli.lookup.out_of_vocabulary import Ways
     from embedcli.reading import ReadingOptions
-    from embedcli.resolution import Ways
 
 __all__ = ["command"]
 
@@ -65,8 +65,8 @@ def command(
     <unk>, which is said on stderr and, in JSON, in answered_by.
     """
     import embedcli
-    from embedcli.lookup import analogy
-    from embedcli.resolution import resolve
+    from embedcli.lookup.out_of_vocabulary import resolve
+    from embedcli.lookup.query import analogy
 
     embeddings = embedcli.load(model, reading=reading)
     answers = analogy(embeddings, (a, b, c), k, method=method, restrict=restrict, ways=ways)

@@ -54,7 +54,7 @@ def command(
     the largest. The same model and seed give the same classes.
     """
     import embedcli
-    from embedcli.clusters import classes
+    from embedcli.lookup.kmeans import classes
 
     embeddings = embedcli.load(model, reading=reading)
     if top is not None:

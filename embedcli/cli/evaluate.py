@@ -193,7 +193,7 @@ def command(
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
     if tasks:
         from embedcli.cli.evaluate_task import evaluate_tasks
-        from embedcli.resolution import Ways
+        from embedcli.lookup.out_of_vocabulary import Ways
 
         evaluate_tasks(
             {model: load(model, reading=reading) for model in models},

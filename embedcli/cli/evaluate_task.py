@@ -14,7 +14,7 @@ from embedcli.errors import ThresholdError, UsageError
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.evaluation.probes import TaskReport, TaskScore
-    from embedcli.resolution import Ways
+    from embedcli.lookup.out_of_vocabulary import Ways
 
 __all__ = ["evaluate_tasks"]
 

@@ -80,7 +80,7 @@ def command(
     """
     import embedcli
     from embedcli.corpus import encode_corpus
-    from embedcli.lookup import cosine_table
+    from embedcli.lookup.query import cosine_table
     from embedcli.spaces.contexts import explain
 
     embeddings = embedcli.load(model, reading=reading)
@@ -119,8 +119,8 @@ def _as_spelt(embeddings: Embeddings, *asked: str) -> Sequence[str]:
     Raises:
         UnknownWordError: the vocabulary holds a word in no case.
     """
-    from embedcli.resolution import Ways, resolve
-    from embedcli.suggest import Suggester
+    from embedcli.lookup.out_of_vocabulary import Ways, resolve
+    from embedcli.lookup.suggest import Suggester
 
     found = resolve(embeddings, asked, Ways(subwords=False, token=False))
     for word, way in zip(asked, found.ways, strict=True):

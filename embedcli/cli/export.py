@@ -88,7 +88,7 @@ def command(
     """
     from embedcli import formats
     from embedcli.formats.narrow import widened
-    from embedcli.index.library import load_faiss
+    from embedcli.lookup.faiss_library import load_faiss
     from embedcli.spaces.reduction import reduce_dim
     from embedcli.spaces.sentences import word_weights
 

@@ -24,10 +24,10 @@ from embedcli.storage.watch import Watch
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
-    from embedcli.index.ann import Index
-    from embedcli.lookup import Neighbor, Query
+    from embedcli.lookup.index import Index
+    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.query import Neighbor, Query
     from embedcli.reading import ReadingOptions
-    from embedcli.resolution import Ways
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command"]
@@ -134,7 +134,7 @@ def command(
     only makes the index.
     """
     import embedcli
-    from embedcli.lookup import neighbors
+    from embedcli.lookup.query import neighbors
 
     if files and (words or positive or negative or len(models) > 1 or runs):
         raise UsageError("--vector is a query of its own, of one model: give no word and one -m")
@@ -185,7 +185,7 @@ def _check_index(kind: str, paths: Sequence[str], restrict: int | None, limit: i
 
 def _open_index(model: str, embeddings: Embeddings, kind: str) -> Index:
     """The index, made if need be; how far it can be trusted is said."""
-    from embedcli.index.files import index_path, open_index
+    from embedcli.lookup.index_files import index_path, open_index
 
     with show_progress() as on_progress:
         index = open_index(
@@ -208,7 +208,7 @@ def _split(values: Sequence[str], vocabulary: Vocabulary) -> tuple[str, ...]:
 def _queries(
     words: Sequence[str], added: tuple[str, ...], taken: tuple[str, ...]
 ) -> Iterator[Query]:
-    from embedcli.lookup import Query
+    from embedcli.lookup.query import Query
 
     if not words:
         yield Query(added, taken)
@@ -231,8 +231,8 @@ def _answers(
     ways: Ways,
 ) -> Iterator[Answer]:
     """Answer batch by batch, in order."""
-    from embedcli.resolution import resolve
-    from embedcli.suggest import Suggester
+    from embedcli.lookup.out_of_vocabulary import resolve
+    from embedcli.lookup.suggest import Suggester
 
     suggester = Suggester(embeddings.vocabulary)
     n_hints = MAX_HINTS

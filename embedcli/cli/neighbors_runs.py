@@ -14,8 +14,8 @@ from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
-    from embedcli.lookup import Query
-    from embedcli.resolution import Ways
+    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.query import Query
 
 __all__ = ["model_paths", "show_agreement"]
 

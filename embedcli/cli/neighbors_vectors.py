@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedcli.embeddings import Embeddings
-    from embedcli.index.ann import Index
-    from embedcli.lookup import Neighbor
+    from embedcli.lookup.index import Index
+    from embedcli.lookup.query import Neighbor
 
 __all__ = ["show_vectors"]
 
@@ -66,7 +66,7 @@ def _answers(
     """The name of each vector, ``x.npy`` or ``x.npy[0]``, and its neighbours."""
     import numpy as np
 
-    from embedcli.lookup import neighbors_of_vectors
+    from embedcli.lookup.query import neighbors_of_vectors
 
     for file, array in arrays:
         rows = np.atleast_2d(array)

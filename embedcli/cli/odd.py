@@ -15,8 +15,8 @@ from embedcli.errors import UnknownWordError, UsageError
 from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
+    from embedcli.lookup.out_of_vocabulary import Ways
     from embedcli.reading import ReadingOptions
-    from embedcli.resolution import Ways
 
 __all__ = ["command"]
 
@@ -50,9 +50,9 @@ def command(
     with --skip-unknown left out, if three are known, and with --json listed in skipped.
     """
     import embedcli
-    from embedcli.lookup import odd_one_out
-    from embedcli.resolution import resolve
-    from embedcli.suggest import Suggester
+    from embedcli.lookup.out_of_vocabulary import resolve
+    from embedcli.lookup.query import odd_one_out
+    from embedcli.lookup.suggest import Suggester
 
     asked = list(dict.fromkeys(words))
     if len(asked) < 3:

@@ -163,7 +163,7 @@ def _map(
 
 def _groups(embeddings: Embeddings, clusters: int, color: str | None, seed: int) -> list[str]:
     if color is None:
-        from embedcli.clusters import classes
+        from embedcli.lookup.kmeans import classes
 
         belongs, _ = classes(embeddings, min(clusters, len(embeddings)), seed=seed)
         return _named(embeddings.vocabulary.words, belongs.tolist())

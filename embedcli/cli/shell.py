@@ -29,8 +29,8 @@ from embedcli.storage.watch import Watch
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
+    from embedcli.lookup.out_of_vocabulary import Ways
     from embedcli.reading import ReadingOptions
-    from embedcli.resolution import Ways
 
 __all__ = ["command"]
 
@@ -134,7 +134,7 @@ class _Shell:
             self._sum(words)
 
     def _odd(self, words: Sequence[str]) -> None:
-        from embedcli.lookup import odd_one_out
+        from embedcli.lookup.query import odd_one_out
 
         asked = list(dict.fromkeys(words[1:]))
         if len(asked) < 3:
@@ -142,7 +142,7 @@ class _Shell:
         self._show(words, asked, odd_one_out(self.embeddings, asked, ways=self.ways))
 
     def _similarity(self, words: Sequence[str]) -> None:
-        from embedcli.lookup import cosine_table
+        from embedcli.lookup.query import cosine_table
 
         if len(words) != 3 or words[1] != "~":
             raise UsageError("two words with ~ between them: cat ~ dog")
@@ -155,7 +155,7 @@ class _Shell:
             echo(f"{cosine:.4f}")
 
     def _analogy(self, words: Sequence[str]) -> None:
-        from embedcli.lookup import analogy
+        from embedcli.lookup.query import analogy
 
         if len(words) != 5 or (words[1], words[3]) != (":", "::"):
             raise UsageError("an analogy is written man : king :: woman")
@@ -164,7 +164,7 @@ class _Shell:
 
     def _sum(self, words: Sequence[str]) -> None:
         """Words with + and - before or between them; two words without a sign are a sum."""
-        from embedcli.lookup import Query, neighbors
+        from embedcli.lookup.query import Query, neighbors
 
         added: list[str] = []
         taken: list[str] = []
@@ -193,7 +193,7 @@ class _Shell:
 
     def _otherwise(self, asked: Sequence[str]) -> dict[str, Any]:
         """Say how words that are not in the vocabulary were answered; what JSON says of it."""
-        from embedcli.resolution import resolve
+        from embedcli.lookup.out_of_vocabulary import resolve
 
         otherwise = resolve(self.embeddings, asked, self.ways).answered()
         say_ways(otherwise)

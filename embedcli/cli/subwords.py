@@ -80,7 +80,7 @@ def _parts(
     """
     import numpy as np
 
-    from embedcli.lookup import neighbors_of_vectors
+    from embedcli.lookup.query import neighbors_of_vectors
     from embedcli.vocabulary import Vocabulary
 
     subwords = embeddings.subwords

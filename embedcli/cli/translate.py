@@ -15,8 +15,8 @@ from embedcli.cli.unknown import asked_words, report_unknown, say_ways, ways_opt
 from embedcli.errors import UnknownWordError
 
 if TYPE_CHECKING:
+    from embedcli.lookup.out_of_vocabulary import Ways
     from embedcli.reading import ReadingOptions
-    from embedcli.resolution import Ways
 
 __all__ = ["command"]
 
@@ -67,7 +67,7 @@ def command(
     exit code then is 3.
     """
     import embedcli
-    from embedcli.resolution import resolve
+    from embedcli.lookup.out_of_vocabulary import resolve
     from embedcli.spaces.alignment import Translator
 
     first, second = (embedcli.load(model, reading=reading) for model in (source, target))

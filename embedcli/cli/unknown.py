@@ -40,7 +40,7 @@ def ways_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def with_ways(
         *args: Any, subwords: bool, case_variants: bool, unk: bool, **options: Any
     ) -> Any:
-        from embedcli.resolution import Ways
+        from embedcli.lookup.out_of_vocabulary import Ways
 
         return function(*args, ways=Ways(subwords, case_variants, unk), **options)
 
@@ -84,7 +84,7 @@ def check_stdin() -> None:
 
 def report_unknown(embeddings: Embeddings, missing: Sequence[str]) -> None:
     """Report words of which nothing is known, with what may have been meant."""
-    from embedcli.suggest import Suggester
+    from embedcli.lookup.suggest import Suggester
 
     suggester = Suggester(embeddings.vocabulary)
     for i, word in enumerate(missing):

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedcli.embeddings import Embeddings
+    from embedcli.lookup.out_of_vocabulary import Ways
     from embedcli.reading import ReadingOptions
-    from embedcli.resolution import Ways
     from embedcli.spaces.sentences import Averager
 
     Floats = NDArray[np.float32]
@@ -141,7 +141,7 @@ def _word_rows(
     embeddings: Embeddings, words: Sequence[str], ways: Ways
 ) -> tuple[list[str], Floats, list[str]]:
     """The words that are known, their vectors, and the words that are not."""
-    from embedcli.resolution import resolve
+    from embedcli.lookup.out_of_vocabulary import resolve
 
     asked = asked_words(words)
     resolved = resolve(embeddings, asked, ways)

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
-from embedcli.neighbors import unit_rows
-from embedcli.resolution import Ways, resolve
+from embedcli.lookup.exact import unit_rows
+from embedcli.lookup.out_of_vocabulary import Ways, resolve
 
 __all__ = ["Lookup", "OneHot", "shapes", "windows"]
 

@@ -1,7 +1,7 @@
 """Words that belong together: categories that clusters find again, and the odd one out.
 
-Categories: spherical k-means (`clusters.py`) parts the known words into as many classes as there
-are categories, of ten beginnings the one whose words are nearest their centres; the score is the
+Categories: spherical k-means (`kmeans.py`) sorts the known words into as many classes as there are
+categories, of ten beginnings the one whose words are nearest their centres; the score is the
 purity: the percentage of words that are in a class most of whose words have their category.
 
 The odd one out: right where it has the lowest mean cosine to the others; beside it stands the mean
@@ -17,11 +17,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.clusters import parted
 from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.parts import Part, left_out, otherwise
 from embedcli.evaluation.protocols import Protocol
-from embedcli.resolution import OWN
+from embedcli.lookup.kmeans import parted
+from embedcli.lookup.out_of_vocabulary import OWN
 
 __all__ = ["GroupReport", "score_categories", "score_odd"]
 

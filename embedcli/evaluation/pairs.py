@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.evaluation.folded import FoldedWords
-from embedcli.neighbors import nearest, unit_rows
+from embedcli.lookup.exact import nearest, unit_rows
 
 __all__ = ["learned_answers", "logistic"]
 

@@ -26,7 +26,7 @@ from embedcli.errors import FormatError, MissingExtraError
 from embedcli.evaluation.entities import tally
 from embedcli.evaluation.features import Lookup, OneHot, shapes
 from embedcli.evaluation.tasks import Examples, Sentences, read_task
-from embedcli.resolution import Ways
+from embedcli.lookup.out_of_vocabulary import Ways
 
 __all__ = ["ONE_HOT", "PENALTIES", "TaskReport", "TaskScore", "probe"]
 

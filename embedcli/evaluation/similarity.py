@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.parts import Part, left_out, otherwise
 from embedcli.evaluation.protocols import Protocol
-from embedcli.resolution import OWN
+from embedcli.lookup.out_of_vocabulary import OWN
 
 __all__ = [
     "Pair",

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.evaluation.folded import FoldedWords
-from embedcli.lookup import COSMUL_EPSILON
-from embedcli.neighbors import cosines
+from embedcli.lookup.exact import cosines
+from embedcli.lookup.query import COSMUL_EPSILON
 
 __all__ = ["Offsets", "Table"]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
-from embedcli.index.library import load_faiss
+from embedcli.lookup.faiss_library import load_faiss
 
 __all__ = ["CENTRES", "Product", "check_parts", "product_bytes", "quantized"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import MissingExtraError, UsageError
-from embedcli.neighbors import unit_rows
+from embedcli.lookup.exact import unit_rows
 from embedcli.spaces.reduction import principal_axes
 
 __all__ = ["LAYOUTS", "lay_out"]

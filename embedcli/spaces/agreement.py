@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embedcli.embeddings import Embeddings
-from embedcli.lookup import Query, neighbors
-from embedcli.resolution import Ways, resolve
+from embedcli.lookup.out_of_vocabulary import Ways, resolve
+from embedcli.lookup.query import Query, neighbors
 
 __all__ = ["Agreed", "agreement"]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
-from embedcli.neighbors import unit_rows
+from embedcli.lookup.exact import unit_rows
 
 __all__ = [
     "DENSITY",

@@ -15,7 +15,7 @@ import numpy as np
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
-from embedcli.neighbors import unit_rows
+from embedcli.lookup.exact import unit_rows
 from embedcli.spaces.alignment import identical_pairs, same_axes, turn
 from embedcli.spaces.overlap import neighbor_ids
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
-from embedcli.neighbors import nearest
+from embedcli.lookup.exact import nearest
 
 __all__ = ["SAMPLE", "neighbor_ids", "overlap", "sample_ids"]
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
-from embedcli.neighbors import unit_rows
-from embedcli.resolution import Ways, resolve
+from embedcli.lookup.exact import unit_rows
+from embedcli.lookup.out_of_vocabulary import Ways, resolve
 from embedcli.settings.text_rules import TextRules
 from embedcli.spaces.reduction import principal_axes
 from embedcli.text.apart import splitter

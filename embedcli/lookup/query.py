@@ -1,6 +1,6 @@
 """Words in, words out: nearest words, sums of words, and analogies.
 
-The search is in `neighbors.py`, or in an index; suggestions for unknown words are in `suggest.py`.
+The search is in `exact.py` or `index.py`; suggestions for unknown words are in `suggest.py`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UnknownWordError, UsageError
-from embedcli.neighbors import cosines, nearest, unit_rows
+from embedcli.lookup.exact import cosines, nearest, unit_rows
+from embedcli.lookup.out_of_vocabulary import Ways, resolve
+from embedcli.lookup.suggest import Suggester
 from embedcli.quoting import quoted
-from embedcli.resolution import Ways, resolve
-from embedcli.suggest import Suggester
 
 if TYPE_CHECKING:
-    from embedcli.index.ann import Index
+    from embedcli.lookup.index import Index
 
 __all__ = [
     "COSMUL_EPSILON",

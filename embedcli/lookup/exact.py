@@ -5,8 +5,8 @@ score lies within the rounding error of the k-th best; the few that remain are s
 float64. So the answer is the exact one, ties and all, and is the same whether a query is asked
 alone or among a thousand others.
 
-Words are not known here (`lookup.py`), and nothing is approximate; an index, where one is wanted,
-gives candidates (`index/ann.py`), which `best_of` scores in the same way.
+Words are not known here (`query.py`), and nothing is approximate; an index, where one is wanted,
+gives candidates (`index.py`), which `best_of` scores in the same way.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ every cosine is exact and only a neighbour may be missing. How many are is measu
 built, by asking 1,000 of its words both ways; it is searched harder, or more candidates are scored,
 whichever finds more, until `TARGET` of the ten nearest are found.
 
-Needs faiss (``pip install 'embedcli[ann]'``). Files of indexes are `index/files.py`'s.
+Needs faiss (``pip install 'embedcli[ann]'``). Their files: `index_files.py`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
-from embedcli.index.library import load_faiss
-from embedcli.neighbors import best_of, nearest, unit_rows
+from embedcli.lookup.exact import best_of, nearest, unit_rows
+from embedcli.lookup.faiss_library import load_faiss
 from embedcli.progress import OnProgress, Progress, ignore_progress
 
 __all__ = ["KINDS", "TARGET", "Index", "build_index"]
@@ -81,7 +81,7 @@ class Index:
         *,
         excluded: Sequence[Iterable[int]] | None = None,
     ) -> tuple[Ids, Doubles]:
-        """As `neighbors.nearest`, but a neighbour may be missing.
+        """As `exact.nearest`, but a neighbour may be missing.
 
         Args:
             queries: (Q, D).

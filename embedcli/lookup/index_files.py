@@ -23,8 +23,8 @@ from typing import Any, BinaryIO, Final
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, OutputError
-from embedcli.index.ann import Index, build_index
-from embedcli.index.library import load_faiss
+from embedcli.lookup.faiss_library import load_faiss
+from embedcli.lookup.index import Index, build_index
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.storage import safetensors
 from embedcli.storage.plain import require_plain
@@ -78,7 +78,7 @@ def open_index(
     Args:
         path: the file or directory that `embeddings` were read from.
         embeddings: the model.
-        kind: one of `index.ann.KINDS`.
+        kind: one of `KINDS`.
         on_build: called with the path of the index before it is built.
         on_progress: called with `Progress` reports while it is.
 

@@ -1,0 +1,1 @@
+"""Look-ups: words or vectors in, the words nearest to them out."""
