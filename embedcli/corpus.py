@@ -21,16 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import CorpusError, EmbedError, ResourceError
+from embedcli.files.memory import memory_size
+from embedcli.files.scratch import ScratchFile
+from embedcli.files.spans import Span
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.encoder import Encoder
 from embedcli.text.judging import check_encodings
-from embedcli.text.memory import memory_size
 from embedcli.text.merging import Limits, Merged
-from embedcli.text.scratch import ScratchFile
 from embedcli.text.sources import opened
-from embedcli.text.spans import Span
 from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 

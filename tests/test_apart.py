@@ -15,7 +15,7 @@ from embedcli.cli import apart
 from embedcli.cli.main import COMMANDS
 from embedcli.embeddings import Embeddings
 from embedcli.errors import OutputError, UsageError
-from embedcli.storage.publish import publish
+from embedcli.files.publish import publish
 from embedcli.vocabulary import Vocabulary
 
 BOTH, NEXT, TWICE = "is both input and output", "would be read.* the next time", "are both written"

@@ -25,11 +25,11 @@ LEVELS = [
     {"cooccurrence"},
     {"corpus", "embeddings"},
     {"subwords"},
-    {"text", "storage", "vocabulary"},
-    {"kernels"},
+    {"text", "vocabulary"},
+    {"kernels", "files"},
     {"settings", "progress", "reading"},
     {"errors"},
-    {"quoting", "parquet_footer"},
+    {"quoting"},
 ]
 # The one place that may import a library; None means everywhere.
 OWNERS = {

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from embedcli import corpus as corpus_module
 from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError, ResourceError
+from embedcli.files import memory as memory_module
 from embedcli.kernels import reference_tokenize as reference
 from embedcli.settings.text_rules import TextRules
 from embedcli.text import crew, judging
-from embedcli.text import memory as memory_module
 from embedcli.vocabulary import Vocabulary
 
 WORDS = ["a", "b", "The", "ÉCOLE", "école", "ΣΑΣ", "σας", "İs", "x" * 256, "İ" * 128, "漢字"]

@@ -14,8 +14,8 @@ import pytest
 from embedcli import TrainConfig, Vocabulary
 from embedcli.corpus import encode_corpus
 from embedcli.errors import ResourceError
+from embedcli.files.publish import readable_size
 from embedcli.settings.text_rules import TextRules
-from embedcli.storage.publish import readable_size
 from embedcli.text.glimpse import Glimpse, glimpse
 from embedcli.training import forecast as forecasts
 from embedcli.training.architectures import compile_architecture

@@ -189,8 +189,8 @@ def test_vectors_without_a_dimension(tmp_path):
     empty = np.zeros((2, 0), np.float32)
     path = tmp_path / "x.safetensors"
     formats.save(MODEL, path)
-    from embedcli.storage import safetensors as layout
-    from embedcli.storage.publish import publish
+    from embedcli.files import safetensors as layout
+    from embedcli.files.publish import publish
 
     arrays = dict(layout.map_tensors(path, layout.read_header(path)))
     with publish(path) as sink:

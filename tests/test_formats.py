@@ -306,8 +306,8 @@ def test_metadata_that_is_not_json_is_refused(tmp_path):
     ],
 )
 def test_damaged_models_are_refused(tmp_path, change, message):
-    from embedcli.storage import safetensors
-    from embedcli.storage.publish import publish
+    from embedcli.files import safetensors
+    from embedcli.files.publish import publish
 
     tensors = {
         "syn0": np.zeros((2, 2), np.float32),

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from embedcli import formats
 from embedcli.cli.info import command as info
 from embedcli.errors import EmbedError, FormatError, UsageError
+from embedcli.files.source import Source
 from embedcli.formats.pickled import Global, Record, read_pickle
 from embedcli.formats.pickled_arrays import ARRAY_GLOBALS, array_of, mapping_of, number_of
-from embedcli.formats.source import Source
 
 models = pytest.importorskip("gensim.models")
 OLD = Path(models.__file__).parent.parent / "test" / "test_data"

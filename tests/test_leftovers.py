@@ -19,11 +19,11 @@ from embedcli.cli import train
 from embedcli.cli.spool import spooled
 from embedcli.embeddings import Embeddings
 from embedcli.errors import BusyError, OutputError, UsageError
+from embedcli.files import folder, leftovers
+from embedcli.files.leftovers import remove_stale, temporary_path
+from embedcli.files.locks import locked
+from embedcli.files.publish import check_writable, publish
 from embedcli.lookup.index_files import open_index
-from embedcli.storage import folder, leftovers
-from embedcli.storage.leftovers import remove_stale, temporary_path
-from embedcli.storage.locks import locked
-from embedcli.storage.publish import check_writable, publish
 from embedcli.training.checkpoint import Checkpoints, checkpoint_directory
 from embedcli.tuning.journal import check_journal
 from embedcli.vocabulary import Vocabulary
@@ -52,7 +52,7 @@ def dead():
 KILLED = """
 import os, signal, sys
 from embedcli import formats
-from embedcli.storage import folder
+from embedcli.files import folder
 source, target, name = sys.argv[1:]
 folder._exchange = folder.os.rename = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
 formats.save(formats.load(source), target, name)

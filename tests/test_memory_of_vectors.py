@@ -12,9 +12,9 @@ import pytest
 
 from embedcli import Embeddings, Vocabulary, formats
 from embedcli.errors import FormatError
+from embedcli.files import safetensors
+from embedcli.files.publish import publish
 from embedcli.formats.npy import write_array
-from embedcli.storage import safetensors
-from embedcli.storage.publish import publish
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 

@@ -9,9 +9,9 @@ import pytest
 
 from embedcli import Embeddings, Vocabulary, formats
 from embedcli.errors import FormatError, UsageError
+from embedcli.files import safetensors
+from embedcli.files.publish import publish
 from embedcli.spaces.sentences import Averager, word_weights
-from embedcli.storage import safetensors
-from embedcli.storage.publish import publish
 
 WORDS = ["the", "cat", "dog", "naïve", "東京", "new york", "a\u00a0b"]
 VECTORS = np.random.default_rng(5).normal(size=(7, 4)).astype(np.float32)

@@ -10,7 +10,7 @@ import embedcli
 from embedcli.cli.main import embed
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.storage import safetensors
+from embedcli.files import safetensors
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary

@@ -65,8 +65,8 @@ def test_the_file_is_read_without_faiss(model, tmp_path, monkeypatch):
 
 
 def test_a_damaged_file_is_refused(model, tmp_path):
-    from embedcli.storage import safetensors
-    from embedcli.storage.publish import publish
+    from embedcli.files import safetensors
+    from embedcli.files.publish import publish
 
     formats.save(model, tmp_path / "m.safetensors", dtype="pq-4")
     header = safetensors.read_header(tmp_path / "m.safetensors")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import embedcli.storage.publish as publisher
+import embedcli.files.publish as publisher
 from embedcli.errors import OutputError, ResourceError
-from embedcli.storage.publish import check_space, check_writable, publish, readable_size
+from embedcli.files.publish import check_space, check_writable, publish, readable_size
 
 OLD, NEW = b"the previous file", b"0123456789" * 300_000  # NEW takes several write calls
 ERRNOS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES, errno.EROFS]
@@ -194,7 +194,7 @@ def test_a_full_disk_says_how_much_is_needed(tmp_path, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-import embedcli.storage.publish as publisher
+import embedcli.files.publish as publisher
 path, step = sys.argv[1], int(sys.argv[2])
 class Deadly:
     calls = 0

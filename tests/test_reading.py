@@ -18,11 +18,11 @@ from embedcli.cli.given import read_given
 from embedcli.cli.main import COMMANDS, LazyGroup, embed
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
+from embedcli.files.publish import publish
 from embedcli.formats.rows import checked_words
 from embedcli.formats.vocab import read_vocab
 from embedcli.reading import ReadingOptions
 from embedcli.settings.config import TrainConfig
-from embedcli.storage.publish import publish
 from embedcli.vocabulary import Vocabulary
 
 SPACES = b"3 2\na 1.0 2.0\niphone 6 3.0 4.0\nb 5.0 6.0\n"
@@ -158,7 +158,7 @@ def test_a_limit_of_words_and_counts(tmp_path):
 @pytest.mark.parametrize("row", [b"1.0 " * 100, struct.pack("<100f", *range(100))])
 def test_a_limit_stops_reading(tmp_path, monkeypatch, row):
     """Of a file of 40 MB, 100 rows: no more than its beginning is taken."""
-    from embedcli.formats.source import Source
+    from embedcli.files.source import Source
 
     with (tmp_path / "x").open("wb") as file:
         file.write(b"100000 100\n")

@@ -11,11 +11,11 @@ from embedcli import evaluate, load, save
 from embedcli.cli.shell import _Shell
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UnknownWordError
+from embedcli.files.watch import Watch
 from embedcli.lookup.out_of_vocabulary import Ways, case_variants, resolve
 from embedcli.lookup.query import Query, analogy, cosine_table, neighbors, odd_one_out
 from embedcli.spaces.agreement import agreement
 from embedcli.spaces.sentences import Averager
-from embedcli.storage.watch import Watch
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary

@@ -8,9 +8,9 @@ from embedcli import formats
 from embedcli.cli import export
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ResourceError
+from embedcli.files import publish
 from embedcli.formats import sizes
 from embedcli.formats.registry import FORMATS, WRITTEN
-from embedcli.storage import publish
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli.errors import FormatError
-from embedcli.storage.publish import publish
-from embedcli.storage.safetensors import (
+from embedcli.files.publish import publish
+from embedcli.files.safetensors import (
     DTYPES,
     _encode_header,
     check_digest,

@@ -24,8 +24,8 @@ from embedcli.cluster.tables import (
 )
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, UsageError
+from embedcli.files.spans import Span
 from embedcli.settings.text_rules import TextRules
-from embedcli.text.spans import Span
 
 CONFIG = TrainConfig(min_count=1, threads=1, shards=3, rounds=1)
 LINES = [f"word{i % 7} und noch{i % 3} wörter {'x' * (i % 11)}" for i in range(60)]

@@ -20,7 +20,8 @@ from embedcli.cli.spool import spooled
 from embedcli.cluster.shards import cut
 from embedcli.corpus import count_corpus
 from embedcli.errors import CorpusError, MissingExtraError, ResourceError, UsageError
-from embedcli.text import compression, sources
+from embedcli.files import compression
+from embedcli.text import sources
 from embedcli.text.sources import Library, find_sources, opened
 
 TEXT = "first line here\nzweite Zeile, größer\n第三 行\n".encode() * 50

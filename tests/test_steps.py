@@ -11,8 +11,8 @@ from embedcli.cluster.files import CHANGE, COUNTS, IDS
 from embedcli.cluster.plan import make_plan
 from embedcli.corpus import encode_corpus
 from embedcli.errors import FormatError
-from embedcli.storage import safetensors
-from embedcli.storage.publish import publish
+from embedcli.files import safetensors
+from embedcli.files.publish import publish
 
 CONFIG = TrainConfig(dim=4, min_count=1, threads=1, epochs=1, shards=1, rounds=1, sample=0)
 

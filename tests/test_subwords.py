@@ -232,9 +232,9 @@ def test_rules_that_are_none(rule, message):
 
 
 def test_native_files_whose_parts_do_not_fit(model, tmp_path):
+    from embedcli.files import safetensors
+    from embedcli.files.publish import publish
     from embedcli.formats import native
-    from embedcli.storage import safetensors
-    from embedcli.storage.publish import publish
 
     for change, message in (
         ({"subword_ids": None}, "lacks the tensor 'subword_ids'"),

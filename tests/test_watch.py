@@ -12,8 +12,8 @@ import pytest
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.cli.neighbors import _batches
 from embedcli.errors import InputError
+from embedcli.files.watch import Watch
 from embedcli.lookup.query import Query
-from embedcli.storage.watch import Watch
 
 
 def saved(path, n):

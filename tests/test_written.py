@@ -220,8 +220,8 @@ def test_the_first_words_of_a_tree_have_no_nodes():
 
 
 def test_a_damaged_narrow_table_of_subwords_is_refused(tmp_path):
-    from embedcli.storage import safetensors
-    from embedcli.storage.publish import publish
+    from embedcli.files import safetensors
+    from embedcli.files.publish import publish
 
     path = tmp_path / "m.safetensors"
     formats.save(made(subwords=NGrams(3, 3, 50)), path, dtype="int8")

@@ -40,7 +40,7 @@ class Bug:
 
 def _publisher(**changes: Any) -> None:
     """Let the publisher see an `os` that is changed."""
-    from embedcli.storage import publish
+    from embedcli.files import publish
 
     change(publish, "os", changed_module(os, **changes))
 
@@ -73,13 +73,13 @@ def _sync_too_late() -> None:
 
 
 def _no_directory_sync() -> None:
-    from embedcli.storage import publish
+    from embedcli.files import publish
 
     change(publish, "_sync_directory", lambda directory: None)
 
 
 def _made_elsewhere() -> None:
-    from embedcli.storage import publish
+    from embedcli.files import publish
 
     def create(real: str, mode: int | None) -> tuple[int, str]:
         return tempfile.mkstemp()
@@ -88,7 +88,7 @@ def _made_elsewhere() -> None:
 
 
 def _written_in_place() -> None:
-    from embedcli.storage import publish
+    from embedcli.files import publish
 
     def by_rename(target: str, size: int | None) -> Iterator[Any]:
         with publish._as_output_error(target, size):
@@ -104,7 +104,7 @@ def _written_in_place() -> None:
 
 
 def _not_read_back() -> None:
-    from embedcli.storage import publish
+    from embedcli.files import publish
 
     change(publish, "_read_back", lambda *told: None)
     _not_read_as_a_model()
@@ -133,7 +133,7 @@ def _vectors_of_any_width() -> None:
 
 def _short_writes_refused() -> None:
     from embedcli.errors import OutputError
-    from embedcli.storage.publish import Sink
+    from embedcli.files.publish import Sink
 
     def write_all(sink: Any, view: memoryview) -> None:
         if sink._write(view) != len(view):
@@ -160,7 +160,7 @@ def _failures_swallowed() -> None:
 
 
 def _digest_not_compared() -> None:
-    from embedcli.storage import safetensors
+    from embedcli.files import safetensors
 
     change(safetensors, "check_digest", lambda path, header: True)
 
@@ -201,7 +201,7 @@ def _signals_not_handled() -> None:
 
 
 def _no_lock() -> None:
-    from embedcli.storage import locks
+    from embedcli.files import locks
 
     change(locks, "locked", lambda paths: nullcontext())
 
@@ -273,7 +273,7 @@ def _divergence_unseen() -> None:
 
 
 def _damaged_member_ends_the_text() -> None:
-    from embedcli.text import compression
+    from embedcli.files import compression
 
     original = compression.Unpacked.readinto
 
@@ -287,7 +287,7 @@ def _damaged_member_ends_the_text() -> None:
 
 
 def _wrong_types_let_in() -> None:
-    from embedcli.storage import safetensors
+    from embedcli.files import safetensors
 
     change(safetensors, "_naturals", lambda value: tuple(value))
 
@@ -327,7 +327,7 @@ def _escapes_shown() -> None:
 
 
 def _locks_follow_links() -> None:
-    from embedcli.storage import locks
+    from embedcli.files import locks
 
     change(locks, "_open", lambda path: os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC))
 

@@ -78,9 +78,9 @@ def _product(target: Path, width: int) -> None:
     """A hundred thousand words of a byte, which stands for a part of so many numbers."""
     import numpy as np
 
+    from embedcli.files import safetensors
+    from embedcli.files.publish import publish
     from embedcli.formats import native
-    from embedcli.storage import safetensors
-    from embedcli.storage.publish import publish
 
     model = _words(_N_WORDS)
     arrays = native.tensors(model)
@@ -102,8 +102,8 @@ def _mapping(target: Path, width: int) -> None:
     import numpy as np
 
     from embedcli import formats
-    from embedcli.storage import safetensors
-    from embedcli.storage.publish import publish
+    from embedcli.files import safetensors
+    from embedcli.files.publish import publish
 
     formats.save(_words(_N_WORDS), target, "model2vec")
     arrays: dict[str, Any] = {

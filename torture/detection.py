@@ -90,8 +90,8 @@ def _word(rng: Random) -> str:
 
 
 def _written(name: str, model: Embeddings) -> bytes:
+    from embedcli.files.publish import Sink
     from embedcli.formats import FORMATS, Format
-    from embedcli.storage.publish import Sink
 
     if name == _BARE:
         parts = [b"%d %d\n" % (len(model), model.dim)]

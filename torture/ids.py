@@ -82,8 +82,8 @@ def _encoded(folder: Path, n: int, rng: Random) -> Iterator[Outcome]:
 
 def _change_arrays(path: str, ids: Any, offsets: Any, rng: Random) -> str:
     """Write a file of ids anew with one number that is wrong, and with its digest."""
-    from embedcli.storage import safetensors
-    from embedcli.storage.publish import publish
+    from embedcli.files import safetensors
+    from embedcli.files.publish import publish
 
     name, array = rng.choice((("ids", ids), ("offsets", offsets)))
     at = rng.randrange(len(array))

@@ -79,7 +79,7 @@ def tried(target: Path, name: str) -> str:
 
     from embedcli import formats
     from embedcli.errors import EmbedError
-    from embedcli.formats.source import Source
+    from embedcli.files.source import Source
     from embedcli.formats.vocab import read_vocab
 
     began = time.perf_counter()

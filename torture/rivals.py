@@ -14,7 +14,7 @@ from functools import partial
 from random import Random
 
 from embedcli.errors import BusyError
-from embedcli.storage import locks
+from embedcli.files import locks
 from torture.changes import change
 from torture.children import fork
 from torture.subject import Subject, _main

@@ -23,8 +23,8 @@ from typing import Any, Final
 import click
 
 from embedcli.errors import CorpusError, UsageError
+from embedcli.files.publish import STDOUT, is_plain
 from embedcli.settings.config import TrainConfig
-from embedcli.storage.publish import STDOUT, is_plain
 
 __all__ = ["files_of", "keep_apart"]
 

@@ -33,7 +33,7 @@ def command(files: tuple[str, ...], output: str) -> None:
     each once, whatever the order.
     """
     from embedcli.cluster.files import kind_of
-    from embedcli.storage.publish import check_writable
+    from embedcli.files.publish import check_writable
 
     keep_apart([output], files)
     check_writable(output)

@@ -14,7 +14,7 @@ from embedcli.cli.reading import reading_options
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
-    from embedcli.formats.source import Source
+    from embedcli.files.source import Source
     from embedcli.reading import ReadingOptions
     from embedcli.vocabulary import Vocabulary
 
@@ -38,7 +38,7 @@ def command(model: str, reading: ReadingOptions, as_json: bool) -> None:
     MODEL is a file or directory in any format embed reads, vocabulary files included. What is wrong
     with its words or numbers is an error; `embed verify` compares the digest, too.
     """
-    from embedcli.formats.source import Source
+    from embedcli.files.source import Source
 
     if Path(model).is_dir():
         facts = _folder_facts(Path(model), reading)

@@ -20,7 +20,7 @@ from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import MAX_HINTS, say_ways, stdin_lines, ways_options
 from embedcli.errors import UnknownWordError, UsageError
-from embedcli.storage.watch import Watch
+from embedcli.files.watch import Watch
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings

@@ -132,10 +132,10 @@ def command(
     count and its score; --json the same as JSON.
     """
     from embedcli.corpus import encode_corpus
+    from embedcli.files.publish import check_writable
     from embedcli.phrases.files import read_phrases, write_phrases
     from embedcli.phrases.finding import PhraseText
     from embedcli.phrases.linking import read_words
-    from embedcli.storage.publish import check_writable
 
     if rules.items:
         raise UsageError("--items are ids in no order: they make no phrases")
@@ -225,7 +225,7 @@ def _found(text: PhraseText, rules: PhraseRules) -> list[Phrase]:
 
 
 def _write(text: PhraseText, output: str) -> None:
-    from embedcli.storage.publish import publish
+    from embedcli.files.publish import publish
 
     with publish(output, stdout=True) as sink:
         for lines in text.write():

@@ -99,7 +99,7 @@ def command(
     (pip install 'embedcli[viz]'). --json prints what was written as one object.
     """
     import embedcli
-    from embedcli.storage.publish import check_writable, publish
+    from embedcli.files.publish import check_writable, publish
 
     if tune is not None and (loss or models):
         raise UsageError("--tune FILE.json is a picture of its own: leave MODEL and --loss out")
@@ -184,7 +184,7 @@ def _named(words: Sequence[str], belongs: Sequence[int]) -> list[str]:
 
 
 def _read_column(path: str) -> dict[str, str]:
-    from embedcli.storage.plain import read_finite
+    from embedcli.files.plain import read_finite
 
     try:
         lines = read_finite(path).decode("utf-8-sig").split("\n")
@@ -205,8 +205,8 @@ def _read_column(path: str) -> dict[str, str]:
 
 def _tune_curves(path: str, kind: str) -> bytes:
     """Score, losses and time by dimension, or the score by each of several settings."""
+    from embedcli.files.plain import read_finite
     from embedcli.maps.figures import draw_measures, draw_panels
-    from embedcli.storage.plain import read_finite
 
     try:
         content = read_finite(path)

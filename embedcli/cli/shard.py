@@ -63,7 +63,7 @@ def plan(
     Nothing but the places of the cuts is read of them.
     """
     from embedcli.cluster.plan import check_settings, make_plan, write_plan
-    from embedcli.storage.publish import check_writable
+    from embedcli.files.publish import check_writable
 
     if config.shards is None or config.rounds is None:
         missing = "--shards" if config.shards is None else "--rounds"
@@ -86,7 +86,7 @@ def count(plan_file: str, number: int, output: str, threads: int | None) -> None
     """Count the words of shard NUMBER (from 0) of PLAN."""
     from embedcli.cluster.plan import read_plan
     from embedcli.cluster.steps import count_shard
-    from embedcli.storage.publish import check_writable
+    from embedcli.files.publish import check_writable
 
     made = read_plan(plan_file)
     keep_apart([output], [plan_file], texts=_texts(made))
@@ -106,7 +106,7 @@ def encode(plan_file: str, number: int, model: str, output: str, threads: int | 
     """Turn shard NUMBER (from 0) of PLAN into ids of the vocabulary of MODEL."""
     from embedcli.cluster.plan import read_plan
     from embedcli.cluster.steps import encode_shard
-    from embedcli.storage.publish import check_writable
+    from embedcli.files.publish import check_writable
 
     made = read_plan(plan_file)
     keep_apart([output], [plan_file, model], texts=_texts(made))
@@ -124,7 +124,7 @@ def encode(plan_file: str, number: int, model: str, output: str, threads: int | 
 def train(model: str, ids: str, output: str, threads: int | None) -> None:
     """Train the encoded shard IDS for the round that MODEL is due for; write what changed."""
     from embedcli.cluster.steps import train_ids
-    from embedcli.storage.publish import check_writable
+    from embedcli.files.publish import check_writable
 
     keep_apart([output], [model, ids])
     check_writable(output)

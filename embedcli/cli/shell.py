@@ -24,8 +24,8 @@ from embedcli.cli.reading import reading_options
 from embedcli.cli.signals import heard
 from embedcli.cli.unknown import say_ways, ways_options
 from embedcli.errors import EmbedError, UsageError
+from embedcli.files.watch import Watch
 from embedcli.quoting import escaped
-from embedcli.storage.watch import Watch
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings

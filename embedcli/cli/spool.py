@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from embedcli.errors import OutputError
-from embedcli.storage.leftovers import remove_stale, temporary_path
+from embedcli.files.leftovers import remove_stale, temporary_path
 
 __all__ = ["spooled"]
 

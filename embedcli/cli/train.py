@@ -25,9 +25,9 @@ from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import given_options
 from embedcli.cli.signals import Deferred, Terminated, deferred, heard
 from embedcli.errors import EmbedError, FormatError, OutputError, TrainingError, UsageError
+from embedcli.files.publish import is_plain
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value
-from embedcli.storage.publish import is_plain
 
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus
@@ -110,7 +110,7 @@ def command(
     (docs/training.md). --cluster trains on a Dask cluster (docs/cluster.md). --json prints what the
     model file says of the run.
     """
-    from embedcli.storage.locks import locked
+    from embedcli.files.locks import locked
 
     outputs = outputs or ("model.safetensors",)
     targets = _targets(outputs, to)
@@ -375,7 +375,7 @@ def _check_outputs(
 ) -> None:
     """Find out before the work what would fail after it."""
     from embedcli import formats
-    from embedcli.storage.publish import check_writable
+    from embedcli.files.publish import check_writable
     from embedcli.training.metrics import check_metrics
 
     _keep_apart(targets, config, corpus)
@@ -391,7 +391,7 @@ def _keep_apart(
     targets: Sequence[tuple[str, str]], config: TrainConfig, corpus: Sequence[str]
 ) -> None:
     """Refuse outputs that meet inputs, or what is kept beside outputs."""
-    from embedcli.storage.locks import lock_path
+    from embedcli.files.locks import lock_path
     from embedcli.training.checkpoint import checkpoint_directory
 
     outputs = [output for output, _ in targets]

@@ -131,7 +131,7 @@ def command(
     searched takes the place of an option.
     """
     from embedcli.evaluation.files import read_evaluation_file
-    from embedcli.storage.publish import check_writable
+    from embedcli.files.publish import check_writable
     from embedcli.tuning.journal import check_journal, import_optuna
     from embedcli.tuning.trial import Bench, recommended
 
@@ -261,7 +261,7 @@ def _print(trials: Sequence[Trial], names: Sequence[str]) -> None:
 
 def _recommend(corpus: Sequence[str], settings: Mapping[str, Value], output: str | None) -> None:
     """Say the settings as a command, and write them as a configuration."""
-    from embedcli.storage.publish import publish
+    from embedcli.files.publish import publish
 
     flags = " ".join(_flag(name, value) for name, value in settings.items())
     talk(f"recommended: embed train {shell_line(list(corpus))} {flags}")

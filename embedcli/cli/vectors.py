@@ -205,7 +205,7 @@ def _as_json(names: Sequence[str], blocks: Iterator[Floats]) -> list[Any]:
 
 
 def _check_output(output: str) -> None:
-    from embedcli.storage.publish import check_writable
+    from embedcli.files.publish import check_writable
 
     if not output.endswith(".npy"):
         raise UsageError(f"-o writes a NumPy array: {output} should end in .npy")

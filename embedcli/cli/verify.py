@@ -14,7 +14,7 @@ from embedcli.cli.reading import reading_options
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
-    from embedcli.formats.source import Source
+    from embedcli.files.source import Source
     from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
@@ -37,7 +37,7 @@ def command(file: str, reading: ReadingOptions, as_json: bool) -> None:
     \b
         embed verify model.safetensors && cp model.safetensors /backup
     """
-    from embedcli.formats.source import Source
+    from embedcli.files.source import Source
 
     if Path(file).is_dir():
         facts = _verified_folder(file, reading)
@@ -86,7 +86,7 @@ def _verified(source: Source, reading: ReadingOptions) -> dict[str, Any]:
 
 def _metadata(source: Source) -> Mapping[str, str]:
     """What a safetensors file says of itself; nothing where it cannot be mapped."""
-    from embedcli.storage.safetensors import read_header
+    from embedcli.files.safetensors import read_header
 
     return {} if source.size is None else read_header(source.path).metadata
 

@@ -65,7 +65,7 @@ def command(
     With --json, one object: what was read, and the words unless they go to a file.
     """
     from embedcli.corpus import count_corpus
-    from embedcli.storage.publish import check_writable
+    from embedcli.files.publish import check_writable
 
     keep_apart([output], texts=corpus, recursive=recursive)
     check_writable(output, stdout=True)

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from embedcli import __version__
 from embedcli.errors import ClusterError, MissingExtraError, UsageError
+from embedcli.files.leftovers import temporary_directory
 from embedcli.settings.config import usable_cores
-from embedcli.storage.leftovers import temporary_directory
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -25,9 +25,9 @@ from embedcli.cluster.shards import text_size
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ResourceError
+from embedcli.files.publish import readable_size
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.settings.config import TrainConfig
-from embedcli.storage.publish import readable_size
 from embedcli.training.trainer import Guard
 from embedcli.vocabulary import Vocabulary
 

@@ -1,6 +1,6 @@
 """What one step of a run in shards leaves for the next, as files.
 
-All are safetensors files (`storage/safetensors.py`) with a digest, published whole:
+All are safetensors files (`files/safetensors.py`) with a digest, published whole:
 
     embed-counts   offsets I64 [n + 1], counts I64 [n], words U8: a `Table`
     embed-ids      offsets I64 [S + 1], ids I32 [N]: an encoded shard
@@ -26,8 +26,8 @@ from embedcli.cluster.tables import Table
 from embedcli.cluster.training import Change
 from embedcli.corpus import Corpus, Tally, ids_fault
 from embedcli.errors import CorpusError, FormatError
-from embedcli.storage import safetensors
-from embedcli.storage.publish import publish
+from embedcli.files import safetensors
+from embedcli.files.publish import publish
 from embedcli.vocabulary import Vocabulary, counts_fault
 
 __all__ = [

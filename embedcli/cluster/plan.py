@@ -18,11 +18,11 @@ from typing import Any
 
 from embedcli.cluster.shards import Shard, cut
 from embedcli.errors import EmbedError, FormatError, UsageError
+from embedcli.files.plain import read_plain
+from embedcli.files.publish import publish
+from embedcli.files.spans import Span
 from embedcli.quoting import json_text
 from embedcli.settings.config import TrainConfig
-from embedcli.storage.plain import read_plain
-from embedcli.storage.publish import publish
-from embedcli.text.spans import Span
 
 __all__ = [
     "Plan",

@@ -17,14 +17,14 @@ from typing import Any
 
 from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
+from embedcli.files.compression import compression_of
+from embedcli.files.spans import Span
+from embedcli.files.urls import is_url, url_size
 from embedcli.settings.text_rules import TextRules
-from embedcli.text.compression import compression_of
 from embedcli.text.encodings import can_be_cut
 from embedcli.text.places import STDIN, find_sources, open_source
 from embedcli.text.records import is_json_lines
 from embedcli.text.separators import SPACE
-from embedcli.text.spans import Span
-from embedcli.text.urls import is_url, url_size
 
 __all__ = ["Shard", "cut", "digest_shards", "joint_digest", "text_size"]
 

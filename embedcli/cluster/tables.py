@@ -16,8 +16,8 @@ import numpy as np
 from embedcli.cluster.shards import Shard
 from embedcli.corpus import Tally, count_corpus
 from embedcli.errors import CorpusError, FormatError, ResourceError
+from embedcli.files.memory import memory_size
 from embedcli.settings.config import TrainConfig
-from embedcli.text.memory import memory_size
 from embedcli.text.merging import Generation, Limits, Merged, merge, parts_of
 from embedcli.text.words import SPARE, Words
 from embedcli.vocabulary import LARGEST_SUM, Vocabulary

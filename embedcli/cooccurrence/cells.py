@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.text.scratch import ScratchFile
+from embedcli.files.scratch import ScratchFile
 
 __all__ = ["CELL_BYTES", "CellFiles", "Cooccurrences"]
 

@@ -20,6 +20,7 @@ from embedcli.cooccurrence.cells import CellFiles, Cooccurrences
 from embedcli.cooccurrence.runs import Runs, compile_merging
 from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
+from embedcli.files.memory import memory_size
 from embedcli.kernels.cooccurrence import (
     RADIX,
     UNITS,
@@ -31,7 +32,6 @@ from embedcli.kernels.cooccurrence import (
 )
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.text.crew import Crew
-from embedcli.text.memory import memory_size
 
 __all__ = [
     "compile_counting",

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.cooccurrence.cells import CellFiles
+from embedcli.files.scratch import ScratchFile
 from embedcli.kernels.cooccurrence import Layout, merge
 from embedcli.progress import OnProgress, Progress
 from embedcli.text.crew import Crew
-from embedcli.text.scratch import ScratchFile
 
 __all__ = ["RUN_BYTES", "Runs", "compile_merging"]
 

@@ -28,8 +28,8 @@ from typing import Final, TypeVar
 from embedcli.errors import FormatError, UsageError
 from embedcli.evaluation.analogies import Linked, Question, Section
 from embedcli.evaluation.similarity import Pair
+from embedcli.files.plain import read_finite
 from embedcli.quoting import quoted
-from embedcli.storage.plain import read_finite
 from embedcli.text.encodings import convert_all
 
 __all__ = [

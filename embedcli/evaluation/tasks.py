@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from embedcli.errors import FormatError
+from embedcli.files.plain import read_finite
 from embedcli.quoting import quoted
-from embedcli.storage.plain import read_finite
 from embedcli.text.encodings import convert_all
 
 __all__ = ["Examples", "Sentences", "read_task"]

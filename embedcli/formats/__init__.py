@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
+from embedcli.files.folder import check_folder_writable, publish_folder
+from embedcli.files.publish import check_writable, publish
+from embedcli.files.source import Source
 from embedcli.formats.detection import detect_format
 from embedcli.formats.read_back import check_read_back
 from embedcli.formats.registry import (
@@ -28,10 +31,7 @@ from embedcli.formats.registry import (
     named,
 )
 from embedcli.formats.sizes import check_room
-from embedcli.formats.source import Source
 from embedcli.reading import STRICT, ReadingOptions
-from embedcli.storage.folder import check_folder_writable, publish_folder
-from embedcli.storage.publish import check_writable, publish
 from embedcli.vocabulary import Vocabulary, counts_fault
 
 __all__ = [

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.source import Source
 from embedcli.formats.decimals import is_number, looks_like_number, parse_numbers
 from embedcli.formats.rows import BOM, SKIP_HINT, embeddings_of, shown
-from embedcli.formats.source import Source
 from embedcli.formats.text_rows import text_lines
 from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions

@@ -27,10 +27,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from embedcli.errors import FormatError
+from embedcli.files.source import Source
 from embedcli.formats import csv_rows, fasttext, fasttext_2016, floret, glove_binary
 from embedcli.formats.foreign_kinds import binary_kind, text_kind, three_numbers
 from embedcli.formats.rows import BOM, parse_header, shown
-from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers
 from embedcli.formats.under_header import BEGINS_WITH_HEADER, under_header
 from embedcli.formats.vocab import is_vocab_line

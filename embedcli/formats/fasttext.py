@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.source import Source
 from embedcli.formats.rows import LONGEST_ROW, LONGEST_WORD, checked_words, raw_vocabulary, shown
-from embedcli.formats.source import Source
 from embedcli.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.rules import LONGEST as LONGEST_NGRAM

@@ -21,8 +21,8 @@ from typing import Final
 import numpy as np
 
 from embedcli.embeddings import Embeddings
+from embedcli.files.source import Made, Source
 from embedcli.formats import fasttext
-from embedcli.formats.source import Made, Source
 from embedcli.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.publish import Sink
 from embedcli.formats.checks import check_savable, check_subwords, check_words
 from embedcli.formats.fasttext import (
     ARGUMENTS,
@@ -33,7 +34,6 @@ from embedcli.formats.fasttext import (
 )
 from embedcli.formats.narrow import row_blocks
 from embedcli.quoting import quoted
-from embedcli.storage.publish import Sink
 from embedcli.subwords.ngrams import NGrams
 from embedcli.vocabulary import Vocabulary
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.source import Source
 from embedcli.formats import word2vec_text
 from embedcli.formats.rows import Rows, shown
-from embedcli.formats.source import Source
 from embedcli.formats.text_rows import read_rows, text_lines
 from embedcli.reading import ReadingOptions
 from embedcli.subwords.floret import FloretParts

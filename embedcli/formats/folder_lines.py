@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embedcli.errors import FormatError, InputError
+from embedcli.files.plain import require_plain
+from embedcli.files.publish import publish
 from embedcli.quoting import quoted
-from embedcli.storage.plain import require_plain
-from embedcli.storage.publish import publish
 
 __all__ = ["read_lines", "refuse_characters", "write_lines"]
 

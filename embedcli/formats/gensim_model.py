@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.source import Source
 from embedcli.formats.arrays import load_array, load_packed_array
 from embedcli.formats.pickled import Record, read_pickle
 from embedcli.formats.pickled_arrays import (
@@ -44,7 +45,6 @@ from embedcli.formats.pickled_arrays import (
     text_of,
 )
 from embedcli.formats.rows import shown, vocabulary_of
-from embedcli.formats.source import Source
 from embedcli.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords

@@ -15,16 +15,16 @@ from typing import Final
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.publish import Sink
+from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.decimals import looks_like_number
 from embedcli.formats.garbage import matrix_without_words
 from embedcli.formats.rows import BOM, Rows, shown
-from embedcli.formats.source import Source
 from embedcli.formats.text_rows import count_numbers, read_rows, text_lines
 from embedcli.formats.word2vec_text import write_rows
 from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
-from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check", "read", "write"]

@@ -36,18 +36,18 @@ from numpy.typing import NDArray
 from embedcli import __version__
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files import safetensors
+from embedcli.files.folder import sealed
+from embedcli.files.plain import read_plain
+from embedcli.files.publish import publish
+from embedcli.files.source import check_memory
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.model2vec_rules import normalizer, pre_tokenizer
 from embedcli.formats.narrow import row_blocks, to_float16
 from embedcli.formats.rows import embeddings_of
-from embedcli.formats.source import check_memory
 from embedcli.quoting import escaped, json_text, quoted
 from embedcli.reading import ReadingOptions
 from embedcli.settings.text_rules import TextRules
-from embedcli.storage import safetensors
-from embedcli.storage.folder import sealed
-from embedcli.storage.plain import read_plain
-from embedcli.storage.publish import publish
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["FILES", "PLACES", "check", "read", "write"]

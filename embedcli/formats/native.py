@@ -21,7 +21,7 @@
 `Embeddings.metadata`, less its ``timings``: two runs that compute the same write the same bytes. A
 checkpoint (`training/checkpoint.py`) is such a file with more arrays in it. With subwords there is
 also ``subword``, JSON that says how words are cut (`subwords/rules.py`); readers that do not know
-of it still find the words' vectors. Byte layout of the file itself: `storage/safetensors.py`.
+of it still find the words' vectors. Byte layout of the file itself: `files/safetensors.py`.
 
 A file written with another dtype has ``version`` = "2", no ``syn1neg``, and
 
@@ -54,6 +54,9 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files import safetensors
+from embedcli.files.publish import Sink
+from embedcli.files.source import Source, check_memory
 from embedcli.formats.checks import check_savable, check_subwords, check_words
 from embedcli.formats.mapped import MappedEmbeddings
 from embedcli.formats.meta import read_meta
@@ -66,11 +69,8 @@ from embedcli.formats.native_layout import (
     check_layout,
 )
 from embedcli.formats.product import Product, product_bytes, quantized
-from embedcli.formats.source import Source, check_memory
 from embedcli.quoting import json_text
 from embedcli.reading import STRICT, ReadingOptions
-from embedcli.storage import safetensors
-from embedcli.storage.publish import Sink
 from embedcli.subwords.rules import model_of, units_from
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import LARGEST_SUM, Vocabulary

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from embedcli.errors import FormatError
+from embedcli.files import safetensors
 from embedcli.formats.product import CENTRES
-from embedcli.storage import safetensors
 
 __all__ = ["NARROWED", "NARROW_VERSION", "PRODUCT_VERSION", "VERSION", "check_layout"]
 

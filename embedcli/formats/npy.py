@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.publish import publish
 from embedcli.formats.arrays import load_array
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.folder_lines import read_lines, refuse_characters, write_lines
 from embedcli.formats.narrow import to_float16
 from embedcli.formats.rows import embeddings_of
 from embedcli.reading import ReadingOptions
-from embedcli.storage.publish import publish
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["FILES", "check", "read", "write", "write_array"]

@@ -18,11 +18,11 @@ import numpy as np
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.source import Made, Source
 from embedcli.formats.arrays import DAMAGE, load_packed_array, read_header, told
 from embedcli.formats.pickled import read_pickle
 from embedcli.formats.pickled_arrays import ARRAY_GLOBALS, array_of
 from embedcli.formats.rows import embeddings_of
-from embedcli.formats.source import Made, Source
 from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
 

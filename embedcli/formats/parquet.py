@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, MissingExtraError
+from embedcli.files.publish import Sink
+from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable
 from embedcli.formats.narrow import to_float16
 from embedcli.formats.parquet_columns import Table
-from embedcli.formats.source import Source
 from embedcli.reading import ReadingOptions
-from embedcli.storage.publish import Sink
 
 __all__ = ["library", "read", "write", "write_narrow"]
 

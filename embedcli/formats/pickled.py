@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from embedcli.errors import FormatError
+from embedcli.files.source import Source
 from embedcli.formats.rows import shown
-from embedcli.formats.source import Source
 
 __all__ = ["Global", "Record", "read_pickle"]
 

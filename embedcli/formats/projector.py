@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.publish import publish
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.decimals import format_rows, parse_numbers
 from embedcli.formats.folder_lines import read_lines, refuse_characters
 from embedcli.formats.rows import embeddings_of, shown
 from embedcli.reading import ReadingOptions
-from embedcli.storage.publish import publish
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["FILES", "check", "read", "write"]

@@ -4,7 +4,7 @@ A file that its own reader refuses, or reads as something else, is never publish
 stays. What the reader gives is held against what was to be written: every word, and every bit of
 what the format keeps. Rounded numbers are held against the same rounding; of product quantisation,
 which takes long to repeat, the lengths are compared. Where there is no memory for a second matrix,
-only the bytes are read back (`storage/publish.py`), which is warned of.
+only the bytes are read back (`files/publish.py`), which is warned of.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, OutputError
+from embedcli.files.memory import available_memory
+from embedcli.files.publish import readable_size
+from embedcli.files.source import Source
 from embedcli.formats import native
 from embedcli.formats.narrow import row_blocks, widened
 from embedcli.formats.registry import Folder, Format
-from embedcli.formats.source import Source
 from embedcli.formats.vocab import read_vocab
 from embedcli.reading import STRICT
-from embedcli.storage.publish import readable_size
-from embedcli.text.memory import available_memory
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check_read_back"]

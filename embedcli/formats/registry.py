@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
+from embedcli.files.publish import Sink
+from embedcli.files.source import Source
 from embedcli.formats import (
     csv_rows,
     fasttext,
@@ -38,9 +40,7 @@ from embedcli.formats import (
     word2vec_text,
 )
 from embedcli.formats.checks import check_words
-from embedcli.formats.source import Source
 from embedcli.reading import ReadingOptions
-from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["DTYPES", "FORMATS", "VECTOR_FORMATS", "WRITTEN", "Folder", "Format", "named"]

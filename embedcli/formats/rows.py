@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.formats.source import Source
+from embedcli.files.source import Source
 from embedcli.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from embedcli.embeddings import Embeddings
+from embedcli.files.publish import check_space
 from embedcli.formats.registry import Folder, named
-from embedcli.storage.publish import check_space
 
 __all__ = ["check_room"]
 

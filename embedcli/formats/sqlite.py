@@ -26,12 +26,12 @@ import numpy as np
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, InputError, OutputError
+from embedcli.files.publish import Sink
+from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable
 from embedcli.formats.rows import embeddings_of
-from embedcli.formats.source import Source
 from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
-from embedcli.storage.publish import Sink
 
 __all__ = ["read", "write"]
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import FormatError
+from embedcli.files.source import Source
 from embedcli.formats.decimals import is_number, looks_like_number, parse_numbers
 from embedcli.formats.rows import LONGEST_ROW, SKIP_HINT, Rows, shown
-from embedcli.formats.source import Source
 
 __all__ = ["count_numbers", "read_rows", "text_lines"]
 

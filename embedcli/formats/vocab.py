@@ -20,12 +20,12 @@ from typing import Final
 import numpy as np
 
 from embedcli.errors import FormatError
+from embedcli.files.publish import Sink, publish
+from embedcli.files.source import Source
 from embedcli.formats.checks import check_spaceless, check_words
 from embedcli.formats.rows import BOM, shown, vocabulary_of
-from embedcli.formats.source import Source
 from embedcli.formats.text_rows import text_lines
 from embedcli.reading import STRICT, ReadingOptions
-from embedcli.storage.publish import Sink, publish
 from embedcli.vocabulary import Vocabulary, counts_fault
 
 __all__ = ["check", "is_vocab_line", "read", "read_vocab", "read_words", "write", "write_vocab"]

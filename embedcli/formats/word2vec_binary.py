@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.publish import Sink
+from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable, check_spaceless, check_words
 from embedcli.formats.garbage import binary_garbage
 from embedcli.formats.rows import LONGEST_WORD, Rows, parse_header, shown
-from embedcli.formats.source import Source
 from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
-from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check", "file_size", "read", "write"]

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.publish import Sink
+from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable, check_spaceless, check_words
 from embedcli.formats.decimals import format_rows
 from embedcli.formats.rows import BOM, Rows, parse_header, shown
-from embedcli.formats.source import Source
 from embedcli.formats.text_rows import read_rows, text_lines
 from embedcli.reading import ReadingOptions
-from embedcli.storage.publish import Sink
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check", "read", "write", "write_rows"]

@@ -23,12 +23,12 @@ from typing import Any, BinaryIO, Final
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, OutputError
+from embedcli.files import safetensors
+from embedcli.files.plain import require_plain
+from embedcli.files.publish import check_writable, publish
 from embedcli.lookup.faiss_library import load_faiss
 from embedcli.lookup.index import Index, build_index
 from embedcli.progress import OnProgress, ignore_progress
-from embedcli.storage import safetensors
-from embedcli.storage.plain import require_plain
-from embedcli.storage.publish import check_writable, publish
 
 __all__ = ["index_path", "model_digest", "open_index"]
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from embedcli.errors import FormatError
+from embedcli.files.plain import read_finite
+from embedcli.files.publish import publish
 from embedcli.phrases.finding import Phrase
 from embedcli.quoting import quoted
-from embedcli.storage.plain import read_finite
-from embedcli.storage.publish import publish
 
 __all__ = ["BETWEEN", "COLUMNS", "read_phrases", "write_phrases"]
 

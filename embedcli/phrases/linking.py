@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import FormatError, UsageError
+from embedcli.files.scratch import ScratchFile
 from embedcli.kernels import phrases as kernels
-from embedcli.text.scratch import ScratchFile
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["ENGLISH", "Linked", "Tree", "link", "marked", "read_words", "table"]

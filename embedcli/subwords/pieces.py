@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from embedcli.errors import FormatError, InputError, MissingExtraError
-from embedcli.storage.plain import read_finite
+from embedcli.files.plain import read_finite
 from embedcli.subwords.ngrams import Cut
 from embedcli.vocabulary import Vocabulary
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from embedcli.errors import CorpusError, MissingExtraError
-from embedcli.parquet_footer import Chunk, chunks_of
+from embedcli.files.parquet_footer import Chunk, chunks_of
 from embedcli.text.fields import Field
 
 __all__ = ["parquet_texts"]

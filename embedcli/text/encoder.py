@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.files.scratch import ScratchFile
 from embedcli.kernels.tokenize import remap
 from embedcli.progress import OnProgress, Progress
 from embedcli.settings.text_rules import TextRules
@@ -19,7 +20,6 @@ from embedcli.text.crew import Crew
 from embedcli.text.decoding import Marks, normalise
 from embedcli.text.merging import Generation, Limits, Merged, merge
 from embedcli.text.preparing import Prepare, is_prepared, preparing
-from embedcli.text.scratch import ScratchFile
 from embedcli.text.separators import Separator
 from embedcli.text.sources import Library
 from embedcli.text.words import Words, WordTable

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedcli.files.spans import Span
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.apart import splitter
 from embedcli.text.fields import Field
 from embedcli.text.sources import Library, opened
-from embedcli.text.spans import Span
 
 __all__ = ["Glimpse", "glimpse"]
 

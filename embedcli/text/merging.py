@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.files.scratch import Shelf
 from embedcli.text.ranking import rank
-from embedcli.text.scratch import Shelf
 from embedcli.text.words import BATCH_WORDS, NO_WORDS, SPARE, Words, WordTable, concatenate
 
 __all__ = ["Generation", "Limits", "Merged", "merge", "parts_of"]

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from embedcli.errors import CorpusError, UsageError
-from embedcli.text.spans import Span
-from embedcli.text.urls import is_url, matching_urls, open_url
+from embedcli.files.spans import Span
+from embedcli.files.urls import is_url, matching_urls, open_url
 
 __all__ = [
     "STDIN",

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from embedcli.errors import CorpusError, EmbedError, ResourceError
+from embedcli.files.compression import DamagedError, Unpacked, WindowError, compression_of
+from embedcli.files.spans import Span, open_span
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.columns import parquet_texts
-from embedcli.text.compression import DamagedError, Unpacked, WindowError, compression_of
 from embedcli.text.encodings import Readable, Transcoded, decoded
 from embedcli.text.fields import Field, Texts
 from embedcli.text.places import (
@@ -32,7 +33,6 @@ from embedcli.text.recognition import (
     suspicion,
 )
 from embedcli.text.records import noted, texts_of, texts_of_part
-from embedcli.text.spans import Span, open_span
 from embedcli.text.syntax import syntax
 
 __all__ = ["STDIN", "Library", "find_sources", "open_source", "opened"]

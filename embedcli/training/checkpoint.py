@@ -37,10 +37,10 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, FormatError, OutputError
+from embedcli.files import safetensors
+from embedcli.files.publish import check_writable, make_directory, publish
 from embedcli.formats import load, native
 from embedcli.quoting import json_text
-from embedcli.storage import safetensors
-from embedcli.storage.publish import check_writable, make_directory, publish
 from embedcli.training.glove import GLOVE_ARRAYS
 from embedcli.training.state import Epoch, State
 

@@ -23,14 +23,14 @@ from embedcli.cooccurrence.counting import counting_memory, expected_cells
 from embedcli.cooccurrence.runs import RUN_BYTES
 from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
+from embedcli.files.memory import available_memory
+from embedcli.files.publish import free_space, readable_size
 from embedcli.kernels.streams import STREAMS, rows_for_copies
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.settings.config import TrainConfig
-from embedcli.storage.publish import free_space, readable_size
 from embedcli.subwords.table import Subwords
 from embedcli.text.glimpse import Glimpse
-from embedcli.text.memory import available_memory
 from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.sampling import pool_size
 from embedcli.training.word_parts import WordParts, units_of

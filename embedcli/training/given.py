@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, InputError
+from embedcli.files.source import Source
 from embedcli.formats import load
-from embedcli.formats.source import Source
 from embedcli.formats.text_rows import text_lines
 from embedcli.quoting import quoted
 from embedcli.settings.config import TrainConfig

@@ -31,9 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import FormatError
+from embedcli.files.plain import require_plain
+from embedcli.files.publish import Sink
 from embedcli.settings.values import shorten
-from embedcli.storage.plain import require_plain
-from embedcli.storage.publish import Sink
 
 __all__ = [
     "DIGEST",

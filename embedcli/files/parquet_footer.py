@@ -5,7 +5,6 @@
 pyarrow ends the process when it is asked for the sizes of a column whose statistics are damaged;
 reading the column itself it survives. So the few numbers are taken here: of each column in each
 group of rows its path, how many values it has, and its bytes before and after packing.
-This module imports nothing of ours.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
 from embedcli.errors import BusyError, OutputError, UsageError
-from embedcli.storage.leftovers import temporary_stem
-from embedcli.storage.publish import is_plain
+from embedcli.files.leftovers import temporary_stem
+from embedcli.files.publish import is_plain
 
 __all__ = ["lock_path", "locked"]
 

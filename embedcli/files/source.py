@@ -14,15 +14,15 @@ from types import TracebackType
 from typing import Final, Self
 
 from embedcli.errors import FormatError, InputError, ResourceError
-from embedcli.formats.archives import only_member
-from embedcli.storage.publish import readable_size
-from embedcli.text.compression import (
+from embedcli.files.archives import only_member
+from embedcli.files.compression import (
     MAGIC_BYTES,
     DamagedError,
     Unpacked,
     WindowError,
     compression_of,
 )
+from embedcli.files.publish import readable_size
 
 __all__ = ["HEAD_BYTES", "Made", "Source", "check_memory"]
 

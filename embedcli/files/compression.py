@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any, Final, Protocol
 
 from embedcli.errors import MissingExtraError
-from embedcli.text.memory import available_memory
+from embedcli.files.memory import available_memory
 
 __all__ = ["MAGIC_BYTES", "DamagedError", "Unpacked", "WindowError", "compression_of"]
 

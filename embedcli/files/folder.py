@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Final
 
 from embedcli.errors import OutputError
-from embedcli.storage.leftovers import remove_stale, remove_tree, temporary_path
-from embedcli.storage.publish import check_may_replace, publish
+from embedcli.files.leftovers import remove_stale, remove_tree, temporary_path
+from embedcli.files.publish import check_may_replace, publish
 
 __all__ = ["check_folder_writable", "publish_folder", "sealed"]
 

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from embedcli.errors import OutputError, ResourceError
-from embedcli.storage.leftovers import remove_stale, temporary_path
+from embedcli.files.leftovers import remove_stale, temporary_path
 
 __all__ = [
     "STDOUT",

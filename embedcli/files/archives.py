@@ -15,8 +15,8 @@ import zlib
 from typing import Final
 
 from embedcli.errors import FormatError
+from embedcli.files.compression import DamagedError
 from embedcli.quoting import quoted
-from embedcli.text.compression import DamagedError
 
 __all__ = ["ZIP_DAMAGE", "Member", "only_member"]
 
