@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pty
+from importlib import import_module
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from embedcli import Embeddings, Vocabulary, save
+from embedcli.errors import InputError
 
 WORDS = ["man", "woman", "king", "queen", "apple", "1,000"]
 VECTORS = [[2, 0, 0], [1, 1, 0], [1, 0, 1], [1, 1, 1], [0.5, -1, -1], [0, 0, 0]]
@@ -152,3 +155,43 @@ def test_analogy_of_an_unknown_word(run_embed, model):
 
     assert (3, "") == (done.returncode, done.stdout)
     assert "embed: error: unknown word 'womann'; did you mean woman?\n" == done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "how"),
+    [
+        ("neighbors king", "-m MODEL"),
+        ("vectors king", "-m MODEL"),
+        ("analogy a b c", "-m MODEL"),
+        ("odd a b c", "-m MODEL"),
+        ("subwords king", "-m MODEL"),
+        ("cluster", "-m MODEL"),
+        ("explain a b --corpus text", "-m MODEL"),
+        ("evaluate pairs", "-m MODEL"),
+        ("info", "MODEL"),
+        ("shell", "MODEL"),
+        ("plot -o map.html", "MODEL"),
+    ],
+)
+def test_where_there_is_no_model_it_is_said_how_to_make_or_name_one(
+    arguments, how, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("a b\n")
+    (tmp_path / "pairs").write_text("a\tb\t1\nb\tc\t2\nc\td\t3\n")
+    name, *rest = arguments.split()
+    command = import_module(f"embedcli.cli.{name}").command
+    with pytest.raises(InputError) as caught:
+        CliRunner().invoke(command, rest, catch_exceptions=False)
+    assert (
+        "there is no model.safetensors in this directory: train a model (embed train CORPUS), or "
+        f"name one ({how}, or the variable EMBED_MODEL)"
+    ) == str(caught.value)
+
+
+def test_a_model_that_is_named_and_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMBED_MODEL", "other.safetensors")
+    command = import_module("embedcli.cli.odd").command
+    with pytest.raises(InputError, match=r"^cannot read other\.safetensors: No such file"):
+        CliRunner().invoke(command, ["a", "b", "c"], catch_exceptions=False)

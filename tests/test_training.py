@@ -158,8 +158,8 @@ def test_a_corpus_of_lone_words_cannot_be_trained(tmp_path):
     with pytest.raises(TrainingError) as caught:
         train([path], TrainConfig(**SMALL | {"sample": 0}))
     assert (
-        "nothing to train: of 4 tokens 0 were subsampled and 4 have no other word in their line; "
-        "put sentences or documents on a line"
+        "nothing to train: 4 tokens = 0 subsampled + 4 alone in their line; "
+        "put a sentence or document on a line"
     ) == str(caught.value)
 
 
@@ -169,8 +169,8 @@ def test_a_text_of_which_all_is_subsampled_is_told_what_keeps_it(tmp_path):
     with pytest.raises(TrainingError) as caught:
         train([path], TrainConfig(**SMALL | {"sample": 1e-12}))
     assert (
-        "nothing to train: of 28 tokens 28 were subsampled and 0 have no other word in their line; "
-        "--sample 0 keeps them all"
+        "nothing to train: 28 tokens = 28 subsampled + 0 alone in their line; "
+        "--sample 0 keeps all of them"
     ) == str(caught.value)
     assert train([path], TrainConfig(**SMALL | {"sample": 0})).metadata["loss"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.options import DEFAULT_MODEL, json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 from embedcli.cli.reading import reading_options
 
@@ -24,7 +24,7 @@ _SHOWN_WORDS = 10
 
 
 @click.command()
-@click.argument("model", default="model.safetensors", envvar="EMBED_MODEL")
+@click.argument("model", default=DEFAULT_MODEL, envvar="EMBED_MODEL")
 @reading_options
 @json_option
 @verbosity_options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,12 @@ import click
 
 from embedcli.cli.neighbors_runs import model_paths, show_agreement
 from embedcli.cli.neighbors_vectors import show_vectors
-from embedcli.cli.options import json_option, restrict_option, verbosity_options
+from embedcli.cli.options import (
+    default_model,
+    json_option,
+    restrict_option,
+    verbosity_options,
+)
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import reading_options
@@ -138,7 +142,7 @@ def command(
 
     if files and (words or positive or negative or len(models) > 1 or runs):
         raise UsageError("--vector is a query of its own, of one model: give no word and one -m")
-    models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
+    models = models or (default_model(),)
     paths = model_paths(models, runs)
     if kind is not None:
         _check_index(kind, paths, restrict, reading.limit)

@@ -19,9 +19,11 @@ from embedcli.settings.text_rules import TextRules, text_settings
 from embedcli.settings.values import Setting, Value, seconds
 
 __all__ = [
+    "DEFAULT_MODEL",
     "OF_GLOVE",
     "OF_ONE_RUN",
     "Duration",
+    "default_model",
     "json_option",
     "model_option",
     "restrict_option",
@@ -54,10 +56,18 @@ _SAID = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVI
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+DEFAULT_MODEL = "model.safetensors"
+
+
+def default_model() -> str:
+    """The model of a command that takes several, where none is named."""
+    return os.environ.get("EMBED_MODEL") or DEFAULT_MODEL
+
+
 model_option = click.option(
     "-m",
     "--model",
-    default="model.safetensors",
+    default=DEFAULT_MODEL,
     show_default=True,
     envvar="EMBED_MODEL",
     type=click.Path(),  # unchecked; tells the shell to complete file names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.apart import keep_apart
-from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.options import default_model, json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
 from embedcli.cli.reading import reading_options
 from embedcli.errors import FormatError, InputError, UsageError
@@ -104,7 +103,7 @@ def command(
     if tune is not None and (loss or models):
         raise UsageError("--tune FILE.json is a picture of its own: leave MODEL and --loss out")
     kind = _kind(output, loss or tune is not None)
-    models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
+    models = models or (default_model(),)
     keep_apart([output], [tune] if tune is not None else models)
     check_writable(output)
     if tune is not None:

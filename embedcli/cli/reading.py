@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from embedcli.cli.options import DEFAULT_MODEL
 from embedcli.cli.output import talk
+from embedcli.errors import InputError
 from embedcli.reading import CHOICES, STRICT, ReadingOptions
 
 __all__ = ["given_options", "reading_options"]
@@ -83,6 +85,24 @@ def _choice(name: str, text: str) -> Callable[[Callable[..., Any]], Callable[...
     )
 
 
+def _raise_if_no_model(error: InputError) -> None:
+    """Say more where the model that is missing is the one that is taken when none is named.
+
+    Raises:
+        InputError: how to make a model, or name one.
+    """
+    missing = error.__cause__.filename if isinstance(error.__cause__, FileNotFoundError) else None
+    parameters = click.get_current_context().command.params
+    model = next((each for each in parameters if each.name in ("model", "models")), None)
+    if missing != DEFAULT_MODEL or model is None or model.required:
+        return
+    named = "-m MODEL" if isinstance(model, click.Option) else "MODEL"
+    raise InputError(
+        f"there is no {DEFAULT_MODEL} in this directory: train a model (embed train CORPUS), or "
+        f"name one ({named}, or the variable EMBED_MODEL)"
+    ) from error
+
+
 def _decorated(
     function: Callable[..., Any],
     options: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]],
@@ -90,7 +110,11 @@ def _decorated(
     @functools.wraps(function)
     def with_reading(*args: Any, **values: Any) -> Any:
         given = {name: values.pop(name) for name in options}
-        return function(*args, reading=ReadingOptions(**given, on_mended=talk), **values)
+        try:
+            return function(*args, reading=ReadingOptions(**given, on_mended=talk), **values)
+        except InputError as error:
+            _raise_if_no_model(error)
+            raise
 
     decorated: Callable[..., Any] = with_reading
     for option in reversed(options.values()):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.options import json_option, verbosity_options
+from embedcli.cli.options import DEFAULT_MODEL, json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
 from embedcli.cli.reading import reading_options
 from embedcli.cli.signals import heard
@@ -47,7 +47,7 @@ _HISTORY_LINES = 1000
 
 
 @click.command()
-@click.argument("model", default="model.safetensors", envvar="EMBED_MODEL")
+@click.argument("model", default=DEFAULT_MODEL, envvar="EMBED_MODEL")
 @click.option(
     "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers to a question."
 )

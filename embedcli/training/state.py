@@ -71,8 +71,10 @@ class State:
 
 def nothing_trained(n_tokens: int, subsampled: int, alone: int) -> TrainingError:
     """The error of an epoch in which no word was trained, and what would help."""
-    advice = "--sample 0 keeps them all" if subsampled else "put sentences or documents on a line"
+    advice = (
+        "--sample 0 keeps all of them" if subsampled else "put a sentence or document on a line"
+    )
     return TrainingError(
-        f"nothing to train: of {n_tokens} tokens {subsampled} were subsampled and {alone} have no "
-        f"other word in their line; {advice}"
+        f"nothing to train: {n_tokens} tokens = {subsampled} subsampled + {alone} alone in their "
+        f"line; {advice}"
     )
