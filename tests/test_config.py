@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli.errors import ConfigError
-from embedcli.settings.config import DEFAULT_LR, TrainConfig, dump_config, load_config, settings
+from embedcli.settings.config import DEFAULT_LR, TrainConfig, settings
+from embedcli.settings.yaml_files import dump_config, load_config
 
 ROOT = Path(__file__).parent.parent
 
@@ -374,7 +375,7 @@ def test_what_is_dumped_is_read_back(tmp_path_factory, options):
         options |= {name: getattr(TrainConfig, name) for name in cannot}
     config = TrainConfig(**options)
     path = tmp_path_factory.mktemp("dump") / "c.yaml"
-    path.write_text(dump_config(config))
+    path.write_text(dump_config(config.as_dict()))
 
     assert config == TrainConfig(**load_config(path))
 

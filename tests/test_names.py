@@ -15,7 +15,7 @@ from embedcli.cli.resuming import resume_line
 from embedcli.cluster.plan import make_plan, read_plan, write_plan
 from embedcli.errors import ConfigError, FormatError, OutputError
 from embedcli.quoting import json_text, shell_word
-from embedcli.settings.config import dump_config, load_config
+from embedcli.settings.yaml_files import dump_config, load_config
 from embedcli.training.checkpoint import Checkpoints, read_checkpoint
 
 NAME = os.fsdecode(b"caf\xe9")  # latin-1: \udce9 in Python's strings
@@ -133,8 +133,15 @@ def test_a_checkpoint_at_any_time_names_them(folder, tmp_path):
 
 def test_a_configuration_names_them(tmp_path):
     config = TrainConfig(valid=f"/{NAME}/x", metrics=NAME)
-    (tmp_path / NAME).write_text(dump_config(config))
+    (tmp_path / NAME).write_text(dump_config(config.as_dict()))
     assert config == TrainConfig(**load_config(tmp_path / NAME))
+
+
+@pytest.mark.parametrize("name", ["\U0001f600\udcff", "\x85 \ufffe", ' # "it\'s"\\\n', "x " * 99])
+def test_a_configuration_names_any_file(tmp_path, name):
+    path = tmp_path / "c.yaml"
+    path.write_text(dump_config({"valid": name, "lr": 1e-05}))
+    assert {"valid": name, "lr": 1e-05} == load_config(path)
 
 
 def test_what_is_looked_for_in_text_must_be_utf8():

@@ -14,9 +14,10 @@ from click.shell_completion import CompletionItem
 
 from embedcli.cli.output import Verbosity, warn
 from embedcli.errors import ConfigError
-from embedcli.settings.config import TrainConfig, load_config, settings
+from embedcli.settings.config import TrainConfig, settings
 from embedcli.settings.text_rules import TextRules, text_settings
 from embedcli.settings.values import Setting, Value, seconds
+from embedcli.settings.yaml_files import load_config
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -22,9 +22,10 @@ from embedcli.cli.options import (
 from embedcli.cli.output import echo_json, echo_rows, talk, warn
 from embedcli.cli.progress import show_progress
 from embedcli.errors import UsageError
-from embedcli.quoting import json_text, shell_line, shell_word
-from embedcli.settings.config import TrainConfig, load_space
-from embedcli.settings.values import Value
+from embedcli.quoting import shell_line, shell_word
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.values import Value, written
+from embedcli.settings.yaml_files import dump_config, load_space
 
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus
@@ -250,7 +251,7 @@ def _tell(trial: Trial) -> None:
 def _print(trials: Sequence[Trial], names: Sequence[str]) -> None:
     rows = (
         (
-            *(_value(trial.settings[name]) for name in names),
+            *(written(trial.settings[name]) for name in names),
             *map(_number, (trial.score, trial.loss, trial.held_out, trial.seconds)),
             *map(_number, (trial.n_bytes / 1e6, trial.memory / 1e6, trial.pip_loss)),
         )
@@ -267,7 +268,7 @@ def _recommend(corpus: Sequence[str], settings: Mapping[str, Value], output: str
     talk(f"recommended: embed train {shell_line(list(corpus))} {flags}")
     if output:
         with publish(output) as sink:
-            sink.write("".join(f"{n}: {_yaml(v)}\n" for n, v in settings.items()).encode())
+            sink.write(dump_config(settings).encode())
         again = f"embed train {shell_line(list(corpus))} --config {shell_word(output)}"
         talk(f"{output}: the same as a configuration ({again})")
 
@@ -276,19 +277,7 @@ def _flag(name: str, value: Value) -> str:
     option = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"
-    return f"--{option} {shell_word(_value(value))}"
-
-
-def _yaml(value: Value) -> str:
-    """A setting as a configuration writes it; quoted where YAML might read something else."""
-    return json_text(value) if isinstance(value, str) else _value(value)
-
-
-def _value(value: Value) -> str:
-    """A setting as a flag writes it."""
-    if value is None:
-        return "auto"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return f"--{option} {shell_word(written(value))}"
 
 
 def _number(value: float | None) -> str:

@@ -1,9 +1,4 @@
-"""The settings of a training run: a frozen dataclass, and the YAML files that fill it.
-
-A configuration file is one flat mapping of the names below (`min_count: 5`; `min-count` is the same
-key). It is read from YAML's event stream and never built into objects: there is nothing an alias
-could expand, nothing a tag could construct and nothing to recurse into, and every value is parsed
-from the characters as written (`settings.py`).
+"""`TrainConfig`: the settings of a training run, a frozen dataclass.
 
 Where several sources set the same thing, a flag wins over an environment variable, that over the
 file, that over the default; `cli/options.py` does the merging.
@@ -13,18 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from embedcli.errors import ConfigError
 from embedcli.settings.text_rules import TextRules, text_settings
-from embedcli.settings.values import Setting, Value, n_bytes, seconds, shorten
-
-if TYPE_CHECKING:
-    import yaml
+from embedcli.settings.values import Setting, Value, n_bytes, seconds
 
 __all__ = [
     "ADAGRAD_LR",
@@ -32,9 +22,6 @@ __all__ = [
     "LINE",
     "NGRAMS",
     "TrainConfig",
-    "dump_config",
-    "load_config",
-    "load_space",
     "settings",
     "usable_cores",
 ]
@@ -66,8 +53,6 @@ SCHEDULES = ("linear", "constant", "cosine")
 # For words, and for items: there order says little, and frequent ones mean as much as rare ones.
 _WINDOW: tuple[int, Literal["line"]] = (5, LINE)
 _SAMPLE = (1e-4, 0.0)
-
-_MAX_FILE_BYTES = 1 << 20
 
 
 def _integer(default: int | None, low: int, high: int, help: str, **more: Any) -> Any:  # noqa: A002 (the word for it)
@@ -426,131 +411,3 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def load_config(path: str | os.PathLike[str]) -> dict[str, Value]:
-    """The settings that the YAML file `path` gives, checked; the others are absent.
-
-    Raises:
-        ConfigError: the file cannot be read, is not one flat YAML mapping, or holds a key or value
-            that does not exist; the message names the file and the line.
-    """
-    import yaml
-
-    found: dict[str, Value] = {}
-    rules = settings()
-    try:
-        for key, value in _pairs(yaml.parse(_read(path), Loader=yaml.SafeLoader), path):
-            name = key.value.replace("-", "_")
-            place = _place(path, key)
-            if name not in rules:
-                raise ConfigError(f"{place}unknown key {shorten(key.value)}{_closest(name, rules)}")
-            if name in found:
-                raise ConfigError(f"{place}{name} is given twice; keep one of the lines")
-            found[name] = _value(place, name, rules[name], value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{os.fspath(path)}: not YAML: {_one_line(error)}") from error
-    return found
-
-
-def load_space(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The values that the YAML file `path` asks to search, as written, by the name of the setting.
-
-    What they mean is `tuning/space.py`'s business.
-
-    Raises:
-        ConfigError: the file cannot be read or is not one flat YAML mapping.
-    """
-    import yaml
-
-    found: dict[str, str] = {}
-    try:
-        for key, value in _pairs(yaml.parse(_read(path), Loader=yaml.SafeLoader), path):
-            name = key.value.replace("-", "_")
-            if name in found:
-                raise ConfigError(f"{_place(path, key)}{name} is given twice; keep one line")
-            found[name] = value.value
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{os.fspath(path)}: not YAML: {_one_line(error)}") from error
-    return found
-
-
-def dump_config(config: TrainConfig) -> str:
-    """YAML that `load_config` reads back to the same settings."""
-    import yaml
-
-    return yaml.safe_dump(config.as_dict(), sort_keys=False)
-
-
-def _read(path: str | os.PathLike[str]) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_FILE_BYTES:
-        raise ConfigError(f"{os.fspath(path)}: over 1 MiB; a configuration holds a few lines")
-    if b"\0" in data:
-        raise ConfigError(f"{os.fspath(path)}: byte {data.index(0)} is NUL; expected UTF-8 text")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{os.fspath(path)}: byte {error.start} is not UTF-8") from error
-
-
-def _pairs(
-    events: Iterator[yaml.Event], path: str | os.PathLike[str]
-) -> Iterator[tuple[yaml.ScalarEvent, yaml.ScalarEvent]]:
-    """The keys and values of one flat mapping; anything else in the stream is refused."""
-    import yaml
-
-    inside = False
-    documents = 0
-    key: yaml.ScalarEvent | None = None
-    for event in events:
-        place = _place(path, event)
-        if getattr(event, "anchor", None) is not None:
-            raise ConfigError(f"{place}anchors and aliases are not read")
-        if getattr(event, "tag", None) is not None or getattr(event, "tags", None):
-            raise ConfigError(f"{place}tags are not read; write the plain value")
-        documents += isinstance(event, yaml.DocumentStartEvent)
-        if documents > 1:
-            raise ConfigError(f"{place}only one document is read; remove the `---`")
-        if isinstance(event, yaml.MappingStartEvent) and not inside:
-            inside = True
-        elif isinstance(event, yaml.CollectionStartEvent):
-            raise ConfigError(f"{place}expected `name: value` lines, found nesting")
-        elif isinstance(event, yaml.ScalarEvent) and not inside and event.value:
-            raise ConfigError(f"{place}expected `name: value` lines, found {shorten(event.value)}")
-        elif isinstance(event, yaml.ScalarEvent) and key is None:
-            key = event
-        elif isinstance(event, yaml.ScalarEvent) and key is not None:
-            yield key, event
-            key = None
-
-
-def _value(place: str, name: str, rule: Setting, scalar: yaml.ScalarEvent) -> Value:
-    quoted = scalar.style in ("'", '"')
-    if quoted and rule.kind == "text":  # whatever it says: a field may be called null
-        return rule.check(f"{place}{name}", scalar.value)
-    if quoted and rule.kind in ("integer", "number", "switch"):
-        raise ConfigError(
-            f"{place}{name} is the text {shorten(scalar.value)}, but must be {rule.range}; "
-            "write it without quotes"
-        )
-    return rule.parse(f"{place}{name}", scalar.value)
-
-
-def _place(path: str | os.PathLike[str], event: yaml.Event) -> str:
-    mark = event.start_mark
-    return f"{os.fspath(path)}: line {mark.line + 1 if mark else '?'}: "
-
-
-def _closest(name: str, known: Mapping[str, object]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]}?" if close else f"; the keys are {', '.join(known)}"
-
-
-def _one_line(error: Exception) -> str:
-    """What PyYAML says over several indented lines, as one."""
-    return " ".join(str(error).replace('in "<unicode string>", ', "at ").split())

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from embedcli.errors import ConfigError
 
-__all__ = ["Setting", "Value", "n_bytes", "seconds", "shorten"]
+__all__ = ["Setting", "Value", "n_bytes", "seconds", "shorten", "written"]
 
 Value = int | float | bool | str | None
 
@@ -48,6 +48,13 @@ def n_bytes(size: str) -> int | None:
     """The bytes of a size, written `500M` or `2G` (of 1,024 each); None for anything else."""
     match = _SIZE.fullmatch(size)
     return int(match[1]) << _BYTES[match[2]] if match else None
+
+
+def written(value: Value) -> str:
+    """`value` as a flag or an environment variable says it."""
+    if value is None:
+        return "auto"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
