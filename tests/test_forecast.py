@@ -14,7 +14,7 @@ import pytest
 from embedcli import TrainConfig, Vocabulary
 from embedcli.corpus import encode_corpus
 from embedcli.errors import ResourceError
-from embedcli.files.publish import readable_size
+from embedcli.files.targets import readable_size
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.glimpse import Glimpse, glimpse
 from embedcli.training import forecast as forecasts

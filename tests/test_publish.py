@@ -14,7 +14,9 @@ import pytest
 
 import embedcli.files.publish as publisher
 from embedcli.errors import OutputError, ResourceError
-from embedcli.files.publish import check_space, check_writable, publish, readable_size
+from embedcli.files import targets
+from embedcli.files.publish import check_writable, publish
+from embedcli.files.targets import check_space, readable_size
 
 OLD, NEW = b"the previous file", b"0123456789" * 300_000  # NEW takes several write calls
 ERRNOS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES, errno.EROFS]
@@ -306,7 +308,7 @@ def test_a_read_only_file_is_not_replaced(tmp_path, monkeypatch):
         def access(self, path, mode):
             return False
 
-    monkeypatch.setattr(publisher, "os", Unwritable())
+    monkeypatch.setattr(targets, "os", Unwritable())
     for attempt in (write_new, check_writable):
         with pytest.raises(OutputError, match="read-only"):
             attempt(target)

@@ -8,7 +8,7 @@ from embedcli import formats
 from embedcli.cli import export
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ResourceError
-from embedcli.files import publish
+from embedcli.files import targets
 from embedcli.formats import sizes
 from embedcli.formats.registry import FORMATS, WRITTEN
 from embedcli.subwords.ngrams import NGrams
@@ -57,7 +57,7 @@ def test_without_room_nothing_is_written(tmp_path, monkeypatch, name, dtype):
     # No more than it takes, so that nothing is refused that fits; of what can be known, most.
     share = 0 if name == "parquet" else 0.08
     assert size_of(target) * share < needed <= size_of(target)
-    monkeypatch.setattr(publish, "free_space", lambda directory: needed - 1)
+    monkeypatch.setattr(targets, "free_space", lambda directory: needed - 1)
     with pytest.raises(ResourceError, match=r"x2 needs .* but only .* are free"):
         formats.save(model, tmp_path / "x2", name, dtype=dtype)
     assert [target] == list(tmp_path.iterdir())
@@ -67,7 +67,7 @@ def test_buckets_of_which_most_are_empty(tmp_path, monkeypatch):
     model = tmp_path / "m.safetensors"
     formats.save(model_of(2**31 - 1), model)
     assert model.stat().st_size < 50_000
-    monkeypatch.setattr(publish, "free_space", lambda directory: 10**10)
+    monkeypatch.setattr(targets, "free_space", lambda directory: 10**10)
     with pytest.raises(ResourceError, match=r"needs 34\.4 GB but only 10\.0 GB are free"):
         CliRunner().invoke(
             export.command, [str(model), str(tmp_path / "x.fasttext.bin")], catch_exceptions=False
@@ -76,6 +76,6 @@ def test_buckets_of_which_most_are_empty(tmp_path, monkeypatch):
 
 
 def test_a_stream_needs_no_room(monkeypatch):
-    monkeypatch.setattr(publish, "free_space", lambda directory: 0)
-    publish.check_space("-", 10**15)
-    publish.check_space("/dev/null", 10**15)
+    monkeypatch.setattr(targets, "free_space", lambda directory: 0)
+    targets.check_space("-", 10**15)
+    targets.check_space("/dev/null", 10**15)

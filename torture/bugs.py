@@ -75,7 +75,7 @@ def _sync_too_late() -> None:
 def _no_directory_sync() -> None:
     from embedcli.files import publish
 
-    change(publish, "_sync_directory", lambda directory: None)
+    change(publish, "sync_directory", lambda directory: None)
 
 
 def _made_elsewhere() -> None:
@@ -88,10 +88,10 @@ def _made_elsewhere() -> None:
 
 
 def _written_in_place() -> None:
-    from embedcli.files import publish
+    from embedcli.files import publish, targets
 
     def by_rename(target: str, size: int | None) -> Iterator[Any]:
-        with publish._as_output_error(target, size):
+        with targets.as_output_error(target, size):
             file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             sink = publish._sink_on(file, target, size)

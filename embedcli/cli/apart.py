@@ -23,7 +23,7 @@ from typing import Any, Final
 import click
 
 from embedcli.errors import CorpusError, UsageError
-from embedcli.files.publish import STDOUT, is_plain
+from embedcli.files.targets import STDOUT, is_plain
 from embedcli.settings.config import TrainConfig
 
 __all__ = ["files_of", "keep_apart"]

@@ -37,7 +37,7 @@ def show_needs(
     `is_given` is as in `training.forecast.check_resources`; `subwords` say
     how words are cut, if not by what ``config.subword`` names.
     """
-    from embedcli.files.publish import readable_size
+    from embedcli.files.targets import readable_size
     from embedcli.training.forecast import check_resources, forecast
 
     needs = partial(
@@ -66,7 +66,7 @@ def show_estimate(
 
     `is_given` and `subwords` are as in `show_needs`.
     """
-    from embedcli.files.publish import readable_size
+    from embedcli.files.targets import readable_size
     from embedcli.text.glimpse import glimpse
     from embedcli.training.forecast import (
         check_resources,
@@ -212,7 +212,7 @@ def show_cluster_plan(
 
 
 def _show(facts: Mapping[str, Any], of_what: str, *, as_json: bool) -> None:
-    from embedcli.files.publish import readable_size
+    from embedcli.files.targets import readable_size
 
     if as_json:
         echo_json(facts)

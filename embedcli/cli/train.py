@@ -25,7 +25,7 @@ from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import given_options
 from embedcli.cli.signals import Deferred, Terminated, deferred, heard
 from embedcli.errors import EmbedError, FormatError, OutputError, TrainingError, UsageError
-from embedcli.files.publish import is_plain
+from embedcli.files.targets import is_plain
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value
 

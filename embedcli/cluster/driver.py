@@ -25,7 +25,7 @@ from embedcli.cluster.shards import text_size
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ResourceError
-from embedcli.files.publish import readable_size
+from embedcli.files.targets import readable_size
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.training.trainer import Guard

@@ -25,9 +25,10 @@ from typing import Final
 
 from embedcli.errors import OutputError
 from embedcli.files.leftovers import remove_stale, remove_tree, temporary_path
-from embedcli.files.publish import check_may_replace, publish
+from embedcli.files.publish import publish, sync_directory
+from embedcli.files.targets import as_output_error, check_may_replace
 
-__all__ = ["check_folder_writable", "publish_folder", "sealed"]
+__all__ = ["check_folder_writable", "make_directory", "publish_folder", "sealed"]
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
@@ -60,13 +61,13 @@ def publish_folder(
         yield fresh
         if real.exists():
             _take_over(fresh, real, names, prose)
-            _sync(fresh)
+            sync_directory(fresh)
             _exchange(fresh, real)
             is_ours = {entry.name for entry in fresh.iterdir()}.issubset(names)
         else:
-            _sync(fresh)
+            sync_directory(fresh)
             os.rename(fresh, real)
-        _sync(real.parent)
+        sync_directory(real.parent)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
@@ -122,6 +123,26 @@ def check_folder_writable(
         )
 
 
+def make_directory(path: str | os.PathLike[str], *, beside: str | os.PathLike[str]) -> None:
+    """Make a directory that is there after a power cut too; its parent must exist.
+
+    Args:
+        path: the directory; it may be there already.
+        beside: what it holds a part of: if that is there and closed to others, so is the directory.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    target = os.fspath(path)
+    with as_output_error(target, None):
+        mode = 0o777
+        with contextlib.suppress(FileNotFoundError):
+            mode = 0o777 if Path(beside).stat().st_mode & 0o077 else 0o700
+        with contextlib.suppress(FileExistsError):
+            Path(target).mkdir(mode)
+        sync_directory(Path(target).resolve().parent)
+
+
 def sealed(text: str) -> bytes:
     """Prose with a last line that tells whether anybody has changed it since."""
     body = text.encode()
@@ -159,14 +180,3 @@ def _exchange(fresh: Path, old: Path) -> None:
     os.rename(old, aside)
     os.rename(fresh, old)
     os.rename(aside, fresh)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that cannot sync directories
-            raise
-    finally:
-        os.close(descriptor)

@@ -23,7 +23,7 @@ from typing import Final
 
 from embedcli.errors import BusyError, OutputError, UsageError
 from embedcli.files.leftovers import temporary_stem
-from embedcli.files.publish import is_plain
+from embedcli.files.targets import is_plain
 
 __all__ = ["lock_path", "locked"]
 

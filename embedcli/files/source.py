@@ -22,7 +22,7 @@ from embedcli.files.compression import (
     WindowError,
     compression_of,
 )
-from embedcli.files.publish import readable_size
+from embedcli.files.targets import readable_size
 
 __all__ = ["HEAD_BYTES", "Made", "Source", "check_memory"]
 

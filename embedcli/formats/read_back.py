@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, OutputError
 from embedcli.files.memory import available_memory
-from embedcli.files.publish import readable_size
 from embedcli.files.source import Source
+from embedcli.files.targets import readable_size
 from embedcli.formats import native
 from embedcli.formats.narrow import row_blocks, widened
 from embedcli.formats.registry import Folder, Format

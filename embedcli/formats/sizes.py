@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from embedcli.embeddings import Embeddings
-from embedcli.files.publish import check_space
+from embedcli.files.targets import check_space
 from embedcli.formats.registry import Folder, named
 
 __all__ = ["check_room"]

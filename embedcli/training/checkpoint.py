@@ -38,7 +38,8 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, FormatError, OutputError
 from embedcli.files import safetensors
-from embedcli.files.publish import check_writable, make_directory, publish
+from embedcli.files.folder import make_directory
+from embedcli.files.publish import check_writable, publish
 from embedcli.formats import load, native
 from embedcli.quoting import json_text
 from embedcli.training.glove import GLOVE_ARRAYS

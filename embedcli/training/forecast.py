@@ -24,7 +24,7 @@ from embedcli.cooccurrence.runs import RUN_BYTES
 from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
 from embedcli.files.memory import available_memory
-from embedcli.files.publish import free_space, readable_size
+from embedcli.files.targets import free_space, readable_size
 from embedcli.kernels.streams import STREAMS, rows_for_copies
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
