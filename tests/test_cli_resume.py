@@ -10,6 +10,7 @@ import pytest
 
 from embedcli.cli import resuming
 from embedcli.errors import ConfigError
+from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig, settings
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.trainer import _settings
@@ -63,7 +64,7 @@ def test_every_setting_is_stored_and_survives_a_resume(tmp_path, name):
     kept = Checkpoints(tmp_path, None, {}).newest()
     assert config.resolve() == resuming.settings_of(kept, {}, None)
     assert config.resolve() == resuming.settings_of(kept, {name: value}, None)
-    if name not in resuming._MAY_DIFFER:
+    if name not in used_by("resume"):
         kept.given["settings"][name] = getattr(TrainConfig, name)
         with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} is .*, but .* was made"):
             resuming.settings_of(kept, {name: value}, None)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli.errors import ConfigError
+from embedcli.settings.compatibility import COMPATIBILITY
 from embedcli.settings.config import DEFAULT_LR, TrainConfig, settings
 from embedcli.settings.yaml_files import dump_config, load_config
 
@@ -189,6 +190,17 @@ def test_what_decides_nothing_is_known(given, name, why):
     assert why == TrainConfig(**given).unused[name]
     used = TrainConfig(arch="cbow", subword="3:6", evaluate="pairs.tsv").unused
     assert {"x_max", "alpha", "symmetric", "distance_weighting", "count_memory"} == set(used)
+
+
+def test_the_table_has_every_setting_and_known_words():
+    refused, no_effect, used_by = zip(*COMPATIBILITY.values(), strict=True)
+
+    assert list(settings()) == list(COMPATIBILITY)
+    assert {"glove", "hs", "subword", "rounds"} == frozenset().union(*refused)
+    assert {"glove", "hs", "not glove", "not cbow", "not subword N:M", "not evaluate"} == {
+        word for words in no_effect for word in words
+    }
+    assert {"model", "shards", "cluster", "tune", "single", "resume"} == frozenset().union(*used_by)
 
 
 def test_numpy_scalars_become_plain_numbers():

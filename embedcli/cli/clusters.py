@@ -13,6 +13,7 @@ from embedcli.cli.options import Duration
 from embedcli.cli.spool import spooled
 from embedcli.errors import UsageError
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Cluster", "check_options", "check_resumed", "cluster_options", "resolve"]
-
-_ONLY_HERE = ("shards", "rounds", "deltas")  # settings that mean nothing on one machine
 
 
 def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,7 +131,7 @@ def check_options(cluster: Cluster | None, chosen: Mapping[str, Value]) -> None:
         UsageError: names one.
     """
     if cluster is None:
-        for name in _ONLY_HERE:
+        for name in used_by("cluster"):
             if chosen.get(name) not in (None, getattr(TrainConfig, name)):
                 raise UsageError(f"--{name} is for a cluster: give --cluster too")
 

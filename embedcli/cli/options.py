@@ -21,8 +21,6 @@ from embedcli.settings.yaml_files import load_config
 
 __all__ = [
     "DEFAULT_MODEL",
-    "OF_GLOVE",
-    "OF_ONE_RUN",
     "Duration",
     "default_model",
     "json_option",
@@ -36,21 +34,6 @@ __all__ = [
     "train_options_without",
     "verbosity_options",
 ]
-
-OF_GLOVE = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
-# Settings that follow one run on one machine, or stop it early.
-OF_ONE_RUN = (
-    "init",
-    "continue_from",
-    "freeze",
-    "valid",
-    "valid_fraction",
-    "evaluate",
-    "evaluate_every",
-    "patience",
-    "time_budget",
-    "metrics",
-)
 
 # Who may say `none` of a setting that would be something else without.
 _SAID = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)

@@ -10,6 +10,7 @@ from embedcli.cli.output import talk, warn
 from embedcli.cli.spool import spooled
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
 from embedcli.quoting import shell_line
+from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
 from embedcli.settings.values import Value
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["complete", "find", "given", "resume_line", "settings_of"]
-
-# How many share the work, what is written of it, and where its course is.
-_MAY_DIFFER = ("threads", "output_vectors", "metrics", "count_memory")
 
 
 def find(checkpoints: Checkpoints, *, resume: bool) -> Checkpoint | None:
@@ -118,7 +116,7 @@ def _merged(made: str, saved: Mapping[str, Value], chosen: Mapping[str, Value]) 
     """The settings that `made` was made with, and of those chosen the ones that may differ."""
     merged = dict(saved)
     for name, value in chosen.items():
-        if name in _MAY_DIFFER:
+        if name in used_by("resume"):
             merged[name] = value
         elif value is not None and value != saved.get(name):
             raise ConfigError(

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.apart import keep_apart
-from embedcli.cli.options import OF_GLOVE, OF_ONE_RUN, train_options_without, verbosity_options
+from embedcli.cli.options import train_options_without, verbosity_options
 from embedcli.cli.output import talk
 from embedcli.errors import UsageError
+from embedcli.settings.compatibility import COMPATIBILITY, used_by
 from embedcli.settings.config import TrainConfig, usable_cores
+from embedcli.settings.text_rules import text_settings
 from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
@@ -47,12 +49,7 @@ def command() -> None:
 @command.command(short_help="Cut a text into shards and fix the settings.")
 @click.argument("corpus", nargs=-1, required=True)
 @_output
-@train_options_without(
-    *OF_ONE_RUN,
-    *OF_GLOVE,
-    *("loss", "optimizer", "dropout", "l2", "max_norm", "subword", "buckets", "unk"),
-    "deterministic",
-)
+@train_options_without(*COMPATIBILITY.keys() - used_by("shards") - text_settings().keys())
 @verbosity_options
 def plan(
     corpus: tuple[str, ...], output: str, config: TrainConfig, chosen: dict[str, Value]

@@ -13,7 +13,6 @@ import click
 from embedcli.cli.apart import files_of, keep_apart
 from embedcli.cli.clusters import check_options
 from embedcli.cli.options import (
-    OF_ONE_RUN,
     Duration,
     json_option,
     train_options_without,
@@ -23,6 +22,7 @@ from embedcli.cli.output import echo_json, echo_rows, talk, warn
 from embedcli.cli.progress import show_progress
 from embedcli.errors import UsageError
 from embedcli.quoting import shell_line, shell_word
+from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value, written
 from embedcli.settings.yaml_files import dump_config, load_space
@@ -95,7 +95,7 @@ _MEASURES = ("score", "loss", "held_out", "seconds", "MB", "memory_MB", "pip_los
     "(pip install 'embedcli[tune]').",
 )
 @click.option("-o", "--output", metavar="FILE.yaml", help="Write the recommended settings.")
-@train_options_without(*(name for name in OF_ONE_RUN if not name.startswith("valid")))
+@train_options_without(*(name for name in used_by("single") if not name.startswith("valid")))
 @json_option
 @verbosity_options
 def command(

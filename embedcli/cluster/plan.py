@@ -22,6 +22,7 @@ from embedcli.files.plain import read_plain
 from embedcli.files.publish import publish
 from embedcli.files.spans import Span
 from embedcli.quoting import json_text
+from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig
 
 __all__ = [
@@ -36,13 +37,6 @@ __all__ = [
 
 _FORMAT, _VERSION = "embed-shards", 1
 _LARGEST_FILE = 1 << 26
-# Settings that rounds of shards follow. Any other must have its default.
-_FOLLOWED = {
-    *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "schedule", "warmup"),
-    *("min_count", "max_vocab", "sample", "ns_exponent", "shrink_window", "cbow_gradient"),
-    *("threads", "seed", "shuffle", "recursive", "output_vectors", "items", "separator", "field"),
-    *("tokenizer", "pattern", "normalize", "lowercase", "digits", "shards", "rounds", "deltas"),
-}
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,7 @@ def check_settings(config: TrainConfig) -> None:
         value = getattr(config, item.name)
         if item.name == "deterministic" and value is False:
             continue  # as a shard is trained
-        if item.name not in _FOLLOWED and value != item.default:
+        if item.name not in used_by("shards") and value != item.default:
             flag = item.name.replace("_", "-")
             raise UsageError(
                 f"--{flag} is {value}, which a run in shards cannot do yet: leave it out, or train "

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from embedcli.errors import ConfigError
+from embedcli.settings.compatibility import COMPATIBILITY, refused_with
 from embedcli.settings.text_rules import TextRules, text_settings
 from embedcli.settings.values import Setting, Value, n_bytes, seconds
 
@@ -30,19 +31,6 @@ LINE: Literal["line"] = "line"  # the window that is as wide as each line
 
 # The learning rate for each architecture where none is given.
 DEFAULT_LR: Mapping[str, float] = {"skipgram": 0.05, "cbow": 0.075, "glove": 0.05}
-
-# What needs negative sampling, and what GloVe has nothing of.
-_NOTHING: tuple[str, ...] = ()
-_NO_SUBWORD = ("optimizer", "dropout", "l2", "max_norm", "freeze", "init")
-_NO_HS = ("optimizer", "dropout", "l2", "max_norm", "freeze", "subword")
-_NO_GLOVE = (*_NO_HS, "continue_from", "init", "valid", "valid_fraction")
-# What only Hogwild does. A time budget decides by the clock, which is never the same.
-_NO_ROUNDS = ("loss", "subword", "optimizer", "dropout", "l2", "max_norm", "freeze", "time_budget")
-# What decides nothing but negatives, what nothing but windows, what nothing but GloVe's counts.
-_OF_NEGATIVES = ("negative", "ns_exponent")
-_OF_WINDOWS = ("loss", "sample", "shrink_window", "cbow_gradient")
-_OF_COUNTS = ("x_max", "alpha", "symmetric", "distance_weighting", "count_memory")
-
 ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.2, "cbow": 0.3}
 
 NGRAMS = "([0-9]{1,4}):([0-9]{1,4})"  # how `subword` says the lengths of n-grams
@@ -280,33 +268,30 @@ class TrainConfig(TextRules):
 
     def _check_combination(self) -> None:
         """Refuse what an architecture or loss cannot do."""
-        what, names = "", _NOTHING
+        what, shown = "", ""
         if self.arch == "glove":
-            what, names = "arch is glove", _NO_GLOVE
+            what, shown = "glove", "arch is glove"
         elif self.loss == "hs":
-            what, names = "loss is hs", _NO_HS
+            what, shown = "hs", "loss is hs"
         elif self.subword is not None:
-            what, names = f"subword is {self.subword}", _NO_SUBWORD
-        for name in names:
-            if getattr(self, name) != getattr(TrainConfig, name):
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)}, but {what}, which cannot do that: leave one "
-                    "of them out"
-                )
-        if self.deterministic and (setting := self._not_in_rounds):
-            raise ConfigError(
-                f"deterministic is True, but {setting}, which cannot do that: leave one of them out"
-            )
+            what, shown = "subword", f"subword is {self.subword}"
+        for setting in self._changed(refused_with(what)):
+            raise _clash(setting, shown)
+        if self.deterministic and (not_in_rounds := self._not_in_rounds):
+            raise _clash("deterministic is True", not_in_rounds)
 
     @property
     def _not_in_rounds(self) -> str | None:
         """A setting that only Hogwild does, and its value."""
         if self.arch == "glove":
             return "arch is glove"
-        for name in _NO_ROUNDS:
+        return next(self._changed(refused_with("rounds")), None)
+
+    def _changed(self, names: Iterable[str]) -> Iterator[str]:
+        """Which of the settings do not have their defaults, and their values."""
+        for name in names:
             if (value := getattr(self, name)) != getattr(TrainConfig, name):
-                return f"{name} is {value}"
-        return None
+                yield f"{name} is {value}"
 
     def _check_subword(self) -> None:
         """Refuse lengths of n-grams that are none; a file is read when it is needed."""
@@ -333,19 +318,19 @@ class TrainConfig(TextRules):
     @property
     def unused(self) -> dict[str, str]:
         """The settings that decide nothing in this combination, and why; as flags say it."""
+        circumstances = {
+            "glove": (self.arch == "glove", "with --arch glove"),
+            "not glove": (self.arch != "glove", "without --arch glove"),
+            "hs": (self.loss == "hs", "with --loss hs"),
+            "not cbow": (self.arch != "cbow", "without --arch cbow"),
+            "not subword N:M": (self.subword_kind != "ngrams", "without --subword N:M"),
+            "not evaluate": (not self.evaluate, "without --evaluate"),
+        }
         unused: dict[str, str] = {}
-        if self.arch == "glove":
-            unused |= dict.fromkeys((*_OF_WINDOWS, *_OF_NEGATIVES, "shuffle"), "with --arch glove")
-        else:
-            unused |= dict.fromkeys(_OF_COUNTS, "without --arch glove")
-            if self.loss == "hs":
-                unused |= dict.fromkeys(_OF_NEGATIVES, "with --loss hs")
-            if self.arch != "cbow":
-                unused["cbow_gradient"] = "without --arch cbow"
-        if self.subword_kind != "ngrams":
-            unused["buckets"] = "without --subword N:M"
-        if not self.evaluate:
-            unused["evaluate_every"] = "without --evaluate"
+        for name, row in COMPATIBILITY.items():
+            for holds, why in map(circumstances.__getitem__, row.no_effect):
+                if holds:
+                    unused.setdefault(name, why)
         return unused
 
     @property
@@ -397,6 +382,10 @@ class TrainConfig(TextRules):
     def as_dict(self) -> dict[str, Value]:
         """The settings by name, in the order of `settings`; plain Python values."""
         return {name: getattr(self, name) for name in settings()}
+
+
+def _clash(setting: str, other: str) -> ConfigError:
+    return ConfigError(f"{setting}, but {other}, which cannot do that: leave one of them out")
 
 
 def settings() -> dict[str, Setting]:

@@ -15,8 +15,9 @@ from typing import Any
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, UsageError
+from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import NGRAMS, TrainConfig, settings
-from embedcli.settings.text_rules import REWRITING, text_settings
+from embedcli.settings.text_rules import REWRITING
 from embedcli.settings.values import Value
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
@@ -24,31 +25,6 @@ from embedcli.subwords.table import Subwords
 
 __all__ = ["Difference", "continued", "differences", "kept_subwords"]
 
-_OF_A_MODEL = (
-    "arch",
-    "window",
-    "loss",
-    "negative",
-    "epochs",
-    "lr",
-    "min_lr",
-    "schedule",
-    "warmup",
-    "optimizer",
-    "dropout",
-    "l2",
-    "max_norm",
-    "min_count",
-    "unk",
-    "sample",
-    "ns_exponent",
-    "shrink_window",
-    "cbow_gradient",
-    "subword",
-    "buckets",
-    "shuffle",
-    *text_settings(),
-)
 _AUTOMATIC = ("window", "lr", "schedule", "sample")  # stored with nothing left open
 # What fastText calls them in its files, and what its numbers mean.
 _OF_FASTTEXT = {"ws": "window", "neg": "negative", "minCount": "min_count", "t": "sample"}
@@ -111,7 +87,7 @@ def differences(embeddings: Embeddings, config: TrainConfig) -> list[Difference]
         said |= _described(embeddings.subwords, said.get("subword"))
     return [
         Difference(name, here[name], said[name])
-        for name in _OF_A_MODEL
+        for name in used_by("model")
         if name in said and here[name] != said[name] and name not in config.unused
     ]
 
@@ -128,7 +104,9 @@ def _said(embeddings: Embeddings) -> dict[str, Any]:
     said = embeddings.metadata.get("settings")
     if isinstance(said, Mapping):
         rules = settings()
-        return {name: rules[name].check(name, said[name]) for name in _OF_A_MODEL if name in said}
+        return {
+            name: rules[name].check(name, said[name]) for name in used_by("model") if name in said
+        }
     arguments = embeddings.metadata.get("fasttext")
     if not isinstance(arguments, Mapping):
         return {}

@@ -18,16 +18,13 @@ from difflib import get_close_matches
 from typing import Final
 
 from embedcli.errors import UsageError
+from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig, settings
 from embedcli.settings.values import Value
 
 __all__ = ["SEARCHABLE", "Axis", "Space", "parse_space", "work"]
 
-SEARCHABLE: Final = (
-    *("arch", "dim", "window", "negative", "epochs", "lr", "min_lr", "sample", "ns_exponent"),
-    *("shrink_window", "cbow_gradient", "loss", "schedule", "warmup", "optimizer", "dropout"),
-    *("l2", "max_norm", "x_max", "alpha", "symmetric"),
-)
+SEARCHABLE: Final = used_by("tune")
 _LOG_FROM: Final = 10.0  # the ratio of the ends of a range
 _MOST_COMBINATIONS: Final = 10_000
 
