@@ -28,7 +28,7 @@ from benchmarks.session import THREADS, Session, main
 from benchmarks.tables import Table
 from benchmarks.trainers import EMBED, Settings
 from benchmarks.trainers import train as train_here
-from embedcli.cluster.parts import row_parts
+from embedcli.cluster.deltas import row_parts
 
 NAME = "cluster"
 ROUNDS = 4

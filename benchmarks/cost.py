@@ -15,8 +15,8 @@ second, E epochs of R rounds, T tokens, V words and D dimensions:
                                          + 2 (1 - 1 / W) / B))
     traffic    E R 2 (W - 1) M bytes, 2 (1 - 1 / W) M a round to and from each worker
 
-A model is combined in P parts, as many as there are workers, but 8 to 32 (`cluster/parts.py`): each
-worker gets what all others changed in its part, and sends that part of the next model to all. a is
+A model is combined in P parts, as many as there are workers, but 8 to 32 (`row_parts`): each worker
+gets what all others changed in its part, and sends that part of the next model to all. a is
 what Dask takes for a round, s what its scheduler takes for each of the pieces, and b what the
 worker takes. Combining is spread over all workers and their cores, the rest is one core's in each
 worker.
@@ -38,8 +38,7 @@ import numpy as np
 
 from benchmarks.tables import Table
 from embedcli.cluster.combination import after, bases, moments
-from embedcli.cluster.deltas import difference, total
-from embedcli.cluster.parts import row_parts
+from embedcli.cluster.deltas import difference, row_parts, total
 
 _ROOT = Path(__file__).parent.parent
 _ROWS, _DIM = 200_000, 100

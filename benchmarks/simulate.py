@@ -21,25 +21,28 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedcli import TrainConfig
 from embedcli.cluster import combination
-from embedcli.cluster.deltas import Delta
-from embedcli.cluster.ledger import advance, at_beginning, next_round
-from embedcli.cluster.result import corpus_facts, to_embeddings
+from embedcli.cluster.counts import add_tables, count, vocabulary_of
+from embedcli.cluster.deltas import Delta, row_parts
+from embedcli.cluster.rounds import (
+    advance,
+    at_beginning,
+    corpus_facts,
+    next_round,
+    to_embeddings,
+)
 from embedcli.cluster.shards import cut
-from embedcli.cluster.tables import add_tables, count, vocabulary_of
+from embedcli.cluster.steps import InProcess, combine_changes
 from embedcli.cluster.training import (
     Change,
     Matrices,
     Round,
     ShardTrainer,
-    add_changes,
-    apply_changes,
     beginning,
     make_weights,
 )
@@ -102,13 +105,14 @@ def _dense(change: Change, which: int) -> Matrix:
 
 def combine(
     rule: str, model: Matrices, changes: list[Change], config: TrainConfig, at: Round
-) -> tuple[Matrices, Change]:
-    """The model after a round, and what all shards did together."""
-    whole = reduce(add_changes, [change._replace(deltas=()) for change in changes])
-    if rule == "embed":
-        return apply_changes(model, changes, config, at), whole
-    after = [matrix + RULES[rule](changes, which) for which, matrix in enumerate(model)]
-    return Matrices(*after), whole
+) -> Matrices:
+    """The model after a round."""
+    if rule != "embed":
+        return Matrices(*(part + RULES[rule](changes, i) for i, part in enumerate(model)))
+    rows = row_parts(len(model.syn0), config.shards or 1)
+    parts = [Matrices(*(matrix[part] for matrix in model)) for part in rows]
+    after, _ = combine_changes(InProcess(config), parts, changes, rows, config, at)
+    return Matrices(*(np.concatenate(of_all) for of_all in zip(*after, strict=True)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,8 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         changes = [trainer.train([model], at) for trainer in trainers]
         sent += [change.nbytes for change in changes]
         sparse += sum(delta.rows is not None for change in changes for delta in change.deltas[0])
-        model, whole = combine(options.rule, model, changes, config, at)
-        state = advance(state, whole, config, n_tokens)
+        model = combine(options.rule, model, changes, config, at)
+        state = advance(state, changes, config, n_tokens)
     config = replace(config, output_vectors=False)
     facts = corpus_facts(table.tally, vocabulary, [corpus.digest for corpus in corpora])
     embeddings = to_embeddings(model, vocabulary, config, state, facts, {}, everything=False)

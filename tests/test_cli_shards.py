@@ -87,7 +87,7 @@ def test_a_plan_for_a_cluster_is_shown_as_one_for_this_machine(tmp_path, monkeyp
         config=TrainConfig(shards=4, rounds=8), vocabulary=words, workers=2, threads=6,
         tally=Tally(5, 5, 0, 0, 1, 10, 0), memory=6400, memory_limit=None, seconds=1.5,
     )  # fmt: skip
-    monkeypatch.setattr(Cluster, "look_ahead", lambda *_, **__: seen)
+    monkeypatch.setattr(Cluster, "estimate", lambda *_, **__: seen)
     monkeypatch.chdir(tmp_path)
     args = ("text", "--dry-run", "--cluster", "local:2")
 

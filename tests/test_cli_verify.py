@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from embedcli import Vocabulary
+from embedcli.cluster.counts import Table
 from embedcli.cluster.files import Stamp, write_table
-from embedcli.cluster.tables import Table
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.formats import load, save

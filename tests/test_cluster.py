@@ -31,11 +31,14 @@ from embedcli.training.trainer import Guard, Stopped
 distributed = pytest.importorskip("distributed")
 import dask  # noqa: E402
 
-from embedcli.cluster import driver  # noqa: E402
+from embedcli.cluster import dask_run  # noqa: E402
 from embedcli.cluster.connect import connect  # noqa: E402
-from embedcli.cluster.desk import Desk, Janitor  # noqa: E402
-from embedcli.cluster.keeping import scatter_kept  # noqa: E402
-from embedcli.cluster.machines import Machines  # noqa: E402
+from embedcli.cluster.dask_driver import DaskDriver  # noqa: E402
+from embedcli.cluster.dask_worker import (  # noqa: E402
+    RunInScheduler,
+    RunOnWorker,
+    scatter_kept,
+)
 from embedcli.cluster.training import Matrices  # noqa: E402
 
 CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=5, rounds=2, lr=0.05)
@@ -75,7 +78,7 @@ def client():
 
 def run(client, corpus, config=CONFIG, **more):
     with quietly():
-        return driver.train_on_cluster(client, [corpus], config, sync_every=60.0, **more)
+        return dask_run.train_on_cluster(client, [corpus], config, sync_every=60.0, **more)
 
 
 @pytest.fixture(scope="module")
@@ -94,22 +97,24 @@ def test_a_cluster_trains_and_says_how(expected, corpus):
 
 
 def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
-    from embedcli.cluster import steps
+    from embedcli.cluster import file_driver
     from embedcli.cluster.plan import Plan
     from embedcli.cluster.shards import cut
 
     monkeypatch.chdir(tmp_path)
     plan = Plan(tuple(cut([corpus], 5)), CONFIG)
     for number in range(5):
-        steps.count_shard(plan, number, f"{number}.counts", 1)
-    save(steps.first_model(plan, [f"{number}.counts" for number in range(5)]), "m.safetensors")
+        file_driver.count_shard(plan, number, f"{number}.counts", 1)
+    save(
+        file_driver.first_model(plan, [f"{number}.counts" for number in range(5)]), "m.safetensors"
+    )
     model = load("m.safetensors")
     for number in range(5):
-        steps.encode_shard(plan, number, model, f"{number}.ids", 1)
+        file_driver.encode_shard(plan, number, model, f"{number}.ids", 1)
     for _ in range(4):
         for number in range(5):
-            steps.train_ids(model, f"{number}.ids", f"{number}.change", 1)
-        model = steps.next_model(model, [f"{number}.change" for number in range(5)])
+            file_driver.train_shard(model, f"{number}.ids", f"{number}.change", 1)
+        model = file_driver.next_model(model, [f"{number}.change" for number in range(5)])
 
     assert expected.vectors.tobytes() == model.vectors.tobytes()
     assert expected.metadata["corpus"] == model.metadata["corpus"]
@@ -117,7 +122,7 @@ def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
 
 
 def test_the_number_of_rounds_is_measured_where_none_is_given(client, corpus, monkeypatch):
-    monkeypatch.setattr(driver, "_FEWEST_ROUNDS", 3)
+    monkeypatch.setattr(dask_run, "_FEWEST_ROUNDS", 3)
     config = TrainConfig(**CONFIG.as_dict() | {"rounds": None, "shards": None, "epochs": 1})
     meta = run(client, corpus, config).metadata
 
@@ -127,7 +132,7 @@ def test_the_number_of_rounds_is_measured_where_none_is_given(client, corpus, mo
 def test_it_can_be_known_before_what_a_run_will_take(client, corpus):
     config = TrainConfig(**CONFIG.as_dict() | {"rounds": None, "shards": None, "threads": None})
     with quietly():
-        seen = driver.look_ahead(client, [corpus], config, sync_every=60.0)
+        seen = dask_run.estimate_run(client, [corpus], config, sync_every=60.0)
 
     assert (2, 20) == (seen.config.shards, seen.config.rounds)
     assert (30_000, 300) == (seen.tally.kept, len(seen.vocabulary))
@@ -158,14 +163,14 @@ def test_stopped_and_resumed_it_ends_with_the_same_bytes(client, corpus, expecte
 
 def test_each_checkpoint_is_handed_out_anew(client, corpus, expected, tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path / "c", 0.0, {"settings": CONFIG.as_dict()})
-    original, held = Machines.results, []
+    original, held = DaskDriver.results, []
 
     def results(self, futures, on_wake=lambda: None):
         found = original(self, futures, on_wake)
         held.append(sum(isinstance(one, Matrices) for one in found))
         return found
 
-    monkeypatch.setattr(Machines, "results", results)
+    monkeypatch.setattr(DaskDriver, "results", results)
     found = run(client, corpus, guard=Guard(checkpoints))
     assert 1 == max(held)  # the model comes part by part: never two of it
 
@@ -203,7 +208,7 @@ def test_an_unreadable_shard_stops_the_run_with_its_name(client, corpus, tmp_pat
     config = TrainConfig(**CONFIG.as_dict() | {"shards": None})
     paths = [corpus, str(damaged)]
     with quietly(), pytest.raises(CorpusError, match=r"damaged\.gz is .*\(shard 1: "):
-        driver.train_on_cluster(client, paths, config, sync_every=60.0)
+        dask_run.train_on_cluster(client, paths, config, sync_every=60.0)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +303,7 @@ def test_without_what_makes_keys_nothing_listens(monkeypatch):
     [("running", "too many workers were lost"), ("closed", "the scheduler was lost")],
 )
 def test_what_was_lost_is_told_apart(status, message):
-    machines = Machines(SimpleNamespace(status=status), None)
+    machines = DaskDriver(SimpleNamespace(status=status), None)
 
     with pytest.raises(ClusterError, match=message):
         machines.wait([SimpleNamespace(status="lost", done=lambda: True)], lambda: None)
@@ -310,33 +315,33 @@ def test_a_shard_without_words_trains_nothing_and_warnings_come_home(client, cor
     more.write_bytes(b"w1 w2 w3 \xff w4\n" + Path(corpus).read_bytes())
     config = TrainConfig(**CONFIG.as_dict() | {"shards": None, "epochs": 1})
     with pytest.warns(UserWarning, match=r"1 malformed .* by U\+FFFD \(shard 0: .*more"):
-        found = driver.train_on_cluster(client, [str(more), str(blank)], config, sync_every=60.0)
+        found = dask_run.train_on_cluster(client, [str(more), str(blank)], config, sync_every=60.0)
 
     assert [30_005] == [epoch["tokens"] for epoch in found.metadata["epochs"]]
     assert 2 == len(found.metadata["shards"]["digests"])
 
 
 def test_who_began_a_run_may_die_and_leaves_nothing_behind(client, corpus):
-    def desks():
+    def run_plugins():
         return [
             name
             for worker in client.cluster.workers.values()
             for name, plugin in worker.plugins.items()
-            if isinstance(plugin, Desk)
+            if isinstance(plugin, RunOnWorker)
         ]
 
     address = client.scheduler.address
     other = distributed.Client(address, set_as_default=False)
-    other.register_plugin(Desk("run"), name="run")
-    other.register_plugin(Janitor("run", other.id), name="run")
-    assert ["run"] * 2 == desks()
+    other.register_plugin(RunOnWorker("run"), name="run")
+    other.register_plugin(RunInScheduler("run", other.id), name="run")
+    assert ["run"] * 2 == run_plugins()
     other.close()  # which tells the scheduler no more than a lost connection does
 
     for _ in range(600):
-        if not desks():
+        if not run_plugins():
             break
         time.sleep(0.05)
-    assert [] == desks()
+    assert [] == run_plugins()
     assert "run" not in client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.plugins))
 
 
@@ -358,7 +363,7 @@ def test_what_a_run_has_scattered_stays_where_it_is_as_long_as_the_run(client):
             time.sleep(0.02)
         return False
 
-    client.register_plugin(Janitor("run", client.id), name="run")
+    client.register_plugin(RunInScheduler("run", client.id), name="run")
     all_workers, two = scatter_kept(client, "run", {"words": [1], "more": [2]})
     another = client.scatter([3], hash=False)[0]
     client.replicate([another])
@@ -380,7 +385,7 @@ def test_a_worker_that_is_killed_changes_nothing(corpus, expected, monkeypatch, 
         distributed.Client(machines, set_as_default=False) as client,
     ):
         killed, rounds = [], itertools.count()
-        wait, settle = Machines.wait, Machines.settle
+        wait, assign = DaskDriver.wait, DaskDriver.assign
 
         def kill():
             if killed:
@@ -397,13 +402,13 @@ def test_a_worker_that_is_killed_changes_nothing(corpus, expected, monkeypatch, 
                 kill()
             wait(self, futures, on_wake)
 
-        def kill_and_settle(self, shards):
+        def kill_and_assign(self, shards):
             if moment == "between two" and next(rounds) == 3:  # the first is for reading
                 kill()
-            settle(self, shards)
+            assign(self, shards)
 
-        monkeypatch.setattr(Machines, "wait", wait_and_kill)
-        monkeypatch.setattr(Machines, "settle", kill_and_settle)
+        monkeypatch.setattr(DaskDriver, "wait", wait_and_kill)
+        monkeypatch.setattr(DaskDriver, "assign", kill_and_assign)
         found = run(client, corpus)
 
     assert 1 == len(killed)
@@ -423,7 +428,7 @@ def test_a_scheduler_that_was_killed_is_the_end_and_another_goes_on(
     common = ("--scheduler-file", file, "--no-dashboard", "--host", "127.0.0.1")
     scheduler = start("scheduler", *common, "--port", "0")
     worker = start("worker", *common, "--nthreads", "1", "--no-nanny")
-    original = Machines.wait
+    original = DaskDriver.wait
 
     def wait(self, futures, on_wake):
         if "sums-1-0" in futures[0].key:
@@ -435,7 +440,7 @@ def test_a_scheduler_that_was_killed_is_the_end_and_another_goes_on(
         while not Path(file).exists():
             time.sleep(0.05)
         with monkeypatch.context() as patched:
-            patched.setattr(Machines, "wait", wait)
+            patched.setattr(DaskDriver, "wait", wait)
             with quietly(), pytest.raises(ClusterError, match="the scheduler was lost"):  # noqa: SIM117
                 with connect(file) as found:
                     run(found, corpus, guard=Guard(checkpoints))
@@ -457,10 +462,10 @@ def test_workers_that_join_and_leave_change_nothing(corpus, expected, monkeypatc
         ) as machines,
         distributed.Client(machines, set_as_default=False) as client,
     ):
-        original, homes = Machines.wait, []
+        original, homes = DaskDriver.wait, []
 
         def wait(self, futures, on_wake):
-            homes.append(len(set(self.homes.values())))
+            homes.append(len(set(self.workers.values())))
             original(self, futures, on_wake)
             if "sums-0-0" in futures[0].key:
                 machines.scale(2)
@@ -468,7 +473,7 @@ def test_workers_that_join_and_leave_change_nothing(corpus, expected, monkeypatc
             if "sums-1-0" in futures[0].key:
                 machines.scale(1)
 
-        monkeypatch.setattr(Machines, "wait", wait)
+        monkeypatch.setattr(DaskDriver, "wait", wait)
         found = run(client, corpus)
 
     assert {1, 2} == set(homes)

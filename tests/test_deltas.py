@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedcli import TrainConfig
 from embedcli.cluster import combination
-from embedcli.cluster.combination import combine
-from embedcli.cluster.deltas import Delta, add, difference, part, total
-from embedcli.cluster.parts import row_parts
+from embedcli.cluster.deltas import Delta, add, difference, part, row_parts, total
+from embedcli.cluster.steps import InProcess, combine_changes
+from embedcli.cluster.training import Change, Matrices, Round
 
 V, D = 12, 4
 # Output vectors that have much in common along the first axis and little along the others.
@@ -30,9 +31,12 @@ def changed(rows, by=1.0, steps=1.0, dtype="float32"):
 def moved(*deltas, parts=None):
     """How far each row goes when the changes are combined, (V, D)."""
     still = Delta(V, None, np.zeros_like(OTHER), ALL, ALL)
-    after, _ = combine(
-        [BEFORE, OTHER], [(delta, still) for delta in deltas], parts or row_parts(V, 1)
-    )
+    config, rows = TrainConfig(dim=D, shards=1, rounds=1), parts or row_parts(V, 1)
+    model = [Matrices(BEFORE[part], OTHER[part]) for part in rows]
+    changes = [Change(((delta, still),), np.zeros(4), 0, 0) for delta in deltas]
+    driver, at = InProcess(config), Round(0, 0, 1)
+    after, _ = combine_changes(driver, model, changes, rows, config, at)
+    after = np.concatenate([part.syn0 for part in after])
     return after - BEFORE
 
 

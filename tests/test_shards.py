@@ -12,9 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedcli import TrainConfig
-from embedcli.cluster.plan import Plan, make_plan, read_plan, write_plan
-from embedcli.cluster.shards import Shard, cut, digest_shards, joint_digest
-from embedcli.cluster.tables import (
+from embedcli.cluster.counts import (
     N_PARTS,
     add_tables,
     choose,
@@ -22,6 +20,8 @@ from embedcli.cluster.tables import (
     sum_tallies,
     vocabulary_of,
 )
+from embedcli.cluster.plan import Plan, make_plan, read_plan, write_plan
+from embedcli.cluster.shards import Shard, cut, digest_shards, joint_digest
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, UsageError
 from embedcli.files.spans import Span

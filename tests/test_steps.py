@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, Vocabulary, load, save
-from embedcli.cluster import files, steps
+from embedcli.cluster import file_driver, files
 from embedcli.cluster.files import CHANGE, COUNTS, IDS
 from embedcli.cluster.plan import make_plan
 from embedcli.corpus import encode_corpus
@@ -24,11 +24,11 @@ def run(tmp_path_factory):
     (directory / "text").write_text("a b c\nb c\nd a\n" * 4)
     plan = make_plan([str(directory / "text")], CONFIG.resolve())
     paths = {kind: str(directory / kind) for kind in (COUNTS, IDS, CHANGE)}
-    steps.count_shard(plan, 0, paths[COUNTS], 1)
-    save(steps.first_model(plan, [paths[COUNTS]]), directory / "0.safetensors")
+    file_driver.count_shard(plan, 0, paths[COUNTS], 1)
+    save(file_driver.first_model(plan, [paths[COUNTS]]), directory / "0.safetensors")
     model = load(directory / "0.safetensors")
-    steps.encode_shard(plan, 0, model, paths[IDS], 1)
-    steps.train_ids(model, paths[IDS], paths[CHANGE], 1)
+    file_driver.encode_shard(plan, 0, model, paths[IDS], 1)
+    file_driver.train_shard(model, paths[IDS], paths[CHANGE], 1)
     return plan, model, paths
 
 
@@ -70,7 +70,7 @@ def test_lines_that_leave_the_text_are_refused(run, tmp_path, offsets, message):
     _plan, model, paths = run
     bad = rewritten(paths[IDS], tmp_path / "bad", {"offsets": np.array(offsets, np.int64)})
     with pytest.raises(FormatError, match=message):
-        steps.train_ids(model, bad, str(tmp_path / "out"), 1)
+        file_driver.train_shard(model, bad, str(tmp_path / "out"), 1)
     with pytest.raises(FormatError, match=message):
         files.read_step(bad)
     assert not (tmp_path / "out").exists()
@@ -83,7 +83,7 @@ def test_ids_that_are_no_words_are_refused(run, tmp_path, word):
     ids[17] = word
     bad = rewritten(paths[IDS], tmp_path / "bad", {"ids": ids})
     with pytest.raises(FormatError, match=f"word {word} is none of a vocabulary of 4"):
-        steps.train_ids(model, bad, str(tmp_path / "out"), 1)
+        file_driver.train_shard(model, bad, str(tmp_path / "out"), 1)
     if word < 0:
         with pytest.raises(FormatError, match="word -1 is none"):
             files.read_step(bad)
@@ -107,7 +107,7 @@ def test_counts_that_cannot_be_are_refused(run, tmp_path, change, message):
     plan, _model, paths = run
     bad = rewritten(paths[COUNTS], tmp_path / "bad", change)
     with pytest.raises(FormatError, match=message):
-        steps.first_model(plan, [bad])
+        file_driver.first_model(plan, [bad])
     with pytest.raises(FormatError, match=message):
         files.read_step(bad)
 
@@ -117,7 +117,7 @@ def test_counts_that_pass_the_largest_number_together_are_refused(run, tmp_path)
     many = {"counts": np.array([(1 << 62) - 4, 1, 1, 1], np.int64)}
     bad = [rewritten(paths[COUNTS], tmp_path / str(i), many, {"shards": [i]}) for i in range(3)]
     with pytest.raises(FormatError, match="add up to 13835058055282163709"):
-        steps.add_files(bad, str(tmp_path / "sum"))
+        file_driver.add_files(bad, str(tmp_path / "sum"))
     assert not (tmp_path / "sum").exists()
 
 
@@ -135,7 +135,7 @@ def test_counts_that_pass_the_largest_number_together_are_refused(run, tmp_path)
 def test_changes_that_cannot_be_are_refused(run, tmp_path, change, message):
     _plan, model, paths = run
     bad = rewritten(paths[CHANGE], tmp_path / "bad", change)
-    for read in (lambda: steps.next_model(model, [bad]), lambda: files.read_step(bad)):
+    for read in (lambda: file_driver.next_model(model, [bad]), lambda: files.read_step(bad)):
         with pytest.raises(FormatError, match=message):
             read()
 

@@ -52,24 +52,24 @@ def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
 def _encoded(folder: Path, n: int, rng: Random) -> Iterator[Outcome]:
     """Arrays of a step in shards that do not fit its model, under a digest that is right."""
     from embedcli import TrainConfig, load, save
-    from embedcli.cluster import files, steps
+    from embedcli.cluster import file_driver, files
     from embedcli.cluster.plan import make_plan
     from embedcli.errors import EmbedError
 
     config = TrainConfig(dim=16, min_count=1, threads=1, epochs=1, shards=1, rounds=1, sample=0)
     plan = make_plan([str(folder / "text")], config.resolve())
     counts, ids, model_path = (str(folder / name) for name in ("counts", "ids", "0.safetensors"))
-    steps.count_shard(plan, 0, counts, 1)
-    save(steps.first_model(plan, [counts]), model_path)
+    file_driver.count_shard(plan, 0, counts, 1)
+    save(file_driver.first_model(plan, [counts]), model_path)
     model = load(model_path)
-    steps.encode_shard(plan, 0, model, ids, 1)
+    file_driver.encode_shard(plan, 0, model, ids, 1)
     whole = Path(ids).read_bytes()
     sound = files.read_ids(ids, model.vocabulary)
     for _ in range(n):
         fault = _change_arrays(ids, np.array(sound.ids), np.array(sound.offsets), rng)
         wrong = ""
         try:
-            steps.train_ids(model, ids, str(folder / "change"), 1)
+            file_driver.train_shard(model, ids, str(folder / "change"), 1)
         except EmbedError as refusal:
             wrong = "" if "\n" not in str(refusal) else "a message of several lines"
         except Exception as problem:

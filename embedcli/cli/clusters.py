@@ -18,7 +18,7 @@ from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
-    from embedcli.cluster.driver import Outlook
+    from embedcli.cluster.dask_run import RunEstimate
     from embedcli.embeddings import Embeddings
     from embedcli.training.checkpoint import Checkpoint
     from embedcli.training.trainer import Guard
@@ -86,7 +86,9 @@ class Cluster:
             spooled([str(path) for path in paths], self.spool) as names,
             connect(self.address) as client,
         ):
-            from embedcli.cluster.driver import train_on_cluster  # needs what `connect` checks for
+            from embedcli.cluster.dask_run import (
+                train_on_cluster,  # needs what `connect` checks for
+            )
 
             return train_on_cluster(
                 client,
@@ -98,23 +100,23 @@ class Cluster:
                 guard=guard,
             )
 
-    def look_ahead(
+    def estimate(
         self,
         paths: Sequence[str],
         config: TrainConfig,
         *,
         vocabulary: Vocabulary | None,
         on_progress: OnProgress,
-    ) -> Outlook:
+    ) -> RunEstimate:
         """What `train` would take."""
         from embedcli.cluster.connect import connect
         from embedcli.cluster.plan import check_settings
 
         check_settings(config)
         with spooled(paths) as names, connect(self.address) as client:
-            from embedcli.cluster.driver import look_ahead  # as above
+            from embedcli.cluster.dask_run import estimate_run  # as above
 
-            return look_ahead(
+            return estimate_run(
                 client,
                 names,
                 config,

@@ -44,8 +44,8 @@ def command(files: tuple[str, ...], output: str) -> None:
 
 
 def _begin(plan: str, counts: list[str], output: str) -> None:
+    from embedcli.cluster.file_driver import first_model
     from embedcli.cluster.plan import read_plan
-    from embedcli.cluster.steps import first_model
     from embedcli.formats import save
 
     embeddings = first_model(read_plan(plan), counts)
@@ -55,7 +55,7 @@ def _begin(plan: str, counts: list[str], output: str) -> None:
 
 def _advance(model: str, changes: list[str], output: str) -> None:
     from embedcli.cli.shard import load_model
-    from embedcli.cluster.steps import next_model
+    from embedcli.cluster.file_driver import next_model
     from embedcli.formats import save
 
     embeddings = next_model(load_model(model), changes)
@@ -65,7 +65,7 @@ def _advance(model: str, changes: list[str], output: str) -> None:
 
 
 def _add(first: str, others: list[str], output: str) -> None:
-    from embedcli.cluster.steps import add_files
+    from embedcli.cluster.file_driver import add_files
 
     add_files([first, *others], output)
 

@@ -187,7 +187,7 @@ def show_cluster_plan(
     from embedcli.training.forecast import check_resources, forecast
 
     with show_progress() as on_progress:
-        seen = cluster.look_ahead(sources, config, vocabulary=vocabulary, on_progress=on_progress)
+        seen = cluster.estimate(sources, config, vocabulary=vocabulary, on_progress=on_progress)
     # This process holds one model, while it writes, and no more.
     needs = partial(forecast, n_tokens=seen.tally.kept, outputs=targets, checkpoints=bool(targets))
     found = needs(seen.vocabulary, config)

@@ -81,8 +81,8 @@ def plan(
 @verbosity_options
 def count(plan_file: str, number: int, output: str, threads: int | None) -> None:
     """Count the words of shard NUMBER (from 0) of PLAN."""
+    from embedcli.cluster.file_driver import count_shard
     from embedcli.cluster.plan import read_plan
-    from embedcli.cluster.steps import count_shard
     from embedcli.files.publish import check_writable
 
     made = read_plan(plan_file)
@@ -101,8 +101,8 @@ def count(plan_file: str, number: int, output: str, threads: int | None) -> None
 @verbosity_options
 def encode(plan_file: str, number: int, model: str, output: str, threads: int | None) -> None:
     """Turn shard NUMBER (from 0) of PLAN into ids of the vocabulary of MODEL."""
+    from embedcli.cluster.file_driver import encode_shard
     from embedcli.cluster.plan import read_plan
-    from embedcli.cluster.steps import encode_shard
     from embedcli.files.publish import check_writable
 
     made = read_plan(plan_file)
@@ -120,12 +120,12 @@ def encode(plan_file: str, number: int, model: str, output: str, threads: int | 
 @verbosity_options
 def train(model: str, ids: str, output: str, threads: int | None) -> None:
     """Train the encoded shard IDS for the round that MODEL is due for; write what changed."""
-    from embedcli.cluster.steps import train_ids
+    from embedcli.cluster.file_driver import train_shard
     from embedcli.files.publish import check_writable
 
     keep_apart([output], [model, ids])
     check_writable(output)
-    loss = train_ids(load_model(model), ids, output, threads or usable_cores())
+    loss = train_shard(load_model(model), ids, output, threads or usable_cores())
     talk(f"{output}: " + ("nothing to train" if loss is None else f"loss {loss:.4f}"))
 
 

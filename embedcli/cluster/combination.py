@@ -38,9 +38,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.cluster.deltas import Delta, Deltas, blocks, part, total
+from embedcli.cluster.deltas import Delta, blocks
 
-__all__ = ["Basis", "Moment", "after", "bases", "combine", "moments"]
+__all__ = ["Basis", "Moment", "after", "bases", "moments"]
 
 CURVATURE = 0.2  # s: 1/4 where the model knows nothing, less where it is sure; measured
 _ALONE = 1.001  # shards, below which one has done it all
@@ -71,29 +71,6 @@ class Basis:
 
     k: NDArray[np.float32]
     directions: NDArray[np.float32]
-
-
-def combine(
-    matrices: Sequence[NDArray[np.float32]], changes: Sequence[Deltas], parts: Sequence[slice]
-) -> list[NDArray[np.float32]]:
-    """The two matrices after a round.
-
-    Args:
-        matrices: syn0 and syn1neg, float32 (V, D), as all shards began the round.
-        changes: what each shard changed in both, in the order of the shards.
-        parts: of the rows; several machines could each do one (`moments`, `bases`, `after`).
-
-    Returns:
-        Both, float32 (V, D), new.
-    """
-    before = [[matrix[rows] for matrix in matrices] for rows in parts]
-    totals = [
-        [total([part(delta, rows) for delta in of_all]) for of_all in zip(*changes, strict=True)]
-        for rows in parts
-    ]
-    found = bases([moments(*pair) for pair in zip(before, totals, strict=True)])
-    combined = [after(*pair, found) for pair in zip(before, totals, strict=True)]
-    return [np.concatenate(of_all) for of_all in zip(*combined, strict=True)]
 
 
 def moments(matrices: Sequence[NDArray[np.float32]], totals: Sequence[Delta]) -> list[Moment]:

@@ -115,8 +115,8 @@ def _local(distributed: Any, n_workers: int) -> Iterator[Client]:
                 silence_logs=logging.CRITICAL,
             )
         with machines, distributed.Client(machines, set_as_default=False) as client:
-            deaf = import_module("embedcli.cluster.desk").Deaf()
-            client.register_plugin(deaf, name="embed-deaf")  # for those that are started again
+            plugin = import_module("embedcli.cluster.dask_worker").IgnoreInterrupts()
+            client.register_plugin(plugin, name="embed-interrupts")  # also for restarted workers
             yield client
 
 

@@ -5,6 +5,7 @@ What to make of the sum is decided in `combination.py`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,11 +13,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Delta", "Deltas", "add", "blocks", "difference", "part", "total"]
+__all__ = ["Delta", "Deltas", "add", "blocks", "difference", "part", "row_parts", "total"]
 
 _BLOCK_ROWS = 1 << 11  # rows worked on at a time: they stay in the cache
 _FEW = 0.5  # a matrix of which less is touched is sent as rows
 _FEWEST_STEPS = 1e-6  # of a row that changed, whatever was expected
+# The driver holds a model and, while it collects one, a part of another. And every shard sends each
+# part by itself, which takes the scheduler a millisecond.
+_FEWEST_PARTS, _MOST_PARTS = 8, 32
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,13 @@ def total(deltas: Sequence[Delta]) -> Delta:
     if len(rows) >= _FEW * n_rows:
         return Delta(n_rows, None, values, steps, squares)
     return Delta(n_rows, rows, values[rows], steps[rows], squares[rows])
+
+
+def row_parts(n_rows: int, n_shards: int) -> list[slice]:
+    """Consecutive parts of `n_rows`, about equal: as many as there are shards, but 8 to 32."""
+    n_parts = min(max(n_shards, _FEWEST_PARTS), _MOST_PARTS, n_rows)
+    bounds = [n_rows * number // n_parts for number in range(n_parts + 1)]
+    return [slice(*pair) for pair in itertools.pairwise(bounds)]
 
 
 def _add_whole(one: Delta, other: Delta) -> Delta:

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from embedcli.cluster.counts import Table
 from embedcli.cluster.deltas import Delta
-from embedcli.cluster.tables import Table
 from embedcli.cluster.training import Change
 from embedcli.corpus import Corpus, Tally, ids_fault
 from embedcli.errors import CorpusError, FormatError

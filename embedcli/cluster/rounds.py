@@ -1,271 +1,143 @@
-"""Round after round: what each worker trains, how it becomes one model, and what is kept of it.
+"""Between two rounds: what was trained, which round is next, and the model as it is saved.
 
-    parts of a model -> train each shard - deal what changed into parts (`parts.py`) -> add up each
-    part - moments of each -> directions -> parts of the model after the round
-
-A task that is lost with its worker runs again elsewhere, with the same arguments and hence, with
-one thread a worker, the same result. Dask can do that as long as it knows how everything came
-about, which would in the end be the whole run. So the model of each checkpoint is handed to the
-cluster anew, as data: nothing is ever computed again that is older than the last checkpoint.
+A `State` is the one of checkpoints. `State.chunk` is the number of the next round in its epoch;
+``tallies`` and ``subsampled`` are the sums over all shards in the rounds of this epoch before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from embedcli.cluster.desk import (
-    after_task,
-    bases_task,
-    begin_task,
-    moments_task,
-    part_task,
-    rows_task,
-    sums_task,
-    total_task,
-    train_task,
-)
-from embedcli.cluster.keeping import scatter_kept
-from embedcli.cluster.ledger import advance, at_beginning, loss, next_round
-from embedcli.cluster.machines import Machines
-from embedcli.cluster.parts import row_parts
-from embedcli.cluster.plan import Plan
-from embedcli.cluster.reading import Reading
-from embedcli.cluster.result import to_embeddings
-from embedcli.cluster.shards import Shard, joint_digest
-from embedcli.cluster.training import Change, Matrices, Round, add_changes
-from embedcli.corpus import Corpus
+from embedcli.cluster.shards import joint_digest
+from embedcli.cluster.training import Change, Matrices, Round
+from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
-from embedcli.progress import OnProgress, Progress
+from embedcli.errors import EmbedError
 from embedcli.settings.config import TrainConfig
-from embedcli.training.schedule import learning_rate
-from embedcli.training.trainer import Guard, Stopped
+from embedcli.training.state import Epoch, State, nothing_trained
+from embedcli.training.versions import versions
+from embedcli.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from distributed import Future
+__all__ = [
+    "advance",
+    "at_beginning",
+    "corpus_facts",
+    "loss",
+    "next_round",
+    "state_arrays",
+    "to_embeddings",
+]
 
-__all__ = ["Rounds"]
+
+def at_beginning() -> State:
+    """Nothing is trained."""
+    return State(0, 0, (), state_arrays(np.zeros((1, 4)), np.zeros(1, np.int64)))
 
 
-class Rounds:
-    """All rounds of a run, from the first model to the last.
+def state_arrays(
+    tallies: NDArray[np.float64], subsampled: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    """`State.arrays` between two rounds, when nothing is unfinished."""
+    unfinished = np.zeros((0, 2), np.int64)
+    return {"tallies": tallies, "subsampled": subsampled, "unfinished": unfinished}
+
+
+def next_round(state: State, config: TrainConfig) -> Round | None:
+    """The next round; None when all are done."""
+    if state.epoch >= config.epochs:
+        return None
+    return Round(state.epoch, state.chunk, config.rounds or 1)
+
+
+def advance(state: State, changes: Sequence[Change], config: TrainConfig, n_tokens: int) -> State:
+    """The state after a round.
 
     Args:
-        machines: who computes.
-        plan: shards and settings; `rounds` is a number.
-        reading: the text, encoded, and its words.
-        on_progress: called after each round.
-        guard: where checkpoints go, and which one to go on from.
+        state: before it.
+        changes: what the round did in all shards; their deltas are not used.
+        config: resolved settings.
+        n_tokens: of an epoch.
+
+    Raises:
+        TrainingError: an epoch is over and nothing was trained.
     """
+    tallies = state.arrays["tallies"] + sum(change.sums for change in changes)
+    subsampled = state.arrays["subsampled"] + sum(change.subsampled for change in changes)
+    if state.chunk + 1 < (config.rounds or 1):
+        return replace(state, chunk=state.chunk + 1, arrays=state_arrays(tallies, subsampled))
+    epoch = _epoch(state.epoch, tallies[0].tolist(), int(subsampled[0]), n_tokens)
+    return State(state.epoch + 1, 0, (*state.epochs, epoch), at_beginning().arrays)
 
-    def __init__(
-        self,
-        machines: Machines,
-        plan: Plan,
-        reading: Reading,
-        on_progress: OnProgress,
-        guard: Guard,
-    ) -> None:
-        self._machines = machines
-        self._plan = plan
-        self._vocabulary = reading.vocabulary
-        self._words = reading.words
-        self._on_progress = on_progress
-        self._guard = guard
-        self._state = at_beginning()
-        self._digests = [shard.digest for shard in reading.encoded]
-        self._tally = reading.tally
-        self._n_tokens = self._tally.kept
-        self._facts = {"sha256": joint_digest(self._digests), **asdict(self._tally)}
-        self._parts = row_parts(len(self._vocabulary), len(self._digests))
-        self._model: list[Future] = []  # its parts
-        self._before: list[Future] = []  # those of the model that it was made from
 
-    @property
-    def _config(self) -> TrainConfig:
-        return self._plan.config
+def loss(state: State) -> float | None:
+    """The mean loss of the rounds of this epoch, or of the last one; None before there is any."""
+    total, pairs = state.arrays["tallies"][0, :2]
+    if pairs:
+        return float(total / pairs)
+    return state.epochs[-1].loss if state.epochs else None
 
-    def begin(self, saved: Embeddings | None) -> None:
-        """Make the first model, or hand out the one that was saved."""
-        if self._guard.checkpoints is not None:
-            given = dict(self._guard.checkpoints.given)
-            shards = self._plan.as_json()["shards"]
-            more = {"settings": self._config.as_dict(), "shards": shards}
-            self._guard.checkpoints.given = given | more
-        empty = np.empty(0, np.int32), np.zeros(1, np.int64)
-        self._guard.before_training(
-            Corpus(self._vocabulary, *empty, self._tally, self._facts["sha256"]), None
+
+def to_embeddings(
+    model: Matrices,
+    vocabulary: Vocabulary,
+    config: TrainConfig,
+    state: State,
+    facts: Mapping[str, Any],
+    more: Mapping[str, Any],
+    *,
+    everything: bool = True,
+) -> Embeddings:
+    """The matrices as they are, not copied, with the metadata of any model.
+
+    Args:
+        model: float32 (V, D) each.
+        vocabulary: V words.
+        config: resolved settings.
+        state: how far the run is.
+        facts: `corpus_facts`.
+        more: further metadata.
+        everything: the output vectors in any case.
+    """
+    metadata = {
+        "settings": config.as_dict(),
+        "seed": config.seed,
+        "versions": versions(config),
+        "corpus": dict(facts),
+        "epochs": [asdict(epoch) for epoch in state.epochs],
+        "loss": [epoch.loss for epoch in state.epochs],
+        **more,
+    }
+    kept = model.syn1neg if config.output_vectors or everything else None
+    return Embeddings(vocabulary, model.syn0, kept, metadata)
+
+
+def corpus_facts(
+    tally: Tally, vocabulary: Vocabulary, digests: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What became of everything that was read, and the digest of the text once it is known.
+
+    Args:
+        tally: the sum of the shards', counted without a vocabulary.
+        vocabulary: with the counts of all shards.
+        digests: of all shards, in order.
+    """
+    kept = int(vocabulary.counts.sum()) if vocabulary.counts is not None else 0
+    facts = asdict(tally) | {"kept": kept, "oov": tally.read - tally.too_long - kept}
+    return {"sha256": joint_digest(digests) if digests else None} | facts
+
+
+def _epoch(number: int, sums: list[float], subsampled: int, n_tokens: int) -> Epoch:
+    total, pairs, trained, alone = sums[0], int(sums[1]), int(sums[2]), int(sums[3])
+    if trained + subsampled + alone != n_tokens:
+        raise EmbedError(
+            f"epoch {number + 1} lost tokens: {n_tokens} read, but {trained} trained + "
+            f"{subsampled} subsampled + {alone} without context; please report this"
         )
-        resumed = self._guard.resumed
-        if saved is None or saved.output_vectors is None or resumed is None or not resumed.state:
-            whole = self._machines.submit(
-                "beginning", begin_task, len(self._vocabulary), self._config
-            )
-            self._model = [
-                self._machines.submit(f"beginning-{number}", rows_task, whole, rows)
-                for number, rows in enumerate(self._parts)
-            ]
-            return
-        self._state = resumed.state
-        self._hand_out(Matrices(saved.vectors, saved.output_vectors))
-
-    def train(self, stopping: Callable[[], bool]) -> None:
-        """All rounds that are left.
-
-        Raises:
-            Stopped: it was asked to; a checkpoint of the last whole round is saved.
-        """
-
-        def on_wake() -> None:
-            if stopping():
-                raise _StopAskedError
-
-        while (at := next_round(self._state, self._config)) is not None:
-            try:
-                change = self._round(at, on_wake)
-            except _StopAskedError:
-                self._save(must=True)
-                raise Stopped from None
-            self._state = advance(self._state, change, self._config, self._n_tokens)
-            self._report()
-            checkpoints = self._guard.checkpoints
-            if checkpoints is not None and checkpoints.is_due():
-                self._save(must=False)
-
-    def result(self, timings: Mapping[str, float]) -> Embeddings:
-        """The model at the end."""
-        return self._embeddings(self._collected(), timings, everything=False)
-
-    def _round(self, at: Round, on_wake: Callable[[], None]) -> Change:
-        """Go on by one round; what it did, without the matrices."""
-        machines, where = self._machines, f"{at.epoch}-{at.number}"
-        machines.settle(self._plan.shards)
-        trained = [
-            machines.submit(
-                f"train-{where}-{shard.number}",
-                train_task,
-                machines.job,
-                shard,
-                at,
-                self._digests[shard.number],
-                self._words,
-                *self._model,
-                **machines.at_home(shard),
-            )
-            for shard in self._plan.shards
-        ]
-        sums = [
-            machines.submit(f"sums-{where}-{shard.number}", sums_task, change, **home)
-            for shard, change, home in self._at_home(trained)
-        ]
-        after = self._combined(trained, at, where)
-        machines.wait([*sums, *after], on_wake)
-        self._model, self._before = after, self._model
-        found: list[Change] = machines.results(sums)
-        return reduce(add_changes, found)
-
-    def _combined(self, trained: Sequence[Future], at: Round, where: str) -> list[Future]:
-        """The parts of the model after a round, each made by one worker."""
-        machines, config = self._machines, self._config
-        places = [machines.place(at.number + number) for number in range(len(self._parts))]
-        totals = [
-            machines.submit(
-                f"total-{where}-{number}",
-                total_task,
-                *(
-                    machines.submit(
-                        f"part-{where}-{shard.number}-{number}", part_task, change, number, **home
-                    )
-                    for shard, change, home in self._at_home(trained)
-                ),
-                **place,
-            )
-            for number, place in enumerate(places)
-        ]
-        moments = [
-            machines.submit(f"moments-{where}-{number}", moments_task, before, total, **place)
-            for number, (before, total, place) in enumerate(
-                zip(self._model, totals, places, strict=True)
-            )
-        ]
-        bases = machines.submit(f"bases-{where}", bases_task, *moments)
-        together = zip(self._model, totals, self._parts, places, strict=True)
-        return [
-            machines.submit(
-                *(f"model-{where}-{number}", after_task, before, total, bases, config, at, rows),
-                **place,
-            )
-            for number, (before, total, rows, place) in enumerate(together)
-        ]
-
-    def _at_home(self, trained: Sequence[Future]) -> Iterator[tuple[Shard, Future, dict[str, Any]]]:
-        """Each shard, what it changed, and where that is."""
-        for shard, change in zip(self._plan.shards, trained, strict=True):
-            yield shard, change, self._machines.at_home(shard)
-
-    def _collected(self) -> Matrices:
-        """The model, brought here part by part: never more than one and a part of it."""
-        shape = len(self._vocabulary), self._config.dim
-        model = Matrices(np.empty(shape, np.float32), np.empty(shape, np.float32))
-        for rows, future in zip(self._parts, self._model, strict=True):
-            (part,) = self._machines.results([future])
-            for mine, theirs in zip(model, part, strict=True):
-                mine[rows] = theirs
-        return model
-
-    def _report(self) -> None:
-        rounds = self._config.rounds or 1
-        done = self._state.epoch + self._state.chunk / rounds
-        share = done / self._config.epochs
-        total = self._n_tokens * self._config.epochs
-        lr = learning_rate(share, self._config)
-        epoch = min(self._state.epoch + 1, self._config.epochs)
-        mean = loss(self._state)
-        self._on_progress(Progress("training", round(share * total), total, epoch, mean, lr))
-
-    def _save(self, *, must: bool) -> None:
-        """Write a checkpoint, and hand its model out anew, so that nothing older is needed."""
-        checkpoints = self._guard.checkpoints
-        if checkpoints is None:
-            return
-        model = self._collected()
-        embeddings = self._embeddings(model, {}, everything=True)
-        save = checkpoints.save if must else checkpoints.save_if_possible
-        save(embeddings, self._state)
-        if not must:
-            self._hand_out(model)
-
-    def _hand_out(self, model: Matrices) -> None:
-        """Put a model into the cluster as data, each part on two workers if there are two."""
-        whole = [np.ascontiguousarray(matrix) for matrix in model]  # as they are: no second model
-        parts = [Matrices(*(matrix[rows] for matrix in whole)) for rows in self._parts]
-        place = f"{self._state.epoch}-{self._state.chunk}"
-        named = {f"model-{place}-{number}": part for number, part in enumerate(parts)}
-        machines = self._machines
-        self._model = scatter_kept(machines.client, machines.job.name, named, n=2)
-        self._before = []
-
-    def _embeddings(
-        self, model: Matrices, timings: Mapping[str, float], *, everything: bool
-    ) -> Embeddings:
-        digests = {str(number): digest for number, digest in enumerate(self._digests)}
-        more: dict[str, Any] = {"shards": {"n_shards": len(digests), "digests": digests}}
-        if timings:
-            more["timings"] = {name: round(seconds, 3) for name, seconds in timings.items()}
-        return to_embeddings(
-            model,
-            self._vocabulary,
-            self._config,
-            self._state,
-            self._facts,
-            more,
-            everything=everything,
-        )
-
-
-class _StopAskedError(Exception):
-    """The run is to stop before the round is over."""
+    if not trained:
+        raise nothing_trained(n_tokens, subsampled, alone)
+    return Epoch(n_tokens, trained, subsampled, alone, pairs, total / pairs)

@@ -10,9 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.cluster.combination import combine
 from embedcli.cluster.deltas import Deltas, add, difference
-from embedcli.cluster.parts import row_parts
 from embedcli.corpus import Corpus
 from embedcli.errors import TrainingError
 from embedcli.kernels.weights import Weights, aligned, row_stride
@@ -28,11 +26,9 @@ __all__ = [
     "Round",
     "ShardTrainer",
     "add_changes",
-    "apply_changes",
     "beginning",
     "check",
     "make_weights",
-    "train_shard",
 ]
 
 _SHARD_SEEDS = 1 << 32  # the seeds of shards lie so far apart
@@ -58,6 +54,10 @@ class Round:
     epoch: int
     number: int
     n_rounds: int
+
+    def __str__(self) -> str:
+        """The epoch and the number, as in names of results."""
+        return f"{self.epoch}-{self.number}"
 
     def chunks(self, n_chunks: int) -> range:
         """Those of `n_chunks` that belong to this round."""
@@ -91,35 +91,15 @@ def beginning(n_words: int, config: TrainConfig) -> Matrices:
     return _matrices(initial_weights(n_words, config.dim, config.seed), config.dim)
 
 
-def train_shard(
-    model: Matrices, corpus: Corpus, config: TrainConfig, shard: int, at: Round
-) -> Change:
-    """Train one shard's stretch of a round.
-
-    With one thread the same arguments give the same bytes, whichever machine computes them.
-
-    Args:
-        model: what all shards begin the round with; left as it is.
-        corpus: the shard, encoded with the vocabulary of all; its counts are those of all.
-        config: resolved settings.
-        shard: its number.
-        at: the round.
-
-    Raises:
-        TrainingError: the numbers diverge.
-    """
-    return ShardTrainer(corpus, config, shard).train([model], at)
-
-
 class ShardTrainer:
-    """A shard, and what does not change from round to round: `train_shard` for many rounds.
+    """A shard, and what does not change from round to round.
 
     Args:
-        corpus: the shard.
+        corpus: the shard, encoded with the vocabulary of all shards and their joint counts.
         config: resolved settings.
         shard: its number.
-        weights: room for the matrices that are trained; several shards that are trained one after
-            the other may share it.
+        weights: memory for the matrices that are trained. Shards that are trained one after the
+            other may share it.
     """
 
     def __init__(
@@ -135,9 +115,14 @@ class ShardTrainer:
     def train(self, model: Sequence[Matrices], at: Round) -> Change:
         """Train the shard's stretch of a round.
 
+        With one thread the same arguments give the same bytes on every machine.
+
         Args:
-            model: all its rows, in consecutive parts, which are left as they are.
+            model: all its rows, in consecutive parts, which stay as they are.
             at: the round.
+
+        Raises:
+            TrainingError: the numbers diverge.
         """
         config, bounds = self._config, self._run.bounds
         chunks = at.chunks(len(bounds) - 1)
@@ -205,40 +190,28 @@ def add_changes(one: Change, other: Change) -> Change:
     )
 
 
-def apply_changes(
-    model: Matrices, changes: Sequence[Change], config: TrainConfig, at: Round
-) -> Matrices:
-    """The model after round `at`, in which `changes` are what the shards did, in their order.
-
-    Raises:
-        TrainingError: the numbers diverge.
-    """
-    parts = row_parts(len(model.syn0), config.shards or 1)
-    deltas = [deltas for change in changes for deltas in change.deltas]
-    after = Matrices(*combine(model, deltas, parts))
-    check(after, config, at)
-    return after
-
-
 def make_weights(n_words: int, dim: int) -> Weights:
     """Room for two matrices that kernels can train."""
     stride = row_stride(dim)
     return Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
 
 
-def check(model: Matrices, config: TrainConfig, at: Round, where: str = "") -> None:
+def check(
+    model: Matrices, config: TrainConfig, at: Round, where: str = "", first_row: int = 0
+) -> None:
     """Refuse numbers that grow without bound.
 
     Args:
         model: all of it, or a part.
         config: resolved settings.
-        at: the round that made them.
-        where: they are.
+        at: the round that made the numbers.
+        where: more for the message.
+        first_row: of the part.
 
     Raises:
         TrainingError: they do.
     """
-    faults = map(find_fault, Matrices._fields, model)
+    faults = (find_fault(*named, first_row) for named in zip(Matrices._fields, model, strict=True))
     fault = next(filter(None, faults), None)
     if fault is None:
         return

@@ -47,14 +47,17 @@ def random_rows(
         yield slice(start, start + len(block)), block
 
 
-def find_fault(name: str, matrix: NDArray[np.float32]) -> str | None:
-    """The first row, in words, of a matrix (V, D) that nobody should go on with or keep."""
+def find_fault(name: str, matrix: NDArray[np.float32], first_row: int = 0) -> str | None:
+    """The first row, in words, of a matrix (V, D) that nobody should go on with or keep.
+
+    `first_row` is what its first row is called.
+    """
     rows = max(1, _CHECKED_BYTES // (4 * matrix.shape[1]))
     for start in range(0, len(matrix), rows):
         block = matrix[start : start + rows]
         low, high = float(block.min()), float(block.max())  # NaN goes through both
         if not (low >= -_LARGEST_WEIGHT and high <= _LARGEST_WEIGHT):
             size = np.abs(block).max(axis=1)
-            row = start + int(np.argmax(~(size <= _LARGEST_WEIGHT)))
-            return f"row {row} of {name} holds {size[row - start]:g}"
+            row = int(np.argmax(~(size <= _LARGEST_WEIGHT)))
+            return f"row {first_row + start + row} of {name} holds {size[row]:g}"
     return None

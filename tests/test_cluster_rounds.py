@@ -4,17 +4,25 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from functools import reduce
 
 import numpy as np
 import pytest
 
 from embedcli import TrainConfig, load
-from embedcli.cluster import files, steps
-from embedcli.cluster.ledger import advance, at_beginning, next_round
+from embedcli.cluster import file_driver, files
+from embedcli.cluster.deltas import row_parts
 from embedcli.cluster.plan import Plan, write_plan
+from embedcli.cluster.rounds import advance, at_beginning, next_round
 from embedcli.cluster.shards import cut
-from embedcli.cluster.training import add_changes, apply_changes, beginning, train_shard
+from embedcli.cluster.steps import (
+    InProcess,
+    combine_changes,
+    count_shards,
+    encode_shards,
+    first_model,
+    train_shards,
+)
+from embedcli.cluster.training import Matrices, ShardTrainer, beginning
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, TrainingError, UsageError
 from embedcli.formats import save
@@ -36,18 +44,18 @@ def corpus(tmp_path_factory):
 
 
 def run(corpus, config):
-    """All rounds, as the driver of a cluster does them, in this process."""
-    shards = cut([corpus], config.shards)
-    with encode_corpus([corpus], min_count=1) as whole:
-        vocabulary, n_tokens = whole.vocabulary, len(whole.ids)
-    parts = [encode_corpus(shard.spans, vocabulary=vocabulary) for shard in shards]
-    model, state = beginning(len(vocabulary), config), at_beginning()
+    """All steps, as every driver runs them, in this process."""
+    driver, shards = InProcess(config), cut([corpus], config.shards)
+    words = count_shards(driver, shards, config)
+    encoded = encode_shards(driver, shards, words, {})
+    n_tokens, digests = sum(one.tally.kept for one in encoded), [one.digest for one in encoded]
+    rows = row_parts(len(words), config.shards)
+    model, state = first_model(driver, rows, config), at_beginning()
     while (at := next_round(state, config)) is not None:
-        changes = [train_shard(model, part, config, i, at) for i, part in enumerate(parts)]
-        total = reduce(add_changes, changes)
-        model = apply_changes(model, changes, config, at)
-        state = advance(state, total, config, n_tokens)
-    return model, state
+        changes = train_shards(driver, shards, at, digests, words, model)
+        model, sums = combine_changes(driver, model, changes, rows, config, at)
+        state = advance(state, sums, config, n_tokens)
+    return Matrices(*(np.concatenate(parts) for parts in zip(*model, strict=True))), state
 
 
 def test_one_shard_is_one_machine_whatever_the_rounds(corpus):
@@ -75,7 +83,7 @@ def test_numbers_that_diverge_name_the_round_and_the_shard(corpus):
         at = next_round(at_beginning(), config)
 
         with pytest.raises(TrainingError, match=r"epoch 1, round 1: .* in shard 0 .* try --lr"):
-            train_shard(model, whole, config, 0, at)
+            ShardTrainer(whole, config, 0).train([model], at)
 
 
 @pytest.fixture
@@ -86,20 +94,20 @@ def step(corpus, tmp_path, monkeypatch):
 
     class Step:
         def count(self, number):
-            steps.count_shard(plan, number, f"{number}.counts", 1)
+            file_driver.count_shard(plan, number, f"{number}.counts", 1)
             return f"{number}.counts"
 
         def begin(self):
-            save(steps.first_model(plan, [self.count(0), self.count(1)]), "0.safetensors")
+            save(file_driver.first_model(plan, [self.count(0), self.count(1)]), "0.safetensors")
             return load("0.safetensors")
 
         def encode(self, number, model):
-            steps.encode_shard(plan, number, model, f"{number}.ids", 1)
+            file_driver.encode_shard(plan, number, model, f"{number}.ids", 1)
             return f"{number}.ids"
 
         def train(self, number, model, name=""):
             name = name or f"{number}.change"
-            steps.train_ids(model, f"{number}.ids", name, 1)
+            file_driver.train_shard(model, f"{number}.ids", name, 1)
             return name
 
     write_plan(plan, "plan.json")
@@ -112,14 +120,14 @@ def test_a_run_in_files_is_the_run(step, corpus, tmp_path):
         step.encode(number, model)
     for _ in range(4):
         changes = [step.train(number, model) for number in (1, 0)]
-        model = steps.next_model(model, changes)
+        model = file_driver.next_model(model, changes)
     expected, state = run(corpus, CONFIG)
 
     assert np.allclose(expected.syn0, model.vectors, atol=1e-5)
     assert [epoch.loss for epoch in state.epochs] == model.metadata["loss"]
     assert 40_000 == model.metadata["corpus"]["kept"]
     with pytest.raises(UsageError, match="trained for all rounds"):
-        steps.next_model(model, changes)
+        file_driver.next_model(model, changes)
 
 
 def test_narrow_changes_lead_nearly_to_the_same_model(corpus):
@@ -141,10 +149,13 @@ def test_a_step_that_is_run_again_writes_the_same_bytes(step, tmp_path):
 def test_changes_add_up_in_a_tree(step, tmp_path):
     model = step.begin()
     changes = [step.encode(number, model) and step.train(number, model) for number in (0, 1)]
-    steps.add_files(changes, "sum.change")
+    file_driver.add_files(changes, "sum.change")
 
     assert (0, 1) == files.read_stamp("sum.change", files.CHANGE).shards
-    whole, tree = steps.next_model(model, changes), steps.next_model(model, ["sum.change"])
+    whole, tree = (
+        file_driver.next_model(model, changes),
+        file_driver.next_model(model, ["sum.change"]),
+    )
     assert whole.vectors.tobytes() == tree.vectors.tobytes()
 
 
@@ -153,23 +164,23 @@ def test_files_that_do_not_belong_together_are_refused(step, corpus, tmp_path):
     changes = [step.encode(number, model) and step.train(number, model) for number in (0, 1)]
 
     with pytest.raises(FormatError, match="shard 1 of 2 is missing"):
-        steps.next_model(model, changes[:1])
+        file_driver.next_model(model, changes[:1])
     with pytest.raises(FormatError, match=r"shard 0 is in 0\.change and in 0\.change"):
-        steps.next_model(model, [*changes, changes[0]])
-    later = steps.next_model(model, changes)
+        file_driver.next_model(model, [*changes, changes[0]])
+    later = file_driver.next_model(model, changes)
     with pytest.raises(FormatError, match=r"due for round 2 of epoch 1, .* of round 1 of epoch 1"):
-        steps.next_model(later, changes)
+        file_driver.next_model(later, changes)
     step.train(0, later, "late.change")
     with pytest.raises(FormatError, match=r"is of round 2 of epoch 1, but 1\.change of round 1"):
-        steps.next_model(model, ["1.change", "late.change"])
+        file_driver.next_model(model, ["1.change", "late.change"])
     other = Plan(tuple(cut([corpus], 2)), TrainConfig(**CONFIG.as_dict() | {"seed": 9}).resolve())
-    steps.count_shard(other, 0, "other.counts", 1)
+    file_driver.count_shard(other, 0, "other.counts", 1)
     with pytest.raises(FormatError, match="of different plans"):
-        steps.add_files(["1.counts", "other.counts"], "sum.counts")
+        file_driver.add_files(["1.counts", "other.counts"], "sum.counts")
     with pytest.raises(
         FormatError, match=r"plan\.json .* but embed-change is expected|safetensors"
     ):
-        steps.next_model(model, ["plan.json"])
+        file_driver.next_model(model, ["plan.json"])
 
 
 def test_a_damaged_file_is_refused(step, tmp_path):
@@ -180,15 +191,15 @@ def test_a_damaged_file_is_refused(step, tmp_path):
     (tmp_path / "1.change").write_bytes(data)
 
     with pytest.raises(FormatError, match=r"1\.change is damaged"):
-        steps.next_model(model, changes)
+        file_driver.next_model(model, changes)
     with pytest.raises(FormatError, match=r"none\.change cannot be read: No such file"):
-        steps.next_model(model, ["none.change"])
+        file_driver.next_model(model, ["none.change"])
 
 
 def test_another_text_under_a_run_is_refused(step, corpus, tmp_path):
     model = step.begin()
     changes = [step.encode(number, model) and step.train(number, model) for number in (0, 1)]
-    later = steps.next_model(model, changes)
+    later = file_driver.next_model(model, changes)
     stamp = files.read_stamp("0.ids", files.IDS)
     part = files.read_ids("0.ids", model.vocabulary)
     part.digest = "0" * 64
@@ -196,7 +207,7 @@ def test_another_text_under_a_run_is_refused(step, corpus, tmp_path):
     changes = [step.train(number, later) for number in (0, 1)]
 
     with pytest.raises(CorpusError, match="shard 0 was encoded from another text"):
-        steps.next_model(later, changes)
+        file_driver.next_model(later, changes)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

@@ -1,27 +1,26 @@
-"""A run on a Dask cluster, as `embed train --cluster` does it: count, encode, round after round.
+"""`embed train --cluster`: a run on a Dask cluster, from the text to the model.
 
-    count each shard - add up in a tree -> vocabulary - encode each shard -> rounds
-
-All of it is futures: this process sends small tasks and gets small answers, and the matrices go
-from worker to worker. It holds a model only while it writes a checkpoint, and at the end.
+This process sends small tasks and gets small answers; the matrices go from worker to worker. It
+holds a model only while it writes a checkpoint, and at the end.
 """
 
 from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from embedcli.cluster.desk import Desk, Janitor, Job, measure_task
-from embedcli.cluster.machines import Machines
+from embedcli.cluster.dask_driver import DaskDriver
+from embedcli.cluster.dask_rounds import DaskRounds, EncodedText
+from embedcli.cluster.dask_worker import Job, RunInScheduler, RunOnWorker
 from embedcli.cluster.plan import Plan, check_settings, make_plan, shards_of
-from embedcli.cluster.reading import Reading, count, encode
-from embedcli.cluster.rounds import Rounds
 from embedcli.cluster.shards import text_size
+from embedcli.cluster.steps import count_shards, encode_shards, measure_shard
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ResourceError
@@ -34,14 +33,15 @@ from embedcli.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Outlook", "look_ahead", "train_on_cluster"]
+__all__ = ["RunEstimate", "estimate_run", "train_on_cluster"]
 
+_MOST_REMARKS = 8  # of workers, that are shown
 _FEWEST_ROUNDS = 40  # in a run: with a few, several points of analogies are lost (docs/cluster.md)
 _MODELS_HELD = 4  # by a worker while it trains: the model, what it trains, what changed, the next
 
 
 @dataclass(frozen=True)
-class Outlook:
+class RunEstimate:
     """What a run on a cluster would take.
 
     Attributes:
@@ -102,12 +102,12 @@ def train_on_cluster(
     plan = _plan(client, paths, config, guard)
     saved = guard.resumed.embeddings if guard.resumed is not None else None
     known = saved.metadata["shards"]["digests"] if saved is not None else {}
-    with _machines(client, plan) as machines:
+    with _driver(client, plan) as driver:
         words = saved.vocabulary if saved is not None else vocabulary
-        reading = _read(machines, plan, words, known, on_progress)
+        text = _encode(driver, plan, words, known, on_progress)
         if plan.config.rounds is None:
-            plan = _with_rounds(plan, _measure(machines, plan, reading), sync_every)
-        run = Rounds(machines, plan, reading, on_progress, guard)
+            plan = _with_rounds(plan, _measure(driver, plan, text), sync_every)
+        run = DaskRounds(driver, plan, text, on_progress, guard)
         run.begin(saved)
         read = time.perf_counter()
         with guard.deferred() as stopping:
@@ -116,7 +116,7 @@ def train_on_cluster(
         return run.result(timings)
 
 
-def look_ahead(
+def estimate_run(
     client: Client,
     paths: Sequence[str],
     config: TrainConfig,
@@ -124,44 +124,44 @@ def look_ahead(
     sync_every: float,
     vocabulary: Vocabulary | None = None,
     on_progress: OnProgress = ignore_progress,
-) -> Outlook:
+) -> RunEstimate:
     """What `train_on_cluster` would take: the text is read, a second of it trained and forgotten.
 
     Arguments and errors are those of `train_on_cluster`.
     """
     check_settings(config)
     plan = _plan(client, paths, config, Guard())
-    with _machines(client, plan) as machines:
-        reading = _read(machines, plan, vocabulary, {}, on_progress)
-        seconds = _measure(machines, plan, reading)
+    with _driver(client, plan) as driver:
+        text = _encode(driver, plan, vocabulary, {}, on_progress)
+        seconds = _measure(driver, plan, text)
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [worker["memory_limit"] for worker in workers if worker.get("memory_limit")]
-        return Outlook(
+        return RunEstimate(
             _with_rounds(plan, seconds, sync_every).config,
-            reading.vocabulary,
-            reading.tally,
+            text.vocabulary,
+            text.tally,
             len(workers),
             sum(config.threads or worker["nthreads"] for worker in workers),
-            _memory(reading.vocabulary, config),
+            _memory(text.vocabulary, config),
             min(limits, default=None),
             seconds * config.epochs,
         )
 
 
 @contextmanager
-def _machines(client: Client, plan: Plan) -> Iterator[Machines]:
-    """The workers, each with a desk for this run."""
-    machines = Machines(client, Job(uuid4().hex[:8], plan.config))
-    client.register_plugin(Desk(machines.job.name), name=machines.job.name)
-    client.register_plugin(Janitor(machines.job.name, client.id), name=machines.job.name)
+def _driver(client: Client, plan: Plan) -> Iterator[DaskDriver]:
+    """A driver for this run, whose plugins are on all workers and in the scheduler."""
+    job = Job(uuid4().hex[:8], plan.config)
+    client.register_plugin(RunOnWorker(job.name), name=job.name)
+    client.register_plugin(RunInScheduler(job.name, client.id), name=job.name)
     try:
-        yield machines
+        yield DaskDriver(client, job)
     finally:
-        _tidy(client, machines.job.name)
+        _unregister(client, job.name)
 
 
-def _tidy(client: Client, name: str) -> None:
-    """Let the workers forget the run, if there still is anybody to tell."""
+def _unregister(client: Client, name: str) -> None:
+    """Remove the plugins of a run, if the cluster still answers."""
     if client.status == "running":
         try:
             client.unregister_worker_plugin(name)
@@ -178,44 +178,58 @@ def _plan(client: Client, paths: Sequence[str], config: TrainConfig, guard: Guar
     return make_plan(paths, config, n_workers)
 
 
-def _read(
-    machines: Machines,
+def _encode(
+    driver: DaskDriver,
     plan: Plan,
     vocabulary: Vocabulary | None,
     known: Mapping[str, str],
     on_progress: OnProgress,
-) -> Reading:
-    """Count, unless the words are given, and encode."""
+) -> EncodedText:
+    """Count the text, unless the words are given, and encode it.
+
+    `known` are the digests that the shards must have, by their numbers as text.
+    """
     n_bytes = text_size(plan.shards)
     on_progress(Progress("reading", 0, n_bytes))
-    machines.settle(plan.shards)
+    driver.assign(plan.shards)
     if vocabulary is None:
-        vocabulary = count(machines, plan)
-    _check_memory(machines.client, vocabulary, plan.config)
-    reading = encode(machines, plan, vocabulary, known)
+        vocabulary = count_shards(driver, plan.shards, plan.config)
+    _check_memory(driver.client, vocabulary, plan.config)
+    (words,) = driver.scatter({"words": vocabulary})
+    encoded = encode_shards(driver, plan.shards, words, known)
+    _warn([
+        f"{remark} ({shard})"
+        for shard, one in zip(plan.shards, encoded, strict=True)
+        for remark in one.remarks
+    ])  # fmt: skip
     on_progress(Progress("reading", n_bytes, n_bytes))
-    return reading
+    return EncodedText(vocabulary, words, tuple(encoded))
 
 
-def _measure(machines: Machines, plan: Plan, reading: Reading) -> float:
+def _warn(remarks: Sequence[str]) -> None:
+    """Show what workers found, but not a thousand times."""
+    for remark in remarks[:_MOST_REMARKS]:
+        warnings.warn(remark, stacklevel=2)
+    if len(remarks) > _MOST_REMARKS:
+        warnings.warn(f"and {len(remarks) - _MOST_REMARKS} warnings more", stacklevel=2)
+
+
+def _measure(driver: DaskDriver, plan: Plan, text: EncodedText) -> float:
     """How many seconds an epoch takes, by the largest shard."""
-    largest = max(plan.shards, key=lambda shard: reading.encoded[shard.number].tally.kept)
-    measuring = machines.submit(
-        "measure", measure_task, machines.job, largest, reading.words, **machines.at_home(largest)
-    )
-    (seconds,) = machines.results([measuring])
-    return float(seconds)
+    largest = max(plan.shards, key=lambda shard: text.encoded[shard.number].tally.kept)
+    return measure_shard(driver, largest, text.words)
 
 
 def _with_rounds(plan: Plan, seconds: float, sync_every: float) -> Plan:
-    """The plan with as many rounds as make one as long as is wanted, where none were chosen.
+    """The plan with as many rounds as `sync_every` asks for, unless a number is chosen.
 
-    But not fewer than training needs: the less a model changes in a round, the better shards agree.
+    There are at least as many as accuracy needs: the less a model changes in a round, the better
+    the shards agree.
 
     Args:
         plan: the plan.
         seconds: of an epoch.
-        sync_every: seconds of a round.
+        sync_every: target seconds of a round.
     """
     if plan.config.rounds is not None:
         return plan
