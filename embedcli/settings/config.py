@@ -9,13 +9,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 from embedcli.errors import ConfigError
 from embedcli.settings.compatibility import COMPATIBILITY, refused_with
 from embedcli.settings.text_rules import TextRules, text_settings
-from embedcli.settings.values import Setting, Value, n_bytes, seconds
+from embedcli.settings.values import (
+    Setting,
+    Value,
+    choice,
+    file,
+    integer,
+    n_bytes,
+    number,
+    seconds,
+    switch,
+    text,
+)
 
 __all__ = [
     "ADAGRAD_LR",
@@ -36,48 +47,9 @@ ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.2, "cbow": 0.3}
 NGRAMS = "([0-9]{1,4}):([0-9]{1,4})"  # how `subword` says the lengths of n-grams
 _LONGEST_NGRAM = 100
 
-SCHEDULES = ("linear", "constant", "cosine")
-
 # For words, and for items: there order says little, and frequent ones mean as much as rare ones.
 _WINDOW: tuple[int, Literal["line"]] = (5, LINE)
 _SAMPLE = (1e-4, 0.0)
-
-
-def _integer(default: int | None, low: int, high: int, help: str, **more: Any) -> Any:  # noqa: A002 (the word for it)
-    return field(default=default, metadata={"setting": Setting("integer", help, low, high, **more)})
-
-
-def _number(default: float | None, low: float, high: float, help: str, **more: Any) -> Any:  # noqa: A002
-    return field(default=default, metadata={"setting": Setting("number", help, low, high, **more)})
-
-
-def _switch(default: bool | None, help: str, **more: Any) -> Any:  # noqa: A002
-    return field(default=default, metadata={"setting": Setting("switch", help, **more)})
-
-
-def _choice(
-    default: str | None,
-    choices: tuple[str, ...],
-    help: str,  # noqa: A002
-    **more: Any,
-) -> Any:
-    rule = Setting("choice", help, choices=choices, **more)
-    return field(default=default, metadata={"setting": rule})
-
-
-def _file(help: str, metavar: str = "FILE", alias: str = "") -> Any:  # noqa: A002
-    rule = Setting("text", help, automatic="none", metavar=metavar, alias=alias)
-    return field(default=None, metadata={"setting": rule})
-
-
-def _size(help: str, automatic: str) -> Any:  # noqa: A002
-    return field(default=None, metadata={"setting": Setting("size", help, automatic=automatic)})
-
-
-def _duration(help: str) -> Any:  # noqa: A002
-    return field(
-        default=None, metadata={"setting": Setting("duration", help, automatic="no limit")}
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +62,13 @@ class TrainConfig(TextRules):
         ConfigError: a value of the wrong type or out of range; one line names it and the range.
     """
 
-    arch: Literal["skipgram", "cbow", "glove"] = _choice(
+    arch: Literal["skipgram", "cbow", "glove"] = choice(
         "skipgram",
         ("skipgram", "cbow", "glove"),
         "Predict the context from the word, or the word from it, or how often they are together.",
     )
-    dim: int = _integer(100, 1, 4096, "Components of a vector.")
-    window: int | Literal["line"] | None = _integer(
+    dim: int = integer(100, 1, 4096, "Components of a vector.")
+    window: int | Literal["line"] | None = integer(
         None,
         1,
         100,
@@ -104,12 +76,12 @@ class TrainConfig(TextRules):
         choices=(LINE,),
         automatic=f"{_WINDOW[0]}; {_WINDOW[1]} with --items",
     )
-    loss: Literal["ns", "hs"] = _choice(
+    loss: Literal["ns", "hs"] = choice(
         "ns", ("ns", "hs"), "Negative sampling, or hierarchical softmax."
     )
-    negative: int = _integer(5, 1, 64, "Negative samples for each positive one.")
-    epochs: int = _integer(5, 1, 1000, "Passes over the corpus.")
-    lr: float | None = _number(
+    negative: int = integer(5, 1, 64, "Negative samples for each positive one.")
+    epochs: int = integer(5, 1, 1000, "Passes over the corpus.")
+    lr: float | None = number(
         None,
         0,
         10,
@@ -120,118 +92,121 @@ class TrainConfig(TextRules):
             for rates, place in ((DEFAULT_LR, ""), (ADAGRAD_LR, " with adagrad"))
         ),
     )
-    min_lr: float = _number(1e-4, 0, 10, "Learning rate at the end, not above --lr.")
-    schedule: Literal["linear", "constant", "cosine"] | None = _choice(
+    min_lr: float = number(1e-4, 0, 10, "Learning rate at the end, not above --lr.")
+    schedule: Literal["linear", "constant", "cosine"] | None = choice(
         None,
-        SCHEDULES,
+        ("linear", "constant", "cosine"),
         "How the learning rate falls: in a line, not at all, or as a cosine.",
         automatic="linear, constant for glove",
     )
-    warmup: float = _number(
+    warmup: float = number(
         0, 0, 1, "Let the learning rate rise from --min-lr during this share of the run."
     )
-    optimizer: Literal["sgd", "adagrad"] = _choice(
+    optimizer: Literal["sgd", "adagrad"] = choice(
         "sgd", ("sgd", "adagrad"), "One learning rate for all, or row-wise AdaGrad."
     )
-    dropout: float = _number(
+    dropout: float = number(
         0, 0, 0.9, "Set components of the input vectors to 0 at random, this share of them."
     )
-    l2: float = _number(0, 0, 1, "Pull every vector towards 0 whenever it is trained, so strongly.")
-    max_norm: float | None = _number(
+    l2: float = number(0, 0, 1, "Pull every vector towards 0 whenever it is trained, so strongly.")
+    max_norm: float | None = number(
         None, 0, 1000, "Keep vectors from getting longer.", open_low=True, automatic="no limit"
     )
-    min_count: int = _integer(5, 1, 2**31 - 1, "Leave out words that occur less often.")
-    max_vocab: int | None = _integer(
+    min_count: int = integer(5, 1, 2**31 - 1, "Leave out words that occur less often.")
+    max_vocab: int | None = integer(
         None, 1, 2**31 - 1, "Keep only the N most frequent words.", automatic="all"
     )
-    unk: bool = _switch(
+    unk: bool = switch(
         False, "Keep words that are left out as one, <unk>, and train a vector for it."
     )
-    sample: float | None = _number(
+    sample: float | None = number(
         None,
         0,
         1,
         "Subsample words more frequent than this share of the text; 0 keeps all.",
         automatic=f"{_SAMPLE[0]}; {_SAMPLE[1]:g} with --items",
     )
-    ns_exponent: float = _number(
+    ns_exponent: float = number(
         0.75, -5, 5, "Negatives are drawn in proportion to count ** exponent."
     )
-    shrink_window: bool = _switch(True, "Draw each word's window from 1 to --window.")
-    cbow_gradient: Literal["whole", "divided"] = _choice(
+    shrink_window: bool = switch(True, "Draw each word's window from 1 to --window.")
+    cbow_gradient: Literal["whole", "divided"] = choice(
         "whole",
         ("whole", "divided"),
         "CBOW: give each context word all of the gradient, or a share.",
     )
-    x_max: float = _number(
+    x_max: float = number(
         10, 0, 1e9, "GloVe: pairs that count so much or more weigh all the same.", open_low=True
     )
-    alpha: float = _number(0.75, 0, 5, "GloVe: rarer ones weigh (count / x-max) ** alpha.")
-    symmetric: bool = _switch(
+    alpha: float = number(0.75, 0, 5, "GloVe: rarer ones weigh (count / x-max) ** alpha.")
+    symmetric: bool = switch(
         True,
         "GloVe: a word's context is on both sides of it, or to its left.",
         opposite="asymmetric",
     )
-    distance_weighting: bool = _switch(True, "GloVe: a pair at distance d counts 1/d, or 1.")
-    count_memory: str | None = _size(
+    distance_weighting: bool = switch(True, "GloVe: a pair at distance d counts 1/d, or 1.")
+    count_memory: str | None = text(
         "GloVe: memory for counting pairs; what does not fit goes to disk.",
+        kind="size",
         automatic="an eighth of what there is, 2G at most",
     )
-    deterministic: bool | None = _switch(
+    deterministic: bool | None = switch(
         None,
         "Train in rounds: the same bytes for any number of threads, of which 8 can work. Or "
         "without locks: a little faster, and never the same twice.",
         automatic="in rounds what can be",
         opposite="hogwild",
     )
-    threads: int | None = _integer(
+    threads: int | None = integer(
         None, 1, 1024, "Threads to train with.", automatic="the cores this process may use"
     )
-    seed: int = _integer(1, 0, 2**63 - 1, "Seed; the same one gives the same bytes.")
-    subword: str | None = _file(
+    seed: int = integer(1, 0, 2**63 - 1, "Seed; the same one gives the same bytes.")
+    subword: str | None = file(
         "Make vectors of parts of words too: n-grams of 3:6 characters, or sentencepiece's.",
         metavar="N:M|FILE",
     )
-    buckets: int = _integer(
+    buckets: int = integer(
         2_000_000, 1, 2**31 - 1, "--subword N:M: how many buckets the n-grams are hashed to."
     )
-    shuffle: bool = _switch(False, "Shuffle the words of each line, anew in each epoch.")
-    recursive: bool = _switch(False, "Read directories with all that is below them.")
-    output_vectors: bool = _switch(True, "Keep the output vectors too (syn1neg).")
-    init: str | None = _file("Begin with the vectors of this file, in any format embed reads.")
-    continue_from: str | None = _file(
+    shuffle: bool = switch(False, "Shuffle the words of each line, anew in each epoch.")
+    recursive: bool = switch(False, "Read directories with all that is below them.")
+    output_vectors: bool = switch(True, "Keep the output vectors too (syn1neg).")
+    init: str | None = file("Begin with the vectors of this file, in any format embed reads.")
+    continue_from: str | None = file(
         "Go on with this model on another text: its words and settings stay, but for settings that "
         "are given; new words are added.",
         alias="--continue",
     )
-    freeze: str | None = _file(
+    freeze: str | None = file(
         "Keep the given vectors as they are: all of them, or those of the words in FILE.",
         metavar="all|FILE",
     )
-    valid: str | None = _file("Measure the loss on this held-out text after every epoch.")
-    valid_fraction: float = _number(
+    valid: str | None = file("Measure the loss on this held-out text after every epoch.")
+    valid_fraction: float = number(
         0, 0, 0.5, "Hold this share of the text out of training, and measure the loss on it."
     )
-    evaluate: str | None = _file("Score on this analogy or similarity file as training goes on.")
-    evaluate_every: int = _integer(1, 1, 1000, "Score with --evaluate after every so many epochs.")
-    patience: int | None = _integer(
+    evaluate: str | None = file("Score on this analogy or similarity file as training goes on.")
+    evaluate_every: int = integer(1, 1, 1000, "Score with --evaluate after every so many epochs.")
+    patience: int | None = integer(
         None, 1, 1000, "Stop after so many measurements without a new best.", automatic="never"
     )
-    time_budget: str | None = _duration(
-        "Lower the learning rate so that training ends in this time, if --epochs takes longer."
+    time_budget: str | None = text(
+        "Lower the learning rate so that training ends in this time, if --epochs takes longer.",
+        kind="duration",
+        automatic="no limit",
     )
-    metrics: str | None = _file("Write loss, rate and scores to this file as JSON, line by line.")
-    shards: int | None = _integer(
+    metrics: str | None = file("Write loss, rate and scores to this file as JSON, line by line.")
+    shards: int | None = integer(
         None, 1, 100_000, "--cluster: parts of the text.", automatic="a part for each worker"
     )
-    rounds: int | None = _integer(
+    rounds: int | None = integer(
         None,
         1,
         1_000_000,
         "--cluster: rounds in an epoch.",
         automatic="as --sync-every says, 40 in a run at least",
     )
-    deltas: Literal["float32", "float16"] = _choice(
+    deltas: Literal["float32", "float16"] = choice(
         "float32", ("float32", "float16"), "--cluster: numbers that workers send each other."
     )
 

@@ -9,20 +9,15 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from dataclasses import field as _field
 from typing import Any, Literal, Self
 
 from embedcli.errors import ConfigError
 from embedcli.settings.patterns import compiled
-from embedcli.settings.values import Setting, Value, shorten
+from embedcli.settings.values import Setting, choice, number, shorten, switch, text
 
 __all__ = ["ITEM_END", "REWRITING", "TextRules", "text_settings"]
 
 ITEM_END = b"\x1f"  # what ASCII has between units, and here is between the items of a record
-
-
-def _setting(default: Value, kind: Any, help: str, **more: Any) -> Any:  # noqa: A002 (the word for it)
-    return _field(default=default, metadata={"setting": Setting(kind, help, **more)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,87 +28,61 @@ class TextRules:
         ConfigError: a value of the wrong kind, or two that contradict each other.
     """
 
-    items: bool = _setting(
-        False, "switch", "Tokens are ids, kept as they are; the window is the line."
-    )
-    separator: str | None = _setting(
-        None,
-        "text",
+    items: bool = switch(False, "Tokens are ids, kept as they are; the window is the line.")
+    separator: str | None = text(
         "What stands between the items of a line; \\t is a tab.",
         automatic="white space",
     )
-    field: str | None = _setting(
-        None,
-        "text",
+    field: str | None = text(
         "Read this field of JSON, CSV, TSV or Parquet; meta.text is nested, 2 a column's number.",
         automatic="the whole line",
         metavar="NAME",
     )
-    delimiter: str | None = _setting(
-        None,
-        "text",
+    delimiter: str | None = text(
         "What separates the columns of a table that --field reads; \\t is a tab.",
         automatic="found",
         metavar="C",
         alias="--field-delimiter",
     )
-    quote: str | None = _setting(
-        None,
-        "text",
+    quote: str | None = text(
         "What quotes the cells of such a table.",
         choices=("none",),
         automatic="found",
         metavar="C",
     )
-    bad_records: float = _setting(
-        0.01,
-        "number",
-        "The share of records that may be malformed; they are left out.",
-        high=1,
+    bad_records: float = number(
+        0.01, 0, 1, "The share of records that may be malformed; they are left out."
     )
-    tokenizer: Literal["whitespace", "words", "pattern", "unicode"] = _setting(
+    tokenizer: Literal["whitespace", "words", "pattern", "unicode"] = choice(
         "whitespace",
-        "choice",
+        ("whitespace", "words", "pattern", "unicode"),
         "What a token is: what stands between white space, a run of letters and numbers, a match "
         "of --pattern, a word by Unicode's rules.",
-        choices=("whitespace", "words", "pattern", "unicode"),
     )
-    pattern: str | None = _setting(
-        None,
-        "text",
+    pattern: str | None = text(
         "The regular expression of --tokenizer pattern.",
         automatic="none",
         metavar="REGEX",
     )
-    normalize: Literal["NFC", "NFKC"] | None = _setting(
-        None,
-        "choice",
-        "Bring the text into this Unicode normal form.",
-        choices=("NFC", "NFKC"),
-        automatic="as it is",
+    normalize: Literal["NFC", "NFKC"] | None = choice(
+        None, ("NFC", "NFKC"), "Bring the text into this Unicode normal form.", automatic="as it is"
     )
-    lowercase: bool | Literal["tr", "az", "lt"] = _setting(
+    lowercase: bool | Literal["tr", "az", "lt"] = switch(
         False,
-        "switch",
         "Lower-case the text, by the rules of Turkish, Azeri or Lithuanian where one is named.",
         choices=("tr", "az", "lt"),
     )
-    digits: Literal["keep", "zero", "hash", "number"] = _setting(
+    digits: Literal["keep", "zero", "hash", "number"] = choice(
         "keep",
-        "choice",
+        ("keep", "zero", "hash", "number"),
         "Digits: as they are, each a 0, each a #, or every number one 0.",
-        choices=("keep", "zero", "hash", "number"),
     )
-    encoding: str | None = _setting(
-        None,
-        "text",
+    encoding: str | None = text(
         "What files without a byte order mark are in: cp1252, shift_jis, ...",
         automatic="UTF-8",
         metavar="NAME",
     )
-    as_text: bool = _setting(
-        False, "switch", "Read every file as text, whatever its first bytes look like."
-    )
+    as_text: bool = switch(False, "Read every file as text, whatever its first bytes look like.")
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -13,12 +13,25 @@ from __future__ import annotations
 import math
 import operator
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from embedcli.errors import ConfigError
 
-__all__ = ["Setting", "Value", "n_bytes", "seconds", "shorten", "written"]
+__all__ = [
+    "Setting",
+    "Value",
+    "choice",
+    "file",
+    "integer",
+    "n_bytes",
+    "number",
+    "seconds",
+    "shorten",
+    "switch",
+    "text",
+    "written",
+]
 
 Value = int | float | bool | str | None
 
@@ -161,3 +174,40 @@ class Setting:
 
     def _refusal(self, name: str, value: object) -> ConfigError:
         return ConfigError(f"{name} is {shorten(value)}, but must be {self.range}")
+
+
+# How a dataclass declares a field that is a setting.
+
+
+def integer(default: int | None, low: int, high: int, help: str, **more: Any) -> Any:  # noqa: A002
+    """An integer from `low` to `high`; `more` are attributes of `Setting`."""
+    return _field(default, Setting("integer", help, low, high, **more))
+
+
+def number(default: float | None, low: float, high: float, help: str, **more: Any) -> Any:  # noqa: A002
+    """A number from `low` to `high`."""
+    return _field(default, Setting("number", help, low, high, **more))
+
+
+def switch(default: bool | None, help: str, **more: Any) -> Any:  # noqa: A002
+    """True or false."""
+    return _field(default, Setting("switch", help, **more))
+
+
+def choice(default: str | None, choices: tuple[str, ...], help: str, **more: Any) -> Any:  # noqa: A002
+    """One of `choices`."""
+    return _field(default, Setting("choice", help, choices=choices, **more))
+
+
+def text(help: str, automatic: str = "none", kind: Any = "text", **more: Any) -> Any:  # noqa: A002
+    """Text, a duration or a size, None where it is not given."""
+    return _field(None, Setting(kind, help, automatic=automatic, **more))
+
+
+def file(help: str, metavar: str = "FILE", **more: Any) -> Any:  # noqa: A002
+    """The name of a file."""
+    return text(help, metavar=metavar, **more)
+
+
+def _field(default: Value, setting: Setting) -> Any:
+    return field(default=default, metadata={"setting": setting})
