@@ -100,7 +100,7 @@ def test_questions_without_a_section(read):
         ("a,b,1,9\nc,d,much,9\ne,f,2,9\ng,h,3,9\n", "line 2: the score in column 3 is 'much'"),
         ("tiger,cat,7.35\nbook\tpaper\t7.46\n", "line 2: 1 columns"),
         (b"caf\xe9 tea 3.0\n", "byte 3 is not UTF-8"),
-        (b"\xff\xfea\0 \0b\0", "byte 0 is not UTF-8"),
+        (b"\xff\xfea\0 \0b\0", "line 1: .a b. is neither a question"),  # UTF-16, as its mark says
     ],
 )
 def test_bad_files_are_refused_with_the_line(read, text, message):

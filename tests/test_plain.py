@@ -79,9 +79,21 @@ def test_a_checkpoint_must_be_a_plain_file(tmp_path, strange):
     [read_evaluation_file, read_task, read_phrases, Pieces.read],
     ids=lambda read: read.__qualname__,
 )
-def test_what_is_read_whole_is_no_device(read):
+def test_what_is_read_whole_is_no_device_and_no_named_pipe(read, tmp_path):
     with pytest.raises(FormatError, match="/dev/zero is a device, not a file"):
         read("/dev/zero")
+    os.mkfifo(tmp_path / "x")
+    with pytest.raises(FormatError, match=f"{tmp_path / 'x'} is a pipe, not a file"):
+        read(str(tmp_path / "x"))
+
+
+def test_a_pipe_of_the_shell_is_read():
+    reader, writer = os.pipe()
+    os.write(writer, b"man\tking\t1.5\n")
+    os.close(writer)
+    content = read_evaluation_file(f"/dev/fd/{reader}")
+    os.close(reader)
+    assert [("man", "king", 1.5)] == content.pairs
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path):

@@ -73,6 +73,28 @@ def test_broken_files_name_the_line(tmp_path, content, message):
         read_task(str(tmp_path / "x"))
 
 
+def test_the_encoding_of_a_task(synonyms, run_embed):
+    for name in ("train.tsv", "test.tsv"):
+        text = (synonyms / name).read_text().replace("good1", "güt1")
+        (synonyms / name).write_bytes(text.encode("utf-16-le"))
+    task = ("evaluate", "--task", "train.tsv", "test.tsv", "--no-one-hot", "--bootstrap", 0)
+    done = run_embed(*task, "--text-encoding", "utf-16-le")
+    assert (0, 3) == (done.returncode, done.stdout.count("\n"))
+    done = run_embed(*task, "--text-encoding", "ascii")
+    assert (3, True) == (done.returncode, "characters are not ascii; --text" in done.stderr)
+    done = run_embed(*task, "--text-encoding", "nonsense")
+    assert (2, True) == (done.returncode, "encoding is 'nonsense', but" in done.stderr)
+
+
+def test_a_byte_order_mark_says_the_encoding(tmp_path):
+    (tmp_path / "x").write_bytes("a\tbé\n".encode("utf-16"))
+    assert Examples([["bé"]], ["a"]) == read_task(str(tmp_path / "x"))
+    (tmp_path / "y").write_bytes(b"a\tb\xe9\n")
+    assert Examples([["bé"]], ["a"]) == read_task(str(tmp_path / "y"), "cp1252")
+    with pytest.raises(FormatError, match=r"y: byte 3 is not UTF-8; .*iconv"):
+        read_task(str(tmp_path / "y"))
+
+
 def test_features_of_texts_and_tokens():
     model = Embeddings(
         Vocabulary.from_words(["cat", "Dog"]), np.array([[3, 4], [0, 2]], np.float32)

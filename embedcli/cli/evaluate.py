@@ -188,8 +188,6 @@ def command(
     if n_kinds != 1:
         more = "; not two of them" if n_kinds else ""
         raise UsageError(f"give FILEs to score on, or --task TRAIN TEST, or --next-item FILE{more}")
-    if text_encoding is not None and not item_files:
-        raise UsageError("--text-encoding is for the lines of --next-item; convert other files")
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
     if tasks:
         from embedcli.cli.evaluate_task import evaluate_tasks
@@ -200,6 +198,7 @@ def command(
             tasks,
             one_hot=one_hot,
             ways=Ways(subwords=rules["subwords"], token=rules["unk"]),
+            encoding=text_encoding,
             bootstrap=rules["bootstrap"],
             fail_under=fail_under,
             fail_under_gain=fail_under_gain,
@@ -224,7 +223,7 @@ def command(
         raise UsageError("--fail-under-gain compares models: give a second -m")
     scored: list[tuple[str, Report]] = []
     for model in models:
-        reports = evaluate(load(model, reading=reading), files, **rules)
+        reports = evaluate(load(model, reading=reading), files, encoding=text_encoding, **rules)
         scored += [(model, report) for report in reports]
     show_scores(
         scored,

@@ -39,6 +39,7 @@ def evaluate_tasks(
     *,
     one_hot: bool,
     ways: Ways,
+    encoding: str | None,
     bootstrap: int,
     fail_under: float | None,
     fail_under_gain: float | None,
@@ -57,7 +58,18 @@ def evaluate_tasks(
     if fail_under_gain is not None and not one_hot and len(models) < 2:
         raise UsageError("--fail-under-gain without one-hot features wants a second -m")
     results = [
-        (test, *probe(models, training, test, one_hot=one_hot, ways=ways, bootstrap=bootstrap))
+        (
+            test,
+            *probe(
+                models,
+                training,
+                test,
+                one_hot=one_hot,
+                ways=ways,
+                encoding=encoding,
+                bootstrap=bootstrap,
+            ),
+        )
         for training, test in tasks
     ]
     for test, _, reports in results:

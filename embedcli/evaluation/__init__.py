@@ -39,6 +39,7 @@ def evaluate(
     subwords: bool = True,
     unk: bool = False,
     kind: str | None = None,
+    encoding: str | None = None,
     skip_bad_lines: bool = False,
     bootstrap: int = 1000,
     seed: int = 1,
@@ -55,6 +56,7 @@ def evaluate(
         subwords: give unknown words of similarity files vectors made of their subwords.
         unk: give those that are unknown after that the vector of ``<unk>``.
         kind: one of `KINDS` in `files.py` instead of what the content of the files says.
+        encoding: what they are encoded in, where no byte order mark says it; UTF-8 if None.
         skip_bad_lines: leave out lines that are not what the others are; reports count them.
         bootstrap: resamples for the interval of a rank correlation; 0 for none.
         seed: of the resampling.
@@ -79,7 +81,7 @@ def evaluate(
 
     reports: list[Report] = []
     for path in paths:
-        content = read_evaluation_file(path, kind, skip_bad_lines=skip_bad_lines)
+        content = read_evaluation_file(path, kind, encoding=encoding, skip_bad_lines=skip_bad_lines)
         words = first(
             rules.analogy_words if isinstance(content, Analogies) else rules.similarity_words
         )

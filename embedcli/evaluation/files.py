@@ -27,10 +27,9 @@ from typing import Final, TypeVar
 
 from embedcli.errors import FormatError, UsageError
 from embedcli.evaluation.analogies import Linked, Question, Section
+from embedcli.evaluation.content import encoding_error, read_content
 from embedcli.evaluation.similarity import Pair
-from embedcli.files.plain import read_finite
 from embedcli.quoting import quoted
-from embedcli.text.encodings import convert_all
 
 __all__ = [
     "KINDS",
@@ -91,13 +90,18 @@ class OddOnes(_Content):
 
 
 def read_evaluation_file(
-    path: str, kind: str | None = None, *, skip_bad_lines: bool = False
+    path: str,
+    kind: str | None = None,
+    *,
+    encoding: str | None = None,
+    skip_bad_lines: bool = False,
 ) -> Analogies | Similarities | Categories | OddOnes:
     """Read `path`.
 
     Args:
         path: the file.
         kind: one of `KINDS`, instead of what the content says.
+        encoding: what it is encoded in, where no byte order mark says it; UTF-8 if None.
         skip_bad_lines: leave out lines that are not what the others are; `skipped` says why.
 
     Raises:
@@ -107,7 +111,7 @@ def read_evaluation_file(
     if kind is not None and kind not in KINDS:
         raise UsageError(f"no kind {quoted(kind)}; there are {', '.join(KINDS)}")
     bad = _BadLines(skip_bad_lines)
-    every = _lines(path, bad)
+    every = _lines(path, encoding, bad)
     lines = [(i, line) for i, line in every if line]
     if not lines:
         raise FormatError(f"{path}: no question and no pair in it")
@@ -150,20 +154,15 @@ class _BadLines:
         return done
 
 
-def _lines(path: str, bad: _BadLines) -> list[Line]:
+def _lines(path: str, encoding: str | None, bad: _BadLines) -> list[Line]:
     """All lines but comments, with their numbers from 1."""
+    content = read_content(path, encoding)
     try:
-        content = read_finite(path)
-    except OSError as error:
-        raise FormatError(f"{path}: {error.strerror}") from error
-    try:
-        whole = list(enumerate(content.decode("utf-8-sig").split("\n"), 1))
+        whole = list(enumerate(content.decode().split("\n"), 1))
     except UnicodeDecodeError as error:
         if not bad.skip:
-            raise FormatError(
-                f"{path}: byte {error.start} is not UTF-8; {convert_all(content, path)}"
-            ) from error
-        rows = list(enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1))
+            raise encoding_error(path, content, error) from error
+        rows = list(enumerate(content.split(b"\n"), 1))
         whole = bad.tried(lambda row: (row[0], _decoded(path, *row)), rows)  # type: ignore[arg-type]
     stripped = ((i, line.strip(" \r\t")) for i, line in whole)
     return [(i, line) for i, line in stripped if not line.startswith("#")]

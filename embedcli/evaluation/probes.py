@@ -81,6 +81,7 @@ def probe(
     *,
     one_hot: bool = True,
     ways: Ways | None = None,
+    encoding: str | None = None,
     bootstrap: int = 1000,
     seed: int = 1,
 ) -> tuple[str, list[TaskReport]]:
@@ -92,6 +93,7 @@ def probe(
         test: the file to score on.
         one_hot: score one-hot features too, and gains over them; else over the first model.
         ways: how tokens that a model holds in neither case get a vector; by subwords by default.
+        encoding: what the files are encoded in, where no byte order mark says it; UTF-8 if None.
         bootstrap: resamples for the intervals; 0 for none.
         seed: of the resampling.
 
@@ -104,7 +106,7 @@ def probe(
         MissingExtraError: scikit-learn is not installed.
     """
     _require_sklearn()
-    first, second = read_task(training), read_task(test)
+    first, second = read_task(training, encoding), read_task(test, encoding)
     if len(set(_labels(first))) < 2:
         raise FormatError(
             f"{training}: all examples have the same label; there is nothing to learn"

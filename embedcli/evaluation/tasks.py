@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from embedcli.errors import FormatError
-from embedcli.files.plain import read_finite
+from embedcli.evaluation.content import encoding_error, read_content
 from embedcli.quoting import quoted
-from embedcli.text.encodings import convert_all
 
 __all__ = ["Examples", "Sentences", "read_task"]
 
@@ -44,13 +43,17 @@ class Sentences:
     tags: Sequence[Sequence[str]]
 
 
-def read_task(path: str) -> Examples | Sentences:
+def read_task(path: str, encoding: str | None = None) -> Examples | Sentences:
     """Read one file of a task.
+
+    Args:
+        path: the file.
+        encoding: what it is encoded in, where no byte order mark says it; UTF-8 if None.
 
     Raises:
         FormatError: it cannot be read, or a line is not what the first ones are; with its number.
     """
-    lines = _lines(path)
+    lines = _lines(path, encoding)
     said = [line for line in lines[:_SAMPLE] if line.strip()]
     if not said:
         raise FormatError(f"{path}: not a single example")
@@ -60,16 +63,12 @@ def read_task(path: str) -> Examples | Sentences:
     return _read_examples(path, lines)
 
 
-def _lines(path: str) -> list[str]:
+def _lines(path: str, encoding: str | None) -> list[str]:
+    content = read_content(path, encoding)
     try:
-        data = read_finite(path)
-    except OSError as error:
-        raise FormatError(f"{path}: {error.strerror}") from error
-    try:
-        return data.decode("utf-8-sig").removesuffix("\n").split("\n")
+        return content.decode().removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
-        what = f"byte {error.start} is not UTF-8; {convert_all(data, path)}"
-        raise FormatError(f"{path}: {what}") from error
+        raise encoding_error(path, content, error) from error
 
 
 def _read_examples(path: str, lines: Sequence[str]) -> Examples:

@@ -18,6 +18,7 @@ _KINDS: Final = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_DESCRIPTORS: Final = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")  # what shells call open pipes
 
 
 def require_plain(path: str | os.PathLike[str]) -> int:
@@ -35,15 +36,19 @@ def require_plain(path: str | os.PathLike[str]) -> int:
 
 
 def read_finite(path: str | os.PathLike[str]) -> bytes:
-    """All of a file or a pipe; not of a device, of which there may be no end.
+    """All of a plain file, or of a pipe that this process was started with (``/dev/fd/63``).
+
+    A device may have no end, and a named pipe may never be written to.
 
     Raises:
-        FormatError: it is a device.
+        FormatError: it is a device, a socket or a named pipe.
         OSError: it cannot be read.
     """
     mode = Path(path).stat().st_mode
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise FormatError(f"{os.fspath(path)} is a device, not a file")
+    for is_kind, kind in _KINDS:
+        is_ours = stat.S_ISFIFO(mode) and os.fspath(path).startswith(_DESCRIPTORS)
+        if is_kind(mode) and not stat.S_ISDIR(mode) and not is_ours:
+            raise FormatError(f"{os.fspath(path)} is {kind}, not a file")
     return Path(path).read_bytes()
 
 
