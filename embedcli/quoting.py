@@ -17,7 +17,7 @@ import re
 import shlex
 from typing import Any, Final
 
-__all__ = ["escaped", "json_text", "quoted", "shell_line", "shell_word"]
+__all__ = ["escaped", "json_text", "quoted", "quoted_bytes", "shell_line", "shell_word"]
 
 _OBEYED: Final = re.compile(
     "["
@@ -29,6 +29,7 @@ _OBEYED: Final = re.compile(
 )
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_MOST_BYTES: Final = 60
 
 
 def escaped(text: str, keep: str = "") -> str:
@@ -40,6 +41,16 @@ def quoted(text: str) -> str:
     """`text` in quotes, as ``repr`` gives it, but with nothing escaped that can be shown."""
     quote = '"' if "'" in text and '"' not in text else "'"
     return quote + escaped(text.replace("\\", "\\\\").replace(quote, f"\\{quote}")) + quote
+
+
+def quoted_bytes(text: bytes) -> str:
+    """The beginning of `text` in quotes: as text if it is UTF-8, otherwise as bytes."""
+    cut = text[:_MOST_BYTES]
+    more = "" if text == cut else "..."
+    try:
+        return quoted(cut.decode()) + more
+    except UnicodeDecodeError:
+        return (quoted(cut.decode(errors="ignore")) if more else repr(cut)) + more
 
 
 def json_text(value: object, **options: Any) -> str:

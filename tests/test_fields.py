@@ -96,11 +96,11 @@ def test_records_without_the_field_are_counted(tmp_path):
     [
         ('{"body": "a b"}\n', "x has no field 'text'; there are 'body'"),
         ("id,body\n1,a\n", "x has no field 'text'; there are 'id', 'body'"),
-        ('{"text": "a b"}\nnot JSON\n', "x, line 2: expected a JSON object, found b'not JSON'"),
+        ('{"text": "a b"}\nnot JSON\n', "x, line 2: expected a JSON object, found 'not JSON'"),
         ('{"text": "a b"}\n[1]\n', "x, line 2: expected a JSON object"),
         ('{"text": {"a": 1}}\n', "x, line 1: the field 'text' holds a dict, not text"),
         ('{"text": "a b"}\n{"text": {}}\n', "1 of 2 records are malformed, and --bad-records 0.01"),
-        ('["a b", "c d"]', "x, line 1: expected a JSON object, found b'"),
+        ('["a b", "c d"]', "x, line 1: expected a JSON object, found '"),
         ('{"text": null}\n{"text": []}\n', "x holds only white space"),
         ('{"text": null, "a": 1}\n', "x: nothing is in the field 'text' of any record"),
         ("id,text\n", "x holds no records"),

@@ -19,7 +19,7 @@ from embedcli.cli.main import COMMANDS, LazyGroup, embed
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
 from embedcli.files.publish import publish
-from embedcli.formats.rows import checked_words
+from embedcli.formats.row_words import checked_words
 from embedcli.formats.vocab import read_vocab
 from embedcli.reading import ReadingOptions
 from embedcli.settings.config import TrainConfig

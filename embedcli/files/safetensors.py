@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from embedcli.errors import FormatError
 from embedcli.files.plain import require_plain
 from embedcli.files.publish import Sink
+from embedcli.quoting import quoted
 from embedcli.settings.values import shorten
 
 __all__ = [
@@ -235,18 +236,25 @@ def _metadata(where: str, metadata: Any) -> dict[str, str]:
 
 def _entry(where: str, name: str, entry: Any, data_start: int) -> TensorEntry:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise _damaged(where, f"tensor {name!r} without dtype, shape and data_offsets")
+        raise _damaged(where, f"tensor {quoted(name)} without dtype, shape and data_offsets")
     shape, offsets = _naturals(entry["shape"]), _naturals(entry["data_offsets"])
     if shape is None or offsets is None or len(offsets) != 2:
-        raise _damaged(where, f"tensor {name!r} with a shape or offsets that are not whole numbers")
+        raise _damaged(
+            where, f"tensor {quoted(name)} with a shape or offsets that are not whole numbers"
+        )
     if not isinstance(entry["dtype"], str) or entry["dtype"] not in DTYPES:
-        raise _damaged(where, f"tensor {name!r} of type {entry['dtype']!r}, which is not supported")
+        raise _damaged(
+            where,
+            f"tensor {quoted(name)} of type {shorten(entry['dtype'])}, which is not supported",
+        )
     dtype = DTYPES[entry["dtype"]]
     needed, held = math.prod(shape) * dtype.itemsize, offsets[1] - offsets[0]
     if needed != held:
-        raise _damaged(where, f"tensor {name!r} needs {shorten(needed)} bytes but holds {held}")
+        raise _damaged(
+            where, f"tensor {quoted(name)} needs {shorten(needed)} bytes but holds {held}"
+        )
     if len(shape) > _MOST_DIMENSIONS or math.prod(max(1, n) for n in shape) >= _LARGEST:
-        raise _damaged(where, f"tensor {name!r} of shape {shorten(shape)}")
+        raise _damaged(where, f"tensor {quoted(name)} of shape {shorten(shape)}")
     return TensorEntry(dtype, shape, data_start + offsets[0], data_start + offsets[1])
 
 
@@ -262,7 +270,7 @@ def _check_cover(where: str, tensors: Mapping[str, TensorEntry], start: int, siz
     for name, entry in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].stop)):
         if entry.start != position:
             kind = "an overlap" if entry.start < position else "a hole"
-            raise _damaged(where, f"{kind} before tensor {name!r} at byte {entry.start}")
+            raise _damaged(where, f"{kind} before tensor {quoted(name)} at byte {entry.start}")
         position = entry.stop
     if position != size:
         raise _damaged(where, f"tensors that end at byte {position} in a file of {size} bytes")

@@ -31,6 +31,7 @@ from embedcli.formats.registry import (
     named,
 )
 from embedcli.formats.sizes import check_room
+from embedcli.quoting import quoted
 from embedcli.reading import STRICT, ReadingOptions
 from embedcli.vocabulary import Vocabulary, counts_fault
 
@@ -205,7 +206,9 @@ def check_target(
     name = format or format_for_path(path)
     entry = named(name)
     if entry.write is None:
-        raise UsageError(f"there is no format {name!r} to write; there are {', '.join(WRITTEN)}")
+        raise UsageError(
+            f"there is no format {quoted(name)} to write; there are {', '.join(WRITTEN)}"
+        )
     if isinstance(entry, Format):
         entry.check_library()
     if weighted and not (isinstance(entry, Folder) and entry.write_weighted):
@@ -277,7 +280,7 @@ def format_for_path(path: str | os.PathLike[str]) -> str:
     if matches:
         return max(matches)[1]
     known = ", ".join(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
-    raise UsageError(f"cannot tell a format from the name {name!r}: use {known}, or --format")
+    raise UsageError(f"cannot tell a format from the name {quoted(name)}: use {known}, or --format")
 
 
 def _folder_of(path: Path, name: str | None) -> Folder:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import FormatError, InputError
+from embedcli.quoting import quoted
 from embedcli.settings.values import shorten
 
 __all__ = ["DAMAGE", "load_array", "load_packed_array", "read_header", "told"]
@@ -85,7 +86,7 @@ def load_packed_array(path: Path, name: str) -> NDArray[Any]:
             flat: NDArray[Any] = np.frombuffer(data, kind)
             return flat.reshape(shape, order="F" if is_fortran else "C")
     except DAMAGE as error:
-        raise FormatError(f"{path} has no sound array {name!r}: {told(error)}") from error
+        raise FormatError(f"{path} has no sound array {quoted(name)}: {told(error)}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.narrow import row_blocks
-from embedcli.formats.rows import LONGEST_WORD, shown
-from embedcli.quoting import quoted
+from embedcli.formats.row_words import LONGEST_WORD
+from embedcli.quoting import quoted, quoted_bytes
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check_finite", "check_savable", "check_spaceless", "check_subwords", "check_words"]
@@ -83,7 +83,7 @@ def _refuse_bytes(vocabulary: Vocabulary) -> None:
         held = word.encode(errors="surrogateescape")
         if not _is_utf8(held):
             raise FormatError(
-                f"cannot save the word {shown(held)} (row {row}): it is not UTF-8, and only "
+                f"cannot save the word {quoted_bytes(held)} (row {row}): it is not UTF-8, and only "
                 "safetensors and fasttext hold words of any bytes (--decode-errors replace mends "
                 "it)"
             )

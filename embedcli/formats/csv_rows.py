@@ -26,9 +26,10 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.source import Source
 from embedcli.formats.decimals import is_number, looks_like_number, parse_numbers
-from embedcli.formats.rows import BOM, SKIP_HINT, embeddings_of, shown
+from embedcli.formats.row_words import SKIP_HINT, embeddings_of
+from embedcli.formats.rows import BOM
 from embedcli.formats.text_rows import text_lines
-from embedcli.quoting import quoted
+from embedcli.quoting import quoted, quoted_bytes
 from embedcli.reading import ReadingOptions
 
 __all__ = ["looks_like", "read"]
@@ -223,7 +224,7 @@ class _Table:
         for i in columns.numbers:
             cell = row[i].strip().encode("latin-1")
             if not is_number(cell):
-                what = f"{shown(cell)} in column {i + 1} is not a plain number"
+                what = f"{quoted_bytes(cell)} in column {i + 1} is not a plain number"
                 return self._refused(line, what, "with what is no number or not finite")
         return True
 

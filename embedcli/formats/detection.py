@@ -30,10 +30,11 @@ from embedcli.errors import FormatError
 from embedcli.files.source import Source
 from embedcli.formats import csv_rows, fasttext, fasttext_2016, floret, glove_binary
 from embedcli.formats.foreign_kinds import binary_kind, text_kind, three_numbers
-from embedcli.formats.rows import BOM, parse_header, shown
+from embedcli.formats.rows import BOM, parse_header
 from embedcli.formats.text_rows import count_numbers
 from embedcli.formats.under_header import BEGINS_WITH_HEADER, under_header
 from embedcli.formats.vocab import is_vocab_line
+from embedcli.quoting import quoted_bytes
 
 __all__ = ["detect_format"]
 
@@ -83,7 +84,8 @@ def detect_format(source: Source) -> str:
     if glove_binary.looks_like(source):
         return "glove-bin"
     raise FormatError(
-        f"{source.path} is not a vector file that embed knows; it begins with {shown(lines[0])}"
+        f"{source.path} is not a vector file that embed knows; it begins with "
+        f"{quoted_bytes(lines[0])}"
     )
 
 
@@ -118,7 +120,7 @@ def _refuse_broken_header(path: str, first: bytes, second: bytes) -> None:
     if len(fields) == 2 and all(map(_is_some_integer, fields)) and count_numbers(second) != 1:
         raise FormatError(
             f"{path}, line 1: the header should be two whole numbers from 1 in plain digits, rows "
-            f"and dimension, but is {shown(first)}"
+            f"and dimension, but is {quoted_bytes(first)}"
         )
 
 

@@ -34,7 +34,9 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.source import Source
-from embedcli.formats.rows import LONGEST_ROW, LONGEST_WORD, checked_words, raw_vocabulary, shown
+from embedcli.formats.row_words import LONGEST_WORD, checked_words, raw_vocabulary
+from embedcli.formats.rows import LONGEST_ROW
+from embedcli.quoting import quoted_bytes
 from embedcli.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.rules import LONGEST as LONGEST_NGRAM
@@ -169,7 +171,7 @@ class _File:
             end = self._data.find(b"\0")
         word = self._data[self._start : end]
         if end < 0 or len(word) > LONGEST_WORD:
-            raise self.damaged(f"no end of the word of row {row}, {shown(word)}")
+            raise self.damaged(f"no end of the word of row {row}, {quoted_bytes(word)}")
         self._start = end + 1
         self.position += len(word) + 1
         return word
@@ -189,7 +191,7 @@ def _read_arguments(file: _File) -> dict[str, Any]:
     arguments = dict(zip(ARGUMENTS, values, strict=True))
     where = file.source.path
     if magic != MAGIC:
-        raise FormatError(f"{where} is not a fastText model: it begins with {shown(magic)}")
+        raise FormatError(f"{where} is not a fastText model: it begins with {quoted_bytes(magic)}")
     if version not in VERSIONS:
         raise FormatError(
             f"{where} is a fastText model of version {version}; versions 11 and 12 are read"
@@ -232,7 +234,9 @@ def _read_words(
         words.append(file.word(row))
         count, kind = ENTRY.unpack(file.take(ENTRY.size, f"the count of row {row}"))
         if count < 0 or kind != (row > n_words):
-            raise file.damaged(f"count {count} and type {kind} in row {row} ({shown(words[-1])})")
+            raise file.damaged(
+                f"count {count} and type {kind} in row {row} ({quoted_bytes(words[-1])})"
+            )
         counts.append(count)
     more: dict[str, Any] = {"ntokens": n_tokens}
     if n_labels:  # an unsupervised text that holds labels: they have no vectors

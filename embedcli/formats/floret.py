@@ -23,8 +23,9 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.source import Source
 from embedcli.formats import word2vec_text
-from embedcli.formats.rows import Rows, shown
+from embedcli.formats.rows import Rows
 from embedcli.formats.text_rows import read_rows, text_lines
+from embedcli.quoting import quoted_bytes
 from embedcli.reading import ReadingOptions
 from embedcli.subwords.floret import FloretParts
 from embedcli.subwords.table import Subwords
@@ -55,7 +56,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     if header is None:
         raise FormatError(
             f"{source.path}, line 1: the header should be six numbers and what words are wrapped "
-            f"in, but is {shown(lines[0])}"
+            f"in, but is {quoted_bytes(lines[0])}"
         )
     buckets, dim, shortest, longest, hashes, seed = map(int, header.groups()[:6])
     wraps = [part.decode(errors="replace") for part in header.groups()[6:]]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.formats.decimals import is_number
-from embedcli.formats.rows import shown
+from embedcli.quoting import quoted_bytes
 
 __all__ = ["binary_garbage", "matrix_without_words"]
 
@@ -47,10 +47,10 @@ def binary_garbage(words: Sequence[bytes], vectors: NDArray[np.float32]) -> str 
     for row, word in enumerate(words if suspect else ()):
         is_cut = b"\0" in word or (not _is_utf8(word) and _after_rest_of_word(vectors, row))
         if is_cut:
-            before = f" ({shown(words[row - 1])}, row {row})" if row else ""
+            before = f" ({quoted_bytes(words[row - 1])}, row {row})" if row else ""
             return (
-                f"the word of row {row + 1} is {shown(word)}, which holds bytes of a number: the "
-                f"word before it{before} probably has a space in it, which this format cannot tell "
+                f"the word of row {row + 1} is {quoted_bytes(word)}, which holds bytes of a number: "
+                f"the word before it{before} probably has a space in it, which this format cannot tell "
                 "from its end"
             )
     if _is_big_endian(vectors):

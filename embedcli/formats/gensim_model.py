@@ -44,7 +44,8 @@ from embedcli.formats.pickled_arrays import (
     number_of,
     text_of,
 )
-from embedcli.formats.rows import shown, vocabulary_of
+from embedcli.formats.row_words import vocabulary_of
+from embedcli.quoting import quoted, quoted_bytes
 from embedcli.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
@@ -181,17 +182,17 @@ class _Object:
         """The first of these attributes that is there: float32, its first `rows` rows."""
         array = self.array(*names)
         if array is None:
-            raise ValueError(f"{self.kind} lacks the attribute {names[0]!r}")
+            raise ValueError(f"{self.kind} lacks the attribute {quoted(names[0])}")
         if array.ndim != 2 or array.dtype.kind != "f" or len(array) < rows or not array.shape[1]:
             raise ValueError(
-                f"{names[0]!r} is {array.dtype} {array.shape}, not {rows} rows of numbers"
+                f"{quoted(names[0])} is {array.dtype} {array.shape}, not {rows} rows of numbers"
             )
         with np.errstate(over="ignore"):
             floats: Floats = np.ascontiguousarray(array[:rows], np.float32)
         finite = np.isfinite(floats).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite)) + 1
-            raise ValueError(f"row {row} of {names[0]!r} has a number that is not finite")
+            raise ValueError(f"row {row} of {quoted(names[0])} has a number that is not finite")
         return floats
 
     def _loaded(self, name: str) -> NDArray[Any]:
@@ -234,7 +235,7 @@ def _listed(vocab: Mapping[Any, Any]) -> list[Any]:
     for word, entry in vocab.items():
         row = _of_entry(entry, "index")
         if not isinstance(row, int) or not 0 <= row < len(listed):
-            raise ValueError(f"no row for the word {word!r}")
+            raise ValueError(f"no row for the word {quoted(str(word))}")
         listed[row] = word
     return listed
 
@@ -308,4 +309,4 @@ def _settings(model: _Object) -> dict[str, Any]:
     """The class, and the settings it was trained with."""
     numbers = {name: number_of(model.get(name)) for name in _SETTINGS}
     kept = {n: v for n, v in numbers.items() if v is not None and math.isfinite(v)}
-    return {"class": shown(model.kind.encode())[1:-1], **kept}
+    return {"class": quoted_bytes(model.kind.encode())[1:-1], **kept}

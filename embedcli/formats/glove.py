@@ -20,10 +20,10 @@ from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.decimals import looks_like_number
 from embedcli.formats.garbage import matrix_without_words
-from embedcli.formats.rows import BOM, Rows, shown
+from embedcli.formats.rows import BOM, Rows
 from embedcli.formats.text_rows import count_numbers, read_rows, text_lines
 from embedcli.formats.word2vec_text import write_rows
-from embedcli.quoting import quoted
+from embedcli.quoting import quoted, quoted_bytes
 from embedcli.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
@@ -44,15 +44,16 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     dim = count_numbers(lines[0])
     if not dim:
         raise FormatError(
-            f"{source.path}, line 1: a word and its numbers expected, but it is {shown(lines[0])}"
+            f"{source.path}, line 1: a word and its numbers expected, but it is "
+            f"{quoted_bytes(lines[0])}"
         )
     rows = Rows(source, dim, None, 2 * dim + 1, reading)
     read_rows(source, iter([lines]), rows, dim, 1)
     read_rows(source, blocks, rows, dim, 1 + len(lines))
     if reading.format is None and matrix_without_words(rows.words):
         raise FormatError(
-            f"{source.path}: its rows begin with numbers such as {shown(rows.words[0])} where "
-            "words should be: is it a matrix whose words are in another file? (--from glove reads "
+            f"{source.path}: its rows begin with numbers such as {quoted_bytes(rows.words[0])} "
+            "where words should be: is it a matrix whose words are in another file? (--from glove reads "
             "it so)"
         )
     return rows.finish()

@@ -18,7 +18,7 @@ import numpy as np
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.source import Source
-from embedcli.formats.rows import vocabulary_of
+from embedcli.formats.row_words import vocabulary_of
 from embedcli.formats.vocab import read_vocab
 from embedcli.reading import ReadingOptions
 

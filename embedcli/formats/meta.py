@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from embedcli.errors import FormatError
+from embedcli.quoting import quoted
 from embedcli.settings.config import settings
 from embedcli.settings.values import Setting, shorten
 
@@ -50,11 +51,11 @@ def _faults(meta: Mapping[str, Any]) -> Iterator[str]:
     """What is of another type than it should be; the caller takes the first."""
     for name in _OBJECTS:
         if not isinstance(meta.get(name, {}), dict):
-            yield f"{name!r} is {shorten(meta[name])}, not an object"
+            yield f"{quoted(name)} is {shorten(meta[name])}, not an object"
     for name in _NUMBER_LISTS:
         numbers = meta.get(name) or []
         if not isinstance(numbers, list) or not all(map(_is_number, numbers)):
-            yield f"{name!r} is {shorten(numbers)}, not a list of numbers"
+            yield f"{quoted(name)} is {shorten(numbers)}, not a list of numbers"
     yield from _epoch_faults(meta.get("epochs") or [])
     read = meta.get("corpus", {}).get("read", 0)
     if not _is_number(read):

@@ -44,7 +44,7 @@ from embedcli.files.source import check_memory
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.model2vec_rules import normalizer, pre_tokenizer
 from embedcli.formats.narrow import row_blocks, to_float16
-from embedcli.formats.rows import embeddings_of
+from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import escaped, json_text, quoted
 from embedcli.reading import ReadingOptions
 from embedcli.settings.text_rules import TextRules
@@ -90,7 +90,7 @@ def write(embeddings: Embeddings, folder: Path, dtype: str, weights: Floats | No
     words = embeddings.vocabulary.words
     if words[0] == _UNKNOWN and not embeddings.vectors[0].any():
         raise FormatError(
-            f"cannot save {_UNKNOWN!r} (row 1) as model2vec: a vector of zeros there says that the "
+            f"cannot save {_UNKNOWN} (row 1) as model2vec: a vector of zeros there says that the "
             "model has no such word"
         )
     arrays: dict[str, NDArray[Any]] = {_TENSORS[0]: _narrowed(embeddings, dtype)}
@@ -252,7 +252,9 @@ def _vectors(path: Path) -> Floats:
     arrays = safetensors.map_tensors(path, header)
     matrix = arrays[name]
     if matrix.ndim != 2 or matrix.dtype not in (np.float32, np.float16, np.int8, np.float64):
-        raise FormatError(f"{path}: tensor {name!r} is {matrix.dtype} {matrix.shape}, not (V, D)")
+        raise FormatError(
+            f"{path}: tensor {quoted(name)} is {matrix.dtype} {matrix.shape}, not (V, D)"
+        )
     if _MAPPING in arrays:
         matrix = matrix[_rows_of_tokens(path, arrays[_MAPPING], matrix, header.file_size)]
     vectors = matrix.astype(np.float32, copy=False)
@@ -261,7 +263,7 @@ def _vectors(path: Path) -> Floats:
     weights = arrays[_WEIGHTS]
     if weights.shape != (len(vectors),) or weights.dtype.kind != "f":
         raise FormatError(
-            f"{path}: tensor {_WEIGHTS!r} is {weights.dtype} {weights.shape}, not one number for "
+            f"{path}: tensor {_WEIGHTS} is {weights.dtype} {weights.shape}, not one number for "
             f"each of {len(vectors)} tokens"
         )
     weighted: Floats = vectors * weights[:, None].astype(np.float32)
@@ -274,11 +276,11 @@ def _rows_of_tokens(
     """Which row each token has, where the vocabulary is quantised."""
     if mapping.ndim != 1 or mapping.dtype.kind not in "iu":
         raise FormatError(
-            f"{path}: tensor {_MAPPING!r} is {mapping.dtype} {mapping.shape}, not a row for each "
+            f"{path}: tensor {_MAPPING} is {mapping.dtype} {mapping.shape}, not a row for each "
             "token"
         )
     if len(mapping) and not 0 <= mapping.min() <= mapping.max() < len(matrix):
-        raise FormatError(f"{path}: tensor {_MAPPING!r} names rows beyond the {len(matrix)}")
+        raise FormatError(f"{path}: tensor {_MAPPING} names rows beyond the {len(matrix)}")
     check_memory(str(path), 4 * len(mapping) * matrix.shape[1], file_size)
     return mapping
 

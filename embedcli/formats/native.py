@@ -69,7 +69,7 @@ from embedcli.formats.native_layout import (
     check_layout,
 )
 from embedcli.formats.product import Product, product_bytes, quantized
-from embedcli.quoting import json_text
+from embedcli.quoting import json_text, quoted
 from embedcli.reading import STRICT, ReadingOptions
 from embedcli.subwords.rules import model_of, units_from
 from embedcli.subwords.table import Subwords
@@ -268,7 +268,7 @@ def _wide(where: str, arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[
 
 def _finite(where: str, name: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(rows).all():
-        raise FormatError(f"{where}: tensor {name!r} holds a number that is not finite")
+        raise FormatError(f"{where}: tensor {quoted(name)} holds a number that is not finite")
     return rows
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from embedcli.errors import FormatError
 from embedcli.files import safetensors
 from embedcli.formats.product import CENTRES
+from embedcli.quoting import escaped, quoted
 
 __all__ = ["NARROWED", "NARROW_VERSION", "PRODUCT_VERSION", "VERSION", "check_layout"]
 
@@ -63,16 +64,15 @@ def check_layout(where: str, header: safetensors.Header) -> None:
         FormatError: says what is missing, or of another type or shape.
     """
     if header.metadata.get("format") != "embed":
-        names = ", ".join(sorted(header.tensors)[:5]) or "none"
+        names = ", ".join(map(escaped, sorted(header.tensors)[:5])) or "none"
         raise FormatError(
             f"{where} is a safetensors file, but not one of embed's (tensors: {names})"
         )
     version = header.metadata.get("version")
     if version not in (VERSION, NARROW_VERSION, PRODUCT_VERSION):
         raise FormatError(
-            f"{where} has model version {version!r}, this embed reads {VERSION!r}, "
-            f"{NARROW_VERSION!r} and {PRODUCT_VERSION!r}: use the embed that wrote it, or a "
-            "newer one"
+            f"{where} has model version {quoted(version or '')}, this embed reads {VERSION}, "
+            f"{NARROW_VERSION} and {PRODUCT_VERSION}: use the embed that wrote it, or a newer one"
         )
     needed = set(_DTYPES) - _OPTIONAL
     if version == PRODUCT_VERSION:
@@ -83,7 +83,7 @@ def check_layout(where: str, header: safetensors.Header) -> None:
         needed.update(NARROWED[name] for name in NARROWED if name in needed)
     missing = sorted(needed - set(header.tensors))
     if missing:
-        raise FormatError(f"{where} lacks the tensor {missing[0]!r}: it is damaged")
+        raise FormatError(f"{where} lacks the tensor {quoted(missing[0])}: it is damaged")
     _check_shapes(where, header)
 
 
@@ -97,10 +97,12 @@ def _check_shapes(where: str, header: safetensors.Header) -> None:
         rows, letters = "codes", "VM"
     shape = header.tensors[rows].shape
     if len(shape) != 2:
-        raise FormatError(f"{where}: tensor {rows!r} has shape {shape}, not [{', '.join(letters)}]")
+        raise FormatError(
+            f"{where}: tensor {quoted(rows)} has shape {shape}, not [{', '.join(letters)}]"
+        )
     if not all(shape):
         raise FormatError(
-            f"{where}: tensor {rows!r} has shape {shape}: there is not a number in it"
+            f"{where}: tensor {quoted(rows)} has shape {shape}: there is not a number in it"
         )
     if rows == "codes" and len(header.tensors["centres"].shape) != 3:
         raise FormatError(f"{where}: tensor 'centres' has not three dimensions")
@@ -122,6 +124,6 @@ def _check_shapes(where: str, header: safetensors.Header) -> None:
             continue
         if entry.shape != expected[name] or entry.dtype != safetensors.DTYPES.get(dtype):
             raise FormatError(
-                f"{where}: tensor {name!r} is {entry.dtype} {entry.shape}, "
+                f"{where}: tensor {quoted(name)} is {entry.dtype} {entry.shape}, "
                 f"expected {dtype} {expected[name]}"
             )

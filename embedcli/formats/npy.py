@@ -25,7 +25,7 @@ from embedcli.formats.arrays import load_array
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.folder_lines import read_lines, refuse_characters, write_lines
 from embedcli.formats.narrow import to_float16
-from embedcli.formats.rows import embeddings_of
+from embedcli.formats.row_words import embeddings_of
 from embedcli.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 

@@ -22,7 +22,7 @@ from embedcli.files.source import Made, Source
 from embedcli.formats.arrays import DAMAGE, load_packed_array, read_header, told
 from embedcli.formats.pickled import read_pickle
 from embedcli.formats.pickled_arrays import ARRAY_GLOBALS, array_of
-from embedcli.formats.rows import embeddings_of
+from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
 

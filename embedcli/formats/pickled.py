@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from embedcli.errors import FormatError
 from embedcli.files.source import Source
-from embedcli.formats.rows import shown
+from embedcli.quoting import quoted_bytes
 
 __all__ = ["Global", "Record", "read_pickle"]
 
@@ -140,7 +140,7 @@ class _Machine:
             while (code := self._file.take(1)) != b".":
                 step = self._steps.get(code)
                 if step is None:
-                    raise ValueError(f"the opcode {shown(code)} is none that is read")
+                    raise ValueError(f"the opcode {quoted_bytes(code)} is none that is read")
                 step()
             return self._stack.pop()
         except (IndexError, KeyError, TypeError, ValueError, EOFError) as error:
@@ -278,9 +278,10 @@ class _Machine:
     def _global(self, module: Any, name: Any) -> Global:
         found = Global(_name(module), _name(name))
         if str(found) not in self._allowed:
+            name = quoted_bytes(str(found).encode())
             raise FormatError(
-                f"{self._where} is a Python pickle that asks for {shown(str(found).encode())}, "
-                "which is none of the names in gensim's files of vectors; nothing in it was run"
+                f"{self._where} is a Python pickle that asks for {name}, which is none of "
+                "the names in gensim's files of vectors; nothing in it was run"
             )
         return found
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.formats.pickled import Global, Record
+from embedcli.quoting import quoted
 
 __all__ = ["ARRAY_GLOBALS", "array_of", "bytes_of", "mapping_of", "number_of"]
 
@@ -87,7 +88,7 @@ def _dtype_of(value: Any) -> np.dtype[Any]:
         raise ValueError("no type of numbers")
     code = text_of(value.args[0])
     if _DTYPE.fullmatch(code) is None:
-        raise ValueError(f"numbers of type {code!r}")
+        raise ValueError(f"numbers of type {quoted(code)}")
     kind = np.dtype(code)
     state = value.state
     if isinstance(state, tuple) and len(state) > 1 and text_of(state[1]) in (">", "<"):

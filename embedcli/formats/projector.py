@@ -24,7 +24,8 @@ from embedcli.files.publish import publish
 from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.decimals import format_rows, parse_numbers
 from embedcli.formats.folder_lines import read_lines, refuse_characters
-from embedcli.formats.rows import embeddings_of, shown
+from embedcli.formats.row_words import embeddings_of
+from embedcli.quoting import quoted_bytes
 from embedcli.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
@@ -115,7 +116,7 @@ def _read_vectors(path: Path) -> NDArray[np.float32]:
         if numbers is None or numbers.size != dim * len(block) or not np.isfinite(numbers).all():
             raise FormatError(
                 f"{path}, lines {start + 1} to {start + len(block)}: something is not a number; "
-                f"the first of them is {shown(block[0])}"
+                f"the first of them is {quoted_bytes(block[0])}"
             )
         vectors[start : start + len(block)] = numbers.reshape(-1, dim)
     return vectors
@@ -124,5 +125,5 @@ def _read_vectors(path: Path) -> NDArray[np.float32]:
 def _counts(where: str, cells: list[bytes]) -> NDArray[np.int64]:
     for number, cell in enumerate(cells, 2):
         if not cell.isdigit() or len(cell) > 18:
-            raise FormatError(f"{where}, line {number}: the count is {shown(cell)}")
+            raise FormatError(f"{where}, line {number}: the count is {quoted_bytes(cell)}")
     return np.array([int(cell) for cell in cells], np.int64)

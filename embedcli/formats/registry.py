@@ -40,6 +40,7 @@ from embedcli.formats import (
     word2vec_text,
 )
 from embedcli.formats.checks import check_words
+from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
@@ -233,5 +234,5 @@ def named(name: str) -> Format | Folder:
         UsageError: there is none; lists all.
     """
     if name not in FORMATS:
-        raise UsageError(f"there is no format {name!r}; there are {', '.join(FORMATS)}")
+        raise UsageError(f"there is no format {quoted(name)}; there are {', '.join(FORMATS)}")
     return FORMATS[name]

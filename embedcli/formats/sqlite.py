@@ -29,7 +29,7 @@ from embedcli.errors import FormatError, InputError, OutputError
 from embedcli.files.publish import Sink
 from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable
-from embedcli.formats.rows import embeddings_of
+from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import quoted
 from embedcli.reading import ReadingOptions
 

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from embedcli.errors import FormatError
 from embedcli.files.source import Source
 from embedcli.formats.decimals import is_number, looks_like_number, parse_numbers
-from embedcli.formats.rows import LONGEST_ROW, SKIP_HINT, Rows, shown
+from embedcli.formats.row_words import SKIP_HINT
+from embedcli.formats.rows import LONGEST_ROW, Rows
+from embedcli.quoting import quoted_bytes
 
 __all__ = ["count_numbers", "read_rows", "text_lines"]
 
@@ -131,7 +133,9 @@ def _one_row(
         wordless = len(fields) == dim and is_number(fields[0])
         kind = "without a word" if wordless else "with too few numbers"
         raise _BadRowError(
-            f"{where}: {len(fields)} fields, expected a word and {dim} numbers: {shown(line)}", kind
+            f"{where}: {len(fields)} fields, expected a word and {dim} numbers: "
+            f"{quoted_bytes(line)}",
+            kind,
         )
     word, numbers = fields[0], fields[1:]
     for number in numbers:
@@ -139,11 +143,11 @@ def _one_row(
             explained = _explain(number, dim, line)
             raise _BadRowError(f"{where}: {explained}", "with what is no number or not finite")
     if b"\r" in word:
-        raise FormatError(f"{where}: a carriage return inside the row: {shown(line)}")
+        raise FormatError(f"{where}: a carriage return inside the row: {quoted_bytes(line)}")
     inner = word.split()
     if len(inner) > 1 and looks_like_number(inner[-1]) and not numbers_in_words:
         raise _BadRowError(
-            f"{where}: {count_numbers(line)} numbers, expected {dim}: {shown(line)}; "
+            f"{where}: {count_numbers(line)} numbers, expected {dim}: {quoted_bytes(line)}; "
             "--numbers-in-words makes the first of them part of the word, under a header",
             "with too many numbers",
         )
@@ -154,7 +158,7 @@ def _one_row(
 
 
 def _explain(field: bytes, dim: int, line: bytes) -> str:
-    quoted = shown(field)
+    quoted = quoted_bytes(field)
     if _SPARSE.match(field):
         return f"{quoted} is an entry of a sparse row; these are not dense vectors"
     if field.lstrip(b"+-").lower() in (b"nan", b"inf", b"infinity"):
@@ -163,5 +167,5 @@ def _explain(field: bytes, dim: int, line: bytes) -> str:
         return f"{quoted} is not a plain decimal number"
     n_numbers = count_numbers(line)
     if n_numbers < dim:
-        return f"{n_numbers} numbers, expected {dim}: {shown(line)}"
+        return f"{n_numbers} numbers, expected {dim}: {quoted_bytes(line)}"
     return f"{quoted} is not a number"

@@ -25,7 +25,7 @@ from typing import Final
 
 from embedcli.files.source import Source
 from embedcli.formats.decimals import is_number
-from embedcli.formats.rows import LONGEST_WORD
+from embedcli.formats.row_words import LONGEST_WORD
 from embedcli.formats.text_rows import count_numbers
 from embedcli.formats.vocab import is_vocab_line
 

@@ -23,8 +23,10 @@ from embedcli.errors import FormatError
 from embedcli.files.publish import Sink, publish
 from embedcli.files.source import Source
 from embedcli.formats.checks import check_spaceless, check_words
-from embedcli.formats.rows import BOM, shown, vocabulary_of
+from embedcli.formats.row_words import vocabulary_of
+from embedcli.formats.rows import BOM
 from embedcli.formats.text_rows import text_lines
+from embedcli.quoting import quoted_bytes
 from embedcli.reading import STRICT, ReadingOptions
 from embedcli.vocabulary import Vocabulary, counts_fault
 
@@ -79,7 +81,7 @@ def _listed(source: Source, *, spaced: bool) -> Iterator[bytes]:
         if is_vocab_line(line) or (not spaced and len(word.split()) > 1):
             raise FormatError(
                 f"{source.path}, line {number}: a word expected, as in the lines before, but it is "
-                f"{shown(line)}"
+                f"{quoted_bytes(line)}"
             )
         yield word
 
@@ -109,7 +111,7 @@ def read(source: Source, reading: ReadingOptions) -> Vocabulary:
             if match is None or int(match[2]) > _LARGEST_COUNT:
                 raise FormatError(
                     f"{source.path}, line {len(words) + 1}: a word and its count expected, but it "
-                    f"is {shown(line)}"
+                    f"is {quoted_bytes(line)}"
                 )
             words.append(match[1])
             counts.append(int(match[2]))

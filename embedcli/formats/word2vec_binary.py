@@ -22,8 +22,9 @@ from embedcli.files.publish import Sink
 from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable, check_spaceless, check_words
 from embedcli.formats.garbage import binary_garbage
-from embedcli.formats.rows import LONGEST_WORD, Rows, parse_header, shown
-from embedcli.quoting import quoted
+from embedcli.formats.row_words import LONGEST_WORD
+from embedcli.formats.rows import Rows, parse_header
+from embedcli.quoting import quoted, quoted_bytes
 from embedcli.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
@@ -81,7 +82,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     if header is None:
         raise FormatError(
             f"{source.path}: the header should be two whole numbers, rows and dimension, but is "
-            f"{shown(line)}"
+            f"{quoted_bytes(line)}"
         )
     n_rows, dim = header
     rows = Rows(source, dim, n_rows, 4 * dim + 2, reading)

@@ -16,8 +16,9 @@ from embedcli.files.publish import Sink
 from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable, check_spaceless, check_words
 from embedcli.formats.decimals import format_rows
-from embedcli.formats.rows import BOM, Rows, parse_header, shown
+from embedcli.formats.rows import BOM, Rows, parse_header
 from embedcli.formats.text_rows import read_rows, text_lines
+from embedcli.quoting import quoted_bytes
 from embedcli.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
@@ -38,7 +39,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     if header is None:
         raise FormatError(
             f"{source.path}, line 1: the header should be two whole numbers, rows and dimension, "
-            f"but is {shown(lines[0])}"
+            f"but is {quoted_bytes(lines[0])}"
         )
     n_rows, dim = header
     rows = Rows(source, dim, n_rows, 2 * dim + 1, reading)

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 
+from embedcli.quoting import quoted_bytes
 from embedcli.text.encodings import Readable
 from embedcli.text.fields import (
     ALL_SURROGATES,
@@ -54,8 +55,8 @@ def _text(line: str, field: Field, place: Place) -> str:
 def _of_record(record: object, line: str, field: Field, place: Place) -> str:
     """The text of a record that was written as `line`."""
     if not isinstance(record, dict):
-        shown = line[:60].encode(errors="surrogateescape")
-        return field.reject(f"{place()}: expected a JSON object, found {shown!r}")
+        found = quoted_bytes(line.encode(errors="surrogateescape"))
+        return field.reject(f"{place()}: expected a JSON object, found {found}")
     surrogates = None
     if "\\u" in line and _ESCAPED.search(line):
         surrogates = ESCAPED_ONLY if ALL_SURROGATES.search(line) else ALL_SURROGATES
