@@ -49,9 +49,9 @@ def binary_garbage(words: Sequence[bytes], vectors: NDArray[np.float32]) -> str 
         if is_cut:
             before = f" ({quoted_bytes(words[row - 1])}, row {row})" if row else ""
             return (
-                f"the word of row {row + 1} is {quoted_bytes(word)}, which holds bytes of a number: "
-                f"the word before it{before} probably has a space in it, which this format cannot tell "
-                "from its end"
+                f"the word of row {row + 1} is {quoted_bytes(word)}, which holds bytes of a "
+                f"number: the word before it{before} probably has a space in it, which this format "
+                "cannot tell from its end"
             )
     if _is_big_endian(vectors):
         return (

@@ -53,8 +53,8 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     if reading.format is None and matrix_without_words(rows.words):
         raise FormatError(
             f"{source.path}: its rows begin with numbers such as {quoted_bytes(rows.words[0])} "
-            "where words should be: is it a matrix whose words are in another file? (--from glove reads "
-            "it so)"
+            "where words should be: is it a matrix whose words are in another file? (--from "
+            "glove reads it so)"
         )
     return rows.finish()
 
