@@ -119,7 +119,7 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option(
         "--dictionary",
         metavar="FILE",
-        help="Pairs of words to align by, two a line.  [default: the words that both hold]",
+        help="Word pairs to align by, one pair a line.  [default: the words of both]",
     ),
     click.option(
         "--refine",
@@ -127,16 +127,16 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
         default=0,
         show_default=True,
         metavar="N",
-        help="Turn again N times, by words that are each other's best translation.",
+        help="Refine the alignment N times, by words that are mutual nearest translations.",
     ),
     click.option(
-        "--as-is", is_flag=True, help="The axes of both are the same already: turn nothing."
+        "--as-is", is_flag=True, help="Do not rotate: the two spaces are aligned already."
     ),
     restrict_option("Translate among the N most frequent words of both", 30_000),
     click.option(
         "--skip-bad-lines",
         is_flag=True,
-        help="Leave out lines of dictionaries that are not two words, and count them.",
+        help="Skip and count dictionary lines that are not two words.",
     ),
 )
 
@@ -144,10 +144,10 @@ _OPTIONS: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
 @click.command()
 @click.argument("source")
 @click.argument("target")
-@click.option("-o", "--output", metavar="FILE", help="Write SOURCE as turned into TARGET's space.")
+@click.option("-o", "--output", metavar="FILE", help="Write the aligned vectors of SOURCE.")
 @alignment_options
-@click.option("--test", metavar="FILE", help="Pairs of words to measure translation on.")
-@threshold_option("--fail-under", "Exit with 1 unless precision@1 by CSLS is X.")
+@click.option("--test", metavar="FILE", help="Word pairs to measure translation on.")
+@threshold_option("--fail-under", "Exit with code 1 if precision@1 by CSLS is below X.")
 @reading_options
 @json_option
 @verbosity_options
@@ -161,17 +161,15 @@ def command(
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
-    r"""Turn the vectors of SOURCE into the space of TARGET (orthogonal Procrustes).
+    r"""Rotate the vectors of SOURCE into the space of TARGET (orthogonal Procrustes).
 
     \b
         embed align ko.safetensors en.safetensors --dictionary ko-en.txt --test ko-en.test.txt
         embed align 1990.safetensors 2020.safetensors -o 1990-turned.safetensors
 
-    With --as-is nothing is turned, for spaces that are aligned already.
-
-    No cosine within SOURCE changes. With --test: the percentage of words whose translation is the
-    first, among the first 5, among the first 10, by CSLS and by plain cosine. Columns: method,
-    p@1, p@5, p@10, asked, total.
+    The rotation changes no cosine within SOURCE. --test measures translation: the percentage of
+    words whose translation ranks first, among the first 5 and among the first 10, by CSLS and by
+    cosine. Columns: method, p@1, p@5, p@10, asked, total.
     """
     from embedcli import formats
     from embedcli.spaces import alignment

@@ -26,16 +26,18 @@ _SCORES = {"cosadd": "cosine", "cosmul": "quotient", "pairdistance": "cosine"}
 @click.argument("b")
 @click.argument("c")
 @model_option
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers.")
+@click.option(
+    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Number of answers."
+)
 @click.option(
     "--method",
     type=click.Choice(tuple(_SCORES)),
     default="cosadd",
     show_default=True,
-    help="cosadd: by the cosine to B - A + C. cosmul: by cos(B) cos(C) / (cos(A) + 0.001), with "
-    "cosines mapped to 0..1. pairdistance: by the cosine of the answer less C to B - A.",
+    help="cosadd: cosine to B - A + C. cosmul: cos(B) cos(C) / (cos(A) + 0.001), with cosines "
+    "mapped to 0..1. pairdistance: cosine between the answer minus C and B - A.",
 )
-@restrict_option("Answer only from the N most frequent words")
+@restrict_option("Answer from the N most frequent words only")
 @ways_options
 @reading_options
 @json_option
@@ -58,11 +60,13 @@ def command(
         embed analogy man king woman
         embed analogy paris france rome --method cosmul -k 3 --json
 
-    A, B and C themselves are not answered. Columns: rank, word, and cosine or quotient
-    (cosmul); aligned under a header on a terminal, tab-separated without one elsewhere. With
-    --json, one object: a, b, c, method, and answers, a list of word and cosine or quotient. A word
-    that is not in the vocabulary is answered by its subwords, another spelling of its case or
-    <unk>, which is said on stderr and, in JSON, in answered_by.
+    A, B and C are never answers. Columns: rank, word, and cosine or quotient (cosmul). On a
+    terminal the columns are aligned under a header; in a pipe they are tab-separated, without
+    one. --json prints one object: a, b, c, method, and answers, a list of word and cosine or
+    quotient.
+
+    A word that is not in the vocabulary is looked up by its subwords, another spelling of its case
+    or <unk>. A message on stderr says so, and answered_by in JSON.
     """
     import embedcli
     from embedcli.lookup.out_of_vocabulary import resolve

@@ -20,18 +20,24 @@ __all__ = ["command"]
 @click.command()
 @model_option
 @click.option(
-    "-k", default=100, show_default=True, type=click.IntRange(min=1), help="How many classes."
+    "-k", default=100, show_default=True, type=click.IntRange(min=1), help="Number of clusters."
 )
 @click.option(
-    "--top", type=click.IntRange(min=1), metavar="N", help="Only the N most frequent words."
+    "--top", type=click.IntRange(min=1), metavar="N", help="Cluster the N most frequent words only."
 )
 @click.option(
     "--summary",
     type=click.IntRange(min=1),
     metavar="N",
-    help="A line a class instead: its number, its size and the N words nearest its centre.",
+    help="Print one line per cluster: number, size and the N words nearest to its centre.",
 )
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Seed of the first centres.",
+)
 @reading_options
 @json_option
 @verbosity_options
@@ -44,7 +50,7 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    r"""Part the words of a model into classes (spherical k-means, as word2vec's -classes).
+    r"""Cluster the words of a model by spherical k-means, as word2vec's -classes does.
 
     \b
         embed cluster -k 500 > classes.tsv

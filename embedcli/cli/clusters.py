@@ -33,8 +33,8 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--cluster",
         metavar="ADDRESS",
         envvar="EMBED_TRAIN_CLUSTER",
-        help="Train on this Dask cluster: tcp://HOST:PORT, a scheduler file, local:N processes "
-        "here, or config for what Dask's configuration says.",
+        help="Train on this Dask cluster: tcp://HOST:PORT, a scheduler file, local:N for N local "
+        "processes, or config for the address in Dask's configuration.",
     )
     often = click.option(
         "--sync-every",
@@ -42,7 +42,7 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
         default="30s",
         show_default=True,
         envvar="EMBED_TRAIN_SYNC_EVERY",
-        help="--cluster: how long a round takes at most, about; --rounds says how many there are.",
+        help="--cluster: target time between synchronisations; --rounds sets their number instead.",
     )
     decorated: Callable[..., Any] = where(often(function))
     return decorated

@@ -25,13 +25,17 @@ __all__ = ["command"]
 @click.argument("new")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option(
-    "--top", default=20, show_default=True, type=click.IntRange(min=1), help="Words to show."
+    "--top",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of words to show.",
 )
 @click.option(
     "-k", default=5, show_default=True, type=click.IntRange(min=1), help="Neighbours per word."
 )
-@restrict_option("Compare words among the N most frequent of both", 10_000)
-@click.option("--as-is", is_flag=True, help="The axes of both are the same already: turn nothing.")
+@restrict_option("Compare words among the N most frequent of both models", 10_000)
+@click.option("--as-is", is_flag=True, help="Do not rotate: the two spaces are aligned already.")
 @reading_options
 @json_option
 @verbosity_options
@@ -52,10 +56,9 @@ def command(
         embed diff 1990.safetensors 2020.safetensors
         embed diff 1990.safetensors 2020.safetensors web mail
 
-    OLD is turned onto NEW over the words of both; a word's cosine with itself says how far it has
-    moved; with --as-is nothing is turned, for spaces that are aligned already. Columns: word,
-    cosine, how many of its k neighbours are the same, the neighbours in OLD, those in NEW.
-    What two runs on the same text differ by is the noise to compare with.
+    OLD is aligned to NEW over the words of both. The cosine of a word with itself then says how far
+    it has moved. Columns: word, cosine, number of its k neighbours that are the same, neighbours in
+    OLD, neighbours in NEW. Compare with two runs on the same text: their difference is the noise.
     """
     import embedcli
     from embedcli.spaces.drift import drift

@@ -42,15 +42,21 @@ __all__ = ["command"]
     multiple=True,
     required=True,
     metavar="FILE",
-    help="The text the model was trained on, as `embed train` takes it; may be repeated.",
+    help="The text that the model was trained on, as for `embed train`; may be repeated.",
 )
 @model_option
-@click.option("--window", type=click.IntRange(1, 100), metavar="N", help="Default: the model's.")
 @click.option(
-    "--top", default=15, show_default=True, type=click.IntRange(min=0), help="Shared contexts."
+    "--window", type=click.IntRange(1, 100), metavar="N", help="Window.  [default: the model's]"
 )
 @click.option(
-    "--lines", default=5, show_default=True, type=click.IntRange(min=0), help="Lines of the text."
+    "--top",
+    default=15,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Number of shared contexts.",
+)
+@click.option(
+    "--lines", default=5, show_default=True, type=click.IntRange(min=0), help="Number of passages."
 )
 @text_encoding_option
 @reading_options
@@ -68,15 +74,18 @@ def command(
     lines: int,
     as_json: bool,
 ) -> None:
-    r"""Show what FIRST and SECOND have in common in the text: contexts, counts, passages.
+    r"""Show why FIRST and SECOND are near: the contexts, counts and passages they share.
 
     \b
         embed explain cat dog --corpus corpus.txt
 
-    The cosine, how often the words occur and meet, and the contexts they share with how often each
-    stands beside either and its pointwise mutual information in bits; then passages that hold both.
-    In a pipe the rows are: what, then up to five cells. A word that is not in the vocabulary is
-    exit code 3, unless another spelling of its case is, which is said.
+    The output has the cosine, the counts of the words and of their co-occurrences, and the contexts
+    they share. Each context comes with its counts beside either word and its pointwise mutual
+    information in bits. Passages that hold both words follow. In a pipe each row is a label and up
+    to five cells.
+
+    A word that is not in the vocabulary is looked up by another spelling of its case; if there is
+    none, the exit code is 3.
     """
     import embedcli
     from embedcli.corpus import encode_corpus

@@ -23,35 +23,35 @@ __all__ = ["command"]
 @click.command()
 @click.argument("model")
 @click.argument("out")
-@click.option("--format", "to", metavar="F", help="Write this format, whatever the suffix of OUT.")
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the first N words.")
+@click.option("--format", "to", metavar="F", help="Format of OUT; by default its suffix decides.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Keep the first N words only.")
 @click.option(
-    "--dim", type=click.IntRange(min=1), metavar="N", help="Only N dimensions, the strongest (PCA)."
+    "--dim", type=click.IntRange(min=1), metavar="N", help="Reduce to N dimensions by PCA."
 )
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float16", "int8"]),
     default="float32",
     show_default=True,
-    help="What a number is stored as, in safetensors, model2vec, and (float16) npy and parquet.",
+    help="Type of the stored numbers: safetensors and model2vec; float16 also npy and parquet.",
 )
 @click.option(
     "--pq",
     type=click.IntRange(min=1),
     metavar="N",
-    help="N bytes a word by product quantisation, in safetensors (pip install 'embedcli[ann]').",
+    help="Safetensors: product quantisation to N bytes per word (pip install 'embedcli[ann]').",
 )
 @click.option(
     "--weights",
     type=click.Choice(["sif"]),
-    help="Keep SIF weights of the words in model2vec, whose means of words are then weighted.",
+    help="Model2vec: store SIF weights, so that means of words are weighted.",
 )
 @click.option(
     "--evaluate",
     "files",
     multiple=True,
     metavar="FILE",
-    help="Also say the scores on FILE before and after, as `embed evaluate`; may be repeated.",
+    help="Also print the scores on FILE before and after, as `embed evaluate`; may be repeated.",
 )
 @reading_options
 @json_option
@@ -69,22 +69,24 @@ def command(
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
-    r"""Convert MODEL, a file or directory in any format embed reads, to OUT.
+    r"""Convert MODEL, a file or directory in any format that embed reads, to OUT.
 
     \b
         embed export model.safetensors model.bin
         embed export model.safetensors small.model2vec --top 50000 --dim 64 --dtype int8
         embed export model.safetensors smallest.safetensors --pq 25
 
-    Files: safetensors (embed's own; it alone keeps settings), word2vec, word2vec-bin, glove,
-    fasttext (as safetensors, it keeps output vectors and subwords), parquet, sqlite, and vocab
-    (words and counts only). Directories: model2vec (also for sentence-transformers), npy and
-    projector. The suffix of OUT decides (.safetensors, .vec or .txt, .bin, .glove.txt,
-    .fasttext.bin, .parquet, .sqlite, .vocab; .model2vec, .npydir, .projector), or --format. OUT may
-    be - for standard output, with --format.
+    File formats: safetensors (embed's own, the only one that keeps the settings), word2vec,
+    word2vec-bin, glove, fasttext (keeps output vectors and subwords, as safetensors does), parquet,
+    sqlite, and vocab (words and counts only). Directory formats: model2vec (also for
+    sentence-transformers), npy and projector.
 
-    What --dim, --dtype and --pq cost is measured and said: how many of the 10 nearest neighbours of
-    1,000 words stay the same, and with --evaluate the scores. --json prints that as one object.
+    The suffix of OUT decides: .safetensors, .vec or .txt, .bin, .glove.txt, .fasttext.bin,
+    .parquet, .sqlite, .vocab; .model2vec, .npydir, .projector. --format overrides it. OUT may be -
+    for standard output; --format is then required.
+
+    embed measures what --dim, --dtype and --pq cost: how many of the 10 nearest neighbours of 1,000
+    words stay the same and, with --evaluate, the scores. --json prints that as one object.
     """
     from embedcli import formats
     from embedcli.formats.narrow import widened

@@ -29,14 +29,14 @@ _SHOWN_WORDS = 10
 @json_option
 @verbosity_options
 def command(model: str, reading: ReadingOptions, as_json: bool) -> None:
-    r"""Say what MODEL is: its format and size, and how it was trained, where the file tells.
+    r"""Describe MODEL: its format and size and, where the file stores it, how it was trained.
 
     \b
         embed info model.safetensors
         embed info GoogleNews-vectors-negative300.bin.gz --json
 
-    MODEL is a file or directory in any format embed reads, vocabulary files included. What is wrong
-    with its words or numbers is an error; `embed verify` compares the digest, too.
+    MODEL is a file or directory in any format that embed reads, or a vocabulary file. Invalid words
+    or numbers are errors. `embed verify` also compares the digest.
     """
     from embedcli.files.source import Source
 

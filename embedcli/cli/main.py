@@ -1,7 +1,7 @@
 """The `embed` command: finds the subcommand, and turns whatever happens into an exit code.
 
 A subcommand is imported when it is called, so that `embed --help` answers before NumPy could have
-been loaded. This is the only place that knows exit codes, signals and tracebacks:
+been loaded. Exit codes (each error in `errors.py` has its own):
 
     0 done, or the reader of stdout has gone    4 not enough memory, disk or open files
     1 a threshold was missed, or a fault        5 output cannot be written
@@ -45,24 +45,24 @@ COMMANDS = {
     "neighbors": "Show the words nearest to a word.",
     "vectors": "Print the vectors of words, or of whole texts.",
     "analogy": "Answer: A is to B as C is to what?",
-    "subwords": "Show the parts of a word and what they are near to.",
+    "subwords": "Show the subwords of a word and their neighbours.",
     "odd": "Find the word that does not belong.",
     "explain": "Show why two words are near each other.",
-    "shell": "Ask one question after the other.",
-    "cluster": "Part the words into classes.",
-    "plot": "Draw a map of the words, or the loss.",
-    "tune": "Find out how many dimensions to train.",
-    "evaluate": "Score embeddings by analogies and word similarities.",
-    "align": "Bring two spaces into one, and translate between them.",
-    "translate": "Show the words of another model nearest to a word.",
-    "diff": "Show the words that moved between two models.",
-    "export": "Convert embeddings between file formats.",
-    "info": "Say what a model is and how it was made.",
+    "shell": "Look words up at a prompt.",
+    "cluster": "Cluster the words.",
+    "plot": "Draw a map of the words, or loss curves.",
+    "tune": "Search the number of dimensions and other settings.",
+    "evaluate": "Score models on analogies, word similarity and tasks.",
+    "align": "Align two spaces, and measure translation between them.",
+    "translate": "Show the nearest words of another model.",
+    "diff": "Show the words that moved most between two models.",
+    "export": "Convert a model to another format.",
+    "info": "Describe a model and how it was trained.",
     "vocab": "Count the words of a text.",
-    "shard": "Count, encode and train parts of a text, as files.",
-    "combine": "Combine counts or changes of shards.",
-    "phrases": "Join words that belong together.",
-    "verify": "Check a file of vectors from its first byte to its last.",
+    "shard": "Count, encode and train the shards of a text, file by file.",
+    "combine": "Combine the counts or changes of several shards.",
+    "phrases": "Find phrases and join their words.",
+    "verify": "Check every byte of a vector file.",
 }
 
 
@@ -115,7 +115,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="embed COMMAND --help tells more. Durations are 90s, 10m or 2h; sizes 500M or 2G.",
+    epilog="See embed COMMAND --help. Durations are written 90s, 10m or 2h; sizes 500M or 2G.",
 )
 @click.version_option(__version__, prog_name="embed", message="%(prog)s %(version)s")
 @verbosity_options

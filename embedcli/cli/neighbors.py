@@ -61,35 +61,35 @@ class Answer:
     multiple=True,
     type=click.Path(),  # unchecked; tells the shell to complete file names
     metavar="MODEL",
-    help="Any file of vectors that embed reads; with several, how many of them agree on a "
+    help="Vector file in any format that embed reads. Several: count how many of them have a "
     "neighbour.  [default: EMBED_MODEL, or model.safetensors]",
 )
 @click.option(
     "--runs",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Several models by one -m with {} in it, which stands for 1 to N.",
+    help="Read N models: {} in -m stands for 1 to N.",
 )
 @click.option(
     "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Neighbours per query."
 )
 @click.option(
-    "--positive", multiple=True, metavar="A,B", help="Add these to every WORD, or to each other."
+    "--positive", multiple=True, metavar="A,B", help="Words to add to every WORD, or to each other."
 )
-@click.option("--negative", multiple=True, metavar="A,B", help="Take these away.")
+@click.option("--negative", multiple=True, metavar="A,B", help="Words to subtract.")
 @click.option(
     "--vector",
     "files",
     multiple=True,
     metavar="FILE.npy",
-    help="Instead of WORDs: every row of a NumPy array; may be repeated.",
+    help="Query the rows of a NumPy array instead of words; may be repeated.",
 )
-@restrict_option("Answer only from the N most frequent words")
+@restrict_option("Answer from the N most frequent words only")
 @click.option(
     "--index",
     "kind",
     type=click.Choice(["ivf", "hnsw"]),
-    help="Search an index beside the model, made when needed (pip install 'embedcli[ann]').",
+    help="Search an approximate index; it is built when needed (pip install 'embedcli[ann]').",
 )
 @ways_options
 @reading_options
@@ -109,7 +109,7 @@ def command(
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
-    r"""Show the words nearest to each WORD by cosine; - reads words from stdin, one a line.
+    r"""Show the words nearest to each WORD by cosine; - reads words from stdin, one per line.
 
     \b
         embed neighbors cat
@@ -117,25 +117,27 @@ def command(
         embed neighbors cat -m 'run-{}.safetensors' --runs 5
         embed neighbors - --index ivf < words.txt
 
-    Columns: query, rank, neighbour, cosine. On a terminal they are aligned under a header,
-    elsewhere tab-separated without one. With --json, a list with an object a query: query,
-    positive, negative, and neighbors, a list of word and cosine; where the query holds an unknown
-    word, neighbors is null, and unknown lists word and suggestions.
+    Columns: query, rank, neighbour, cosine. On a terminal they are aligned under a header; in a
+    pipe they are tab-separated, without one. --json prints a list with one object per query: query,
+    positive, negative, and neighbors, a list of word and cosine.
 
-    Sums are of unit vectors, and the words of a query are not answered. A query with an unknown
-    word is reported on stderr and the others are answered; the exit code then is 3. A word that is
-    not in the vocabulary is answered by its subwords, another spelling of its case or <unk>, which
-    is said on stderr and, in JSON, in answered_by; --no-subwords and so on leave that out.
+    Sums are of unit vectors. The words of a query are never answers.
 
-    With several models: the neighbours most of them have come first, with the mean cosine in those
-    and, as a fifth column, their number: 4/5.
+    A word that is not in the vocabulary is looked up by its subwords, another spelling of its case
+    or <unk>. A message on stderr says so, and answered_by in JSON; --no-subwords,
+    --no-case-variants and --no-unk turn it off. A query with a word that is still unknown is an
+    error on stderr. The other queries are answered, and the exit code is 3. In JSON its neighbors
+    are null, and unknown lists each word with suggestions.
 
-    With --vector FILE.npy the queries are the rows of an array, as `embed vectors -o` writes one;
-    they are called FILE.npy[0] and so on, and any word may be the answer.
+    With several models, neighbours that most models agree on come first. The cosine is the mean
+    over the models that have the neighbour; a fifth column counts them: 4/5.
 
-    With --index, for a million words and many questions: cosines stay exact, but a neighbour may be
-    missing; how many are found is measured when the index is made, and said. Without a WORD it
-    only makes the index.
+    --vector FILE.npy queries the rows of an array, as `embed vectors -o` writes it. The queries are
+    named FILE.npy[0] and so on, and any word may be an answer.
+
+    --index is for a million words and many queries. Cosines stay exact, but a neighbour may be
+    missing. The share that is found is measured when the index is built, and printed. Without a
+    WORD, the command only builds the index.
     """
     import embedcli
     from embedcli.lookup.query import neighbors

@@ -24,9 +24,7 @@ __all__ = ["command"]
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="WORD WORD WORD...")
 @model_option
-@click.option(
-    "--skip-unknown", is_flag=True, help="Leave out words of which nothing is known, and say so."
-)
+@click.option("--skip-unknown", is_flag=True, help="Leave out unknown words, and report them.")
 @ways_options
 @reading_options
 @json_option
@@ -44,10 +42,12 @@ def command(
     \b
         embed odd breakfast cereal dinner lunch
 
-    Columns: word, and its mean cosine to the others; the odd one first. A word that is not in the
-    vocabulary is answered by its subwords, another spelling of its case or <unk>, which is said on
-    stderr and, with --json, in answered_by. One that is unknown all the same is exit code 3, or
-    with --skip-unknown left out, if three are known, and with --json listed in skipped.
+    Columns: word, and its mean cosine to the others; the odd one first.
+
+    A word that is not in the vocabulary is looked up by its subwords, another spelling of its case
+    or <unk>. A message on stderr says so, and answered_by in JSON. A word that is still unknown is
+    an error (exit code 3). With --skip-unknown it is left out, and listed in skipped in JSON; three
+    known words must remain.
     """
     import embedcli
     from embedcli.lookup.out_of_vocabulary import resolve

@@ -56,7 +56,7 @@ model_option = click.option(
     envvar="EMBED_MODEL",
     type=click.Path(),  # unchecked; tells the shell to complete file names
     metavar="MODEL",
-    help="Any file of vectors that embed reads; EMBED_MODEL sets another default.",
+    help="Vector file in any format that embed reads; EMBED_MODEL sets another default.",
 )
 
 
@@ -76,8 +76,7 @@ def restrict_option(text: str, default: int | None = None) -> Callable[[_Functio
 text_encoding_option = click.option(
     "--text-encoding",
     metavar="NAME",
-    help="What the text is in where no byte order mark says it: cp1252, shift_jis, ...  "
-    "[default: UTF-8]",
+    help="Encoding of text without a byte order mark: cp1252, shift_jis, ...  [default: UTF-8]",
 )
 
 
@@ -100,7 +99,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def verbosity_options(function: _Function) -> _Function:
     """Add `-q` and `-v`; `output.py` obeys them, and the function never sees them."""
     quiet = click.option(
-        "-q", "--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Only errors."
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=_quiet,
+        help="Print errors only.",
     )
     verbose = click.option(
         "-v",
@@ -108,7 +112,7 @@ def verbosity_options(function: _Function) -> _Function:
         count=True,
         expose_value=False,
         callback=_verbose,
-        help="Say more; -vv most.",
+        help="Print more; -vv adds tracebacks.",
     )
     return quiet(verbose(function))
 
@@ -160,7 +164,7 @@ def train_options_without(*left_out: str) -> Callable[[Callable[..., Any]], Call
             type=click.Path(),
             metavar="FILE.yaml",
             envvar="EMBED_TRAIN_CONFIG",
-            help="Take settings from this file; flags and EMBED_TRAIN_... variables win over it.",
+            help="Read settings from this file; flags and EMBED_TRAIN_... variables override it.",
         )(with_config)
         for name, setting in reversed(offered.items()):
             decorated = _option(name, setting, TrainConfig, f"EMBED_TRAIN_{name.upper()}")(

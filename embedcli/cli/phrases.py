@@ -42,21 +42,25 @@ def _parse_thresholds(
 @click.command(short_help="Join words that belong together.")
 @click.argument("corpus", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", default="-", metavar="FILE", help="Write the text here, not to stdout."
+    "-o",
+    "--output",
+    default="-",
+    metavar="FILE",
+    help="Write the text to this file.  [default: stdout]",
 )
 @click.option(
     "--score",
     type=click.Choice(_SCORES),
     default="word2vec",
     show_default=True,
-    help="How far two words are from meeting by chance.",
+    help="Score of a pair of words.",
 )
 @click.option(
     "--threshold",
     "thresholds",
     metavar="X,X",
     callback=_parse_thresholds,
-    help="Above this score it is a phrase; one for each pass, or the last for all that follow.  "
+    help="Score above which a pair is a phrase; one per pass, the last holds for all others.  "
     "[default: 100 (word2vec), 10 (gensim), 0.5 (npmi)]",
 )
 @click.option(
@@ -65,7 +69,7 @@ def _parse_thresholds(
     default=5,
     show_default=True,
     metavar="N",
-    help="Leave out pairs that occur less often.",
+    help="Drop pairs that occur less often.",
 )
 @click.option(
     "--passes",
@@ -73,25 +77,29 @@ def _parse_thresholds(
     default=1,
     show_default=True,
     metavar="N",
-    help="Find phrases of phrases: up to 2 ** N words.",
+    help="Number of passes; N passes find phrases of up to 2 ** N words.",
 )
-@click.option("--delimiter", "joint", default="_", show_default=True, help="What joins the words.")
+@click.option(
+    "--delimiter", "joint", default="_", show_default=True, help="Text between the joined words."
+)
 @click.option(
     "--connectors",
     metavar="english|FILE",
-    help="Words that may stand inside of a phrase, and neither begin nor end one: bank_of_england.",
+    help="Words that may stand inside a phrase, but not at its ends: bank_of_england.",
 )
 @click.option(
     "--keep-out",
     metavar="FILE",
-    help="Words that are in no phrase, and phrases that are none, one a line.",
+    help="Words that belong to no phrase, and pairs that are no phrase, one per line.",
 )
-@click.option("--save", metavar="FILE.tsv", help="Write the phrases to a file, too.")
-@click.option("--apply", metavar="FILE.tsv", help="Find nothing: join the phrases of this file.")
-@click.option("--list", "listed", is_flag=True, help="Print the phrases instead of the text.")
-@click.option("--recursive", is_flag=True, help="Read directories, and all that is below them.")
+@click.option("--save", metavar="FILE.tsv", help="Also write the phrases to this file.")
 @click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Default: the cores there are."
+    "--apply", metavar="FILE.tsv", help="Join the phrases in this file instead of finding new ones."
+)
+@click.option("--list", "listed", is_flag=True, help="Print the phrases, not the text.")
+@click.option("--recursive", is_flag=True, help="Read directories and everything below them.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads.  [default: all cores]"
 )
 @text_options_beside("--delimiter")
 @json_option
@@ -114,22 +122,19 @@ def command(
     rules: TextRules,
     as_json: bool,
 ) -> None:
-    r"""Make one word of words that stand together more often than by chance: new_york.
+    r"""Join words that occur together more often than by chance: new_york.
 
     \b
         embed phrases corpus.txt | embed train -
         embed phrases corpus.txt --passes 2 --save phrases.tsv -o phrased.txt
         embed phrases more.txt --apply phrases.tsv -o more-phrased.txt
 
-    CORPUS is what `embed train` takes, and so are the options that say what a word is. The text is
-    written with a line for each line that holds a word, words apart by spaces.
+    CORPUS and the options for text are as in `embed train`. The output has one line for each input
+    line with a word; words are separated by spaces.
 
-    Words of --connectors are passed over on the way to the next word, and become part of the
-    phrase.
-
-    word2vec scores as word2phrase does, gensim as gensim's Phrases by default, npmi by normalised
-    pointwise mutual information (docs/text.md). --list prints pass, the two words, the phrase, its
-    count and its score; --json the same as JSON.
+    --score word2vec is the score of word2phrase, gensim the default of gensim's Phrases, and npmi
+    normalised pointwise mutual information (docs/text.md). --list prints pass, the two words, the
+    phrase, its count and its score; --json prints the same as JSON.
     """
     from embedcli.corpus import encode_corpus
     from embedcli.files.publish import check_writable

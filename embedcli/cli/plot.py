@@ -35,7 +35,9 @@ _MEASURES = {
 
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("-o", "--output", required=True, metavar="FILE", help=".html, .png, .svg or .pdf.")
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="Output: .html, .png, .svg or .pdf."
+)
 @click.option(
     "--top",
     type=click.IntRange(min=2),
@@ -57,17 +59,25 @@ _MEASURES = {
     default=20,
     show_default=True,
     metavar="K",
-    help="Colour words by K classes (as `embed cluster`).",
+    help="Colour words by K clusters, as of `embed cluster`.",
 )
 @click.option(
     "--color",
     metavar="FILE.tsv",
-    help="Colour words by the second column of FILE instead, whose first holds words.",
+    help="Colour words by the second column of this file; the first holds the words.",
 )
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Neighbours.")
-@click.option("--loss", is_flag=True, help="Instead: the loss of each epoch of the MODELs.")
-@click.option("--tune", metavar="FILE.json", help="Instead: what `embed tune --json` printed.")
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Neighbours per word."
+)
+@click.option("--loss", is_flag=True, help="Draw the loss of each epoch of the MODELs instead.")
+@click.option("--tune", metavar="FILE.json", help="Draw the output of `embed tune --json` instead.")
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Seed of the layout and the clusters.",
+)
 @reading_options
 @json_option
 @verbosity_options
@@ -93,9 +103,9 @@ def command(
         embed plot run-1.safetensors run-2.safetensors --loss -o loss.svg
         embed plot --tune tune.json -o tune.svg
 
-    .html is one self-contained page: search, zoom, click on a word to see its neighbours, click on
-    a group to hide it; map.html#king opens at a word. .png, .svg and .pdf are still
-    (pip install 'embedcli[viz]'). --json prints what was written as one object.
+    .html is one self-contained page. Search and zoom; click on a word to see its neighbours, or on
+    a group to hide it. map.html#king opens at a word. .png, .svg and .pdf are still pictures (pip
+    install 'embedcli[viz]'). --json prints one object that describes the output.
     """
     import embedcli
     from embedcli.files.publish import check_writable, publish

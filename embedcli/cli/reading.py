@@ -32,44 +32,50 @@ def _options(what: str) -> dict[str, Callable[[Callable[..., Any]], Callable[...
     """The options by the names of what they set in a ReadingOptions."""
     return {
         "format": click.option(
-            "--from", "format", metavar="F", help=f"Read {what} as this format, whatever it seems."
+            "--from",
+            "format",
+            metavar="F",
+            help=f"Read {what} as this format instead of detecting it.",
         ),
         "limit": click.option(
             "--limit",
             type=click.IntRange(min=1),
             metavar="N",
-            help=f"Read the first N rows of {what} only.",
+            help=f"Read only the first N rows of {what}.",
         ),
         "word_column": click.option(
             "--word-column",
             metavar="NAME",
-            help="The column its words are in: of Parquet and CSV.",
+            help="Parquet and CSV: the column that holds the words.",
         ),
         "encoding": click.option(
             "--encoding",
             default=STRICT.encoding,
             show_default=True,
             metavar="NAME",
-            help="Of its words: latin-1, cp1252, gbk, ...",
+            help="Encoding of the words: latin-1, cp1252, gbk, ...",
         ),
         "decode_errors": _choice(
-            "decode_errors", "What to do with words that are not in their encoding."
+            "decode_errors",
+            "Words that are invalid in their encoding: refuse the file, replace the bytes by "
+            "U+FFFD, or keep them.",
         ),
         "duplicates": _choice(
-            "duplicates", "What to do with a word that comes again: keep the first."
+            "duplicates", "Words that occur twice: refuse the file, or keep the first."
         ),
         "bad_rows": _choice(
             "bad_rows",
-            "What to do with blank lines, and rows without a word, with other numbers than they "
-            "should have or with one that is not finite.",
+            "Blank lines, rows without a word, with too few or too many numbers, or with one that "
+            "is not finite: refuse the file, or skip them.",
         ),
         "header": _choice(
-            "header", "What to do where a header promises another number of rows than there are."
+            "header",
+            "A header that promises another number of rows: refuse the file, or ignore it.",
         ),
         "numbers_in_words": click.option(
             "--numbers-in-words",
             is_flag=True,
-            help="Under a header that says D, all before the last D numbers of a row is its word.",
+            help="The header says D: everything before the last D numbers of a row is its word.",
         ),
     }
 

@@ -49,14 +49,14 @@ _HISTORY_LINES = 1000
 @click.command()
 @click.argument("model", default=DEFAULT_MODEL, envvar="EMBED_MODEL")
 @click.option(
-    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers to a question."
+    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers per question."
 )
 @ways_options
 @reading_options
 @json_option
 @verbosity_options
 def command(model: str, k: int, ways: Ways, reading: ReadingOptions, as_json: bool) -> None:
-    r"""Ask one question after the other: neighbours, sums, analogies, similarity, the odd one out.
+    r"""Look words up at a prompt: neighbours, sums, analogies, similarity, the odd one out.
 
     \b
         embed shell model.safetensors
@@ -65,11 +65,12 @@ def command(model: str, k: int, ways: Ways, reading: ReadingOptions, as_json: bo
         > cat ~ dog
         > odd breakfast cereal dinner lunch
 
-    Tab completes words, the arrow keys bring back earlier lines. From a pipe it answers line by
-    line; a line that cannot be answered is reported on stderr, and the exit code then is 3. With
-    --json an answer is an object a line: the question, and answers, a list of word and cosine, or
-    cosine. A word that is not in the vocabulary is answered by its subwords, another spelling of
-    its case or <unk>, which is said on stderr and, with --json, in answered_by.
+    Tab completes words; the arrow keys recall earlier lines. From a pipe, the command answers line
+    by line. A line that cannot be answered is an error on stderr, and the exit code is 3. --json
+    prints one object per line: the question, and answers, a list of word and cosine, or cosine.
+
+    A word that is not in the vocabulary is looked up by its subwords, another spelling of its case
+    or <unk>. A message on stderr says so, and answered_by in JSON.
     """
     import embedcli
 

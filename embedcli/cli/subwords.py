@@ -24,9 +24,9 @@ __all__ = ["command"]
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @model_option
 @click.option(
-    "-k", default=5, show_default=True, type=click.IntRange(min=0), help="Neighbours per part."
+    "-k", default=5, show_default=True, type=click.IntRange(min=0), help="Neighbours per subword."
 )
-@restrict_option("Answer only from the N most frequent words")
+@restrict_option("Answer from the N most frequent words only")
 @reading_options
 @json_option
 @verbosity_options
@@ -38,17 +38,18 @@ def command(
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
-    r"""Show the n-grams or pieces of each WORD, and the words nearest to each; - reads stdin.
+    r"""Show the n-grams or pieces of each WORD and their neighbours; - reads words from stdin.
 
     \b
         embed subwords unhappiness -m model.safetensors
         embed subwords - -k 0 < words.txt
 
-    For models with subwords. The word itself comes first, where the vocabulary holds it: its vector
-    is the mean of its own row and the rows of its parts. Columns: word, part, id (the n-gram's
-    bucket, or the piece's number), norm of its row, and the k words nearest to that row. n/a is a
-    part without a row, as no word of the vocabulary has it. With --json, a list with an object a
-    word: word, in_vocabulary, and parts, a list of part, id, norm and neighbors.
+    The model must have subwords. The vector of a word is the mean of the rows of its subwords and,
+    if it is in the vocabulary, of its own row, which is printed first. Columns: word, subword, id
+    (bucket of the n-gram, or number of the piece), norm of the row, and the k words nearest to the
+    row. n/a marks a subword without a row: no word of the vocabulary has it. --json prints a list
+    with one object per word: word, in_vocabulary, and parts, a list of part, id, norm and
+    neighbors.
     """
     import embedcli
 

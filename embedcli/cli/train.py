@@ -48,17 +48,19 @@ __all__ = ["command"]
     "outputs",
     multiple=True,
     metavar="FILE",
-    help="Where to write; may be given several times.  [default: model.safetensors]",
+    help="Output file; may be repeated.  [default: model.safetensors]",
 )
-@click.option("--format", "to", metavar="F", help="Write this format, whatever the suffix.")
+@click.option(
+    "--format", "to", metavar="F", help="Format of the output; by default its suffix decides."
+)
 @click.option(
     "--vocab",
     "vocab_file",
     metavar="FILE",
-    help="Train the words of this file (`embed vocab -o FILE`, or a list of words, a line each), "
-    "whatever --min-count says.",
+    help="Train exactly the words in this file: one a line, or as `embed vocab -o FILE` writes "
+    "them. --min-count does not apply.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of the output.")
+@click.option("--resume", is_flag=True, help="Continue from the newest checkpoint of the output.")
 @click.option(
     "--checkpoint-every",
     "every",
@@ -66,9 +68,11 @@ __all__ = ["command"]
     default="10m",
     show_default=True,
     envvar="EMBED_TRAIN_CHECKPOINT_EVERY",
-    help="Save the state of training beside the output this often; or `never`.",
+    help="How often to save a checkpoint beside the output; or `never`.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what training would take, and do not train.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the memory, disk and time that training needs, and stop."
+)
 @cluster_options
 @train_options
 @given_options
@@ -91,24 +95,23 @@ def command(
 ) -> None:
     r"""Train a vector for each word of CORPUS: files, globs, directories, or - for standard input.
 
-    One sentence or document a line, words separated by white space; plain, gzip, bzip2, xz or zstd.
-    Skip-gram or CBOW with negative sampling, or GloVe, on all cores; the first two with the same
-    bytes for any number of them, unless --hogwild:
+    CORPUS holds one sentence or document a line, with words separated by white space. It may be
+    compressed with gzip, bzip2, xz or zstd. Training uses all cores. Skip-gram and CBOW with
+    negative sampling give the same bytes for any number of threads, unless --hogwild is given.
 
     \b
         embed train corpus.txt
         embed neighbors cat
 
-    -o decides the format by its suffix: .safetensors (embed's own, keeps everything), .vec or .txt
-    (word2vec text), .bin (word2vec binary), .glove.txt.
+    The suffix of -o decides the format: .safetensors (embed's own format, which keeps everything),
+    .vec or .txt (word2vec text), .bin (word2vec binary), .glove.txt.
 
-    A run that was interrupted or killed goes on with `embed train --resume`: the text and the
-    settings are those of the checkpoint, which is deleted when all outputs are written.
+    `embed train --resume` continues a run that was interrupted or killed. Text and settings come
+    from the checkpoint. The checkpoint is deleted when all outputs are written.
 
-    CBOW gives each context word the whole gradient, as word2vec and gensim do, unless
-    --cbow-gradient divided; the default and its learning rate are the ones that scored best
-    (docs/training.md). --cluster trains on a Dask cluster (docs/cluster.md). --json prints what the
-    model file says of the run.
+    --cluster trains on a Dask cluster (docs/cluster.md). --json prints the metadata that the model
+    stores about the run. docs/training.md describes the algorithms and how the defaults were
+    chosen.
     """
     from embedcli.files.locks import locked
 

@@ -33,7 +33,7 @@ __all__ = ["command"]
     type=click.Choice(["csls", "cosine"]),
     default="csls",
     show_default=True,
-    help="csls: by cosines less what a word has with everybody. cosine: by the plain cosine.",
+    help="CSLS, which subtracts the mean cosine of a word to its neighbours, or the plain cosine.",
 )
 @alignment_options
 @ways_options
@@ -58,13 +58,13 @@ def command(
         embed translate 1990.safetensors 2020.safetensors web -k 5
         embed translate turned.safetensors en.safetensors - --as-is < words.txt
 
-    SOURCE is turned into the space of TARGET as by `embed align`. Columns: word, rank, translation,
-    score (CSLS, or the cosine), cosine. With --json, a list with an object a word: word, and
-    translations, a list of word, score and cosine; null where the word is unknown.
+    SOURCE is aligned to TARGET as by `embed align`. Columns: word, rank, translation, score (CSLS,
+    or the cosine), cosine. --json prints a list with one object per word: word, and translations, a
+    list of word, score and cosine; null for an unknown word.
 
-    Any word of SOURCE may be asked, also one made of its subwords; --restrict says which words of
-    TARGET may answer. A WORD that is unknown is reported on stderr and the others are answered; the
-    exit code then is 3.
+    WORD may be any word of SOURCE, or a word that its subwords can make. --restrict limits the
+    answers to frequent words of TARGET. An unknown WORD is an error on stderr; the others are
+    answered, and the exit code is 3.
     """
     import embedcli
     from embedcli.lookup.out_of_vocabulary import resolve

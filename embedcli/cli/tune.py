@@ -42,23 +42,26 @@ _HELD_OUT = 0.01  # of the text, where nobody says otherwise
 _MEASURES = ("score", "loss", "held_out", "seconds", "MB", "memory_MB", "pip_loss")
 
 
-@click.command(short_help="Find out how many dimensions to train, and with which settings.")
+@click.command(short_help="Search the number of dimensions and other settings.")
 @click.argument("corpus", nargs=-1, required=True)
 @click.option(
     "--dims",
     metavar="N,N",
-    help=f"The numbers of dimensions to try.  [default: {_DIMS}, unless --try or --space is given]",
+    help=f"Numbers of dimensions to try.  [default: {_DIMS}, unless --try or --space is given]",
 )
 @click.option(
     "--try",
     "tried",
     multiple=True,
     metavar="NAME=VALUES",
-    help="Try these values of a setting: lr=0.025,0.05 or, with optuna, a range: lr=0.01:0.1; "
-    "may be repeated.",
+    help="Values of a setting to try: lr=0.025,0.05; or, with optuna, a range: lr=0.01:0.1. May be "
+    "repeated.",
 )
 @click.option(
-    "--space", "space_file", metavar="FILE.yaml", help="The same from a file: lr: 0.01:0.1."
+    "--space",
+    "space_file",
+    metavar="FILE.yaml",
+    help="Read the search space from a file, in lines such as lr: 0.01:0.1.",
 )
 @click.option(
     "--evaluate",
@@ -66,7 +69,7 @@ _MEASURES = ("score", "loss", "held_out", "seconds", "MB", "memory_MB", "pip_los
     multiple=True,
     required=True,
     metavar="FILE",
-    help="Score on this analogy or similarity file; may be repeated.",
+    help="Analogy or similarity file to score on; may be repeated.",
 )
 @click.option(
     "--runs",
@@ -74,25 +77,24 @@ _MEASURES = ("score", "loss", "held_out", "seconds", "MB", "memory_MB", "pip_los
     default=2,
     show_default=True,
     metavar="N",
-    help="Runs of each trial, with seeds that differ; two say how stable it is.",
+    help="Runs per trial, with different seeds; two or more measure stability.",
 )
 @click.option(
     "--trials",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"How many trials.  [default: all combinations, or {_TRIALS} where a range is searched]",
+    help=f"Number of trials.  [default: all combinations; {_TRIALS} if a range is searched]",
 )
 @click.option(
     "--budget",
     type=Duration(),
     default="never",
-    help="Begin nothing that would probably end later: 90s, 20m, 2h.",
+    help="Start no trial that would probably end after this time: 90s, 20m, 2h.",
 )
 @click.option(
     "--journal",
     metavar="FILE",
-    help="Share the trials with all who name this file, now and later "
-    "(pip install 'embedcli[tune]').",
+    help="Share the trials with every process that names this file (pip install 'embedcli[tune]').",
 )
 @click.option("-o", "--output", metavar="FILE.yaml", help="Write the recommended settings.")
 @train_options_without(*(name for name in used_by("single") if not name.startswith("valid")))
@@ -113,23 +115,25 @@ def command(
     chosen: Mapping[str, Value],
     as_json: bool,
 ) -> None:
-    r"""Train on CORPUS with several settings, twice each, and say what each is worth.
+    r"""Train on CORPUS with several settings, twice each, and compare them.
 
     \b
         embed tune corpus.txt --dims 25,50,100 --evaluate pairs.tsv --budget 20m -o best.yaml
         embed tune corpus.txt --try lr=0.01:0.1 --try window=2:10 --evaluate pairs.tsv --trials 30
         embed train corpus.txt --config best.yaml
 
-    Lists of values are all tried, those of the least work first. Ranges are searched by optuna's
-    TPE. With --journal several processes, at once or one after the other, share the trials: each
-    takes the next until there are --trials, and all report all. The text is read once.
+    All combinations of listed values are tried, the cheapest first. Ranges are searched by optuna's
+    TPE. With --journal, several processes share the trials, at once or one after the other. Each
+    takes the next trial until there are --trials; each reports all of them. The text is read once.
 
-    Columns: the settings searched, the mean score, training loss of the last epoch, loss on the
-    hundredth of the text that is held out (--valid-fraction, or --valid FILE), seconds of training
-    a run, megabytes of the vectors, megabytes of memory to train, and PIP loss between two runs
-    with different seeds (0: the same space; 1.41: unrelated). Recommended is the best of those with
-    the fewest dimensions that score 99 % of the best. The other training options apply; what is
-    searched takes the place of an option.
+    Columns: the settings that are searched, the mean score, training loss of the last epoch, loss
+    on the held-out text (a hundredth, or --valid-fraction, or --valid), seconds of training per
+    run, megabytes of the vectors, megabytes of memory for training, and the PIP loss between two
+    runs with different seeds (0: the same space; 1.41: unrelated).
+
+    The recommendation is the best of the trials with the fewest dimensions that reach 99 % of the
+    best score. The other training options apply to all trials; a setting that is searched overrides
+    its option.
     """
     from embedcli.evaluation.files import read_evaluation_file
     from embedcli.files.publish import check_writable

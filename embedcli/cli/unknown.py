@@ -46,9 +46,9 @@ def ways_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     decorated: Callable[..., Any] = with_ways
     for name, text in (
-        ("unk", "A word that is unknown all the same gets the vector of <unk>, if there is one."),
-        ("case-variants", "An unknown word gets the vector of another spelling of its case."),
-        ("subwords", "An unknown word gets a vector made of its subwords, if the model has any."),
+        ("unk", "Else use the vector of <unk>, if the model has one."),
+        ("case-variants", "Else use another spelling of its case."),
+        ("subwords", "Look up an unknown word by its subwords, if the model has any."),
     ):
         decorated = click.option(
             f"--{name}/--no-{name}", name.replace("-", "_"), default=True, help=f"{text}  [yes]"

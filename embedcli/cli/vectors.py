@@ -43,24 +43,24 @@ __all__ = ["command"]
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @model_option
 @click.option(
-    "--sentences", is_flag=True, help="A vector for each line of stdin, from those of its words."
+    "--sentences",
+    is_flag=True,
+    help="Print one vector per line of stdin, made of the vectors of its words.",
 )
 @click.option(
     "--weighting",
     type=click.Choice(["mean", "sif"]),
     default="mean",
     show_default=True,
-    help="mean: every word the same. sif: rare words more, and without what all texts share.",
+    help="mean: all words equally. sif: rare words more, minus the common component of all lines.",
 )
 @click.option(
     "--unit-words",
     is_flag=True,
-    help="With --sentences: scale the vectors of words to length 1 first, as fastText and gensim.",
+    help="--sentences: first scale the vectors of words to length 1, as fastText and gensim do.",
 )
 @click.option("--unit", is_flag=True, help="Scale every vector to length 1.")
-@click.option(
-    "-o", "--output", metavar="FILE.npy", help="Write a NumPy array instead of printing numbers."
-)
+@click.option("-o", "--output", metavar="FILE.npy", help="Write a NumPy array instead of printing.")
 @text_encoding_option
 @ways_options
 @reading_options
@@ -79,23 +79,23 @@ def command(
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
-    r"""Print the vector of each WORD, or with --sentences of each line of stdin.
+    r"""Print the vector of each WORD or, with --sentences, of each line of stdin.
 
     \b
         embed vectors king queen
         embed vectors --sentences < reviews.txt > reviews.tsv
         embed vectors --sentences --weighting sif -o reviews.npy < reviews.txt
 
-    Words: a line each, the word and its D numbers, tab-separated; - reads words from stdin, one a
-    line. A word that is not in the vocabulary is answered by its subwords, another spelling of its
-    case or <unk>, which is said on stderr. One that is unknown all the same is reported there, the
-    others are printed; the exit code then is 3. With -o nothing is written in that case, as rows of
-    an array have no names.
+    Words: one line per word, with the word and its D numbers, tab-separated; - reads words from
+    stdin, one per line. A word that is not in the vocabulary is looked up by its subwords, another
+    spelling of its case or <unk>, and a message on stderr says so. A word that is still unknown is
+    an error on stderr; the others are printed, and the exit code is 3. -o writes nothing in that
+    case, because the rows of an array have no names.
 
-    Sentences: D numbers a line, tab-separated, in the order of stdin; a line becomes words by the
-    settings the model was trained with, and its vector is the mean of those of its words, as they
-    are or, with --unit-words, of length 1. A line without a known word is zeros. sif (Arora et al.
-    2017) needs all lines before it can print the first.
+    Sentences: D numbers per line, tab-separated, in the order of stdin. A line is cut into words by
+    the settings that the model was trained with. Its vector is the mean of the vectors of its
+    words, or zeros if no word is known. sif (Arora et al. 2017) reads all lines before it prints
+    the first.
     """
     import embedcli
 

@@ -28,11 +28,11 @@ _DIGEST: Final = "sha256 as written"
 @json_option
 @verbosity_options
 def command(file: str, reading: ReadingOptions, as_json: bool) -> None:
-    r"""Check FILE, a file or directory in any format embed reads, from its first byte to its last.
+    r"""Check FILE, a file or directory in any format that embed reads, from first to last byte.
 
-    Every number finite, every word sound and there once, nothing missing and nothing left over; for
-    embed's own files, checkpoints and steps, every byte as it was written. Exit code 0 if so, 3 if
-    not:
+    FILE passes if all numbers are finite, all words are valid and unique, and nothing is missing or
+    left over. embed's own files, checkpoints and steps must also match their digest. The exit code
+    is 0 if FILE passes, else 3.
 
     \b
         embed verify model.safetensors && cp model.safetensors /backup

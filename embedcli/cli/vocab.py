@@ -26,19 +26,23 @@ _STDOUT = "-"
 
 @click.command(short_help="Count the words of a text.")
 @click.argument("corpus", nargs=-1, required=True)
-@click.option("-o", "--output", default=_STDOUT, metavar="FILE", help="Write here, not to stdout.")
+@click.option(
+    "-o", "--output", default=_STDOUT, metavar="FILE", help="Write to this file.  [default: stdout]"
+)
 @click.option(
     "--min-count",
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
     metavar="N",
-    help="Leave out words that occur less often; as in `embed train`, so that --vocab is the same.",
+    help="Drop words that occur less often; the default is that of `embed train`.",
 )
-@click.option("--max-vocab", type=click.IntRange(min=1), metavar="N", help="The N most frequent.")
-@click.option("--recursive", is_flag=True, help="Read directories, and all that is below them.")
 @click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Default: the cores there are."
+    "--max-vocab", type=click.IntRange(min=1), metavar="N", help="Keep the N most frequent words."
+)
+@click.option("--recursive", is_flag=True, help="Read directories and everything below them.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads.  [default: all cores]"
 )
 @text_options
 @json_option
@@ -59,10 +63,10 @@ def command(
         embed vocab corpus.txt.gz --min-count 10 -o vocab.txt
         embed vocab 'corpus/*.txt' --lowercase | head
 
-    CORPUS is what `embed train` takes, and words are what they are there: files, globs,
-    directories, or - for standard input; plain, gzip, bzip2, xz or zstd.
+    CORPUS and the options for text are as in `embed train`: files, globs, directories, or - for
+    standard input; plain, gzip, bzip2, xz or zstd.
 
-    With --json, one object: what was read, and the words unless they go to a file.
+    --json prints one object: what was read, and the words unless they go to a file.
     """
     from embedcli.corpus import count_corpus
     from embedcli.files.publish import check_writable

@@ -65,149 +65,155 @@ class TrainConfig(TextRules):
     arch: Literal["skipgram", "cbow", "glove"] = choice(
         "skipgram",
         ("skipgram", "cbow", "glove"),
-        "Predict the context from the word, or the word from it, or how often they are together.",
+        "Skip-gram, CBOW or GloVe.",
     )
-    dim: int = integer(100, 1, 4096, "Components of a vector.")
+    dim: int = integer(100, 1, 4096, "Dimensions of a vector.")
     window: int | Literal["line"] | None = integer(
         None,
         1,
         100,
-        "Words of context on each side, at most; or the whole line.",
+        "Most context words on each side; `line` takes the whole line.",
         choices=(LINE,),
         automatic=f"{_WINDOW[0]}; {_WINDOW[1]} with --items",
     )
     loss: Literal["ns", "hs"] = choice(
         "ns", ("ns", "hs"), "Negative sampling, or hierarchical softmax."
     )
-    negative: int = integer(5, 1, 64, "Negative samples for each positive one.")
+    negative: int = integer(5, 1, 64, "Negative samples per positive one.")
     epochs: int = integer(5, 1, 1000, "Passes over the corpus.")
     lr: float | None = number(
         None,
         0,
         10,
-        "The highest learning rate; --schedule lowers it to --min-lr.",
+        "Highest learning rate; --schedule lowers it to --min-lr.",
         open_low=True,
         automatic="; ".join(
             ", ".join(f"{rate} for {arch}" for arch, rate in rates.items()) + place
             for rates, place in ((DEFAULT_LR, ""), (ADAGRAD_LR, " with adagrad"))
         ),
     )
-    min_lr: float = number(1e-4, 0, 10, "Learning rate at the end, not above --lr.")
+    min_lr: float = number(1e-4, 0, 10, "Learning rate at the end; at most --lr.")
     schedule: Literal["linear", "constant", "cosine"] | None = choice(
         None,
         ("linear", "constant", "cosine"),
-        "How the learning rate falls: in a line, not at all, or as a cosine.",
+        "How the learning rate falls.",
         automatic="linear, constant for glove",
     )
     warmup: float = number(
-        0, 0, 1, "Let the learning rate rise from --min-lr during this share of the run."
+        0, 0, 1, "Share of the run in which the learning rate rises from --min-lr."
     )
     optimizer: Literal["sgd", "adagrad"] = choice(
-        "sgd", ("sgd", "adagrad"), "One learning rate for all, or row-wise AdaGrad."
+        "sgd", ("sgd", "adagrad"), "Plain SGD, or row-wise AdaGrad."
     )
     dropout: float = number(
-        0, 0, 0.9, "Set components of the input vectors to 0 at random, this share of them."
+        0, 0, 0.9, "Probability that a component of an input vector is set to 0."
     )
-    l2: float = number(0, 0, 1, "Pull every vector towards 0 whenever it is trained, so strongly.")
+    l2: float = number(0, 0, 1, "L2 penalty on each vector whenever it is trained.")
     max_norm: float | None = number(
-        None, 0, 1000, "Keep vectors from getting longer.", open_low=True, automatic="no limit"
+        None,
+        0,
+        1000,
+        "Upper bound for the length of a vector.",
+        open_low=True,
+        automatic="no limit",
     )
-    min_count: int = integer(5, 1, 2**31 - 1, "Leave out words that occur less often.")
+    min_count: int = integer(5, 1, 2**31 - 1, "Drop words that occur less often.")
     max_vocab: int | None = integer(
-        None, 1, 2**31 - 1, "Keep only the N most frequent words.", automatic="all"
+        None, 1, 2**31 - 1, "Keep the N most frequent words.", automatic="all"
     )
-    unk: bool = switch(
-        False, "Keep words that are left out as one, <unk>, and train a vector for it."
-    )
+    unk: bool = switch(False, "Replace dropped words by <unk>, and train a vector for it.")
     sample: float | None = number(
         None,
         0,
         1,
-        "Subsample words more frequent than this share of the text; 0 keeps all.",
+        "Subsample words whose share of the text is above this; 0 keeps all.",
         automatic=f"{_SAMPLE[0]}; {_SAMPLE[1]:g} with --items",
     )
-    ns_exponent: float = number(
-        0.75, -5, 5, "Negatives are drawn in proportion to count ** exponent."
-    )
-    shrink_window: bool = switch(True, "Draw each word's window from 1 to --window.")
+    ns_exponent: float = number(0.75, -5, 5, "Draw negatives in proportion to count ** X.")
+    shrink_window: bool = switch(True, "Draw the window of each word from 1 to --window.")
     cbow_gradient: Literal["whole", "divided"] = choice(
         "whole",
         ("whole", "divided"),
-        "CBOW: give each context word all of the gradient, or a share.",
+        "CBOW: each context word gets the whole gradient, or the gradient divided by their number.",
     )
     x_max: float = number(
-        10, 0, 1e9, "GloVe: pairs that count so much or more weigh all the same.", open_low=True
+        10, 0, 1e9, "GloVe: count from which on all pairs have weight 1.", open_low=True
     )
-    alpha: float = number(0.75, 0, 5, "GloVe: rarer ones weigh (count / x-max) ** alpha.")
+    alpha: float = number(
+        0.75, 0, 5, "GloVe: pairs below --x-max have weight (count / x-max) ** alpha."
+    )
     symmetric: bool = switch(
         True,
-        "GloVe: a word's context is on both sides of it, or to its left.",
+        "GloVe: count the context on both sides, or to the left only.",
         opposite="asymmetric",
     )
     distance_weighting: bool = switch(True, "GloVe: a pair at distance d counts 1/d, or 1.")
     count_memory: str | None = text(
-        "GloVe: memory for counting pairs; what does not fit goes to disk.",
+        "GloVe: memory for counting pairs; the rest goes to disk.",
         kind="size",
-        automatic="an eighth of what there is, 2G at most",
+        automatic="an eighth of the memory, at most 2G",
     )
     deterministic: bool | None = switch(
         None,
-        "Train in rounds: the same bytes for any number of threads, of which 8 can work. Or "
-        "without locks: a little faster, and never the same twice.",
-        automatic="in rounds what can be",
+        "Train in rounds: the same bytes for any number of threads (8 at most are used). "
+        "--hogwild trains without locks: a little faster, not repeatable.",
+        automatic="in rounds where possible",
         opposite="hogwild",
     )
     threads: int | None = integer(
         None, 1, 1024, "Threads to train with.", automatic="the cores this process may use"
     )
-    seed: int = integer(1, 0, 2**63 - 1, "Seed; the same one gives the same bytes.")
+    seed: int = integer(1, 0, 2**63 - 1, "Seed of all random choices.")
     subword: str | None = file(
-        "Make vectors of parts of words too: n-grams of 3:6 characters, or sentencepiece's.",
+        "Train subword vectors: n-grams of N to M characters, or the pieces of a sentencepiece "
+        "model.",
         metavar="N:M|FILE",
     )
     buckets: int = integer(
-        2_000_000, 1, 2**31 - 1, "--subword N:M: how many buckets the n-grams are hashed to."
+        2_000_000, 1, 2**31 - 1, "--subword N:M: buckets that the n-grams are hashed to."
     )
-    shuffle: bool = switch(False, "Shuffle the words of each line, anew in each epoch.")
-    recursive: bool = switch(False, "Read directories with all that is below them.")
-    output_vectors: bool = switch(True, "Keep the output vectors too (syn1neg).")
-    init: str | None = file("Begin with the vectors of this file, in any format embed reads.")
+    shuffle: bool = switch(False, "Shuffle the words of each line in every epoch.")
+    recursive: bool = switch(False, "Read directories and everything below them.")
+    output_vectors: bool = switch(True, "Write the output vectors (syn1neg) too.")
+    init: str | None = file("Start from the vectors in this file, in any format that embed reads.")
     continue_from: str | None = file(
-        "Go on with this model on another text: its words and settings stay, but for settings that "
-        "are given; new words are added.",
+        "Continue training this model on another text. It keeps its words and settings, except "
+        "settings that are given; new words are added.",
         alias="--continue",
     )
     freeze: str | None = file(
-        "Keep the given vectors as they are: all of them, or those of the words in FILE.",
+        "Do not train these given vectors: all, or those of the words in FILE.",
         metavar="all|FILE",
     )
-    valid: str | None = file("Measure the loss on this held-out text after every epoch.")
+    valid: str | None = file("Held-out text; its loss is measured after every epoch.")
     valid_fraction: float = number(
-        0, 0, 0.5, "Hold this share of the text out of training, and measure the loss on it."
+        0, 0, 0.5, "Share of the text to hold out and measure the loss on."
     )
-    evaluate: str | None = file("Score on this analogy or similarity file as training goes on.")
-    evaluate_every: int = integer(1, 1, 1000, "Score with --evaluate after every so many epochs.")
+    evaluate: str | None = file("Analogy or similarity file to score on during training.")
+    evaluate_every: int = integer(1, 1, 1000, "Epochs between two scores of --evaluate.")
     patience: int | None = integer(
-        None, 1, 1000, "Stop after so many measurements without a new best.", automatic="never"
+        None, 1, 1000, "Stop after N measurements without improvement.", automatic="never"
     )
     time_budget: str | None = text(
-        "Lower the learning rate so that training ends in this time, if --epochs takes longer.",
+        "End training within this time; the learning rate falls accordingly.",
         kind="duration",
         automatic="no limit",
     )
-    metrics: str | None = file("Write loss, rate and scores to this file as JSON, line by line.")
+    metrics: str | None = file(
+        "Write loss, learning rate and scores to this file, one JSON object a line."
+    )
     shards: int | None = integer(
-        None, 1, 100_000, "--cluster: parts of the text.", automatic="a part for each worker"
+        None, 1, 100_000, "--cluster: number of shards of the text.", automatic="one per worker"
     )
     rounds: int | None = integer(
         None,
         1,
         1_000_000,
-        "--cluster: rounds in an epoch.",
-        automatic="as --sync-every says, 40 in a run at least",
+        "--cluster: synchronisations per epoch.",
+        automatic="from --sync-every, at least 40 in a run",
     )
     deltas: Literal["float32", "float16"] = choice(
-        "float32", ("float32", "float16"), "--cluster: numbers that workers send each other."
+        "float32", ("float32", "float16"), "--cluster: type of the numbers that workers exchange."
     )
 
     def __post_init__(self) -> None:

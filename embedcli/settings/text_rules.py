@@ -28,61 +28,64 @@ class TextRules:
         ConfigError: a value of the wrong kind, or two that contradict each other.
     """
 
-    items: bool = switch(False, "Tokens are ids, kept as they are; the window is the line.")
+    items: bool = switch(False, "Tokens are ids and kept as they are; the window is the line.")
     separator: str | None = text(
-        "What stands between the items of a line; \\t is a tab.",
+        "Separator between the items of a line; \\t is a tab.",
         automatic="white space",
     )
     field: str | None = text(
-        "Read this field of JSON, CSV, TSV or Parquet; meta.text is nested, 2 a column's number.",
+        "Read this field of JSON, CSV, TSV or Parquet: a name, a path (meta.text), or the number "
+        "of a column.",
         automatic="the whole line",
         metavar="NAME",
     )
     delimiter: str | None = text(
-        "What separates the columns of a table that --field reads; \\t is a tab.",
+        "--field: separator between the columns of a table; \\t is a tab.",
         automatic="found",
         metavar="C",
         alias="--field-delimiter",
     )
     quote: str | None = text(
-        "What quotes the cells of such a table.",
+        "--field: quote character of a table.",
         choices=("none",),
         automatic="found",
         metavar="C",
     )
     bad_records: float = number(
-        0.01, 0, 1, "The share of records that may be malformed; they are left out."
+        0.01, 0, 1, "--field: share of the records that may be malformed; they are skipped."
     )
     tokenizer: Literal["whitespace", "words", "pattern", "unicode"] = choice(
         "whitespace",
         ("whitespace", "words", "pattern", "unicode"),
-        "What a token is: what stands between white space, a run of letters and numbers, a match "
-        "of --pattern, a word by Unicode's rules.",
+        "How text is cut into tokens: at white space, into runs of letters and digits, into "
+        "matches of --pattern, or into words by Unicode's rules.",
     )
     pattern: str | None = text(
-        "The regular expression of --tokenizer pattern.",
+        "--tokenizer pattern: the regular expression.",
         automatic="none",
         metavar="REGEX",
     )
     normalize: Literal["NFC", "NFKC"] | None = choice(
-        None, ("NFC", "NFKC"), "Bring the text into this Unicode normal form.", automatic="as it is"
+        None, ("NFC", "NFKC"), "Unicode normal form of the text.", automatic="unchanged"
     )
     lowercase: bool | Literal["tr", "az", "lt"] = switch(
         False,
-        "Lower-case the text, by the rules of Turkish, Azeri or Lithuanian where one is named.",
+        "Lower-case the text; tr, az and lt use the rules of that language.",
         choices=("tr", "az", "lt"),
     )
     digits: Literal["keep", "zero", "hash", "number"] = choice(
         "keep",
         ("keep", "zero", "hash", "number"),
-        "Digits: as they are, each a 0, each a #, or every number one 0.",
+        "Keep digits, replace each by 0 or by #, or each number by one 0.",
     )
     encoding: str | None = text(
-        "What files without a byte order mark are in: cp1252, shift_jis, ...",
+        "Encoding of files without a byte order mark: cp1252, shift_jis, ...",
         automatic="UTF-8",
         metavar="NAME",
     )
-    as_text: bool = switch(False, "Read every file as text, whatever its first bytes look like.")
+    as_text: bool = switch(
+        False, "Read every file as text, even if its content looks like something else."
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):
