@@ -13,7 +13,7 @@ from embedcli.cli import clusters, combine, shard, train
 from embedcli.cli.clusters import Cluster
 from embedcli.cli.resuming import resume_line
 from embedcli.cli.spool import spooled
-from embedcli.cluster.plan import check_settings
+from embedcli.cluster.plan import shard_settings
 from embedcli.corpus import Tally
 from embedcli.errors import FormatError, UsageError
 
@@ -129,7 +129,10 @@ def test_threads_are_the_workers_own_unless_somebody_chose_them():
 
 
 def test_settings_that_rounds_do_not_follow_are_refused():
-    check_settings(TrainConfig(schedule="cosine", deltas="float16"))
+    settings = shard_settings(TrainConfig(schedule="cosine", deltas="float16"))
+    assert (False, None) == (settings.deterministic, settings.threads)
+    with pytest.raises(UsageError, match="--deterministic is True, which a run in shards cannot"):
+        shard_settings(TrainConfig(deterministic=True))
 
     with pytest.raises(UsageError, match="--optimizer is adagrad, which a run in shards cannot do"):
-        check_settings(TrainConfig(optimizer="adagrad"))
+        shard_settings(TrainConfig(optimizer="adagrad"))

@@ -79,9 +79,7 @@ class Cluster:
     ) -> Embeddings:
         """Do what `training.trainer.train` does, on the cluster; `scratch` is each worker's own."""
         from embedcli.cluster.connect import connect
-        from embedcli.cluster.plan import check_settings
 
-        check_settings(config)
         with (
             spooled([str(path) for path in paths], self.spool) as names,
             connect(self.address) as client,
@@ -110,9 +108,7 @@ class Cluster:
     ) -> RunEstimate:
         """What `train` would take."""
         from embedcli.cluster.connect import connect
-        from embedcli.cluster.plan import check_settings
 
-        check_settings(config)
         with spooled(paths) as names, connect(self.address) as client:
             from embedcli.cluster.dask_run import estimate_run  # as above
 
@@ -154,13 +150,14 @@ def check_resumed(cluster: Cluster | None, resumed: Checkpoint) -> None:
 def resolve(
     cluster: Cluster | None, config: TrainConfig, chosen: Mapping[str, Value]
 ) -> TrainConfig:
-    """The settings with nothing left open that is not for the workers to say."""
-    resolved = config.resolve()
+    """The settings with nothing left open, except for the threads of workers.
+
+    Raises:
+        UsageError: a cluster does not follow a setting.
+    """
     if cluster is None:
-        return resolved
+        return config.resolve()
+    from embedcli.cluster.plan import shard_settings
+
     threads = chosen.get("threads")
-    return replace(
-        resolved,
-        threads=threads if isinstance(threads, int) else None,
-        deterministic=bool(config.deterministic),  # workers train without locks
-    )
+    return shard_settings(replace(config, threads=threads if isinstance(threads, int) else None))

@@ -59,13 +59,13 @@ def plan(
     CORPUS is files, globs, directories or URLs that every machine can read under the same names.
     Nothing but the places of the cuts is read of them.
     """
-    from embedcli.cluster.plan import check_settings, make_plan, write_plan
+    from embedcli.cluster.plan import make_plan, shard_settings, write_plan
     from embedcli.files.publish import check_writable
 
     if config.shards is None or config.rounds is None:
         missing = "--shards" if config.shards is None else "--rounds"
         raise UsageError(f"a plan needs {missing}: how many {missing[2:]} there are")
-    check_settings(config)
+    config = shard_settings(config)
     keep_apart([output], texts=corpus, recursive=config.recursive)
     check_writable(output, stdout=True)
     made = make_plan(corpus, config.resolve())

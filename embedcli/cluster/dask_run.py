@@ -18,7 +18,7 @@ from uuid import uuid4
 from embedcli.cluster.dask_driver import DaskDriver
 from embedcli.cluster.dask_rounds import DaskRounds, EncodedText
 from embedcli.cluster.dask_worker import Job, RunInScheduler, RunOnWorker
-from embedcli.cluster.plan import Plan, check_settings, make_plan, shards_of
+from embedcli.cluster.plan import Plan, make_plan, shard_settings, shards_of
 from embedcli.cluster.shards import text_size
 from embedcli.cluster.steps import count_shards, encode_shards, measure_shard
 from embedcli.corpus import Tally
@@ -98,8 +98,7 @@ def train_on_cluster(
     """
     guard = guard or Guard()
     began = time.perf_counter()
-    check_settings(config)
-    plan = _plan(client, paths, config, guard)
+    plan = _plan(client, paths, shard_settings(config), guard)
     saved = guard.resumed.embeddings if guard.resumed is not None else None
     known = saved.metadata["shards"]["digests"] if saved is not None else {}
     with _driver(client, plan) as driver:
@@ -129,8 +128,7 @@ def estimate_run(
 
     Arguments and errors are those of `train_on_cluster`.
     """
-    check_settings(config)
-    plan = _plan(client, paths, config, Guard())
+    plan = _plan(client, paths, shard_settings(config), Guard())
     with _driver(client, plan) as driver:
         text = _encode(driver, plan, vocabulary, {}, on_progress)
         seconds = _measure(driver, plan, text)

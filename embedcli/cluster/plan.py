@@ -27,10 +27,10 @@ from embedcli.settings.config import TrainConfig
 
 __all__ = [
     "Plan",
-    "check_settings",
     "config_of",
     "make_plan",
     "read_plan",
+    "shard_settings",
     "shards_of",
     "write_plan",
 ]
@@ -76,11 +76,14 @@ class Plan:
         return self.shards[number]
 
 
-def check_settings(config: TrainConfig) -> None:
-    """Refuse what a run in shards does not follow.
+def shard_settings(config: TrainConfig) -> TrainConfig:
+    """The settings that shards are trained with; `threads` stays as it is.
+
+    A round of shards takes the place of the rounds of a deterministic run on one machine: workers
+    train without those.
 
     Raises:
-        UsageError: names the setting.
+        UsageError: a run in shards does not follow a setting; names it.
     """
     if config.arch == "glove":
         raise UsageError(
@@ -88,14 +91,16 @@ def check_settings(config: TrainConfig) -> None:
         )
     for item in fields(TrainConfig):
         value = getattr(config, item.name)
-        if item.name == "deterministic" and value is False:
-            continue  # as a shard is trained
+        if item.name == "deterministic" and not value:
+            continue
         if item.name not in used_by("shards") and value != item.default:
             flag = item.name.replace("_", "-")
             raise UsageError(
                 f"--{flag} is {value}, which a run in shards cannot do yet: leave it out, or train "
                 "on one machine"
             )
+    resolved = replace(config, deterministic=False).resolve()
+    return replace(resolved, threads=config.threads)
 
 
 def make_plan(paths: Sequence[str], config: TrainConfig, n_workers: int = 1) -> Plan:
@@ -103,8 +108,8 @@ def make_plan(paths: Sequence[str], config: TrainConfig, n_workers: int = 1) -> 
 
     Args:
         paths: files, globs, directories and URLs.
-        config: resolved settings; where `shards` is None, it is a shard for each worker, or as many
-            as the text can be cut into.
+        config: of `shard_settings`. Where `shards` is None, there is a shard for each worker, or
+            as many as the text can be cut into.
         n_workers: how many workers there are.
 
     Raises:
@@ -121,7 +126,7 @@ def make_plan(paths: Sequence[str], config: TrainConfig, n_workers: int = 1) -> 
     while len(shards) < n_shards:  # until --shards N would say the same
         n_shards = len(shards)
         shards = cut(paths, n_shards, rules=config, recursive=config.recursive)
-    return Plan(tuple(shards), replace(config, shards=n_shards, deterministic=False))
+    return Plan(tuple(shards), replace(config, shards=n_shards))
 
 
 def write_plan(plan: Plan, path: str) -> None:
