@@ -29,7 +29,7 @@ NAME = "peers"
 
 @dataclass(frozen=True)
 class Contest:
-    """Settings that all trainers get, and what issue 2 asks of embed against gensim.
+    """Settings that all trainers get, and the targets of embed against gensim.
 
     Attributes:
         title: what is trained.

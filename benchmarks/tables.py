@@ -49,7 +49,7 @@ class Table:
 
 
 def goals(title: str) -> Table:
-    """A table of figures beside what issue 2 asks of them; nothing fails when one is missed."""
+    """A table of figures beside their targets; nothing fails when one is missed."""
     return Table(title, {"figure": "", "measured": ".2f", "target": ""})
 
 

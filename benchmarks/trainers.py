@@ -81,7 +81,7 @@ class Run:
 
     @property
     def memory_bound(self) -> float:
-        """What issue 2 allows: both matrices and 15 %, and 250 MB; in bytes."""
+        """The target: both matrices and 15 %, and 250 MB; in bytes."""
         return 2 * self.n_words * self.dim * 4 * 1.15 + 250e6
 
 

@@ -9,7 +9,7 @@ Counting text is not done here (`corpus.py`), nor is reading a vocabulary file (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Self
@@ -65,16 +65,6 @@ class Vocabulary:
         np.cumsum([len(word) for word in encoded], out=offsets[1:])
         blob = np.frombuffer(b"".join(encoded), np.uint8)
         return cls(blob, offsets, None if counts is None else np.asarray(counts, np.int64))
-
-    @classmethod
-    def from_counts(
-        cls, counts: Mapping[str, int], *, min_count: int = 1, max_vocab: int | None = None
-    ) -> Self:
-        """Build from ``{word: count}``: falling count, then bytes; rare words and the tail cut."""
-        kept = [(word, count) for word, count in counts.items() if count >= min_count]
-        kept.sort(key=lambda item: (-item[1], item[0].encode(errors=_ERRORS)))
-        kept = kept[:max_vocab]
-        return cls.from_words([word for word, _ in kept], [count for _, count in kept])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

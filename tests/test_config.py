@@ -248,7 +248,6 @@ def test_yaml_is_read_as_meant(written, text, expected):
     assert [type(v) for v in expected.values()] == [type(v) for v in found.values()]
 
 
-# Number 64 of the list of bad inputs, and what grew around it.
 @pytest.mark.parametrize(
     ("text", "fragment"),
     [
