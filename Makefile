@@ -13,7 +13,7 @@ BENCH ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test consumers lint torture bench data clean
+.PHONY: help demo docs test consumers lint torture bench data clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,6 +24,9 @@ demo: $(VENV)/installed $(DEMO)/stdlib.safetensors ## train on the standard libr
 	@echo; echo '$$ embed evaluate data/python-analogies.txt data/python-similarity.tsv'
 	@$(BIN)/embed evaluate data/python-analogies.txt data/python-similarity.tsv \
 		-m $(DEMO)/stdlib.safetensors
+
+docs: $(VENV)/installed ## write the options of the commands in docs/cli.md from their help
+	$(BIN)/python -m docs.reference
 
 test: $(VENV)/installed-dev ## run the tests on all cores (PYTEST="-k config": some of them)
 	$(BIN)/python -m pytest $(PYTEST)

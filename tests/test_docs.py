@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.reference import rewritten
 from embedcli.cli.main import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +31,22 @@ def test_every_option_of_every_command_is_documented(name):
     options = {max(p.opts, key=len) for p in parameters if p.opts[0].startswith("-")}
 
     assert set() == {option for option in options if option not in introduction + section}
+
+
+def test_the_reference_of_the_commands_is_their_help():
+    page = (ROOT / "docs" / "cli.md").read_text()
+
+    assert [] == [name for name in COMMANDS if f"<!-- embed {name}" not in page]
+    assert rewritten(page) == page, "the help has changed: run `make docs`"
+
+
+def test_a_change_of_the_help_changes_the_reference(monkeypatch):
+    page = (ROOT / "docs" / "cli.md").read_text()
+    command = import_module("embedcli.cli.odd").command
+    monkeypatch.setattr(command, "help", "Something else.")
+
+    changed = set(rewritten(page).splitlines()) - set(page.splitlines())
+    assert {"Something else."} == changed
 
 
 def test_the_exit_codes_documented_are_those_that_exist():

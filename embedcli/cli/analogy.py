@@ -27,7 +27,12 @@ _SCORES = {"cosadd": "cosine", "cosmul": "quotient", "pairdistance": "cosine"}
 @click.argument("c")
 @model_option
 @click.option(
-    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Number of answers."
+    "-k",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of answers.",
 )
 @click.option(
     "--method",

@@ -20,7 +20,12 @@ __all__ = ["command"]
 @click.command()
 @model_option
 @click.option(
-    "-k", default=100, show_default=True, type=click.IntRange(min=1), help="Number of clusters."
+    "-k",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of clusters.",
 )
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="N", help="Cluster the N most frequent words only."
@@ -36,6 +41,7 @@ __all__ = ["command"]
     default=1,
     show_default=True,
     type=click.IntRange(min=0),
+    metavar="N",
     help="Seed of the first centres.",
 )
 @reading_options

@@ -29,10 +29,16 @@ __all__ = ["command"]
     default=20,
     show_default=True,
     type=click.IntRange(min=1),
+    metavar="N",
     help="Number of words to show.",
 )
 @click.option(
-    "-k", default=5, show_default=True, type=click.IntRange(min=1), help="Neighbours per word."
+    "-k",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Neighbours per word.",
 )
 @restrict_option("Compare words among the N most frequent of both models", 10_000)
 @click.option("--as-is", is_flag=True, help="Do not rotate: the two spaces are aligned already.")

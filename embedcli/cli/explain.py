@@ -53,10 +53,16 @@ __all__ = ["command"]
     default=15,
     show_default=True,
     type=click.IntRange(min=0),
+    metavar="N",
     help="Number of shared contexts.",
 )
 @click.option(
-    "--lines", default=5, show_default=True, type=click.IntRange(min=0), help="Number of passages."
+    "--lines",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Number of passages.",
 )
 @text_encoding_option
 @reading_options

@@ -71,7 +71,12 @@ class Answer:
     help="Read N models: {} in -m stands for 1 to N.",
 )
 @click.option(
-    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Neighbours per query."
+    "-k",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Neighbours per query.",
 )
 @click.option(
     "--positive", multiple=True, metavar="A,B", help="Words to add to every WORD, or to each other."

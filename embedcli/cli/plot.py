@@ -67,7 +67,12 @@ _MEASURES = {
     help="Colour words by the second column of this file; the first holds the words.",
 )
 @click.option(
-    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Neighbours per word."
+    "-k",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Neighbours per word.",
 )
 @click.option("--loss", is_flag=True, help="Draw the loss of each epoch of the MODELs instead.")
 @click.option("--tune", metavar="FILE.json", help="Draw the output of `embed tune --json` instead.")
@@ -76,6 +81,7 @@ _MEASURES = {
     default=1,
     show_default=True,
     type=click.IntRange(min=0),
+    metavar="N",
     help="Seed of the layout and the clusters.",
 )
 @reading_options

@@ -49,7 +49,12 @@ _HISTORY_LINES = 1000
 @click.command()
 @click.argument("model", default=DEFAULT_MODEL, envvar="EMBED_MODEL")
 @click.option(
-    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers per question."
+    "-k",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Answers per question.",
 )
 @ways_options
 @reading_options

@@ -24,7 +24,12 @@ __all__ = ["command"]
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @model_option
 @click.option(
-    "-k", default=5, show_default=True, type=click.IntRange(min=0), help="Neighbours per subword."
+    "-k",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Neighbours per subword.",
 )
 @restrict_option("Answer from the N most frequent words only")
 @reading_options

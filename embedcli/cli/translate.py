@@ -26,7 +26,12 @@ __all__ = ["command"]
 @click.argument("target")
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @click.option(
-    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="Answers per word."
+    "-k",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Answers per word.",
 )
 @click.option(
     "--method",
