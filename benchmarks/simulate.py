@@ -29,16 +29,14 @@ from embedcli import TrainConfig
 from embedcli.cluster import combination
 from embedcli.cluster.counts import add_tables, count, vocabulary_of
 from embedcli.cluster.deltas import Delta, row_parts
-from embedcli.cluster.rounds import (
+from embedcli.cluster.run_state import (
     advance,
     at_beginning,
     corpus_facts,
     next_round,
     to_embeddings,
 )
-from embedcli.cluster.shards import cut
-from embedcli.cluster.steps import InProcess, combine_changes
-from embedcli.cluster.training import (
+from embedcli.cluster.shard_trainer import (
     Change,
     Matrices,
     Round,
@@ -46,6 +44,8 @@ from embedcli.cluster.training import (
     beginning,
     make_weights,
 )
+from embedcli.cluster.shards import cut
+from embedcli.cluster.steps import InProcess, combine_changes
 from embedcli.corpus import encode_corpus
 from embedcli.formats import save
 

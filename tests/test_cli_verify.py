@@ -9,7 +9,7 @@ import pytest
 
 from embedcli import Vocabulary
 from embedcli.cluster.counts import Table
-from embedcli.cluster.files import Stamp, write_table
+from embedcli.cluster.step_files import Stamp, write_table
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.formats import load, save

@@ -39,7 +39,7 @@ from embedcli.cluster.dask_worker import (  # noqa: E402
     RunOnWorker,
     scatter_kept,
 )
-from embedcli.cluster.training import Matrices  # noqa: E402
+from embedcli.cluster.shard_trainer import Matrices  # noqa: E402
 
 CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=5, rounds=2, lr=0.05)
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, load
-from embedcli.cluster import file_driver, files
+from embedcli.cluster import file_driver, step_files
 from embedcli.cluster.deltas import row_parts
 from embedcli.cluster.plan import Plan, write_plan
-from embedcli.cluster.rounds import advance, at_beginning, next_round
+from embedcli.cluster.run_state import advance, at_beginning, next_round
+from embedcli.cluster.shard_trainer import Matrices, ShardTrainer, beginning
 from embedcli.cluster.shards import cut
 from embedcli.cluster.steps import (
     InProcess,
@@ -22,7 +23,6 @@ from embedcli.cluster.steps import (
     first_model,
     train_shards,
 )
-from embedcli.cluster.training import Matrices, ShardTrainer, beginning
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, TrainingError, UsageError
 from embedcli.formats import save
@@ -151,7 +151,7 @@ def test_changes_add_up_in_a_tree(step, tmp_path):
     changes = [step.encode(number, model) and step.train(number, model) for number in (0, 1)]
     file_driver.add_files(changes, "sum.change")
 
-    assert (0, 1) == files.read_stamp("sum.change", files.CHANGE).shards
+    assert (0, 1) == step_files.read_stamp("sum.change", step_files.CHANGE).shards
     whole, tree = (
         file_driver.next_model(model, changes),
         file_driver.next_model(model, ["sum.change"]),
@@ -200,10 +200,10 @@ def test_another_text_under_a_run_is_refused(step, corpus, tmp_path):
     model = step.begin()
     changes = [step.encode(number, model) and step.train(number, model) for number in (0, 1)]
     later = file_driver.next_model(model, changes)
-    stamp = files.read_stamp("0.ids", files.IDS)
-    part = files.read_ids("0.ids", model.vocabulary)
+    stamp = step_files.read_stamp("0.ids", step_files.IDS)
+    part = step_files.read_ids("0.ids", model.vocabulary)
     part.digest = "0" * 64
-    files.write_ids(part, files.replace(stamp, digests={"0": part.digest}), "0.ids")
+    step_files.write_ids(part, step_files.replace(stamp, digests={"0": part.digest}), "0.ids")
     changes = [step.train(number, later) for number in (0, 1)]
 
     with pytest.raises(CorpusError, match="shard 0 was encoded from another text"):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from embedcli import TrainConfig
 from embedcli.cluster import combination
 from embedcli.cluster.deltas import Delta, add, difference, part, row_parts, total
+from embedcli.cluster.shard_trainer import Change, Matrices, Round
 from embedcli.cluster.steps import InProcess, combine_changes
-from embedcli.cluster.training import Change, Matrices, Round
 
 V, D = 12, 4
 # Output vectors that have much in common along the first axis and little along the others.

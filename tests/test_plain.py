@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embedcli import Embeddings, Vocabulary, formats, load, save
-from embedcli.cluster import files
+from embedcli.cluster import step_files
 from embedcli.cluster.plan import read_plan
 from embedcli.errors import FormatError, InputError, OutputError
 from embedcli.evaluation.files import read_evaluation_file
@@ -61,10 +61,10 @@ def test_what_is_mapped_must_be_a_plain_file(tmp_path, strange):
     what, make = strange
     make(tmp_path / "x")
     path = str(tmp_path / "x")
-    for read in (require_plain, read_plain, read_header, read_plan, files.read_table):
+    for read in (require_plain, read_plain, read_header, read_plan, step_files.read_table):
         with pytest.raises(FormatError, match=f"{path} is {what}, not a plain file"):
             read(path)
-    assert "" == files.kind_of(path)
+    assert "" == step_files.kind_of(path)
 
 
 def test_a_checkpoint_must_be_a_plain_file(tmp_path, strange):
@@ -106,4 +106,4 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
 def test_counts_of_nothing_but_ones_are_no_counts(tmp_path):
     (tmp_path / "0.counts").write_bytes(b"\xff" * 10_000)
     with pytest.raises(FormatError, match="not a sound safetensors file"):
-        files.read_table(str(tmp_path / "0.counts"))
+        step_files.read_table(str(tmp_path / "0.counts"))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, Vocabulary, load, save
-from embedcli.cluster import file_driver, files
-from embedcli.cluster.files import CHANGE, COUNTS, IDS
+from embedcli.cluster import file_driver, step_files
 from embedcli.cluster.plan import make_plan
+from embedcli.cluster.step_files import CHANGE, COUNTS, IDS
 from embedcli.corpus import encode_corpus
 from embedcli.errors import FormatError
 from embedcli.files import safetensors
@@ -49,9 +49,9 @@ def rewritten(path, to, change=None, stamp=None):
 def test_sound_files_are_read(run, tmp_path):
     _plan, model, paths = run
     for kind, path in paths.items():
-        assert kind == files.read_step(path)[0]
-        assert kind == files.read_step(rewritten(path, tmp_path / "again"))[0]
-    assert 28 == len(files.read_ids(paths[IDS], model.vocabulary).ids)
+        assert kind == step_files.read_step(path)[0]
+        assert kind == step_files.read_step(rewritten(path, tmp_path / "again"))[0]
+    assert 28 == len(step_files.read_ids(paths[IDS], model.vocabulary).ids)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_lines_that_leave_the_text_are_refused(run, tmp_path, offsets, message):
     with pytest.raises(FormatError, match=message):
         file_driver.train_shard(model, bad, str(tmp_path / "out"), 1)
     with pytest.raises(FormatError, match=message):
-        files.read_step(bad)
+        step_files.read_step(bad)
     assert not (tmp_path / "out").exists()
 
 
@@ -86,7 +86,7 @@ def test_ids_that_are_no_words_are_refused(run, tmp_path, word):
         file_driver.train_shard(model, bad, str(tmp_path / "out"), 1)
     if word < 0:
         with pytest.raises(FormatError, match="word -1 is none"):
-            files.read_step(bad)
+            step_files.read_step(bad)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_counts_that_cannot_be_are_refused(run, tmp_path, change, message):
     with pytest.raises(FormatError, match=message):
         file_driver.first_model(plan, [bad])
     with pytest.raises(FormatError, match=message):
-        files.read_step(bad)
+        step_files.read_step(bad)
 
 
 def test_counts_that_pass_the_largest_number_together_are_refused(run, tmp_path):
@@ -135,7 +135,7 @@ def test_counts_that_pass_the_largest_number_together_are_refused(run, tmp_path)
 def test_changes_that_cannot_be_are_refused(run, tmp_path, change, message):
     _plan, model, paths = run
     bad = rewritten(paths[CHANGE], tmp_path / "bad", change)
-    for read in (lambda: file_driver.next_model(model, [bad]), lambda: files.read_step(bad)):
+    for read in (lambda: file_driver.next_model(model, [bad]), lambda: step_files.read_step(bad)):
         with pytest.raises(FormatError, match=message):
             read()
 
@@ -157,13 +157,13 @@ def test_changes_that_cannot_be_are_refused(run, tmp_path, change, message):
 def test_stamps_that_cannot_be_are_refused(run, tmp_path, kind, stamp):
     bad = rewritten(run[2][kind], tmp_path / "bad", stamp=stamp)
     with pytest.raises(FormatError, match="it has a stamp"):
-        files.read_step(bad)
+        step_files.read_step(bad)
 
 
 def test_a_model_of_another_vocabulary_is_refused(run, tmp_path):
     _plan, _model, paths = run
     with pytest.raises(FormatError, match="does not go with these words"):
-        files.read_ids(paths[IDS], Vocabulary.from_words(["a"]))
+        step_files.read_ids(paths[IDS], Vocabulary.from_words(["a"]))
 
 
 def test_every_encoded_text_is_looked_at(tmp_path, monkeypatch):

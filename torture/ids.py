@@ -52,7 +52,7 @@ def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
 def _encoded(folder: Path, n: int, rng: Random) -> Iterator[Outcome]:
     """Arrays of a step in shards that do not fit its model, under a digest that is right."""
     from embedcli import TrainConfig, load, save
-    from embedcli.cluster import file_driver, files
+    from embedcli.cluster import file_driver, step_files
     from embedcli.cluster.plan import make_plan
     from embedcli.errors import EmbedError
 
@@ -64,7 +64,7 @@ def _encoded(folder: Path, n: int, rng: Random) -> Iterator[Outcome]:
     model = load(model_path)
     file_driver.encode_shard(plan, 0, model, ids, 1)
     whole = Path(ids).read_bytes()
-    sound = files.read_ids(ids, model.vocabulary)
+    sound = step_files.read_ids(ids, model.vocabulary)
     for _ in range(n):
         fault = _change_arrays(ids, np.array(sound.ids), np.array(sound.offsets), rng)
         wrong = ""

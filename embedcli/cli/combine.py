@@ -32,7 +32,7 @@ def command(files: tuple[str, ...], output: str) -> None:
     A model is due for a round of its plan; the changes must be of that round and of every shard,
     each once, whatever the order.
     """
-    from embedcli.cluster.files import kind_of
+    from embedcli.cluster.step_files import kind_of
     from embedcli.files.publish import check_writable
 
     keep_apart([output], files)

@@ -93,7 +93,7 @@ def _metadata(source: Source) -> Mapping[str, str]:
 
 def _step(path: str) -> dict[str, Any]:
     """What there is to say of a file that a step in shards left."""
-    from embedcli.cluster.files import read_step  # loads numba, which models need not
+    from embedcli.cluster.step_files import read_step  # loads numba, which models need not
 
     kind, stamp = read_step(path)
     return {"format": kind, "digest": _DIGEST, "shards": list(stamp.shards)}

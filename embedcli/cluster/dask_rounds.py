@@ -18,10 +18,10 @@ from embedcli.cluster.counts import sum_tallies
 from embedcli.cluster.dask_driver import DaskDriver
 from embedcli.cluster.deltas import row_parts
 from embedcli.cluster.plan import Plan
-from embedcli.cluster.rounds import advance, at_beginning, loss, next_round, to_embeddings
+from embedcli.cluster.run_state import advance, at_beginning, loss, next_round, to_embeddings
+from embedcli.cluster.shard_trainer import Change, Matrices, Round
 from embedcli.cluster.shards import joint_digest
 from embedcli.cluster.steps import Encoded, combine_changes, first_model, train_shards
-from embedcli.cluster.training import Change, Matrices, Round
 from embedcli.corpus import Corpus, Tally
 from embedcli.embeddings import Embeddings
 from embedcli.progress import OnProgress, Progress

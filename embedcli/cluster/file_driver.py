@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from embedcli.cluster import files
+from embedcli.cluster import step_files
 from embedcli.cluster.counts import add_tables, sum_tallies
 from embedcli.cluster.deltas import row_parts
-from embedcli.cluster.files import CHANGE, COUNTS, Stamp
 from embedcli.cluster.plan import Plan, config_of
-from embedcli.cluster.rounds import (
+from embedcli.cluster.run_state import (
     advance,
     at_beginning,
     corpus_facts,
@@ -30,7 +29,9 @@ from embedcli.cluster.rounds import (
     state_arrays,
     to_embeddings,
 )
+from embedcli.cluster.shard_trainer import Matrices, Round, add_changes, beginning
 from embedcli.cluster.shards import Shard, joint_digest
+from embedcli.cluster.step_files import CHANGE, COUNTS, Stamp
 from embedcli.cluster.steps import (
     InProcess,
     ShardStore,
@@ -40,7 +41,6 @@ from embedcli.cluster.steps import (
     encode_step,
     train_step,
 )
-from embedcli.cluster.training import Matrices, Round, add_changes, beginning
 from embedcli.embeddings import Embeddings
 from embedcli.errors import CorpusError, FormatError, UsageError
 from embedcli.settings.config import TrainConfig
@@ -81,7 +81,7 @@ def count_shard(plan: Plan, number: int, output: str, threads: int) -> int:
     """Count one shard of a plan; how many distinct words it has."""
     driver = InProcess(replace(plan.config, threads=threads))
     (table,) = driver.run_on_shard("count", count_step, plan.shard(number), 1)
-    files.write_table(table, Stamp(plan.digest, (number,)), output)
+    step_files.write_table(table, Stamp(plan.digest, (number,)), output)
     return len(table.words)
 
 
@@ -93,7 +93,7 @@ def first_model(plan: Plan, inputs: Sequence[str]) -> Embeddings:
         CorpusError: no word occurs often enough.
     """
     stamp = _stamp_of_all(inputs, COUNTS, plan.digest, len(plan.shards))
-    tables = [files.read_table(path) for path in inputs]
+    tables = [step_files.read_table(path) for path in inputs]
     of_shards = [[table] for table in tables]
     vocabulary = choose_vocabulary(InProcess(plan.config), of_shards, 1, plan.config)
     facts = corpus_facts(sum_tallies([table.tally for table in tables]), vocabulary)
@@ -113,7 +113,7 @@ def encode_shard(plan: Plan, number: int, model: Embeddings, output: str, thread
             warnings.warn(f"{remark} ({shard})", stacklevel=2)
         corpus = store.corpus(shard, model.vocabulary, config, None)
         stamp = Stamp(plan.digest, (number,), digests={str(number): corpus.digest})
-        files.write_ids(corpus, stamp, output)
+        step_files.write_ids(corpus, stamp, output)
         return len(corpus.ids)
     finally:
         store.close()
@@ -128,14 +128,14 @@ def train_shard(model: Embeddings, ids: str, output: str, threads: int) -> float
     """
     saved = _saved(model)
     at = saved.next_round
-    stamp = files.read_stamp(ids, files.IDS)
+    stamp = step_files.read_stamp(ids, step_files.IDS)
     if stamp.plan != saved.plan:
         raise FormatError(f"the model and {ids} are of different plans")
     shard, words = Shard(stamp.shards[0], ()), model.vocabulary
-    store = ShardStore(corpora={shard.number: files.read_ids(ids, words)})
+    store = ShardStore(corpora={shard.number: step_files.read_ids(ids, words)})
     config = replace(saved.config, threads=threads)
     change = train_step(store, shard, config, at, None, words, saved.matrices)
-    files.write_change(change, replace(stamp, round=(at.epoch, at.number), tally={}), output)
+    step_files.write_change(change, replace(stamp, round=(at.epoch, at.number), tally={}), output)
     return float(change.sums[0] / change.sums[1]) if change.sums[1] else None
 
 
@@ -151,11 +151,11 @@ def next_model(model: Embeddings, inputs: Sequence[str]) -> Embeddings:
     at = saved.next_round
     stamp = _stamp_of_all(inputs, CHANGE, saved.plan, saved.n_shards)
     if stamp.round != (at.epoch, at.number):
-        due = files.show_round((at.epoch, at.number))
+        due = step_files.show_round((at.epoch, at.number))
         raise FormatError(f"the model is due for {due}, but {inputs[0]} is of {stamp.shown_round}")
     _check_same_text(saved.digests, stamp.digests)
-    in_order = sorted(inputs, key=lambda path: files.read_stamp(path, CHANGE).shards)
-    changes = [files.read_change(path) for path in in_order]
+    in_order = sorted(inputs, key=lambda path: step_files.read_stamp(path, CHANGE).shards)
+    changes = [step_files.read_change(path) for path in in_order]
     rows = row_parts(len(model), saved.config.shards or 1)
     before = [Matrices(*(matrix[part] for matrix in saved.matrices)) for part in rows]
     after, sums = combine_changes(InProcess(saved.config), before, changes, rows, saved.config, at)
@@ -182,19 +182,19 @@ def add_files(inputs: Sequence[str], output: str) -> None:
     Raises:
         FormatError: they are neither, or do not belong together.
     """
-    kind = files.kind_of(inputs[0])
+    kind = COUNTS if step_files.kind_of(inputs[0]) == COUNTS else CHANGE
+    stamp = step_files.union([(path, step_files.read_stamp(path, kind)) for path in inputs])
     if kind == COUNTS:
-        stamp = files.union([(path, files.read_stamp(path, COUNTS)) for path in inputs])
-        files.write_table(add_tables([files.read_table(path) for path in inputs]), stamp, output)
+        table = add_tables([step_files.read_table(path) for path in inputs])
+        step_files.write_table(table, stamp, output)
     else:
-        stamp = files.union([(path, files.read_stamp(path, CHANGE)) for path in inputs])
-        changes = (files.read_change(path) for path in inputs)
-        files.write_change(reduce(add_changes, changes), stamp, output)
+        changes = (step_files.read_change(path) for path in inputs)
+        step_files.write_change(reduce(add_changes, changes), stamp, output)
 
 
 def _stamp_of_all(inputs: Sequence[str], kind: str, plan: str, n_shards: int) -> Stamp:
     """The stamp of files that are of all shards of a plan."""
-    stamp = files.union([(path, files.read_stamp(path, kind)) for path in inputs])
+    stamp = step_files.union([(path, step_files.read_stamp(path, kind)) for path in inputs])
     if stamp.plan != plan:
         raise FormatError(f"{inputs[0]} is of another plan")
     missing = sorted(set(range(n_shards)) - set(stamp.shards))

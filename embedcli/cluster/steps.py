@@ -27,8 +27,7 @@ import numpy as np
 from embedcli.cluster.combination import Basis, Moment, after, bases, moments
 from embedcli.cluster.counts import N_PARTS, Table, add_tables, choose, count, vocabulary_of
 from embedcli.cluster.deltas import Deltas, part, total
-from embedcli.cluster.shards import Shard, text_size
-from embedcli.cluster.training import (
+from embedcli.cluster.shard_trainer import (
     Change,
     Matrices,
     Round,
@@ -37,6 +36,7 @@ from embedcli.cluster.training import (
     check,
     make_weights,
 )
+from embedcli.cluster.shards import Shard, text_size
 from embedcli.corpus import Corpus, Tally, encode_corpus
 from embedcli.errors import CorpusError
 from embedcli.kernels.weights import Weights

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from embedcli.cluster.counts import Table
 from embedcli.cluster.deltas import Delta
-from embedcli.cluster.training import Change
+from embedcli.cluster.shard_trainer import Change
 from embedcli.corpus import Corpus, Tally, ids_fault
 from embedcli.errors import CorpusError, FormatError
 from embedcli.files import safetensors

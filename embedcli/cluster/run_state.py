@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.cluster.shard_trainer import Change, Matrices, Round
 from embedcli.cluster.shards import joint_digest
-from embedcli.cluster.training import Change, Matrices, Round
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError
