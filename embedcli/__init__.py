@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from embedcli.evaluation import evaluate
     from embedcli.formats import load, save
     from embedcli.settings.config import TrainConfig
-    from embedcli.training.trainer import train
+    from embedcli.training.session import train
     from embedcli.vocabulary import Vocabulary
 
 __all__ = [
@@ -44,7 +44,7 @@ _HOMES = {
     "evaluate": "embedcli.evaluation",
     "load": "embedcli.formats",
     "save": "embedcli.formats",
-    "train": "embedcli.training.trainer",
+    "train": "embedcli.training.session",
 }
 
 

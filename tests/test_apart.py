@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from embedcli import formats
-from embedcli.cli import apart
 from embedcli.cli.main import COMMANDS
 from embedcli.embeddings import Embeddings
 from embedcli.errors import OutputError, UsageError
 from embedcli.files.publish import publish
+from embedcli.training import apart
 from embedcli.vocabulary import Vocabulary
 
 BOTH, NEXT, TWICE = "is both input and output", "would be read.* the next time", "are both written"
@@ -152,7 +152,7 @@ def test_every_command_that_writes_is_here():
         written = {param for param in params if re.fullmatch("out.*|save|journal", param)}
         written -= {"output_vectors"}
         assert (name in met) == bool(written or isinstance(command, click.Group)), name
-        assert written <= set(apart._WRITTEN)
+        assert written <= set(apart.WRITTEN)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from embedcli.cli import resuming
 from embedcli.errors import ConfigError
 from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig, settings
+from embedcli.training import resuming
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.trainer import _settings
 

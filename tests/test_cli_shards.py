@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from embedcli import TrainConfig, Vocabulary
 from embedcli.cli import clusters, combine, shard, train
 from embedcli.cli.clusters import Cluster
-from embedcli.cli.resuming import resume_line
 from embedcli.cli.spool import spooled
+from embedcli.cli.train import resume_line
 from embedcli.cluster.plan import shard_settings
 from embedcli.corpus import Tally
 from embedcli.errors import FormatError, UsageError
+from embedcli.training.session import Here
 
 THERE = Cluster("tcp://there:8786", 30.0)
 
@@ -106,12 +107,12 @@ def test_a_run_goes_on_where_it_was_begun():
     here = SimpleNamespace(path="1.safetensors", given={"settings": {}}, state=object())
     there = SimpleNamespace(path="1.safetensors", given={"shards": []}, state=object())
 
-    clusters.check_resumed(None, here)
-    clusters.check_resumed(THERE, there)
+    Here().check_resumed(here)
+    THERE.check_resumed(there)
     with pytest.raises(UsageError, match="of a run on a cluster: give --cluster too"):
-        clusters.check_resumed(None, there)
+        Here().check_resumed(there)
     with pytest.raises(UsageError, match="of a run on one machine: leave out --cluster"):
-        clusters.check_resumed(THERE, here)
+        THERE.check_resumed(here)
 
 
 def test_the_line_that_resumes_names_the_cluster():
@@ -123,9 +124,9 @@ def test_the_line_that_resumes_names_the_cluster():
 def test_threads_are_the_workers_own_unless_somebody_chose_them():
     config = TrainConfig()
 
-    assert clusters.resolve(THERE, config, {}).threads is None
-    assert 3 == clusters.resolve(THERE, config, {"threads": 3}).threads
-    assert clusters.resolve(None, config, {}).threads >= 1
+    assert THERE.resolve(config, {}).threads is None
+    assert 3 == THERE.resolve(config, {"threads": 3}).threads
+    assert Here().resolve(config, {}).threads >= 1
 
 
 def test_settings_that_rounds_do_not_follow_are_refused():

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from embedcli import Vocabulary, load
-from embedcli.cli.train import _targets
 from embedcli.corpus import count_corpus
 from embedcli.formats.vocab import write_vocab
+from embedcli.training.outputs import find_targets
 
 QUICK = ("--min-count", "1", "--dim", "8", "--epochs", "2", "--sample", "0", "--threads", "1")
 TEXT = "the cat sat on the mat\nthe dog sat on the log\n" * 20
@@ -143,7 +143,7 @@ def test_what_cannot_be_is_refused(run_embed, corpus, tmp_path, args, code, mess
 
 
 def test_the_model_is_saved_before_it_is_exported():
-    targets = _targets(("a.vec", "b.safetensors", "c.bin"), None)
+    targets = find_targets(("a.vec", "b.safetensors", "c.bin"), None)
     assert ["b.safetensors", "a.vec", "c.bin"] == [output for output, _ in targets]
 
 

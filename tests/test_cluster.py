@@ -22,10 +22,11 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, load
-from embedcli.cli import resuming
+from embedcli.cli.clusters import digest_text
 from embedcli.errors import ClusterError, CorpusError, MissingExtraError, UsageError
 from embedcli.formats import save
 from embedcli.training.checkpoint import Checkpoints
+from embedcli.training.resuming import check_complete
 from embedcli.training.trainer import Guard, Stopped
 
 distributed = pytest.importorskip("distributed")
@@ -195,10 +196,10 @@ def test_a_complete_run_is_left_as_it_is(corpus, expected, tmp_path):
     text = tmp_path / "text"
     text.write_text(Path(corpus).read_text())
 
-    assert 300 == len(resuming.complete(str(tmp_path / "m.safetensors"), {}, [str(text)]))
+    assert 300 == len(check_complete(str(tmp_path / "m.safetensors"), {}, [str(text)], digest_text))
     text.write_text(text.read_text().replace("w7 ", "w8 "))
     with pytest.raises(CorpusError, match="the text is not the one"):
-        resuming.complete(str(tmp_path / "m.safetensors"), {}, [str(text)])
+        check_complete(str(tmp_path / "m.safetensors"), {}, [str(text)], digest_text)
 
 
 def test_an_unreadable_shard_stops_the_run_with_its_name(client, corpus, tmp_path):

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from embedcli import TrainConfig, formats, load, save
 from embedcli.cli import combine, evaluate, export, info, neighbors, plot, shard, verify
 from embedcli.cli import train as train_module
-from embedcli.cli.resuming import resume_line
+from embedcli.cli.train import resume_line
 from embedcli.cluster.plan import make_plan, read_plan, write_plan
 from embedcli.errors import ConfigError, FormatError, OutputError
 from embedcli.quoting import json_text, shell_word

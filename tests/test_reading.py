@@ -14,7 +14,6 @@ from click.testing import CliRunner
 
 import embedcli
 from embedcli import formats
-from embedcli.cli.given import read_given
 from embedcli.cli.main import COMMANDS, LazyGroup, embed
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
@@ -23,6 +22,7 @@ from embedcli.formats.row_words import checked_words
 from embedcli.formats.vocab import read_vocab
 from embedcli.reading import ReadingOptions
 from embedcli.settings.config import TrainConfig
+from embedcli.training.continuing import read_given
 from embedcli.vocabulary import Vocabulary
 
 SPACES = b"3 2\na 1.0 2.0\niphone 6 3.0 4.0\nb 5.0 6.0\n"

@@ -9,18 +9,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from embedcli import TrainConfig, train
-from embedcli.cli import resuming
+from embedcli import TrainConfig
 from embedcli.cli import train as train_command
 from embedcli.errors import ConfigError, CorpusError, FormatError, OutputError, TrainingError
-from embedcli.training import stopping
+from embedcli.training import resuming, stopping
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.metrics import check_metrics
 from embedcli.training.schedule import learning_rate
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline, best_epoch, is_stalled
-from embedcli.training.trainer import Guard, Stopped
+from embedcli.training.trainer import Guard, Stopped, train
 
 pytestmark = pytest.mark.usefixtures("in_step")
 

@@ -9,12 +9,12 @@ import pytest
 from test_checkpoint import after, given
 from test_subwords import sentencepiece_model
 
-from embedcli import TrainConfig, load, save, train
+from embedcli import TrainConfig, load, save
 from embedcli.errors import ConfigError, FormatError, InputError
 from embedcli.training import worker as worker_module
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.forecast import forecast
-from embedcli.training.trainer import Guard, Stopped
+from embedcli.training.trainer import Guard, Stopped, train
 from embedcli.training.word_parts import WordParts, units_of
 
 __all__ = ["sentencepiece_model"]

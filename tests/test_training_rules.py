@@ -6,11 +6,11 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from embedcli import TrainConfig, load, save, train
+from embedcli import TrainConfig, load, save
 from embedcli.kernels.rules import Features
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.forecast import forecast
-from embedcli.training.trainer import Guard, Stopped
+from embedcli.training.trainer import Guard, Stopped, train
 from embedcli.training.worker import features_of
 from embedcli.vocabulary import Vocabulary
 

@@ -189,9 +189,9 @@ def _half_restored() -> None:
 
 
 def _nothing_saved() -> None:
-    from embedcli.cli.train import Job
+    from embedcli.training.session import Session
 
-    change(Job, "_keep", lambda *told: None)
+    change(Session, "_keep", lambda *told: None)
 
 
 def _signals_not_handled() -> None:
@@ -333,10 +333,10 @@ def _locks_follow_links() -> None:
 
 
 def _outputs_are_inputs() -> None:
-    from embedcli.cli import apart
+    from embedcli.training import apart
 
     change(apart, "_is_same", lambda one, other: False)
-    change(apart, "_named_files", lambda: ())
+    change(apart, "_identities", lambda named: set())
     change(apart, "_keep_apart_from_texts", lambda *told: None)
 
 

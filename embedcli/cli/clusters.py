@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from embedcli.training.trainer import Guard
     from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Cluster", "check_options", "check_resumed", "cluster_options", "resolve"]
+__all__ = ["Cluster", "check_options", "cluster_options", "digest_text"]
 
 
 def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,6 +62,28 @@ class Cluster:
     sync_every: float
     spool: str | None = None
 
+    def resolve(self, config: TrainConfig, chosen: Mapping[str, Value]) -> TrainConfig:
+        """The settings with nothing left open, except for the threads of workers.
+
+        Raises:
+            UsageError: a cluster does not follow a setting.
+        """
+        from embedcli.cluster.plan import shard_settings
+
+        threads = chosen.get("threads")
+        return shard_settings(
+            replace(config, threads=threads if isinstance(threads, int) else None)
+        )
+
+    def check_resumed(self, resumed: Checkpoint) -> None:
+        """Refuse to go on here with a run on one machine: its chunks would mean nothing.
+
+        Raises:
+            UsageError: it was begun there.
+        """
+        if "shards" not in resumed.given and resumed.state is not None:
+            raise UsageError(f"{resumed.path} is of a run on one machine: leave out --cluster")
+
     @property
     def arguments(self) -> Sequence[str]:
         """What `--resume` needs to go on here."""
@@ -73,11 +95,15 @@ class Cluster:
         config: TrainConfig,
         *,
         vocabulary: Vocabulary | None = None,
-        scratch: str | Path | None = None,
+        given: Embeddings | None = None,
+        scratch: str | None = None,
         on_progress: OnProgress = ignore_progress,
         guard: Guard | None = None,
     ) -> Embeddings:
-        """Do what `training.trainer.train` does, on the cluster; `scratch` is each worker's own."""
+        """Do what `training.trainer.train` does, on the cluster; `scratch` is each worker's own.
+
+        Vectors are not `given`: the settings that name them are refused.
+        """
         from embedcli.cluster.connect import connect
 
         with (
@@ -134,30 +160,15 @@ def check_options(cluster: Cluster | None, chosen: Mapping[str, Value]) -> None:
                 raise UsageError(f"--{name} is for a cluster: give --cluster too")
 
 
-def check_resumed(cluster: Cluster | None, resumed: Checkpoint) -> None:
-    """Refuse to go on elsewhere than a run was begun: its chunks or rounds would mean nothing.
+def digest_text(sources: Sequence[str], metadata: Mapping[str, Any]) -> str:
+    """The digest of a text as the run that made a model has digested it: whole, or in shards."""
+    from embedcli.cluster.shards import cut, digest_shards
+    from embedcli.settings.text_rules import TextRules
+    from embedcli.training import resuming
 
-    Raises:
-        UsageError: it was begun on a cluster and is to go on here, or the other way round.
-    """
-    began_there = "shards" in resumed.given
-    if began_there and cluster is None:
-        raise UsageError(f"{resumed.path} is of a run on a cluster: give --cluster too")
-    if cluster is not None and not began_there and resumed.state is not None:
-        raise UsageError(f"{resumed.path} is of a run on one machine: leave out --cluster")
-
-
-def resolve(
-    cluster: Cluster | None, config: TrainConfig, chosen: Mapping[str, Value]
-) -> TrainConfig:
-    """The settings with nothing left open, except for the threads of workers.
-
-    Raises:
-        UsageError: a cluster does not follow a setting.
-    """
-    if cluster is None:
-        return config.resolve()
-    from embedcli.cluster.plan import shard_settings
-
-    threads = chosen.get("threads")
-    return shard_settings(replace(config, threads=threads if isinstance(threads, int) else None))
+    if "shards" not in metadata:
+        return resuming.digest_text(sources, metadata)
+    rules = TextRules.from_settings(metadata["settings"])
+    recursive, n_shards = bool(metadata["settings"]["recursive"]), metadata["shards"]["n_shards"]
+    with spooled(sources) as names:
+        return digest_shards(cut(names, n_shards, rules=rules, recursive=recursive), rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,78 +15,48 @@ from embedcli.settings.config import TrainConfig
 
 if TYPE_CHECKING:
     from embedcli.cli.clusters import Cluster
-    from embedcli.embeddings import Embeddings
-    from embedcli.subwords.table import Subwords
+    from embedcli.training.forecast import Forecast
+    from embedcli.training.session import Setup
     from embedcli.vocabulary import Vocabulary
 
-__all__ = ["show_estimate", "show_needs", "show_plan"]
+__all__ = ["show_cluster_plan", "show_estimate", "show_needs", "show_plan"]
 
 
-def show_needs(
-    vocabulary: Vocabulary,
-    n_tokens: int,
-    config: TrainConfig,
-    targets: Sequence[tuple[str, str]],
-    *,
-    checkpoints: bool,
-    is_given: bool,
-    subwords: Subwords | None = None,
-) -> None:
+def show_needs(setup: Setup, vocabulary: Vocabulary, n_tokens: int, *, is_given: bool) -> None:
     """Say what training needs, and refuse it where that is not there.
 
-    `is_given` is as in `training.forecast.check_resources`; `subwords` say
-    how words are cut, if not by what ``config.subword`` names.
+    `is_given` is as in `training.forecast.check_resources`.
     """
     from embedcli.files.targets import readable_size
-    from embedcli.training.forecast import check_resources, forecast
+    from embedcli.training.forecast import check_resources
 
-    needs = partial(
-        forecast, n_tokens=n_tokens, outputs=targets, checkpoints=checkpoints, subwords=subwords
-    )
-    found = needs(vocabulary, config)
+    needs = _needs(setup, n_tokens)
+    found = needs(vocabulary, setup.config)
     talk(
         f"needs {readable_size(found.memory)} of memory ({readable_size(found.memory_left)} left) "
         f"and {readable_size(found.disk)} of disk ({readable_size(found.disk_free)} free)"
     )
-    check_resources(found, vocabulary, config, needs, is_given=is_given)
+    check_resources(found, vocabulary, setup.config, needs, is_given=is_given)
 
 
-def show_estimate(
-    sources: Sequence[str],
-    vocabulary: Vocabulary | None,
-    config: TrainConfig,
-    targets: Sequence[tuple[str, str]],
-    *,
-    checkpoints: bool,
-    is_given: bool,
-    scratch: Path | None,
-    subwords: Subwords | None = None,
-) -> None:
+def show_estimate(setup: Setup, *, is_given: bool) -> None:
     """Before the text is read: say what can be known, and refuse what even so cannot fit.
 
-    `is_given` and `subwords` are as in `show_needs`.
+    `is_given` is as in `show_needs`.
     """
     from embedcli.files.targets import readable_size
     from embedcli.text.glimpse import glimpse
-    from embedcli.training.forecast import (
-        check_resources,
-        check_scratch,
-        forecast,
-        sure_vocabulary,
-    )
+    from embedcli.training.forecast import check_resources, check_scratch, sure_vocabulary
 
+    config = setup.config
     seen = glimpse(
-        sources,
-        rules=config,
-        recursive=config.recursive,
-        min_count=config.min_count,
+        setup.sources, rules=config, recursive=config.recursive, min_count=config.min_count
     )
-    words = vocabulary if vocabulary is not None or seen is None else sure_vocabulary(seen, config)
+    words = setup.vocabulary
+    if words is None and seen is not None:
+        words = sure_vocabulary(seen, config)
     if words is not None and len(words):
-        n_tokens = int(seen.n_tokens * seen.sure_share) if seen else 0
-        needs = partial(
-            forecast, n_tokens=n_tokens, outputs=targets, checkpoints=checkpoints, subwords=subwords
-        )
+        needs = _needs(setup, int(seen.n_tokens * seen.sure_share) if seen else 0)
         found = needs(words, config)
         if seen is not None:
             talk(
@@ -96,64 +66,53 @@ def show_estimate(
             )
         check_resources(found, words, config, needs, is_given=is_given)
     if seen is not None:
-        check_scratch(seen, scratch or Path(tempfile.gettempdir()))
+        check_scratch(seen, setup.scratch or Path(tempfile.gettempdir()))
 
 
-def show_plan(
-    sources: Sequence[str],
-    vocabulary: Vocabulary | None,
-    config: TrainConfig,
-    targets: Sequence[tuple[str, str]],
-    *,
-    given: Embeddings | None = None,
-    as_json: bool,
-) -> None:
+def _needs(setup: Setup, n_tokens: int) -> Callable[[Vocabulary, TrainConfig], Forecast]:
+    """What training takes, for any vocabulary and settings."""
+    from embedcli.training.forecast import forecast
+
+    return partial(
+        forecast,
+        n_tokens=n_tokens,
+        outputs=setup.targets,
+        checkpoints=setup.checkpoints,
+        subwords=setup.subwords,
+    )
+
+
+def show_plan(setup: Setup, base: Vocabulary | None, *, as_json: bool) -> None:
     """Print what training would take: the text is read, a second of it trained and forgotten.
 
-    The arguments are those of `training.forecast.forecast`, `corpus.encode_corpus` and
-    `training.trainer.train`.
+    `base` is as in `corpus.encode_corpus`.
     """
     from embedcli.corpus import encode_corpus
-    from embedcli.training.continuing import kept_subwords
-    from embedcli.training.forecast import check_resources, forecast, measure_seconds
+    from embedcli.training.forecast import check_resources, measure_seconds
 
-    scratch = Path(targets[0][0]).resolve().parent if targets else None
-    kept, is_given = bool(targets), vocabulary is not None
-    base = given.vocabulary if given is not None and config.continue_from else None
-    subwords = kept_subwords(given, config)
-    show_estimate(
-        sources,
-        vocabulary,
-        config,
-        targets,
-        checkpoints=kept,
-        is_given=is_given,
-        scratch=scratch,
-        subwords=subwords,
-    )
+    config, is_given = setup.config, setup.vocabulary is not None
+    show_estimate(setup, is_given=is_given)
     with (
         show_progress() as on_progress,
         encode_corpus(
-            sources,
+            setup.sources,
             rules=config,
             recursive=config.recursive,
             min_count=config.min_count,
             max_vocab=config.max_vocab,
-            vocabulary=vocabulary,
+            vocabulary=setup.vocabulary,
             base=base,
             unk=config.unk,
             threads=config.threads or 1,
-            scratch=scratch,
+            scratch=setup.scratch,
             on_progress=on_progress,
         ) as corpus,
     ):
         n_tokens = len(corpus.ids)
-        needs = partial(
-            forecast, n_tokens=n_tokens, outputs=targets, checkpoints=kept, subwords=subwords
-        )
+        needs = _needs(setup, n_tokens)
         found = needs(corpus.vocabulary, config)
         check_resources(found, corpus.vocabulary, config, needs, is_given=is_given)
-        seconds = measure_seconds(corpus, config, scratch, subwords)
+        seconds = measure_seconds(corpus, config, setup.scratch, setup.subwords)
         seconds = min(seconds, config.budget_seconds or math.inf)
         facts: dict[str, Any] = {
             "tokens": corpus.tally.read,
@@ -182,7 +141,7 @@ def show_cluster_plan(
 ) -> None:
     """Print what training on a cluster would take; memory is what each worker needs.
 
-    The other arguments are those of `show_plan`.
+    `targets` are the outputs that are files or directories.
     """
     from embedcli.training.forecast import check_resources, forecast
 

@@ -2,8 +2,8 @@
 
 An exception may arrive between any two steps of the main thread, which is right where nothing but a
 temporary file is at stake. Training must stop at a barrier between chunks instead, so that what is
-saved can be continued exactly: inside `deferred` the first signal is only noted, and whoever trains
-asks `Deferred.arrived`. The second one raises even there.
+saved can be continued exactly: inside `Deferred.deferred` the first signal is only noted, and
+whoever trains asks whether one has arrived. The second one raises even there.
 
 An exception may also be lost. C code in the middle of an import prints it or makes another one of
 it: an import is let go on to its end. A finaliser drops it: where Python notices it is raised again
@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-__all__ = ["Deferred", "Terminated", "deferred", "heard", "let_signals_kill", "prepare_signals"]
+__all__ = ["Deferred", "Terminated", "heard", "let_signals_kill", "prepare_signals"]
 
 _REPEAT_SECONDS = 1.0
 _SOON_SECONDS = 0.01  # when what must not be interrupted may have come to its end
@@ -54,6 +54,22 @@ class Deferred:
         if self.number is not None:
             _raise(self.number)
 
+    @contextmanager
+    def deferred(self) -> Iterator[Callable[[], bool]]:
+        """Note the first signal instead of raising it, until the ``with`` block is left.
+
+        Yields what is asked whether one has arrived.
+        """
+        before = {number: signal.getsignal(number) for number in _NUMBERS}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self.note)
+        try:
+            yield self.arrived
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     def note(self, number: int, frame: FrameType | None) -> None:
         """Keep the first signal for later; raise at the second."""
         if self.number is not None:
@@ -67,21 +83,6 @@ def prepare_signals() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
     sys.unraisablehook = _unraisable
-
-
-@contextmanager
-def deferred() -> Iterator[Deferred]:
-    """Note the first signal instead of raising it, until the ``with`` block is left."""
-    noted = Deferred()
-    before = {number: signal.getsignal(number) for number in _NUMBERS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, noted.note)
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def heard() -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, UsageError
+from embedcli.formats import load
+from embedcli.reading import ReadingOptions
 from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import NGRAMS, TrainConfig, settings
 from embedcli.settings.text_rules import REWRITING
@@ -23,7 +25,7 @@ from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
 from embedcli.subwords.table import Subwords
 
-__all__ = ["Difference", "continued", "differences", "kept_subwords"]
+__all__ = ["Difference", "continued", "differences", "kept_subwords", "read_given"]
 
 _AUTOMATIC = ("window", "lr", "schedule", "sample")  # stored with nothing left open
 # What fastText calls them in its files, and what its numbers mean.
@@ -39,6 +41,23 @@ class Difference:
     name: str
     here: Value
     there: Value
+
+
+def read_given(
+    config: TrainConfig, chosen: Mapping[str, Value], reading: ReadingOptions
+) -> tuple[TrainConfig, Embeddings | None]:
+    """The settings of a run and the vectors it begins with, if any.
+
+    Where nobody chose them, --dim is that of the vectors, and with --continue all that is of the
+    model is as it says.
+    """
+    path = config.init or config.continue_from
+    if path is None:
+        return config, None
+    given = load(path, reading=reading)
+    if config.continue_from:
+        return continued(path, given, config, chosen), given
+    return (config if "dim" in chosen else replace(config, dim=given.dim)), given
 
 
 def continued(

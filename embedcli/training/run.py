@@ -120,6 +120,7 @@ class Run:
         self._n_chunks = len(self._training)  # to be trained in this epoch
         self._chunk = 0  # the first of this epoch that is not begun; the held-out ones come behind
         self._unfinished: dict[int, int] = {}  # those before it that are not: words trained
+        self.is_settled = True  # whether it can be saved as it stands
 
     def _prepare(
         self,
@@ -377,20 +378,29 @@ class Run:
         def wants_stop() -> bool:
             return stop.is_set() and not self._is_late()  # what is late is finished, to be counted
 
+        begun: list[int] = []
+        ended: list[int] = []
+
         def job_of(worker: Member) -> Callable[[int], None]:
             def job(item: int) -> None:
+                begun.append(item)
                 chunk = item if item >= first else again[item - begin]
                 left = work(worker, len(self.epochs), chunk, wants_stop)
                 if left is not None:
                     self._unfinished[chunk] = left
                 else:
                     self._unfinished.pop(chunk, None)
+                ended.append(item)
 
             return job
 
         jobs = [job_of(worker) for worker in workers]
-        n_begun = run_workers(jobs, begin, end, lambda n: on_wake(max(n, first)), stop)
-        self._chunk = max(n_begun, first)
+        self.is_settled = False
+        try:
+            run_workers(jobs, begin, end, lambda n: on_wake(max(n, first)), stop)
+        finally:  # an interrupt is raised here, too, when the threads have ended
+            self._chunk = max([first, *(item + 1 for item in begun)])
+            self.is_settled = len(begun) == len(ended)
 
     def _train_chunk(
         self,
@@ -460,10 +470,12 @@ class Run:
         epoch = self._account(number)
         self.check()
         epoch = replace(epoch, held_out=_mean_loss(self._measurers), score=self._scored(number))
+        self.is_settled = False
         self.epochs.append(epoch)
         self._chunk, self._n_chunks = 0, len(self._training)
         for worker in [*self._workers, *self._measurers]:
             worker.forget()
+        self.is_settled = True
 
     def _account(self, number: int) -> Epoch:
         """What became of the tokens of an epoch.

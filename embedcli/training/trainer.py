@@ -31,19 +31,21 @@ from embedcli.training.given import load_given, match, movement
 from embedcli.training.glove import GloveRun
 from embedcli.training.metrics import Metrics
 from embedcli.training.run import Run, Score
+from embedcli.training.state import State
 from embedcli.training.stopping import Deadline, best_epoch
 from embedcli.training.versions import versions
 from embedcli.training.word_parts import units_of
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 
-__all__ = ["Guard", "Stopped", "train"]
+__all__ = ["Guard", "Stopped", "never", "train"]
 
 
 class Stopped(Exception):
     """Training stopped where it was asked to, and can go on from the checkpoint it left."""
 
 
-def _never() -> AbstractContextManager[Callable[[], bool]]:
+def never() -> AbstractContextManager[Callable[[], bool]]:
+    """A `Guard.deferred` that never asks to stop."""
     return nullcontext(lambda: False)
 
 
@@ -61,14 +63,17 @@ class Guard:
         elsewhere: another process that compiles already what trains.
         began: `time.perf_counter` when the work began that a time budget is for; None: when
             training is asked for.
+        keeps_interrupted: whether to save a checkpoint, too, where an interrupt is raised in the
+            middle of training, as nobody deferred it.
     """
 
     checkpoints: Checkpoints | None = None
     resumed: Checkpoint | None = None
-    deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] = _never
+    deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] = never
     before_training: Callable[[Corpus, Mapping[str, Any] | None], None] = lambda corpus, given: None
     began: float | None = None
     elsewhere: Elsewhere | None = None
+    keeps_interrupted: bool = False
 
 
 def train(
@@ -81,35 +86,12 @@ def train(
     on_progress: OnProgress = ignore_progress,
     guard: Guard | None = None,
 ) -> Embeddings:
-    """Train word embeddings on text.
+    """Train word embeddings on text, and keep nothing but what `guard` says.
 
-    Skip-gram and CBOW with negative sampling (Mikolov et al. 2013), the negatives of a skip-gram
-    window shared by its context words (Ji et al. 2016), with ``config.subword`` on words made of
-    their parts (Bojanowski et al. 2017); or GloVe (Pennington et al. 2014), whose
-    vectors are the sums of word and context vectors.
-
-    Args:
-        paths: files, globs, directories (with ``config.recursive``), ``-`` for standard input.
-        config: the settings; the defaults of `TrainConfig` if None.
-        vocabulary: words to train, instead of those the corpus holds often enough.
-        given: what the file of ``config.init`` or ``config.continue_from`` holds, where it has been
-            read already.
-        scratch: a directory for temporary files of about 4 bytes a token; the system's by default.
-        on_progress: called with `Progress` reports, about ten times a second.
-        guard: where checkpoints go, and which one to go on from.
-
-    Returns:
-        Embeddings with float32 (V, D) vectors, the output vectors if ``config.output_vectors``, and
-        metadata: settings, seed, versions, corpus, timings in seconds, mean loss of each epoch;
-        and where it was measured: the held-out text, the best epoch, why training stopped.
+    Arguments, results and errors are those of `session.train`; `guard` says where checkpoints go,
+    and which one to go on from.
 
     Raises:
-        ConfigError: vectors are given that have another dimension than ``config.dim``.
-        InputError: vectors that are given cannot be used.
-        CorpusError: text that cannot be read, or too little of it, or another than was trained.
-        FormatError: the file of ``config.evaluate`` is neither analogies nor similarities.
-        TrainingError: no word had a context to train with, the numbers diverged, or the time budget
-            was over before training began.
         Stopped: `guard` asked to stop.
     """
     config = (config or TrainConfig()).resolve()
@@ -183,7 +165,7 @@ def train(
         if guard.resumed is not None:
             _restore(run, guard.resumed)
         with guard.deferred() as stopping, _metrics(config.metrics, run, on_progress) as report:
-            _train(run, guard.checkpoints, facts, report, stopping)
+            _train(run, guard, facts, report, stopping)
         if not run.epochs:
             raise TrainingError(
                 f"the time budget of {config.time_budget} was over before training began: reading "
@@ -283,24 +265,35 @@ def _metrics(path: str | None, run: Run, on_progress: OnProgress) -> Iterator[On
 
 def _train(
     run: Run,
-    checkpoints: Checkpoints | None,
+    guard: Guard,
     facts: Mapping[str, Any],
     on_progress: OnProgress,
     stopping: Callable[[], bool],
 ) -> None:
     """Train to the end, with a checkpoint when one is due; or save one and stop when asked to."""
+    checkpoints = guard.checkpoints
 
     def wants_pause() -> bool:
         return stopping() or (checkpoints is not None and checkpoints.is_due())
 
-    while not run.train(on_progress, wants_pause):
+    def keep(save: Callable[[Embeddings, State], None]) -> None:
         run.check()
-        stops = stopping()
-        if checkpoints is not None:
-            save = checkpoints.save if stops else checkpoints.save_if_possible
-            save(_embeddings(run, facts, {}, everything=True), run.state())
-        if stops:
-            raise Stopped
+        save(_embeddings(run, facts, {}, everything=True), run.state())
+
+    try:
+        while not run.train(on_progress, wants_pause):
+            stops = stopping()
+            if checkpoints is not None:
+                keep(checkpoints.save if stops else checkpoints.save_if_possible)
+            else:
+                run.check()
+            if stops:
+                raise Stopped
+    except BaseException as error:
+        is_interrupt = not isinstance(error, Exception)
+        if is_interrupt and guard.keeps_interrupted and checkpoints is not None and run.is_settled:
+            keep(checkpoints.save)
+        raise
 
 
 def _same_texts(resumed: Checkpoint, facts: Mapping[str, Any]) -> dict[str, Any]:

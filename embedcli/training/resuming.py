@@ -1,30 +1,38 @@
-"""What `embed train --resume` goes on from, what it refuses, and the line that resumes a run."""
+"""What a run that is resumed goes on from, and what it refuses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from embedcli.cli.output import talk, warn
-from embedcli.cli.spool import spooled
+from embedcli.corpus import digest_corpus
+from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
-from embedcli.quoting import shell_line
+from embedcli.formats import load
 from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
 from embedcli.settings.values import Value
+from embedcli.training.checkpoint import Checkpoint, Checkpoints
+from embedcli.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from embedcli.embeddings import Embeddings
-    from embedcli.training.checkpoint import Checkpoint, Checkpoints
-    from embedcli.vocabulary import Vocabulary
+__all__ = ["Digest", "check_complete", "digest_text", "find_checkpoint", "given", "settings_of"]
 
-__all__ = ["complete", "find", "given", "resume_line", "settings_of"]
+# The digest of a text, as the run that made a model (its metadata) has digested it.
+Digest = Callable[[Sequence[str], Mapping[str, Any]], str]
 
 
-def find(checkpoints: Checkpoints, *, resume: bool) -> Checkpoint | None:
+def find_checkpoint(
+    checkpoints: Checkpoints,
+    *,
+    resume: bool,
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> Checkpoint | None:
     """The checkpoint to go on from, if that is asked for and there is one.
+
+    `say` is told where the run begins, `warn` of a checkpoint that will be replaced.
 
     Raises:
         FormatError: there are some, but none verifies.
@@ -37,7 +45,7 @@ def find(checkpoints: Checkpoints, *, resume: bool) -> Checkpoint | None:
         )
     if newest is None:
         if resume:
-            talk(f"no checkpoint in {checkpoints.directory}: beginning")
+            say(f"no checkpoint in {checkpoints.directory}: beginning")
         return None
     if not resume:
         warn(
@@ -45,46 +53,38 @@ def find(checkpoints: Checkpoints, *, resume: bool) -> Checkpoint | None:
             "begins anew and will replace it"
         )
         return None
-    talk(f"going on from {newest.path}, saved {newest.place}")
+    say(f"going on from {newest.path}, saved {newest.place}")
     return newest
 
 
-def complete(model: str, chosen: Mapping[str, Value], sources: Sequence[str]) -> Embeddings:
+def digest_text(sources: Sequence[str], metadata: Mapping[str, Any]) -> str:
+    """The digest of a text, read by the rules that a model says it was read by."""
+    settings = metadata["settings"]
+    rules = TextRules.from_settings(settings)
+    return digest_corpus(sources, rules=rules, recursive=bool(settings["recursive"]))
+
+
+def check_complete(
+    model: str, chosen: Mapping[str, Value], sources: Sequence[str], digest: Digest = digest_text
+) -> Embeddings:
     """The model of a run that is complete.
 
     Raises:
         ConfigError: it was made with other settings than those chosen; names one.
         CorpusError: it was made from another text, where one is given.
     """
-    from embedcli.formats import load
-
     embeddings = load(model)
     meta = embeddings.metadata
     _merged(model, meta.get("settings", {}), chosen)
     if sources:
-        now = _digest(sources, meta)
+        now = digest(sources, meta)
         if now != meta["corpus"]["sha256"]:
             raise CorpusError(
                 f"the text is not the one that {model} was trained on: it had sha256 "
                 f"{meta['corpus']['sha256'][:12]}, this one has {now[:12]}; train anew without "
                 "--resume"
             )
-    talk(f"{model} is complete: nothing to do")
     return embeddings
-
-
-def _digest(sources: Sequence[str], meta: Mapping[str, Any]) -> str:
-    """The digest of a text as the run that made a model has digested it: whole, or in shards."""
-    from embedcli.cluster.shards import cut, digest_shards
-    from embedcli.corpus import digest_corpus
-
-    rules = TextRules.from_settings(meta["settings"])
-    recursive = bool(meta["settings"]["recursive"])
-    if "shards" not in meta:
-        return digest_corpus(sources, rules=rules, recursive=recursive)
-    n_shards = meta["shards"]["n_shards"]
-    with spooled(sources) as names:
-        return digest_shards(cut(names, n_shards, rules=rules, recursive=recursive), rules)
 
 
 def settings_of(
@@ -124,18 +124,6 @@ def _merged(made: str, saved: Mapping[str, Value], chosen: Mapping[str, Value]) 
                 f"{saved.get(name)}: leave it out, or train anew without --resume"
             )
     return merged
-
-
-def resume_line(
-    sources: Sequence[str], outputs: Sequence[str], to: str | None, more: Sequence[str] = ()
-) -> str:
-    """The command that goes on with a run; `more` are further arguments."""
-    parts = ["embed", "train", "--resume", *sources]
-    parts += [part for output in outputs for part in ("-o", output)]
-    if to:
-        parts += ["--format", to]
-    parts += more
-    return shell_line(parts)
 
 
 def given(config: TrainConfig, sources: Sequence[str], vocab_file: str | None) -> dict[str, Any]:

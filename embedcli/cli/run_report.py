@@ -1,0 +1,151 @@
+"""What `embed train` says of a run: what it began with, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from embedcli.cli.output import talk, warn
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.values import Value
+
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
+    from embedcli.vocabulary import Vocabulary
+
+__all__ = [
+    "say_differences",
+    "say_given",
+    "say_idle",
+    "summarise",
+    "warn_of_few_words",
+    "warn_of_unused",
+]
+
+
+def say_differences(given: Embeddings, config: TrainConfig) -> None:
+    """What a run that goes on with a model does not do as that was trained."""
+    if not config.continue_from:
+        return
+    from embedcli.training.continuing import differences
+
+    path = config.continue_from
+    if not given.metadata:
+        talk(
+            f"{path} does not say how it was trained: settings that no option says are the defaults"
+        )
+        return
+    found = [
+        f"--{each.name.replace('_', '-')} {_shown(each.here)} (there {_shown(each.there)})"
+        for each in differences(given, config)
+    ]
+    unlike = f", but for {', '.join(found)}" if found else ""
+    talk(f"going on with the settings of {path}{unlike}")
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def say_given(given: Mapping[str, Any], n_words: int) -> None:
+    """How much of the text begins with given vectors, before it is trained."""
+    frozen = f", {given['frozen']:,} of them frozen" if given["frozen"] else ""
+    made = f"{given['by_subwords']:,} begin by subwords, " if given["by_subwords"] else ""
+    talk(
+        f"{given['file']}: {given['found']:,} of its {given['words']:,} words are among the "
+        f"{n_words:,} trained, {given['share_of_tokens']:.1%} of the text{frozen}; {made}the "
+        "others begin at random"
+    )
+    if not given["output_vectors"]:
+        warn(
+            f"{given['file']} has no output vectors: they begin at 0, and the given vectors will "
+            "move further until they are learnt"
+        )
+
+
+def _say_movement(given: Mapping[str, Any]) -> None:
+    """How far the given words have moved."""
+    moved = given["moved"]
+    if not moved["words"]:
+        talk("no given vector has moved")
+        return
+    cosine = moved["cosine"]
+    most = ", ".join(f"{word} {value:.2f}" for word, value in moved["most"])
+    talk(
+        f"{moved['words']:,} of {given['found']:,} given words have moved; cosine with where they "
+        f"began: median {cosine['p50']:.3f}, a tenth below {cosine['p10']:.3f}; most: {most}"
+    )
+
+
+def warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:
+    """Of negatives, where there are fewer words than were asked for."""
+    if "negative" in config.unused:
+        return
+    if config.negative >= len(vocabulary):
+        warn(
+            f"--negative {config.negative} needs more than {config.negative} words, but the "
+            f"vocabulary has {len(vocabulary)}: {len(vocabulary) - 1} were used"
+        )
+
+
+def summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -> None:
+    """What became of every token, how well it was learnt, and how fast."""
+    from embedcli.vocabulary import UNKNOWN
+
+    meta: Mapping[str, Any] = embeddings.metadata
+    corpus, epochs = meta["corpus"], meta["epochs"]
+    timings = meta.get("timings", {"reading": 0.0, "training": 0.0})
+    rate = corpus["read"] * len(epochs) / max(1e-9, timings["training"])
+    talk(
+        f"read {corpus['read']:,} tokens = {corpus['kept']:,} in the vocabulary + "
+        f"{corpus['oov']:,} out of it + {corpus['too_long']:,} too long"
+        + (f"; of the first, {corpus['unknown']:,} as {UNKNOWN}" if corpus.get("unknown") else "")
+    )
+    if "cooccurrences" in meta:
+        pairs, cells = meta["cooccurrences"]["pairs"], meta["cooccurrences"]["cells"]
+        talk(
+            f"counted {pairs:,} pairs of tokens: {cells:,} co-occurrences, all of them trained in "
+            f"every epoch ({timings.get('counting', 0.0):.1f} s counting)"
+        )
+    for number, epoch in enumerate(epochs, 1):
+        alone = f" + {epoch['alone']:,} alone in their line" if epoch["alone"] else ""
+        talk(
+            f"epoch {number}: {epoch['tokens']:,} = {epoch['trained']:,} trained + "
+            f"{epoch['subsampled']:,} subsampled{alone}; loss {epoch['loss']:.4f}{_measured(epoch)}"
+        )
+    if "given" in meta:
+        _say_movement(meta["given"])
+    if "held_out" in meta:
+        talk(f"held out: {meta['held_out']['kept']:,} tokens")
+    if reason := meta.get("stopped"):
+        best = f"; the best was epoch {meta['best_epoch']}" if reason == "patience" else ""
+        talk(f"stopped by --{reason.replace('_', '-')} in epoch {len(epochs)}{best}")
+    talk(
+        f"{', '.join(outputs)}: {len(embeddings):,} words x {embeddings.dim} in {seconds:.1f} s "
+        f"({timings['reading']:.1f} s reading, {timings['training']:.1f} s training at "
+        f"{rate:,.0f} words/s)"
+    )
+
+
+def _measured(epoch: Mapping[str, Any]) -> str:
+    """What was measured after an epoch."""
+    parts = {"held-out": (epoch["held_out"], ".4f"), "score": (epoch["score"], ".2f")}
+    return "".join(f", {name} {x:{form}}" for name, (x, form) in parts.items() if x is not None)
+
+
+def warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:
+    """Say what was chosen and has no effect."""
+    for name, why in config.unused.items():
+        if name in chosen:
+            warn(f"--{name.replace('_', '-')} decides nothing {why}")
+
+
+def say_idle(config: TrainConfig) -> None:
+    """Of more threads than can work in rounds."""
+    from embedcli.kernels.streams import STREAMS
+
+    threads = config.threads or 1
+    if config.deterministic and threads > STREAMS:
+        talk(f"{STREAMS} of {threads} threads can work in rounds; --hogwild uses all of them")

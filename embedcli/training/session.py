@@ -1,0 +1,460 @@
+"""A run that leaves files: checked before, saved while it goes, and written at its end.
+
+`embed train` and `embedcli.train(..., output=...)` are both such a session. What only one of them
+does, such as handling signals or printing a setup, it passes in as `Callbacks`.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from embedcli import formats
+from embedcli.corpus import Corpus
+from embedcli.embeddings import Embeddings
+from embedcli.errors import EmbedError, FormatError, OutputError, TrainingError, UsageError
+from embedcli.files.locks import locked
+from embedcli.files.targets import is_plain
+from embedcli.formats.vocab import read_words
+from embedcli.progress import OnProgress, ignore_progress
+from embedcli.reading import ReadingOptions
+from embedcli.settings.config import TrainConfig
+from embedcli.settings.values import Value
+from embedcli.subwords.table import Subwords
+from embedcli.training import trainer
+from embedcli.training.ahead import Elsewhere
+from embedcli.training.checkpoint import Checkpoint, Checkpoints, checkpoint_directory, completed
+from embedcli.training.continuing import kept_subwords, read_given
+from embedcli.training.outputs import Target, check_outputs, find_targets, scratch_directory
+from embedcli.training.resuming import (
+    Digest,
+    check_complete,
+    digest_text,
+    find_checkpoint,
+    given,
+    settings_of,
+)
+from embedcli.training.trainer import Guard, Stopped, never
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["Callbacks", "Here", "Session", "Setup", "Trainer", "train"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a session is about to train.
+
+    Attributes:
+        sources: the text.
+        config: resolved settings.
+        vocabulary: the words, where they are known before the text is read.
+        subwords: how words are cut, if not by what ``config.subword`` names.
+        targets: the outputs that are files or directories.
+        checkpoints: whether there are checkpoints.
+        scratch: the directory for temporary files; None: the system's.
+    """
+
+    sources: Sequence[str]
+    config: TrainConfig
+    vocabulary: Vocabulary | None
+    subwords: Subwords | None
+    targets: Sequence[Target]
+    checkpoints: bool
+    scratch: Path | None
+
+
+def _ignore(*_: Any) -> None:
+    """Nobody asked."""
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)
+
+
+def _show_nothing() -> AbstractContextManager[OnProgress]:
+    return nullcontext(ignore_progress)
+
+
+def _resume_line(sources: Sequence[str], outputs: Sequence[str]) -> str:
+    return f"embedcli.train({list(sources)!r}, output={list(outputs)!r}, resume=True)"
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What a session tells its caller, and asks of it.
+
+    Attributes:
+        say: called with lines on what goes on.
+        warn: called with lines on what may be wrong.
+        show_progress: a context for the training, which yields what is called with `Progress`.
+        before_reading: called before the text is read; may refuse.
+        before_training: called before the first epoch with the text and with what is known of the
+            pretrained vectors, if there are any; may refuse.
+        deferred: see `Guard`; None: interrupts are not deferred, but raised where they happen.
+        raise_deferred: raises what came meanwhile.
+        interrupted: called when an interrupt or an error has been caught.
+        resume_line: how to go on, from the sources and the outputs.
+        digest: of a text, as a run has digested it that is complete.
+    """
+
+    say: Callable[[str], None] = _ignore
+    warn: Callable[[str], None] = _warn
+    show_progress: Callable[[], AbstractContextManager[OnProgress]] = _show_nothing
+    before_reading: Callable[[Setup], None] = _ignore
+    before_training: Callable[[Setup, Corpus, Mapping[str, Any] | None], None] = _ignore
+    deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] | None = None
+    raise_deferred: Callable[[], None] = _ignore
+    interrupted: Callable[[], None] = _ignore
+    resume_line: Callable[[Sequence[str], Sequence[str]], str] = _resume_line
+    digest: Digest = digest_text
+
+
+class Trainer(Protocol):
+    """Where a run is trained: on this machine, or on a cluster."""
+
+    def resolve(self, config: TrainConfig, chosen: Mapping[str, Value]) -> TrainConfig:
+        """The settings with nothing left open that is to be decided here."""
+        ...
+
+    def check_resumed(self, resumed: Checkpoint) -> None:
+        """Refuse a checkpoint that this cannot go on from."""
+        ...
+
+    def train(
+        self,
+        paths: Sequence[str],
+        config: TrainConfig,
+        *,
+        vocabulary: Vocabulary | None,
+        given: Embeddings | None,
+        scratch: str | None,
+        on_progress: OnProgress,
+        guard: Guard,
+    ) -> Embeddings:
+        """Do what `trainer.train` does."""
+        ...
+
+
+class Here:
+    """This machine."""
+
+    train = staticmethod(trainer.train)
+
+    def resolve(self, config: TrainConfig, chosen: Mapping[str, Value]) -> TrainConfig:
+        """As in `Trainer`."""
+        return config.resolve()
+
+    def check_resumed(self, resumed: Checkpoint) -> None:
+        """As in `Trainer`."""
+        if "shards" in resumed.given:
+            raise UsageError(f"{resumed.path} is of a run on a cluster: give --cluster too")
+
+
+@dataclass
+class Session:
+    """One run, and the state of its safety.
+
+    Attributes:
+        sources: the text; with `run`'s ``resume`` none: that of the checkpoint.
+        targets: the outputs (`find_targets`); checkpoints are beside the first that is a file.
+        outputs: their names, as the caller ordered them.
+        config: resolved settings.
+        chosen: those of them that the caller chose; a checkpoint may not contradict them.
+        every: seconds between checkpoints; None: none but the last.
+        vocabulary: words to train; `vocab_file`: the file they are from.
+        pretrained: what the file of ``config.init`` or ``config.continue_from`` holds.
+        reading: how such a file is read that a checkpoint names.
+        named: further files that may be read, which no output may replace.
+        trainer: what trains.
+        callbacks: what is told to the caller.
+        scratch: a directory for temporary files; None: beside the first output.
+        elsewhere: another process that compiles already what trains.
+        began: `time.perf_counter` when the work began.
+        was_complete: whether there was nothing to do.
+    """
+
+    sources: Sequence[str]
+    targets: Sequence[Target]
+    outputs: Sequence[str]
+    config: TrainConfig
+    chosen: Mapping[str, Value]
+    every: float | None = 600.0
+    vocabulary: Vocabulary | None = None
+    vocab_file: str | None = None
+    pretrained: Embeddings | None = None
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    named: Iterable[str] = ()
+    trainer: Trainer = field(default_factory=Here)
+    callbacks: Callbacks = field(default_factory=Callbacks)
+    scratch: str | None = None
+    elsewhere: Elsewhere | None = None
+    began: float = field(default_factory=time.perf_counter)
+    was_complete: bool = field(default=False, init=False)
+    _has_begun: bool = field(default=False, init=False)  # to train
+    _trained: Embeddings | None = field(default=None, init=False)
+
+    @property
+    def plain_targets(self) -> list[Target]:
+        """The outputs that are files or directories, not pipes or devices."""
+        return [target for target in self.targets if is_plain(target[0])]
+
+    def run(self, *, resume: bool) -> Embeddings:
+        """Train, or go on training, and write every output; the outputs have to be locked.
+
+        Raises:
+            EmbedError: what `trainer.train`, `formats.save` and checkpoints raise, with a note on
+                how to go on.
+            KeyboardInterrupt: or what else ended the run; likewise.
+        """
+        if resume and (complete := self._complete()):
+            return complete
+        for _, name in self.targets:
+            formats.check_contents(name, self.vocabulary)
+        checkpoints, resumed = self._checkpoints(), None
+        say, warn = self.callbacks.say, self.callbacks.warn
+        if checkpoints is not None:
+            resumed = find_checkpoint(checkpoints, resume=resume, say=say, warn=warn)
+        elif resume:
+            raise UsageError("--resume needs an output that is a file: give one with -o")
+        if resumed is not None and checkpoints is not None:
+            self._go_on(resumed, checkpoints)
+        if self.pretrained is None:  # the checkpoint knows what the run began with
+            settings = self.config.as_dict()
+            _, self.pretrained = read_given(self.config, settings, self.reading)
+        if not self.sources:
+            raise UsageError(f"there is no checkpoint for {self.outputs[0]}, and no text is named")
+        if resumed is not None:
+            check_outputs(self.targets, self.config, self.sources, self.named)
+        try:
+            embeddings = self._train(checkpoints, resumed)
+            self._write(embeddings, checkpoints)
+        except BaseException as error:
+            if isinstance(error, EmbedError | MemoryError) or not isinstance(error, Exception):
+                self.callbacks.interrupted()
+                self._keep(error, checkpoints)
+            raise
+        return embeddings
+
+    def _complete(self) -> Embeddings | None:
+        """The model that is there already, if the run is complete and every output is there."""
+        names = [output for output, name in self.plain_targets if name == "safetensors"]
+        if not names or not all(Path(output).exists() for output, _ in self.targets):
+            return None
+        if any(checkpoint_directory(self.plain_targets[0][0]).glob("*.safetensors")):
+            return None
+        model = check_complete(names[0], self.chosen, self.sources, self.callbacks.digest)
+        self.was_complete = True
+        self.callbacks.say(f"{names[0]} is complete: nothing to do")
+        return model
+
+    def _checkpoints(self) -> Checkpoints | None:
+        """Where checkpoints go: beside the first output that is a file."""
+        if not self.plain_targets:
+            return None
+        directory = checkpoint_directory(self.plain_targets[0][0])
+        asked = given(self.config, self.sources, self.vocab_file)
+        checkpoints = Checkpoints(directory, self.every, asked)
+        checkpoints.check()
+        return checkpoints
+
+    def _go_on(self, resumed: Checkpoint, checkpoints: Checkpoints) -> None:
+        """Take from a checkpoint what it says of the run."""
+        self.trainer.check_resumed(resumed)
+        before = {**resumed.given["settings"], **self.chosen}
+        config = settings_of(resumed, self.chosen, self.vocabulary)
+        self.config = config = self.trainer.resolve(config, before)
+        if resumed.embeddings is not None:
+            self.vocabulary = resumed.embeddings.vocabulary
+        elif self.vocabulary is None and resumed.given.get("vocab_file"):
+            self.vocab_file = str(resumed.given["vocab_file"])
+            self.vocabulary = read_words(self.vocab_file, spaced=config.items)
+        self.sources = self.sources or tuple(resumed.given["sources"])
+        checkpoints.given = given(config, self.sources, self.vocab_file)
+
+    def _train(self, checkpoints: Checkpoints | None, resumed: Checkpoint | None) -> Embeddings:
+        saved = None if resumed is None else resumed.embeddings
+        if resumed is not None and resumed.is_complete and saved is not None:
+            self._trained = saved
+            return saved
+        callbacks, config = self.callbacks, self.config
+        scratch = self.scratch or scratch_directory(self.outputs[0])
+        setup = Setup(
+            self.sources,
+            config,
+            self.vocabulary,
+            kept_subwords(self.pretrained, config) if saved is None else saved.subwords,
+            self.plain_targets,
+            checkpoints is not None,
+            None if scratch is None else Path(scratch),
+        )
+
+        def before_training(corpus: Corpus, facts: Mapping[str, Any] | None) -> None:
+            for _, name in self.targets:
+                formats.check_contents(name, corpus.vocabulary, config.subword_kind)
+            callbacks.before_training(setup, corpus, facts)
+
+        guard = Guard(
+            checkpoints,
+            resumed,
+            self._deferred,
+            before_training,
+            self.began,
+            self.elsewhere,
+            keeps_interrupted=callbacks.deferred is None,
+        )
+        callbacks.before_reading(setup)
+        with callbacks.show_progress() as on_progress:
+            try:
+                self._trained = self.trainer.train(
+                    self.sources,
+                    config,
+                    vocabulary=self.vocabulary,
+                    given=self.pretrained,
+                    scratch=scratch,
+                    on_progress=on_progress,
+                    guard=guard,
+                )
+            except Stopped:
+                callbacks.raise_deferred()
+                raise
+        callbacks.raise_deferred()  # what came when there was nothing left to stop
+        return self._trained
+
+    @contextmanager
+    def _deferred(self) -> Iterator[Callable[[], bool]]:
+        with (self.callbacks.deferred or never)() as stopping:
+            self._has_begun = True
+            yield stopping
+
+    def _write(self, embeddings: Embeddings, checkpoints: Checkpoints | None) -> None:
+        """Write every output; what was trained is safe on disk before it is converted."""
+        is_safe = self.targets[0][1] == "safetensors" or self.every is None
+        if checkpoints is not None and not is_safe:
+            self._save_trained(checkpoints)
+        for output, name in self.targets:
+            formats.save(embeddings, output, name)
+            for lack in formats.left_out(embeddings, name):
+                self.callbacks.say(f"{output}: {lack}")
+        if checkpoints is not None:
+            checkpoints.remove()
+
+    def _save_trained(self, checkpoints: Checkpoints) -> None:
+        if self._trained is not None:
+            checkpoints.save(self._trained, completed(self._trained))
+
+    def _keep(self, error: BaseException, checkpoints: Checkpoints | None) -> None:
+        """Save what the end of this run would lose, and say how to go on."""
+        if checkpoints is None:
+            return
+        try:
+            if self._trained is not None:
+                self._save_trained(checkpoints)
+            elif not (isinstance(error, Exception) or self._has_begun or checkpoints.has_any()):
+                checkpoints.save()
+        except OutputError as second:
+            error.add_note(f"no checkpoint could be saved: {second}")
+        if not checkpoints.has_any():
+            return
+        if isinstance(error, TrainingError):
+            error.add_note(f"checkpoints from before are in {checkpoints.directory}")
+        elif isinstance(error, FormatError) and self._trained is not None:  # no second try helps
+            newest = checkpoints.newest_file()
+            error.add_note(f"what was trained is in {newest}: embed export {newest} OTHER")
+        else:
+            error.add_note(f"go on with: {self.callbacks.resume_line(self.sources, self.outputs)}")
+
+
+def train(
+    paths: Sequence[str | Path],
+    config: TrainConfig | None = None,
+    *,
+    vocabulary: Vocabulary | None = None,
+    given: Embeddings | None = None,
+    scratch: str | Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+    output: str | Path | Sequence[str | Path] = (),
+    format: str | None = None,  # noqa: A002 (as in `formats.save`)
+    resume: bool = False,
+    checkpoint_every: float | None = 600.0,
+) -> Embeddings:
+    """Train word embeddings on text.
+
+    Skip-gram and CBOW with negative sampling (Mikolov et al. 2013), the negatives of a skip-gram
+    window shared by its context words (Ji et al. 2016), with ``config.subword`` on words made of
+    their parts (Bojanowski et al. 2017); or GloVe (Pennington et al. 2014), whose
+    vectors are the sums of word and context vectors.
+
+    With `output` the run is as safe as that of ``embed train``: files are locked and checked
+    first, checkpoints are kept beside the first of them, and an interrupt saves another one.
+
+    Args:
+        paths: files, globs, directories (with ``config.recursive``), ``-`` for standard input. With
+            `resume` they may be left empty.
+        config: the settings; the defaults of `TrainConfig` if None. With `resume` None means those
+            of the checkpoint, and others must agree with them.
+        vocabulary: words to train, instead of those the corpus holds often enough.
+        given: what the file of ``config.init`` or ``config.continue_from`` holds, where it has been
+            read already.
+        scratch: a directory for temporary files of about 4 bytes a token; by default the one of the
+            first output, or the system's.
+        on_progress: called with `Progress` reports, about ten times a second.
+        output: where to write the model: one file, or several.
+        format: their format; by default each suffix decides.
+        resume: go on from the newest checkpoint of `output`; where the model is complete, it is
+            returned as it is, and where there is no checkpoint, the run begins.
+        checkpoint_every: seconds between checkpoints; None: none but the one of an interrupt.
+
+    Returns:
+        Embeddings with float32 (V, D) vectors, the output vectors if ``config.output_vectors``, and
+        metadata: settings, seed, versions, corpus, timings in seconds, mean loss of each epoch;
+        and where it was measured: the held-out text, the best epoch, why training stopped.
+
+    Raises:
+        ConfigError: vectors are given that have another dimension than ``config.dim``; or settings
+            that the checkpoint contradicts.
+        InputError: vectors that are given cannot be used.
+        CorpusError: text that cannot be read, or too little of it, or another than was trained.
+        FormatError: the file of ``config.evaluate`` is neither analogies nor similarities; or no
+            checkpoint is sound.
+        TrainingError: no word had a context to train with, the numbers diverged, or the time budget
+            was over before training began.
+        OutputError: `output` cannot be written.
+        BusyError: another process writes `output`.
+        UsageError: `output` is also read, or arguments do not go together.
+        KeyboardInterrupt: the run was interrupted; with `output` it can be resumed.
+    """
+    texts = [str(path) for path in paths]
+    outputs = [str(path) for path in ([output] if isinstance(output, str | Path) else output)]
+    if not outputs:
+        if resume:
+            raise UsageError("resume needs an output: its checkpoint is what a run goes on from")
+        return trainer.train(
+            texts,
+            config,
+            vocabulary=vocabulary,
+            given=given,
+            scratch=scratch,
+            on_progress=on_progress,
+        )
+    settings = (config or TrainConfig()).resolve()
+    targets = find_targets(outputs, format)
+    check_outputs(targets, settings, texts)
+    session = Session(
+        texts,
+        targets,
+        outputs,
+        settings,
+        {} if config is None else settings.as_dict(),
+        checkpoint_every,
+        vocabulary,
+        pretrained=given,
+        callbacks=Callbacks(show_progress=lambda: nullcontext(on_progress)),
+        scratch=None if scratch is None else str(scratch),
+    )
+    with locked(outputs):
+        return session.run(resume=resume)
