@@ -252,9 +252,9 @@ def _infinity_let_in() -> None:
 
 
 def _duplicates_let_in() -> None:
-    from embedcli.formats import rows
+    from embedcli.formats import row_words
 
-    change(rows, "_leave_out_repeated", lambda *arguments: None)
+    change(row_words, "_leave_out_repeated", lambda *arguments: None)
 
 
 def _floats_taken_for_text() -> None:
