@@ -78,6 +78,7 @@ class TestEveryFormat:
     @example(
         words=["0"], numbers=np.full((5, 2), 6.074916e16, np.float32)
     )  # begins with the byte 0x0A
+    @example(words=["0", "1"], numbers=np.full((5, 2), 1.3819496e10, np.float32))
     def test_reads_back_the_same_or_refuses_to_write(self, tmp_path_factory, name, words, numbers):
         path = tmp_path_factory.getbasetemp() / f"any-{name}"
         expected = embeddings_of(words, numbers[: len(words)])
@@ -88,6 +89,8 @@ class TestEveryFormat:
             if not any(map(str.split, words)) or len(words) > len(set(words)) or "" in words:
                 return
             assert "safetensors" != name
+            if "in the opposite order" in str(error):  # a reader would refuse it as big-endian
+                return
             refused = "\0" if name in ("fasttext", "word2vec-bin") else "\ufeff"
             assert any(c.isspace() or c == refused for word in words for c in word)
             return

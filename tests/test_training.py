@@ -93,7 +93,8 @@ def test_every_token_is_accounted_for(tmp_path):
     long_word = "x" * 300
     path.write_text(f"a b a c\nalone\nrare a b {long_word}\n\nb a\na\n" * 3)
     config = TrainConfig(**SMALL | {"min_count": 4, "epochs": 2})
-    embeddings = train([path], config)
+    with pytest.warns(UserWarning, match="3 tokens of more than 256 bytes, which are left out"):
+        embeddings = train([path], config)
     corpus, epochs = embeddings.metadata["corpus"], embeddings.metadata["epochs"]
     assert (corpus["read"], corpus["kept"], corpus["oov"], corpus["too_long"]) == (36, 24, 9, 3)
     for epoch in epochs:
