@@ -26,6 +26,7 @@ from embedcli.files.scratch import ScratchFile
 from embedcli.files.spans import Span
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.quoting import quoted
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.encoder import Encoder
 from embedcli.text.judging import check_encodings
@@ -401,6 +402,20 @@ def _tally(encoder: Encoder, merged: Merged) -> Tally:
     )
 
 
+def _no_token(encoder: Encoder, where: str, n_bytes: int) -> str:
+    """What to say of a text without a token: by white space alone it is all white space."""
+    rules = encoder.library.rules
+    if rules.tokenizer == "pattern":
+        pattern = quoted(rules.pattern or "")
+        return f"no token of {where} ({n_bytes} bytes) matches --pattern {pattern}"
+    if rules.tokenizer != "whitespace":
+        return f"no token of {where} ({n_bytes} bytes) is found by --tokenizer {rules.tokenizer}"
+    if rules.separator is not None:
+        what = f"the separator {quoted(rules.separator)} and line ends"
+        return f"{where} holds only {what} ({n_bytes} bytes)"
+    return f"{where} holds only white space ({n_bytes} bytes)"
+
+
 def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabulary | None) -> None:
     """Refuse a text that nothing can be learned from."""
     n_bytes, n_tokens = encoder.library.n_bytes, merged.n_tokens
@@ -413,7 +428,7 @@ def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabul
             f"ones; {encoder.advice}"
         )
     if n_tokens == 0:
-        raise CorpusError(f"{where} holds only white space ({n_bytes} bytes)")
+        raise CorpusError(_no_token(encoder, where, n_bytes))
     if n_tokens == 1:
         raise CorpusError(f"{where} holds 1 token; nothing to predict")
     if merged.n_kept > merged.n_unknown:

@@ -13,6 +13,7 @@ import pytest
 
 from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError
+from embedcli.settings.text_rules import TextRules
 
 SAFE = "plain words that are no trouble at all\n" * 200
 
@@ -170,6 +171,20 @@ def test_refused(write, name, threads):
     assert 3 == caught.value.exit_code
     assert "\n" not in str(caught.value)
     assert "corpus.txt" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "rules", "message"),
+    [
+        (b"... !!!\n", {"tokenizer": "words"}, r"no token of .* is found by --tokenizer words"),
+        (b"... !!!\n", {"tokenizer": "unicode"}, "is found by --tokenizer unicode"),
+        (b"a b\n", {"tokenizer": "pattern", "pattern": "[0-9]"}, r"matches --pattern '\[0-9\]'"),
+        (b",,,\n", {"items": True, "separator": ","}, "holds only the separator ',' and line ends"),
+    ],
+)
+def test_a_text_without_a_token_names_what_looked_for_them(write, data, rules, message):
+    with pytest.raises(CorpusError, match=message):
+        encode_corpus([write(data)], rules=TextRules(**rules))
 
 
 @pytest.mark.parametrize("name", READ)

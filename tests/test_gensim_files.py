@@ -73,6 +73,18 @@ def test_unseen_words_of_fasttext_get_the_vectors_gensim_makes(made, tmp_path, n
     assert np.allclose(model.wv["catty"], again["catty"], rtol=0, atol=1e-7)
 
 
+def test_ngrams_of_the_older_hash_are_left_out_and_that_is_said(tmp_path):
+    model = trained("FastText")
+    model.wv.compatible_hash = False
+    model.save(str(tmp_path / "x"))
+    said = []
+    read = formats.load(tmp_path / "x", on_mended=said.append)
+    assert (model.wv.index_to_key, None) == (read.vocabulary.words, read.subwords)
+    assert 1 == len(said)
+    assert "its 50 rows of n-grams are left out" in said[0]
+    assert "gensim before 3.8" in said[0]
+
+
 def test_fasttext_without_ngrams(tmp_path):
     model = models.FastText(SENTENCES, **SMALL, max_n=0)
     model.save(str(tmp_path / "x"))

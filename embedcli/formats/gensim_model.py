@@ -19,7 +19,7 @@ What the attributes are called changed over the versions:
 
 Word2Vec, FastText, Doc2Vec (its words, not its documents) and all their KeyedVectors are read. The
 n-grams of FastText hash as fastText's do and are kept; before 3.8 gensim had another hash, whose
-n-grams are left out.
+n-grams are left out; that is said.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _embeddings(path: str, root: Any, reading: ReadingOptions) -> Embeddings:
     vocabulary = vocabulary_of(path, words, counts, reading.keeping_rows)
     metadata = {"gensim": _settings(model)}
     output = _output(model, len(words))
-    made = _with_subwords(keyed, vocabulary)
+    made = _with_subwords(keyed, vocabulary, reading)
     if made is not None:
         vectors, subwords = made
         return Embeddings(vocabulary, vectors, output, metadata, subwords)
@@ -271,13 +271,21 @@ def _output(model: _Object, n_words: int) -> Floats | None:
     return trained.matrix("syn1neg", rows=n_words)
 
 
-def _with_subwords(keyed: _Object, vocabulary: Vocabulary) -> tuple[Floats, Subwords] | None:
+def _with_subwords(
+    keyed: _Object, vocabulary: Vocabulary, reading: ReadingOptions
+) -> tuple[Floats, Subwords] | None:
     """The vectors of words and their n-grams, where these are fastText's."""
     rows = keyed.array("vectors_ngrams")
     shortest, longest, buckets = (
         int(number_of(keyed.get(name)) or 0) for name in ("min_n", "max_n", "bucket")
     )
-    if rows is None or not len(rows) or keyed.get("compatible_hash") is not True:
+    if rows is None or not len(rows):
+        return None
+    if keyed.get("compatible_hash") is not True:
+        reading.on_mended(
+            f"{keyed.path}: its {len(rows)} rows of n-grams are left out, so words never seen have "
+            "no vectors: their hash is that of gensim before 3.8, and not fastText's"
+        )
         return None
     if not (1 <= shortest <= longest <= 1024 and 1 <= buckets < 1 << 31):
         return None
