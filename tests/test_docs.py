@@ -90,6 +90,14 @@ def test_the_tests_that_the_page_on_security_names_are_there():
     assert set() == set(listed) - kinds
 
 
+def test_the_files_to_read_first_are_there():
+    text = (ROOT / "docs" / "README.md").read_text().split("## What to read first")[1]
+    files = re.findall(r"^\d\. `(\S+)`", text, re.MULTILINE)
+
+    assert 8 == len(files)
+    assert [] == [name for name in files if not (ROOT / "embedcli" / name).exists()]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
