@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from embedcli import TrainConfig
 from embedcli.cluster import combination
 from embedcli.cluster.counts import add_tables, count, vocabulary_of
-from embedcli.cluster.deltas import Delta, row_parts
+from embedcli.cluster.deltas import Change, Delta, Matrices, Round, row_parts
 from embedcli.cluster.run_state import (
     advance,
     at_beginning,
@@ -36,16 +36,9 @@ from embedcli.cluster.run_state import (
     next_round,
     to_embeddings,
 )
-from embedcli.cluster.shard_trainer import (
-    Change,
-    Matrices,
-    Round,
-    ShardTrainer,
-    beginning,
-    make_weights,
-)
+from embedcli.cluster.shard_trainer import ShardTrainer, beginning, make_weights
 from embedcli.cluster.shards import cut
-from embedcli.cluster.steps import InProcess, combine_changes
+from embedcli.cluster.steps import Driver
 from embedcli.corpus import encode_corpus
 from embedcli.formats import save
 
@@ -111,7 +104,7 @@ def combine(
         return Matrices(*(part + RULES[rule](changes, i) for i, part in enumerate(model)))
     rows = row_parts(len(model.syn0), config.shards or 1)
     parts = [Matrices(*(matrix[part] for matrix in model)) for part in rows]
-    after, _ = combine_changes(InProcess(config), parts, changes, rows, config, at)
+    after, _ = Driver(config).combine(at, parts, changes, rows)
     return Matrices(*(np.concatenate(of_all) for of_all in zip(*after, strict=True)))
 
 

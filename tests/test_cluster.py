@@ -36,11 +36,12 @@ from embedcli.cluster import dask_run  # noqa: E402
 from embedcli.cluster.connect import connect  # noqa: E402
 from embedcli.cluster.dask_driver import DaskDriver  # noqa: E402
 from embedcli.cluster.dask_worker import (  # noqa: E402
+    Job,
     RunInScheduler,
     RunOnWorker,
     scatter_kept,
 )
-from embedcli.cluster.shard_trainer import Matrices  # noqa: E402
+from embedcli.cluster.deltas import Matrices  # noqa: E402
 
 CONFIG = TrainConfig(dim=8, min_count=1, sample=0, epochs=2, threads=1, shards=5, rounds=2, lr=0.05)
 
@@ -304,7 +305,7 @@ def test_without_what_makes_keys_nothing_listens(monkeypatch):
     [("running", "too many workers were lost"), ("closed", "the scheduler was lost")],
 )
 def test_what_was_lost_is_told_apart(status, message):
-    machines = DaskDriver(SimpleNamespace(status=status), None)
+    machines = DaskDriver(SimpleNamespace(status=status), Job("run", CONFIG))
 
     with pytest.raises(ClusterError, match=message):
         machines.wait([SimpleNamespace(status="lost", done=lambda: True)], lambda: None)
@@ -403,10 +404,10 @@ def test_a_worker_that_is_killed_changes_nothing(corpus, expected, monkeypatch, 
                 kill()
             wait(self, futures, on_wake)
 
-        def kill_and_assign(self, shards):
+        def kill_and_assign(self):
             if moment == "between two" and next(rounds) == 3:  # the first is for reading
                 kill()
-            assign(self, shards)
+            assign(self)
 
         monkeypatch.setattr(DaskDriver, "wait", wait_and_kill)
         monkeypatch.setattr(DaskDriver, "assign", kill_and_assign)

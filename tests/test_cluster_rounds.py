@@ -10,19 +10,12 @@ import pytest
 
 from embedcli import TrainConfig, load
 from embedcli.cluster import file_driver, step_files
-from embedcli.cluster.deltas import row_parts
+from embedcli.cluster.deltas import Matrices, row_parts
 from embedcli.cluster.plan import Plan, write_plan
 from embedcli.cluster.run_state import advance, at_beginning, next_round
-from embedcli.cluster.shard_trainer import Matrices, ShardTrainer, beginning
+from embedcli.cluster.shard_trainer import ShardTrainer, beginning
 from embedcli.cluster.shards import cut
-from embedcli.cluster.steps import (
-    InProcess,
-    combine_changes,
-    count_shards,
-    encode_shards,
-    first_model,
-    train_shards,
-)
+from embedcli.cluster.steps import Driver
 from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, TrainingError, UsageError
 from embedcli.formats import save
@@ -45,15 +38,15 @@ def corpus(tmp_path_factory):
 
 def run(corpus, config):
     """All steps, as every driver runs them, in this process."""
-    driver, shards = InProcess(config), cut([corpus], config.shards)
-    words = count_shards(driver, shards, config)
-    encoded = encode_shards(driver, shards, words, {})
+    driver = Driver(config, cut([corpus], config.shards))
+    words = driver.count()
+    encoded = driver.encode(words, {})
     n_tokens, digests = sum(one.tally.kept for one in encoded), [one.digest for one in encoded]
     rows = row_parts(len(words), config.shards)
-    model, state = first_model(driver, rows, config), at_beginning()
+    model, state = driver.first_model(rows), at_beginning()
     while (at := next_round(state, config)) is not None:
-        changes = train_shards(driver, shards, at, digests, words, model)
-        model, sums = combine_changes(driver, model, changes, rows, config, at)
+        changes = driver.train(at, words, digests, model)
+        model, sums = driver.combine(at, model, changes, rows)
         state = advance(state, sums, config, n_tokens)
     return Matrices(*(np.concatenate(parts) for parts in zip(*model, strict=True))), state
 

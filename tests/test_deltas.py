@@ -9,9 +9,18 @@ from hypothesis import strategies as st
 
 from embedcli import TrainConfig
 from embedcli.cluster import combination
-from embedcli.cluster.deltas import Delta, add, difference, part, row_parts, total
-from embedcli.cluster.shard_trainer import Change, Matrices, Round
-from embedcli.cluster.steps import InProcess, combine_changes
+from embedcli.cluster.deltas import (
+    Change,
+    Delta,
+    Matrices,
+    Round,
+    add,
+    difference,
+    part,
+    row_parts,
+    total,
+)
+from embedcli.cluster.steps import Driver
 
 V, D = 12, 4
 # Output vectors that have much in common along the first axis and little along the others.
@@ -34,8 +43,7 @@ def moved(*deltas, parts=None):
     config, rows = TrainConfig(dim=D, shards=1, rounds=1), parts or row_parts(V, 1)
     model = [Matrices(BEFORE[part], OTHER[part]) for part in rows]
     changes = [Change(((delta, still),), np.zeros(4), 0, 0) for delta in deltas]
-    driver, at = InProcess(config), Round(0, 0, 1)
-    after, _ = combine_changes(driver, model, changes, rows, config, at)
+    after, _ = Driver(config).combine(Round(0, 0, 1), model, changes, rows)
     after = np.concatenate([part.syn0 for part in after])
     return after - BEFORE
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from embedcli.cluster.dask_worker import Job, run_on_worker, scatter_kept
 from embedcli.cluster.shards import Shard
+from embedcli.cluster.steps import Driver
 from embedcli.errors import ClusterError, EmbedError
 
 if TYPE_CHECKING:
@@ -24,19 +24,23 @@ def _nothing() -> None:
     """Called while waiting if nothing else has to be done; Ctrl-C raises by itself."""
 
 
-@dataclass
-class DaskDriver:
-    """A `Driver` (`steps.py`) whose steps run on workers; its handles are futures.
+class DaskDriver(Driver):
+    """Runs the steps on workers; its handles are futures.
 
-    Attributes:
+    Args:
         client: of the cluster.
         job: what all tasks share.
+        shards: of the text.
+
+    Attributes:
         workers: the address of the worker that trains each shard, by the shard's number.
     """
 
-    client: Client
-    job: Job
-    workers: dict[int, str] = field(default_factory=dict)
+    def __init__(self, client: Client, job: Job, shards: Sequence[Shard] = ()) -> None:
+        super().__init__(job.config, shards)
+        self.client = client
+        self.job = job
+        self.workers: dict[int, str] = {}
 
     def run(
         self,
@@ -127,15 +131,15 @@ class DaskDriver:
             return ClusterError(f"a task has ended several workers, one after the other: {error}")
         return ClusterError(f"the cluster failed: {type(error).__name__}: {error}")
 
-    def assign(self, shards: Sequence[Shard]) -> None:
+    def assign(self) -> None:
         """Give every shard a worker. A shard whose worker is still there keeps it."""
         addresses = sorted(self.client.scheduler_info(n_workers=-1)["workers"])
         if not addresses:
             return  # tasks wait until one comes
         load = dict.fromkeys(addresses, 0)
-        most = math.ceil(len(shards) / len(addresses))
+        most = math.ceil(len(self.shards) / len(addresses))
         unassigned = []
-        for shard in shards:
+        for shard in self.shards:
             worker = self.workers.get(shard.number, "")
             if load.get(worker, most) < most:
                 load[worker] += 1

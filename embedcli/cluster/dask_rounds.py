@@ -16,12 +16,11 @@ import numpy as np
 
 from embedcli.cluster.counts import sum_tallies
 from embedcli.cluster.dask_driver import DaskDriver
-from embedcli.cluster.deltas import row_parts
+from embedcli.cluster.deltas import Change, Matrices, Round, row_parts
 from embedcli.cluster.plan import Plan
 from embedcli.cluster.run_state import advance, at_beginning, loss, next_round, to_embeddings
-from embedcli.cluster.shard_trainer import Change, Matrices, Round
+from embedcli.cluster.shard_trainer import Encoded
 from embedcli.cluster.shards import joint_digest
-from embedcli.cluster.steps import Encoded, combine_changes, first_model, train_shards
 from embedcli.corpus import Corpus, Tally
 from embedcli.embeddings import Embeddings
 from embedcli.progress import OnProgress, Progress
@@ -107,7 +106,7 @@ class DaskRounds:
         )
         resumed = self._guard.resumed
         if saved is None or saved.output_vectors is None or resumed is None or not resumed.state:
-            self._model = first_model(self._driver, self._parts, self._config)
+            self._model = self._driver.first_model(self._parts)
             return
         self._state = resumed.state
         self._hand_out(Matrices(saved.vectors, saved.output_vectors))
@@ -141,10 +140,10 @@ class DaskRounds:
 
     def _round(self, at: Round, on_wake: Callable[[], None]) -> list[Change]:
         """Train one round; what it did in each shard, without the deltas."""
-        driver, shards = self._driver, self._plan.shards
-        driver.assign(shards)
-        changes = train_shards(driver, shards, at, self._digests, self._words, self._model)
-        after, sums = combine_changes(driver, self._model, changes, self._parts, self._config, at)
+        driver = self._driver
+        driver.assign()
+        changes = driver.train(at, self._words, self._digests, self._model)
+        after, sums = driver.combine(at, self._model, changes, self._parts)
         driver.wait([*sums, *after], on_wake)
         self._model, self._before = after, self._model
         return driver.results(sums)

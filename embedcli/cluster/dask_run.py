@@ -20,7 +20,6 @@ from embedcli.cluster.dask_rounds import DaskRounds, EncodedText
 from embedcli.cluster.dask_worker import Job, RunInScheduler, RunOnWorker
 from embedcli.cluster.plan import Plan, make_plan, shard_settings, shards_of
 from embedcli.cluster.shards import text_size
-from embedcli.cluster.steps import count_shards, encode_shards, measure_shard
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ResourceError
@@ -153,7 +152,7 @@ def _driver(client: Client, plan: Plan) -> Iterator[DaskDriver]:
     client.register_plugin(RunOnWorker(job.name), name=job.name)
     client.register_plugin(RunInScheduler(job.name, client.id), name=job.name)
     try:
-        yield DaskDriver(client, job)
+        yield DaskDriver(client, job, plan.shards)
     finally:
         _unregister(client, job.name)
 
@@ -189,12 +188,12 @@ def _encode(
     """
     n_bytes = text_size(plan.shards)
     on_progress(Progress("reading", 0, n_bytes))
-    driver.assign(plan.shards)
+    driver.assign()
     if vocabulary is None:
-        vocabulary = count_shards(driver, plan.shards, plan.config)
+        vocabulary = driver.count()
     _check_memory(driver.client, vocabulary, plan.config)
     (words,) = driver.scatter({"words": vocabulary})
-    encoded = encode_shards(driver, plan.shards, words, known)
+    encoded = driver.encode(words, known)
     _warn([
         f"{remark} ({shard})"
         for shard, one in zip(plan.shards, encoded, strict=True)
@@ -215,7 +214,7 @@ def _warn(remarks: Sequence[str]) -> None:
 def _measure(driver: DaskDriver, plan: Plan, text: EncodedText) -> float:
     """How many seconds an epoch takes, by the largest shard."""
     largest = max(plan.shards, key=lambda shard: text.encoded[shard.number].tally.kept)
-    return measure_shard(driver, largest, text.words)
+    return driver.measure(largest, text.words)
 
 
 def _with_rounds(plan: Plan, seconds: float, sync_every: float) -> Plan:

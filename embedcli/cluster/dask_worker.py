@@ -29,8 +29,8 @@ from distributed import (
 )
 from distributed.active_memory_manager import ReduceReplicas, SuggestionGenerator
 
+from embedcli.cluster.shard_trainer import ShardStore
 from embedcli.cluster.shards import Shard
-from embedcli.cluster.steps import ShardStore
 from embedcli.errors import EmbedError, UsageError
 from embedcli.settings.config import TrainConfig
 

@@ -1,6 +1,6 @@
-"""What a round changed in a matrix: as rows or whole, to be sent and added up.
+"""A model between two rounds, and what a round changes in it: sent, added up, checked.
 
-What to make of the sum is decided in `combination.py`.
+`combination.py` decides what to do with the sum.
 """
 
 from __future__ import annotations
@@ -8,12 +8,30 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Delta", "Deltas", "add", "blocks", "difference", "part", "row_parts", "total"]
+from embedcli.errors import TrainingError
+from embedcli.settings.config import TrainConfig
+from embedcli.training.weights import find_fault
+
+__all__ = [
+    "Change",
+    "Delta",
+    "Deltas",
+    "Matrices",
+    "Round",
+    "add",
+    "add_changes",
+    "blocks",
+    "check",
+    "difference",
+    "part",
+    "row_parts",
+    "total",
+]
 
 _BLOCK_ROWS = 1 << 11  # rows worked on at a time: they stay in the cache
 _FEW = 0.5  # a matrix of which less is touched is sent as rows
@@ -50,6 +68,58 @@ class Delta:
 
 
 Deltas = tuple[Delta, Delta]  # of syn0 and of syn1neg
+
+
+class Matrices(NamedTuple):
+    """A model between two rounds: syn0 and syn1neg, float32 (V, D)."""
+
+    syn0: NDArray[np.float32]
+    syn1neg: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Which stretch of every shard is trained next.
+
+    Attributes:
+        epoch: from 0.
+        number: of the round in its epoch, from 0.
+        n_rounds: rounds in an epoch.
+    """
+
+    epoch: int
+    number: int
+    n_rounds: int
+
+    def __str__(self) -> str:
+        """The epoch and the number, as in names of results."""
+        return f"{self.epoch}-{self.number}"
+
+    def chunks(self, n_chunks: int) -> range:
+        """Those of `n_chunks` that belong to this round."""
+        first, last = (n_chunks * k // self.n_rounds for k in (self.number, self.number + 1))
+        return range(first, last)
+
+
+class Change(NamedTuple):
+    """What a round did, in one shard or in several.
+
+    Attributes:
+        deltas: for each part of the rows, of syn0 and syn1neg; none where only the sums matter.
+        sums: float64 (4,), the sums of `Epoch`: loss, pairs, trained, alone.
+        subsampled: words that were.
+        tokens: words that were read.
+    """
+
+    deltas: tuple[Deltas, ...]
+    sums: NDArray[np.float64]
+    subsampled: int
+    tokens: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are sent."""
+        return sum(delta.nbytes for deltas in self.deltas for delta in deltas)
 
 
 def difference(
@@ -126,6 +196,46 @@ def total(deltas: Sequence[Delta]) -> Delta:
     if len(rows) >= _FEW * n_rows:
         return Delta(n_rows, None, values, steps, squares)
     return Delta(n_rows, rows, values[rows], steps[rows], squares[rows])
+
+
+def add_changes(one: Change, other: Change) -> Change:
+    """What both together did; of the same parts."""
+    deltas = tuple(
+        (add(mine[0], theirs[0]), add(mine[1], theirs[1]))
+        for mine, theirs in zip(one.deltas, other.deltas, strict=True)
+    )
+    return Change(
+        deltas,
+        one.sums + other.sums,
+        one.subsampled + other.subsampled,
+        one.tokens + other.tokens,
+    )
+
+
+def check(
+    model: Matrices, config: TrainConfig, at: Round, where: str = "", first_row: int = 0
+) -> None:
+    """Refuse numbers that grow without bound.
+
+    Args:
+        model: all of it, or a part.
+        config: resolved settings.
+        at: the round that made the numbers.
+        where: more for the message.
+        first_row: of the part.
+
+    Raises:
+        TrainingError: they do.
+    """
+    faults = (find_fault(*named, first_row) for named in zip(Matrices._fields, model, strict=True))
+    fault = next(filter(None, faults), None)
+    if fault is None:
+        return
+    lr = config.starting_lr
+    raise TrainingError(
+        f"training diverged in epoch {at.epoch + 1}, round {at.number + 1}: {fault}{where} at lr "
+        f"{lr:g}; nothing was written; try --lr {lr / 4:g}"
+    )
 
 
 def row_parts(n_rows: int, n_shards: int) -> list[slice]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from embedcli.cluster import step_files
 from embedcli.cluster.counts import add_tables, sum_tallies
-from embedcli.cluster.deltas import row_parts
+from embedcli.cluster.deltas import Matrices, Round, add_changes, row_parts
 from embedcli.cluster.plan import Plan, config_of
 from embedcli.cluster.run_state import (
     advance,
@@ -29,18 +29,10 @@ from embedcli.cluster.run_state import (
     state_arrays,
     to_embeddings,
 )
-from embedcli.cluster.shard_trainer import Matrices, Round, add_changes, beginning
+from embedcli.cluster.shard_trainer import ShardStore, beginning
 from embedcli.cluster.shards import Shard, joint_digest
 from embedcli.cluster.step_files import CHANGE, COUNTS, Stamp
-from embedcli.cluster.steps import (
-    InProcess,
-    ShardStore,
-    choose_vocabulary,
-    combine_changes,
-    count_step,
-    encode_step,
-    train_step,
-)
+from embedcli.cluster.steps import Driver
 from embedcli.embeddings import Embeddings
 from embedcli.errors import CorpusError, FormatError, UsageError
 from embedcli.settings.config import TrainConfig
@@ -79,8 +71,7 @@ class _Saved:
 
 def count_shard(plan: Plan, number: int, output: str, threads: int) -> int:
     """Count one shard of a plan; how many distinct words it has."""
-    driver = InProcess(replace(plan.config, threads=threads))
-    (table,) = driver.run_on_shard("count", count_step, plan.shard(number), 1)
+    (table,) = ShardStore().count(plan.shard(number), replace(plan.config, threads=threads), 1)
     step_files.write_table(table, Stamp(plan.digest, (number,)), output)
     return len(table.words)
 
@@ -94,8 +85,7 @@ def first_model(plan: Plan, inputs: Sequence[str]) -> Embeddings:
     """
     stamp = _stamp_of_all(inputs, COUNTS, plan.digest, len(plan.shards))
     tables = [step_files.read_table(path) for path in inputs]
-    of_shards = [[table] for table in tables]
-    vocabulary = choose_vocabulary(InProcess(plan.config), of_shards, 1, plan.config)
+    vocabulary = Driver(plan.config).choose([[table] for table in tables], 1)
     facts = corpus_facts(sum_tallies([table.tally for table in tables]), vocabulary)
     model = beginning(len(vocabulary), plan.config)
     more = _position(stamp.plan, len(plan.shards), at_beginning(), {})
@@ -108,10 +98,10 @@ def encode_shard(plan: Plan, number: int, model: Embeddings, output: str, thread
         raise FormatError("the model and the plan are of different runs")
     shard, config, store = plan.shard(number), replace(plan.config, threads=threads), ShardStore()
     try:
-        encoded = encode_step(store, shard, config, model.vocabulary, None)
+        encoded = store.encode(shard, config, model.vocabulary, None)
         for remark in encoded.remarks:
             warnings.warn(f"{remark} ({shard})", stacklevel=2)
-        corpus = store.corpus(shard, model.vocabulary, config, None)
+        corpus = store.corpus(shard, config, model.vocabulary, None)
         stamp = Stamp(plan.digest, (number,), digests={str(number): corpus.digest})
         step_files.write_ids(corpus, stamp, output)
         return len(corpus.ids)
@@ -134,7 +124,7 @@ def train_shard(model: Embeddings, ids: str, output: str, threads: int) -> float
     shard, words = Shard(stamp.shards[0], ()), model.vocabulary
     store = ShardStore(corpora={shard.number: step_files.read_ids(ids, words)})
     config = replace(saved.config, threads=threads)
-    change = train_step(store, shard, config, at, None, words, saved.matrices)
+    change = store.train(shard, config, words, None, at, saved.matrices)
     step_files.write_change(change, replace(stamp, round=(at.epoch, at.number), tally={}), output)
     return float(change.sums[0] / change.sums[1]) if change.sums[1] else None
 
@@ -158,7 +148,7 @@ def next_model(model: Embeddings, inputs: Sequence[str]) -> Embeddings:
     changes = [step_files.read_change(path) for path in in_order]
     rows = row_parts(len(model), saved.config.shards or 1)
     before = [Matrices(*(matrix[part] for matrix in saved.matrices)) for part in rows]
-    after, sums = combine_changes(InProcess(saved.config), before, changes, rows, saved.config, at)
+    after, sums = Driver(saved.config).combine(at, before, changes, rows)
     matrices = Matrices(*(np.concatenate(of_all) for of_all in zip(*after, strict=True)))
     facts = dict(model.metadata["corpus"])
     state = advance(saved.state, sums, saved.config, int(facts["kept"]))

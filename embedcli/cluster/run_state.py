@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.cluster.shard_trainer import Change, Matrices, Round
+from embedcli.cluster.deltas import Change, Matrices, Round
 from embedcli.cluster.shards import joint_digest
 from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings

@@ -1,94 +1,133 @@
-"""One shard's part of a round: the same kernels as on one machine, from the same two matrices."""
+"""What is done to one shard: counting, encoding, and training with the kernels of one machine."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.cluster.deltas import Deltas, add, difference
-from embedcli.corpus import Corpus
-from embedcli.errors import TrainingError
+from embedcli.cluster.counts import Table, count
+from embedcli.cluster.deltas import Change, Matrices, Round, check, difference
+from embedcli.cluster.shards import Shard
+from embedcli.corpus import Corpus, Tally, encode_corpus
+from embedcli.errors import CorpusError
 from embedcli.kernels.weights import Weights, aligned, row_stride
 from embedcli.settings.config import LINE, TrainConfig
+from embedcli.training.forecast import measure_seconds
 from embedcli.training.run import Run
 from embedcli.training.sampling import keep_probabilities, noise_distribution
 from embedcli.training.schedule import learning_rate
-from embedcli.training.weights import find_fault, initial_weights
+from embedcli.training.weights import initial_weights
+from embedcli.vocabulary import Vocabulary
 
-__all__ = [
-    "Change",
-    "Matrices",
-    "Round",
-    "ShardTrainer",
-    "add_changes",
-    "beginning",
-    "check",
-    "make_weights",
-]
+__all__ = ["Encoded", "ShardStore", "ShardTrainer", "beginning", "make_weights"]
 
 _SHARD_SEEDS = 1 << 32  # the seeds of shards lie so far apart
 
 
-class Matrices(NamedTuple):
-    """A model between two rounds: syn0 and syn1neg, float32 (V, D)."""
-
-    syn0: NDArray[np.float32]
-    syn1neg: NDArray[np.float32]
-
-
 @dataclass(frozen=True)
-class Round:
-    """Which stretch of every shard is trained next.
+class Encoded:
+    """What is known of an encoded shard."""
 
-    Attributes:
-        epoch: from 0.
-        number: of the round in its epoch, from 0.
-        n_rounds: rounds in an epoch.
+    tally: Tally
+    digest: str
+    remarks: tuple[str, ...] = ()
+
+
+class ShardStore:
+    """The encoded shards of one process, and the memory for the model that they train.
+
+    A lock lets one shard at a time be encoded or trained, with all threads.
+
+    Args:
+        scratch: a directory for the encoded shards; the system's by default.
+        corpora: shards that are encoded already, by number.
     """
 
-    epoch: int
-    number: int
-    n_rounds: int
+    def __init__(
+        self, scratch: Path | None = None, corpora: Mapping[int, Corpus] | None = None
+    ) -> None:
+        self._lock = threading.Lock()
+        self._scratch = scratch
+        self._corpora = dict(corpora or {})
+        self._trainers: dict[int, ShardTrainer] = {}
+        self._weights: Weights | None = None
 
-    def __str__(self) -> str:
-        """The epoch and the number, as in names of results."""
-        return f"{self.epoch}-{self.number}"
+    def count(self, shard: Shard, config: TrainConfig, n_parts: int) -> list[Table]:
+        """The counts of a shard, split by word into `n_parts` tables."""
+        table = count(shard, config)
+        return [table] if n_parts == 1 else [table.part(k, n_parts) for k in range(n_parts)]
 
-    def chunks(self, n_chunks: int) -> range:
-        """Those of `n_chunks` that belong to this round."""
-        first, last = (n_chunks * k // self.n_rounds for k in (self.number, self.number + 1))
-        return range(first, last)
+    def encode(
+        self, shard: Shard, config: TrainConfig, vocabulary: Vocabulary, digest: str | None
+    ) -> Encoded:
+        """Encode a shard. Errors are those of `corpus`."""
+        with self._lock:
+            corpus = self.corpus(shard, config, vocabulary, digest)
+            return Encoded(corpus.tally, corpus.digest, corpus.remarks)
 
+    def measure(self, shard: Shard, config: TrainConfig, vocabulary: Vocabulary) -> float:
+        """How many seconds an epoch of a shard takes here."""
+        with self._lock:
+            corpus = self.corpus(shard, config, vocabulary, None)
+            return measure_seconds(corpus, config) / config.epochs
 
-class Change(NamedTuple):
-    """What a round did, in one shard or in several.
+    def train(
+        self,
+        shard: Shard,
+        config: TrainConfig,
+        vocabulary: Vocabulary,
+        digest: str | None,
+        at: Round,
+        *model: Matrices,
+    ) -> Change:
+        """Train a shard for a round, from all parts of a model."""
+        with self._lock:
+            corpus = self.corpus(shard, config, vocabulary, digest)
+            if self._weights is None:
+                self._weights = make_weights(len(vocabulary), config.dim)
+            if shard.number not in self._trainers:
+                trainer = ShardTrainer(corpus, config, shard.number, self._weights)
+                self._trainers[shard.number] = trainer
+            return self._trainers[shard.number].train(model, at)
 
-    Attributes:
-        deltas: for each part of the rows, of syn0 and syn1neg; none where only the sums matter.
-        sums: float64 (4,), the sums of `Epoch`: loss, pairs, trained, alone.
-        subsampled: words that were.
-        tokens: words that were read.
-    """
+    def corpus(
+        self, shard: Shard, config: TrainConfig, vocabulary: Vocabulary, digest: str | None
+    ) -> Corpus:
+        """A shard, which is encoded if it is not here yet.
 
-    deltas: tuple[Deltas, ...]
-    sums: NDArray[np.float64]
-    subsampled: int
-    tokens: int
+        Raises:
+            CorpusError: it cannot be read, or its text does not have this digest.
+        """
+        if shard.number not in self._corpora:
+            self._corpora[shard.number] = encode_corpus(
+                shard.spans,
+                rules=config,
+                vocabulary=vocabulary,
+                is_part=True,
+                threads=config.threads or 1,
+                scratch=self._scratch,
+            )
+        corpus = self._corpora[shard.number]
+        if digest is not None and corpus.digest != digest:
+            raise CorpusError(
+                f"the text is not what it was: it had sha256 {digest[:12]}, now "
+                f"{corpus.digest[:12]}; give that text, or train anew without --resume"
+            )
+        return corpus
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that are sent."""
-        return sum(delta.nbytes for deltas in self.deltas for delta in deltas)
-
-
-def beginning(n_words: int, config: TrainConfig) -> Matrices:
-    """The matrices that a run begins with: those of a run on one machine."""
-    return _matrices(initial_weights(n_words, config.dim, config.seed), config.dim)
+    def close(self) -> None:
+        """Free memory and disk space."""
+        self._trainers.clear()
+        self._weights = None
+        for corpus in self._corpora.values():
+            corpus.close()
+        self._corpora.clear()
 
 
 class ShardTrainer:
@@ -167,6 +206,11 @@ class ShardTrainer:
         return as_input.astype(np.float32), as_output.astype(np.float32)
 
 
+def beginning(n_words: int, config: TrainConfig) -> Matrices:
+    """The matrices that a run begins with: those of a run on one machine."""
+    return _matrices(initial_weights(n_words, config.dim, config.seed), config.dim)
+
+
 def _contexts(corpus: Corpus, config: TrainConfig) -> float:
     """How many context words a word has, on average, away from the ends of lines."""
     if config.window == LINE:
@@ -176,50 +220,10 @@ def _contexts(corpus: Corpus, config: TrainConfig) -> float:
     return window + 1.0 if config.shrink_window else 2.0 * window
 
 
-def add_changes(one: Change, other: Change) -> Change:
-    """What both together did; of the same parts."""
-    deltas = tuple(
-        (add(mine[0], theirs[0]), add(mine[1], theirs[1]))
-        for mine, theirs in zip(one.deltas, other.deltas, strict=True)
-    )
-    return Change(
-        deltas,
-        one.sums + other.sums,
-        one.subsampled + other.subsampled,
-        one.tokens + other.tokens,
-    )
-
-
 def make_weights(n_words: int, dim: int) -> Weights:
     """Room for two matrices that kernels can train."""
     stride = row_stride(dim)
     return Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
-
-
-def check(
-    model: Matrices, config: TrainConfig, at: Round, where: str = "", first_row: int = 0
-) -> None:
-    """Refuse numbers that grow without bound.
-
-    Args:
-        model: all of it, or a part.
-        config: resolved settings.
-        at: the round that made the numbers.
-        where: more for the message.
-        first_row: of the part.
-
-    Raises:
-        TrainingError: they do.
-    """
-    faults = (find_fault(*named, first_row) for named in zip(Matrices._fields, model, strict=True))
-    fault = next(filter(None, faults), None)
-    if fault is None:
-        return
-    lr = config.starting_lr
-    raise TrainingError(
-        f"training diverged in epoch {at.epoch + 1}, round {at.number + 1}: {fault}{where} at lr "
-        f"{lr:g}; nothing was written; try --lr {lr / 4:g}"
-    )
 
 
 def _matrices(weights: Weights, dim: int) -> Matrices:

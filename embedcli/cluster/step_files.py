@@ -22,8 +22,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from embedcli.cluster.counts import Table
-from embedcli.cluster.deltas import Delta
-from embedcli.cluster.shard_trainer import Change
+from embedcli.cluster.deltas import Change, Delta
 from embedcli.corpus import Corpus, Tally, ids_fault
 from embedcli.errors import CorpusError, FormatError
 from embedcli.files import safetensors

@@ -3,9 +3,9 @@
     count each shard -> choose the vocabulary -> encode each shard -> make the first model
     each round: train each shard -> combine the changes -> the next model
 
-A `Driver` decides which process runs a step and where its result stays. `InProcess` runs every step
-here; `file_driver.py` uses it and keeps the results in files. `dask_driver.py` sends the steps to
-the workers of a Dask cluster, which keep the results.
+A driver decides which process runs a step and where its result stays. `Driver` runs every step in
+this process; `file_driver.py` keeps its results in files. `DaskDriver` sends the steps to the
+workers of a Dask cluster, which keep the results.
 
 Each worker combines some rows of the model, and every shard sends its changes of these rows to that
 worker. So no process forwards the changes of others, and none holds more than one model. Which rows
@@ -16,56 +16,42 @@ depend on their order.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from embedcli.cluster.combination import Basis, Moment, after, bases, moments
-from embedcli.cluster.counts import N_PARTS, Table, add_tables, choose, count, vocabulary_of
-from embedcli.cluster.deltas import Deltas, part, total
-from embedcli.cluster.shard_trainer import (
-    Change,
-    Matrices,
-    Round,
-    ShardTrainer,
-    beginning,
-    check,
-    make_weights,
-)
+from embedcli.cluster.counts import N_PARTS, Table, add_tables, choose, vocabulary_of
+from embedcli.cluster.deltas import Change, Deltas, Matrices, Round, check, part, total
+from embedcli.cluster.shard_trainer import Encoded, ShardStore, beginning
 from embedcli.cluster.shards import Shard, text_size
-from embedcli.corpus import Corpus, Tally, encode_corpus
-from embedcli.errors import CorpusError
-from embedcli.kernels.weights import Weights
 from embedcli.settings.config import TrainConfig
-from embedcli.training.forecast import measure_seconds
 from embedcli.vocabulary import Vocabulary
 
-__all__ = [
-    "Driver",
-    "Encoded",
-    "InProcess",
-    "ShardStore",
-    "choose_vocabulary",
-    "combine_changes",
-    "count_shards",
-    "count_step",
-    "encode_shards",
-    "encode_step",
-    "first_model",
-    "measure_shard",
-    "train_shards",
-    "train_step",
-]
+__all__ = ["Driver"]
 
 _PART_BYTES = 1 << 34  # of text, whose distinct words one worker adds up
 
 
-class Driver(Protocol):
-    """Runs steps. A result may be a handle, which later steps accept in place of the value."""
+class Driver:
+    """The steps of a run, each of which this driver runs at once, in this process.
+
+    A driver that runs them elsewhere replaces `run`, `run_on_shard`, `add_up` and `results`. Its
+    results are handles, which later steps accept in place of the values.
+
+    Args:
+        config: resolved settings.
+        shards: of the text.
+        store: of the encoded shards.
+    """
+
+    def __init__(
+        self, config: TrainConfig, shards: Sequence[Shard] = (), store: ShardStore | None = None
+    ) -> None:
+        self.config = config
+        self.shards = shards
+        self._store = store or ShardStore()
 
     def run(
         self,
@@ -84,347 +70,171 @@ class Driver(Protocol):
             shard: run it where this shard is trained.
             part: run it where this part of the model is combined.
         """
-
-    def run_on_shard(
-        self, name: str, step: Callable[..., Any], shard: Shard, *arguments: Any
-    ) -> Any:
-        """Run ``step(store, shard, config, *arguments)`` where the shard is trained."""
-
-    def add_up(self, name: str, add: Callable[[Sequence[Any]], Any], values: Sequence[Any]) -> Any:
-        """The sum of all values; `add` adds any number of neighbours."""
-
-    def results(self, handles: Sequence[Any]) -> list[Any]:
-        """The values of results."""
-
-
-class ShardStore:
-    """The encoded shards of one process, and the memory for the model that they train.
-
-    Args:
-        scratch: a directory for the encoded shards; the system's by default.
-        corpora: shards that are encoded already, by number.
-
-    Attributes:
-        lock: held while a shard is encoded or trained: one at a time, with all threads.
-    """
-
-    def __init__(
-        self, scratch: Path | None = None, corpora: Mapping[int, Corpus] | None = None
-    ) -> None:
-        self.lock = threading.Lock()
-        self._scratch = scratch
-        self._corpora = dict(corpora or {})
-        self._trainers: dict[int, ShardTrainer] = {}
-        self._weights: Weights | None = None
-
-    def corpus(
-        self, shard: Shard, vocabulary: Vocabulary, config: TrainConfig, digest: str | None
-    ) -> Corpus:
-        """An encoded shard. It is encoded if it is not here yet.
-
-        Raises:
-            CorpusError: it cannot be read, or its text does not have this digest.
-        """
-        if shard.number not in self._corpora:
-            self._corpora[shard.number] = encode_corpus(
-                shard.spans,
-                rules=config,
-                vocabulary=vocabulary,
-                is_part=True,
-                threads=config.threads or 1,
-                scratch=self._scratch,
-            )
-        corpus = self._corpora[shard.number]
-        if digest is not None and corpus.digest != digest:
-            raise CorpusError(
-                f"the text is not what it was: it had sha256 {digest[:12]}, now "
-                f"{corpus.digest[:12]}; give that text, or train anew without --resume"
-            )
-        return corpus
-
-    def trainer(self, corpus: Corpus, config: TrainConfig, shard: int) -> ShardTrainer:
-        """A shard ready to be trained; all shards of a store share the memory for a model."""
-        if self._weights is None:
-            self._weights = make_weights(len(corpus.vocabulary), config.dim)
-        if shard not in self._trainers:
-            self._trainers[shard] = ShardTrainer(corpus, config, shard, self._weights)
-        return self._trainers[shard]
-
-    def close(self) -> None:
-        """Free memory and disk space."""
-        self._trainers.clear()
-        self._weights = None
-        for corpus in self._corpora.values():
-            corpus.close()
-        self._corpora.clear()
-
-
-class InProcess:
-    """A `Driver` that runs every step at once, in this process; its handles are the values."""
-
-    def __init__(self, config: TrainConfig, store: ShardStore | None = None) -> None:
-        self._config = config
-        self._store = store or ShardStore()
-
-    def run(
-        self,
-        name: str,
-        step: Callable[..., Any],
-        *arguments: Any,
-        shard: int | None = None,
-        part: int | None = None,
-    ) -> Any:
-        """Run a step."""
         return step(*arguments)
 
     def run_on_shard(
         self, name: str, step: Callable[..., Any], shard: Shard, *arguments: Any
     ) -> Any:
-        """Run a step on a shard."""
-        return step(self._store, shard, self._config, *arguments)
+        """Run ``step(store, shard, config, *arguments)``, where the shard is trained."""
+        return step(self._store, shard, self.config, *arguments)
 
     def add_up(self, name: str, add: Callable[[Sequence[Any]], Any], values: Sequence[Any]) -> Any:
-        """Add all values in one call."""
+        """The sum of all values; `add` adds any number of neighbours."""
         return add(values)
 
     def results(self, handles: Sequence[Any]) -> list[Any]:
-        """The values themselves."""
+        """The values of results."""
         return list(handles)
 
+    def count(self) -> Vocabulary:
+        """Count every shard and choose the vocabulary.
 
-@dataclass(frozen=True)
-class Encoded:
-    """What is known of an encoded shard."""
+        Raises:
+            CorpusError: a shard cannot be read, or no word occurs often enough.
+            ResourceError: the distinct words do not fit in memory.
+        """
+        parts = math.ceil(text_size(self.shards) / _PART_BYTES)
+        n_parts = min(N_PARTS, 1 << max(0, parts - 1).bit_length())
+        return self.choose(
+            [
+                self.run_on_shard(f"count-{shard.number}", ShardStore.count, shard, n_parts)
+                for shard in self.shards
+            ],
+            n_parts,
+        )
 
-    tally: Tally
-    digest: str
-    remarks: tuple[str, ...] = ()
+    def choose(self, tables: Sequence[Any], n_parts: int) -> Vocabulary:
+        """The vocabulary of counted shards. Each part of the words is added up by itself.
 
+        Args:
+            tables: of each shard, a list of `n_parts` tables.
+            n_parts: a divisor of `N_PARTS`.
 
-def count_shards(driver: Driver, shards: Sequence[Shard], config: TrainConfig) -> Vocabulary:
-    """Count every shard and choose the vocabulary.
+        Raises:
+            CorpusError: no word occurs often enough.
+            ResourceError: the distinct words do not fit in memory.
+        """
+        chosen = []
+        for number in range(n_parts):
+            of_all = [
+                self.run(f"part-{number}-{shard}", _table, table, number)
+                for shard, table in enumerate(tables)
+            ]
+            added = self.add_up(f"add-counts-{number}", add_tables, of_all)
+            chosen.append(self.run(f"choose-{number}", choose, [added], self.config))
+        return vocabulary_of(self.results(chosen), self.config)
 
-    Args:
-        driver: runs the steps.
-        shards: all of them.
-        config: `min_count` and `max_vocab` choose.
+    def encode(self, words: Any, digests: Mapping[str, str]) -> list[Encoded]:
+        """Encode every shard where it will be trained.
 
-    Raises:
-        CorpusError: a shard cannot be read, or no word occurs often enough.
-        ResourceError: the distinct words do not fit in memory.
-    """
-    parts = math.ceil(text_size(shards) / _PART_BYTES)
-    n_parts = min(N_PARTS, 1 << max(0, parts - 1).bit_length())
-    tables = [
-        driver.run_on_shard(f"count-{shard.number}", count_step, shard, n_parts) for shard in shards
-    ]
-    return choose_vocabulary(driver, tables, n_parts, config)
+        Args:
+            words: the vocabulary.
+            digests: that texts of shards must have, by the shard's number as text.
+        """
+        return self.results([
+            self.run_on_shard(
+                f"encode-{shard.number}",
+                ShardStore.encode,
+                shard,
+                words,
+                digests.get(str(shard.number)),
+            )
+            for shard in self.shards
+        ])  # fmt: skip
 
+    def measure(self, shard: Shard, words: Any) -> float:
+        """How many seconds an epoch of a shard takes where it is trained."""
+        measuring = self.run_on_shard("measure", ShardStore.measure, shard, words)
+        return float(self.results([measuring])[0])
 
-def choose_vocabulary(
-    driver: Driver, tables: Sequence[Any], n_parts: int, config: TrainConfig
-) -> Vocabulary:
-    """The vocabulary of counted shards. The words are split into parts, each added up by itself.
-
-    Args:
-        driver: runs the steps.
-        tables: of each shard, a list of `n_parts` tables (`count_step`).
-        n_parts: a divisor of `N_PARTS`.
-        config: `min_count` and `max_vocab` choose.
-
-    Raises:
-        CorpusError: no word occurs often enough.
-        ResourceError: the distinct words do not fit in memory.
-    """
-    chosen = []
-    for number in range(n_parts):
-        of_all = [
-            driver.run(f"part-{number}-{shard}", part_of_table, table, number)
-            for shard, table in enumerate(tables)
+    def first_model(self, parts: Sequence[slice]) -> list[Any]:
+        """The model before the first round; `parts` are its rows (`row_parts`)."""
+        whole = self.run("beginning", beginning, parts[-1].stop, self.config)
+        return [
+            self.run(f"beginning-{number}", _rows, whole, rows) for number, rows in enumerate(parts)
         ]
-        sum_of_all = driver.add_up(f"add-counts-{number}", add_tables, of_all)
-        chosen.append(driver.run(f"choose-{number}", choose, [sum_of_all], config))
-    return vocabulary_of(driver.results(chosen), config)
 
+    def train(
+        self, at: Round, words: Any, digests: Sequence[str], model: Sequence[Any]
+    ) -> list[Any]:
+        """Train every shard for a round, from the same model; the `Change` of each.
 
-def encode_shards(
-    driver: Driver, shards: Sequence[Shard], words: Any, digests: Mapping[str, str]
-) -> list[Encoded]:
-    """Encode every shard where it will be trained.
+        Args:
+            at: the round.
+            words: the vocabulary.
+            digests: of the texts of the shards.
+            model: its parts.
+        """
+        return [
+            self.run_on_shard(
+                f"train-{at}-{shard.number}",
+                ShardStore.train,
+                shard,
+                words,
+                digests[shard.number],
+                at,
+                *model,
+            )
+            for shard in self.shards
+        ]
 
-    Args:
-        driver: runs the steps.
-        shards: all of them.
-        words: the vocabulary, or a handle of it.
-        digests: that texts of shards must have, by the shard's number as text.
-    """
-    return driver.results([
-        driver.run_on_shard(
-            f"encode-{shard.number}", encode_step, shard, words, digests.get(str(shard.number))
-        )
-        for shard in shards
-    ])  # fmt: skip
+    def combine(
+        self, at: Round, model: Sequence[Any], changes: Sequence[Any], parts: Sequence[slice]
+    ) -> tuple[list[Any], list[Any]]:
+        """The model after a round, from what it did in all shards.
 
+        Args:
+            at: the round.
+            model: its parts before the round.
+            changes: of the shards, in their order.
+            parts: the rows of the model's parts.
 
-def measure_shard(driver: Driver, shard: Shard, words: Any) -> float:
-    """How many seconds an epoch of a shard takes where it is trained."""
-    (seconds,) = driver.results([driver.run_on_shard("measure", measure_step, shard, words)])
-    return float(seconds)
-
-
-def first_model(driver: Driver, parts: Sequence[slice], config: TrainConfig) -> list[Any]:
-    """The model before the first round; `parts` are its rows (`row_parts`)."""
-    whole = driver.run("beginning", beginning, parts[-1].stop, config)
-    return [
-        driver.run(f"beginning-{number}", rows_step, whole, rows)
-        for number, rows in enumerate(parts)
-    ]
-
-
-def train_shards(
-    driver: Driver,
-    shards: Sequence[Shard],
-    at: Round,
-    digests: Sequence[str],
-    words: Any,
-    model: Sequence[Any],
-) -> list[Any]:
-    """Train every shard for a round, from the same model; the `Change` of each.
-
-    Args:
-        driver: runs the steps.
-        shards: all of them.
-        at: the round.
-        digests: of the texts of the shards.
-        words: the vocabulary, or a handle of it.
-        model: its parts.
-    """
-    return [
-        driver.run_on_shard(
-            f"train-{at}-{shard.number}",
-            train_step,
-            shard,
-            at,
-            digests[shard.number],
-            words,
-            *model,
-        )
-        for shard in shards
-    ]
-
-
-def combine_changes(
-    driver: Driver,
-    model: Sequence[Any],
-    changes: Sequence[Any],
-    parts: Sequence[slice],
-    config: TrainConfig,
-    at: Round,
-) -> tuple[list[Any], list[Any]]:
-    """The model after a round, from what it did in all shards.
-
-    Args:
-        driver: runs the steps.
-        model: its parts before the round.
-        changes: of the shards, in their order.
-        parts: the rows of the model's parts.
-        config: resolved settings.
-        at: the round.
-
-    Returns:
-        The parts of the next model, and each change without its deltas.
-    """
-    sums = [
-        driver.run(f"sums-{at}-{shard}", sums_step, change, shard=shard)
-        for shard, change in enumerate(changes)
-    ]
-    places = [at.number + number for number in range(len(parts))]
-    totals = [
-        driver.run(
-            f"total-{at}-{number}",
-            total_step,
-            *(
-                driver.run(
-                    f"part-{at}-{shard}-{number}", part_step, change, number, rows, shard=shard
-                )
+        Returns:
+            The parts of the next model, and each change without its deltas.
+        """
+        sums = [
+            self.run(f"sums-{at}-{shard}", _sums, change, shard=shard)
+            for shard, change in enumerate(changes)
+        ]
+        combined = []  # what is needed of each part: its rows, where it is combined, model, total
+        for number, (rows, before) in enumerate(zip(parts, model, strict=True)):
+            place = at.number + number
+            of_all = [
+                self.run(f"part-{at}-{shard}-{number}", _deltas, change, number, rows, shard=shard)
                 for shard, change in enumerate(changes)
-            ),
-            part=places[number],
-        )
-        for number, rows in enumerate(parts)
-    ]
-    pulls = [
-        driver.run(f"moments-{at}-{number}", moments, *pair, part=places[number])
-        for number, pair in enumerate(zip(model, totals, strict=True))
-    ]
-    found = driver.run(f"bases-{at}", bases_step, *pulls)
-    return [
-        driver.run(
-            f"model-{at}-{number}", after_step, *pair, found, config, at, rows, part=places[number]
-        )
-        for number, (*pair, rows) in enumerate(zip(model, totals, parts, strict=True))
-    ], sums
+            ]
+            added = self.run(f"total-{at}-{number}", _total, *of_all, part=place)
+            combined.append((rows, place, before, added))
+        pulls = [
+            self.run(f"moments-{at}-{number}", moments, before, added, part=place)
+            for number, (_, place, before, added) in enumerate(combined)
+        ]
+        found = self.run(f"bases-{at}", _bases, *pulls)
+        return [
+            self.run(
+                *(f"model-{at}-{number}", _after, before, added, found, self.config, at, rows),
+                part=place,
+            )
+            for number, (rows, place, before, added) in enumerate(combined)
+        ], sums
 
 
-def count_step(store: ShardStore, shard: Shard, config: TrainConfig, n_parts: int) -> list[Table]:
-    """The counts of a shard, split by word into `n_parts` tables."""
-    table = count(shard, config)
-    return [table] if n_parts == 1 else [table.part(number, n_parts) for number in range(n_parts)]
-
-
-def part_of_table(tables: list[Table], number: int) -> Table:
+def _table(tables: list[Table], number: int) -> Table:
     """One of the tables of a shard."""
     return tables[number]
 
 
-def encode_step(
-    store: ShardStore,
-    shard: Shard,
-    config: TrainConfig,
-    vocabulary: Vocabulary,
-    digest: str | None,
-) -> Encoded:
-    """Encode a shard and keep it in the store."""
-    with store.lock:
-        corpus = store.corpus(shard, vocabulary, config, digest)
-        return Encoded(corpus.tally, corpus.digest, corpus.remarks)
-
-
-def measure_step(
-    store: ShardStore, shard: Shard, config: TrainConfig, vocabulary: Vocabulary
-) -> float:
-    """How many seconds an epoch of the shard takes here."""
-    with store.lock:
-        corpus = store.corpus(shard, vocabulary, config, None)
-        return measure_seconds(corpus, config) / config.epochs
-
-
-def train_step(
-    store: ShardStore,
-    shard: Shard,
-    config: TrainConfig,
-    at: Round,
-    digest: str | None,
-    vocabulary: Vocabulary,
-    *model: Matrices,
-) -> Change:
-    """Train a shard's stretch of a round, from all parts of a model."""
-    with store.lock:
-        corpus = store.corpus(shard, vocabulary, config, digest)
-        return store.trainer(corpus, config, shard.number).train(model, at)
-
-
-def rows_step(model: Matrices, rows: slice) -> Matrices:
+def _rows(model: Matrices, rows: slice) -> Matrices:
     """Some rows of a model."""
     return Matrices(*(np.array(matrix[rows]) for matrix in model))
 
 
-def sums_step(change: Change) -> Change:
+def _sums(change: Change) -> Change:
     """A change without its deltas."""
     return change._replace(deltas=())
 
 
-def part_step(change: Change, number: int, rows: slice) -> Deltas:
+def _deltas(change: Change, number: int, rows: slice) -> Deltas:
     """What a shard changed in one part of the model."""
     if len(change.deltas) > 1:
         return change.deltas[number]
@@ -432,18 +242,18 @@ def part_step(change: Change, number: int, rows: slice) -> Deltas:
     return part(syn0, rows), part(syn1neg, rows)
 
 
-def total_step(*changes: Deltas) -> Deltas:
+def _total(*changes: Deltas) -> Deltas:
     """What all shards, in their order, changed in one part of the model."""
     syn0, syn1neg = (total(of_all) for of_all in zip(*changes, strict=True))
     return syn0, syn1neg
 
 
-def bases_step(*parts: list[Moment]) -> list[Basis]:
+def _bases(*parts: list[Moment]) -> list[Basis]:
     """The directions of both matrices, from the moments of all parts."""
     return bases(parts)
 
 
-def after_step(
+def _after(
     model: Matrices, totals: Deltas, found: list[Basis], config: TrainConfig, at: Round, rows: slice
 ) -> Matrices:
     """One part of the model after a round.
