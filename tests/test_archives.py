@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import pickle
+import re
 import sqlite3
 import struct
 import tracemalloc
@@ -17,7 +19,9 @@ import numpy as np
 import pytest
 
 from embedcli import formats
-from embedcli.errors import FormatError
+from embedcli.embeddings import Embeddings
+from embedcli.errors import FormatError, InputError, UsageError
+from embedcli.vocabulary import Vocabulary
 
 TEXT = b"2 2\na 1 2\nb 3 4\n"
 BINARY = b"2 2\n" + b"".join(
@@ -82,10 +86,39 @@ def test_archives_that_are_refused(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
+def test_one_of_several_files_is_chosen_by_a_url(tmp_path, monkeypatch):
+    path = zipped(tmp_path / "x.zip", {"a.vec": b"1 2\nz 5 6\n", "b.vec.gz": gzip.compress(TEXT)})
+    with pytest.raises(FormatError, match=re.escape(f"name one as zip://NAME::{path}")):
+        formats.load(path)
+    read = formats.load(f"zip://b.vec.gz::{path}")
+    assert (["a", "b"], VECTORS.tolist()) == (read.vocabulary.words, read.vectors.tolist())
+    monkeypatch.chdir(tmp_path)
+    assert ["z"] == formats.load("zip://a.vec::x.zip").vocabulary.words
+    with pytest.raises(InputError, match=r"cannot read zip://c\.vec::x\.zip: "):
+        formats.load("zip://c.vec::x.zip")
+
+
+def test_vectors_behind_urls(tmp_path):
+    formats.save(Embeddings(Vocabulary.from_words(["a", "b"]), VECTORS), tmp_path / "x.safetensors")
+    for name, content in {"x.vec": TEXT, "x.bin.gz": gzip.compress(BINARY)}.items():
+        (tmp_path / name).write_bytes(content)
+        read = formats.load(f"file://{tmp_path}/{name}")
+        assert (["a", "b"], VECTORS.tolist()) == (read.vocabulary.words, read.vectors.tolist())
+    zipped(tmp_path / "x.zip", {"x.vec": TEXT})
+    for name, message in {
+        "x.safetensors": "is behind a URL: embed's own format must be a plain file",
+        "x.zip": "is a zip archive behind a URL: name a file in it, as zip://NAME::file://",
+    }.items():
+        with pytest.raises(FormatError, match=message):
+            formats.load(f"file://{tmp_path}/{name}")
+    with pytest.raises(UsageError, match="nowhere://x cannot be opened"):
+        formats.load("nowhere://x")
+
+
 def test_damage_is_found(tmp_path):
     content = zipped(tmp_path / "x", {"x.vec": TEXT * 1 + b""}, zipfile.ZIP_STORED).read_bytes()
     (tmp_path / "x").write_bytes(content.replace(b"b 3 4", b"b 3 5"))
-    with pytest.raises(FormatError, match="zip data is damaged or cut short: Bad CRC-32"):
+    with pytest.raises(FormatError, match="is damaged: Bad CRC-32"):
         formats.load(tmp_path / "x")
     (tmp_path / "x").write_bytes(encrypted(content))
     with pytest.raises(FormatError, match="encrypted"):

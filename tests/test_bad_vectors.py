@@ -102,8 +102,8 @@ REFUSED = {
     "tar": (b"x" * 257 + b"ustar\0", "a tar archive"),
     "packed web page": (gzip.compress(b"<html>"), "(inside gzip) is a web page"),
     "gzip of nothing": (gzip.compress(b""), "is empty"),
-    "gzip cut": (gzip.compress(rows() * 99)[:-9], "gzip data is damaged or cut short"),
-    "gzip damaged": (gzip.compress(rows())[:20] + b"\xff" * 20, "gzip data is damaged"),
+    "gzip cut": (gzip.compress(rows() * 99)[:-9], "is truncated: its compressed data ends too early"),
+    "gzip damaged": (gzip.compress(rows())[:-8] + bytes(8), "is the download complete?"),
     "header longer than the file": (b"\xff\0\0\0\0\0\0\0{}", "a header of 255 bytes in a file of 10"),
 }  # fmt: skip
 
@@ -344,7 +344,7 @@ def test_a_broken_member_is_never_the_end_of_the_vectors(tmp_path, pack, how):
         "garbage": b"neither a member nor padding",
     }[how]
     path.write_bytes(b"".join(members))
-    with pytest.raises(FormatError, match="data is damaged or cut short"):
+    with pytest.raises(FormatError, match=r"is damaged|is truncated"):
         formats.load(path)
 
 

@@ -27,7 +27,7 @@ def spooled(paths: Sequence[str], target: str | None = None) -> Iterator[list[st
         OutputError: it cannot be written, or is there already.
         UsageError: standard input is a terminal.
     """
-    from embedcli.text.sources import STDIN, open_source  # needs numba, which is slow to load
+    from embedcli.files.opening import STDIN, open_source
 
     if STDIN not in paths:
         yield [_absolute(path) for path in paths]

@@ -18,11 +18,12 @@ from typing import Any
 from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
 from embedcli.files.compression import compression_of
+from embedcli.files.opening import STDIN, open_source, reason
 from embedcli.files.spans import Span
 from embedcli.files.urls import is_url, url_size
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.encodings import can_be_cut
-from embedcli.text.places import STDIN, find_sources, open_source
+from embedcli.text.places import find_sources
 from embedcli.text.records import is_json_lines
 from embedcli.text.separators import SPACE
 
@@ -164,7 +165,7 @@ class _Source:
         return goal - 1 + space.end() if space else self.size
 
     def _unreadable(self, error: OSError) -> CorpusError:
-        return CorpusError(f"{self._name} cannot be read: {error.strerror or error}")
+        return CorpusError(f"{self._name} cannot be read: {reason(error)}")
 
 
 def _size(name: str) -> int:

@@ -88,7 +88,7 @@ def only_member(path: str) -> Member | None:
             more = " ..." if len(found) > 8 else ""
             raise FormatError(
                 f"{path} is a zip archive with {len(found)} files that may be the vectors ({held}"
-                f"{more}): unpack the one that you mean"
+                f"{more}): name one as zip://NAME::{path}"
             )
         return Member(archive, found[0])
     except ZIP_DAMAGE as error:

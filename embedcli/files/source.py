@@ -1,7 +1,7 @@
 """A vector file being read: its first bytes, then all of them, unpacked if it was packed.
 
 Compression is told by content, not by name (gzip, bzip2, xz, zstd, and zip with one file in it).
-Pipes work, but for zip: nothing is sought.
+URLs go through fsspec. Pipes and URLs work, but for zip: nothing is sought.
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
-from embedcli.errors import FormatError, InputError, ResourceError
+from embedcli.errors import FormatError, InputError
 from embedcli.files.archives import only_member
-from embedcli.files.compression import (
-    MAGIC_BYTES,
-    DamagedError,
-    Unpacked,
-    WindowError,
-    compression_of,
-)
+from embedcli.files.compression import MAGIC_BYTES, Unpacked, compression_of
+from embedcli.files.opening import UNPACKING, reason, unpacking_failure
 from embedcli.files.targets import readable_size
+from embedcli.files.urls import is_url, open_url
 
 __all__ = ["HEAD_BYTES", "Made", "Source", "check_memory"]
 
@@ -51,8 +47,8 @@ class Source:
     Attributes:
         path: its name, for messages and for memory maps.
         compression: ``"gzip"``, ... or None.
-        stored_bytes: size of the file as it lies on the disk, or None for a pipe.
-        size: bytes it holds, or None where nobody can know (packed, or a pipe).
+        stored_bytes: size of the file as it lies on the disk, or None for a pipe or URL.
+        size: bytes it holds, or None where nobody can know (packed, a pipe, a URL).
         head: the first bytes, at most `HEAD_BYTES`; `read` returns them again.
     """
 
@@ -70,8 +66,7 @@ class Source:
             elif self.compression:
                 self._unpacked = Unpacked(self._file, self.compression, raw)
                 self._stream = io.BufferedReader(self._unpacked)
-            status = os.fstat(self._file.fileno())
-            self.stored_bytes = status.st_size if stat.S_ISREG(status.st_mode) else None
+            self.stored_bytes = self._size_on_disk()
             self.size = None if self.compression else self.stored_bytes
             self.head = b"" if self.compression else raw
             self.head += self._read_full(HEAD_BYTES - len(self.head))
@@ -115,9 +110,35 @@ class Source:
             self._unread = rest if len(rest) else None
         return head + self._read_full(n_bytes - len(head)) if len(head) < n_bytes else head
 
+    def plain_size(self, what: str) -> int:
+        """Its bytes; refuses what is not a plain file, which can be mapped and sought in.
+
+        Args:
+            what: which kind of file must be one, for the message.
+
+        Raises:
+            FormatError: it is packed, a pipe, or behind a URL.
+        """
+        if self.size is not None:
+            return self.size
+        kind = "behind a URL" if is_url(self.path) else "a pipe"
+        kind = f"packed with {self.compression}" if self.compression else kind
+        raise FormatError(f"{self.path} is {kind}: {what} must be a plain file")
+
+    def _size_on_disk(self) -> int | None:
+        if is_url(self.path):
+            return None
+        status = os.fstat(self._file.fileno())
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
     def _unzip(self) -> None:
         """Go on with the one file in an archive; NumPy's archives are read as they are."""
-        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+        if is_url(self.path):
+            raise FormatError(
+                f"{self.path} is a zip archive behind a URL: name a file in it, as "
+                f"zip://NAME::{self.path}"
+            )
+        if self._size_on_disk() is None:
             raise FormatError(f"{self.path} is a zip archive, which cannot come through a pipe")
         member = only_member(self.path)
         if member is not None:
@@ -129,13 +150,8 @@ class Source:
             while n_bytes and (part := self._stream.read(n_bytes)):
                 parts.append(part)
                 n_bytes -= len(part)
-        except (EOFError, DamagedError) as error:
-            why = str(error) or "it ends too early"
-            raise FormatError(
-                f"{self.path}: the {self.compression} data is damaged or cut short: {why}"
-            ) from error
-        except WindowError as error:
-            raise ResourceError(f"{self.path} cannot be unpacked: {error}") from error
+        except UNPACKING as error:
+            raise unpacking_failure(self.path, error, FormatError) from error
         except OSError as error:
             raise _unreadable(self.path, error) from error
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -172,10 +188,12 @@ class Made(Source):
 
 def _open(path: str) -> io.BufferedReader:
     try:
+        if is_url(path):
+            return io.BufferedReader(open_url(path), 1 << 16)
         return io.BufferedReader(io.FileIO(path), 1 << 16)
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: str, error: OSError) -> InputError:
-    return InputError(f"cannot read {path}: {error.strerror or error}")
+    return InputError(f"cannot read {path}: {reason(error)}")

@@ -44,8 +44,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     Raises:
         FormatError: there is no such file, or it has another number of words; or damaged.
     """
-    if source.size is None:
-        raise FormatError(f"{source.path} is packed or a pipe: it must be a plain file")
+    held = source.plain_size("a vectors.bin of GloVe")
     beside = Path(source.path).with_name(_WORDS)
     if not beside.is_file():
         raise FormatError(
@@ -53,10 +52,10 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
             "vocab_count wrote, has them; copy it there"
         )
     words = read_vocab(beside)
-    n_words, width = len(words), source.size // (16 * len(words))
-    if source.size != 16 * n_words * width or width < 2:
+    n_words, width = len(words), held // (16 * len(words))
+    if held != 16 * n_words * width or width < 2:
         raise FormatError(
-            f"{source.path} has {source.size} bytes, which are no two rows of numbers for each of "
+            f"{source.path} has {held} bytes, which are no two rows of numbers for each of "
             f"the {n_words} words of {beside}"
         )
     both = np.memmap(source.path, "<f8", "r", shape=(2, n_words, width))

@@ -151,9 +151,7 @@ def read(source: Source, reading: ReadingOptions = STRICT) -> Embeddings:
         FormatError: damaged, or a safetensors file of somebody else.
     """
     where = source.path
-    if source.size is None:
-        kind = f"packed with {source.compression}" if source.compression else "a pipe"
-        raise FormatError(f"{where} is {kind}: embed's own format must be a plain file")
+    source.plain_size("embed's own format")
     header = safetensors.read_header(where)
     check_layout(where, header)
     arrays = safetensors.map_tensors(where, header)

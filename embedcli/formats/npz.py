@@ -41,8 +41,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     Raises:
         FormatError: damaged, a pipe, or without arrays that are clearly these.
     """
-    if source.size is None:
-        raise FormatError(f"{source.path} is packed or a pipe: an .npz must be a plain file")
+    source.plain_size("an .npz")
     path, kinds = Path(source.path), _kinds(source.path)
     vectors = _chosen(source.path, kinds, _VECTORS, lambda shape, k: len(shape) == 2 and k == "f")
     n_rows = kinds[vectors][0][0]

@@ -87,9 +87,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
         MissingExtraError: pyarrow is not installed.
     """
     pa, pq = library()
-    if source.size is None:
-        kind = f"packed with {source.compression}" if source.compression else "a pipe"
-        raise FormatError(f"{source.path} is {kind}: a Parquet file must be a plain file")
+    source.plain_size("a Parquet file")
     try:
         path = os.fsencode(source.path)  # what stands for bytes that are not UTF-8 is refused
         with pa.OSFile(path) as opened, pq.ParquetFile(opened) as file:

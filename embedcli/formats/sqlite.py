@@ -98,14 +98,12 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
         FormatError: damaged, packed, or without such a table.
         InputError: another program is writing it, or its write-ahead log cannot be read.
     """
-    if source.size is None:
-        kind = f"packed with {source.compression}" if source.compression else "a pipe"
-        raise FormatError(f"{source.path} is {kind}: a database must be a plain file")
+    held = source.plain_size("a database")
     path = str(Path(source.path).resolve())
     log, journal = _size_of(f"{path}-wal"), _size_of(f"{path}-journal")
     # Without a log nothing is locked, and nothing is written beside the file.
     mode = "mode=ro" if log or journal else "mode=ro&immutable=1"
-    size = source.size + log
+    size = held + log
     try:
         connection = sqlite3.connect(f"file:{quote(os.fsencode(path))}?{mode}", uri=True)
         try:

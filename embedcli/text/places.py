@@ -1,32 +1,20 @@
-# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH116, PTH118, PTH123, PTH207, PTH208
+# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH116, PTH118, PTH207, PTH208
 # (a path is a name here: it is shown as it was given, and a glob may be absolute)
-"""Which files paths mean (globs, directories, URLs, standard input), and how they are opened."""
+"""Which files paths mean: globs, directories, URLs, standard input."""
 
 from __future__ import annotations
 
 import glob
-import io
 import os
-import select
-import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from embedcli.errors import CorpusError, UsageError
+from embedcli.files.opening import STDIN, reason
 from embedcli.files.spans import Span
-from embedcli.files.urls import is_url, matching_urls, open_url
+from embedcli.files.urls import is_url, matching_urls
 
-__all__ = [
-    "STDIN",
-    "can_read_again",
-    "find_sources",
-    "listed",
-    "open_source",
-    "shown",
-    "unreadable",
-]
+__all__ = ["can_read_again", "find_sources", "listed", "shown", "unreadable"]
 
-STDIN = "-"
 _SHOWN = 3  # names of files in a message
 
 
@@ -124,10 +112,7 @@ def _is_new(path: str, seen: set[tuple[int, int]]) -> bool:
 
 def unreadable(name: str, error: BaseException) -> CorpusError:
     """The error that says that a file cannot be read."""
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, FileNotFoundError) and not error.errno:  # fsspec's says the path again
-        reason = "no such file"
-    return CorpusError(f"{name} cannot be read: {reason}")
+    return CorpusError(f"{name} cannot be read: {reason(error)}")
 
 
 def can_read_again(source: str | Span) -> bool:
@@ -145,52 +130,3 @@ def listed(names: Sequence[str]) -> str:
 def shown(source: str | Span) -> str:
     """A source as messages name it."""
     return "standard input" if source == STDIN else str(source)
-
-
-def open_source(name: str) -> Any:
-    """Open a file, a URL or standard input as a binary stream.
-
-    Raises:
-        OSError: it cannot be opened.
-        UsageError: standard input is a terminal; or nothing can open such a URL.
-    """
-    if name == STDIN:
-        return _open_stdin()
-    return open_url(name) if is_url(name) else open(name, "rb", buffering=0)
-
-
-def _open_stdin() -> Any:
-    if sys.stdin.isatty():
-        raise UsageError("reading from terminal? give a file, or pipe text in: ... | embed train -")
-    try:
-        descriptor = sys.stdin.fileno()
-    except io.UnsupportedOperation:  # not a file: a stream that was put in its place
-        return sys.stdin.buffer
-    return _Patient(descriptor)
-
-
-class _Patient(io.FileIO):
-    """Standard input, which whoever started us may have made non-blocking for himself."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor, "rb", closefd=False)
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill `buffer` from its start, waiting for the first byte; 0 at the end."""
-        while (n := super().readinto(buffer)) is None:
-            select.select([self], [], [])
-        return n
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes, waiting for the first one; b"" at the end."""
-        if size is None or size < 0:
-            return self.readall()
-        data = bytearray(size)
-        return bytes(data[: self.readinto(data)])
-
-    def readall(self) -> bytes:
-        """All that is left."""
-        pieces = []
-        while piece := self.read(io.DEFAULT_BUFFER_SIZE):
-            pieces.append(piece)
-        return b"".join(pieces)

@@ -10,22 +10,15 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from embedcli.errors import CorpusError, EmbedError, ResourceError
-from embedcli.files.compression import DamagedError, Unpacked, WindowError, compression_of
+from embedcli.errors import CorpusError, EmbedError
+from embedcli.files.compression import Unpacked, compression_of
+from embedcli.files.opening import UNPACKING, open_source, unpacking_failure
 from embedcli.files.spans import Span, open_span
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.columns import parquet_texts
 from embedcli.text.encodings import Readable, Transcoded, decoded
 from embedcli.text.fields import Field, Texts
-from embedcli.text.places import (
-    STDIN,
-    can_read_again,
-    find_sources,
-    listed,
-    open_source,
-    shown,
-    unreadable,
-)
+from embedcli.text.places import can_read_again, find_sources, listed, shown, unreadable
 from embedcli.text.recognition import (
     check_is_not_seven_bit,
     check_is_text,
@@ -35,13 +28,13 @@ from embedcli.text.recognition import (
 from embedcli.text.records import noted, texts_of, texts_of_part
 from embedcli.text.syntax import syntax
 
-__all__ = ["STDIN", "Library", "find_sources", "open_source", "opened"]
+__all__ = ["Library", "find_sources", "opened"]
 
 _HEAD = 4096  # bytes that tell what a file is
 _FIRST = 1 << 20  # bytes of a file that are looked at
 _SAMPLE, _MOST_SAMPLES = 1 << 16, 1 << 8  # bytes, files
 _MOST_MALFORMED = 0.01  # of the characters: more, and the encoding is another
-_FAILURES = (OSError, EOFError, DamagedError, WindowError)
+_FAILURES = (OSError, *UNPACKING)
 
 
 def opened(
@@ -264,16 +257,8 @@ class _TextFile:
             )
 
     def _failure(self, error: Exception) -> EmbedError:
-        if isinstance(error, EOFError):
-            # A decompressor may take what follows the data for the beginning of more of it.
-            return CorpusError(
-                f"{self._name} is truncated: its compressed data ends too early, or something else "
-                "follows it"
-            )
-        if isinstance(error, DamagedError):
-            return CorpusError(f"{self._name} is damaged: {error}; is the download complete?")
-        if isinstance(error, WindowError):
-            return ResourceError(f"{self._name} cannot be unpacked: {error}")
+        if isinstance(error, UNPACKING):
+            return unpacking_failure(self._name, error, CorpusError)
         return unreadable(self._name, error)
 
 
