@@ -1,4 +1,4 @@
-"""The part of `embed train` that is about a Dask cluster: its options, and what they go with."""
+"""The options of `embed train` for a Dask cluster."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Cluster:
     """Where to train.
 
     Attributes:
-        address: as `--cluster` has it.
-        sync_every: seconds in a round.
-        spool: the file that is made of standard input, in reach of all workers; None: any.
+        address: the value of `--cluster`.
+        sync_every: target seconds between synchronisations.
+        spool: the file for standard input, which all workers can read; None: a temporary one.
     """
 
     address: str
@@ -66,7 +66,7 @@ class Cluster:
         """The settings with nothing left open, except for the threads of workers.
 
         Raises:
-            UsageError: a cluster does not follow a setting.
+            UsageError: a setting is not supported on a cluster.
         """
         from embedcli.cluster.plan import shard_settings
 
@@ -76,17 +76,17 @@ class Cluster:
         )
 
     def check_resumed(self, resumed: Checkpoint) -> None:
-        """Refuse to go on here with a run on one machine: its chunks would mean nothing.
+        """Refuse to resume a run of one machine: its position has no meaning on a cluster.
 
         Raises:
-            UsageError: it was begun there.
+            UsageError: it began on one machine.
         """
         if "shards" not in resumed.given and resumed.state is not None:
             raise UsageError(f"{resumed.path} is of a run on one machine: leave out --cluster")
 
     @property
     def arguments(self) -> Sequence[str]:
-        """What `--resume` needs to go on here."""
+        """The options that `--resume` needs."""
         return ("--cluster", self.address)
 
     def train(
@@ -100,9 +100,10 @@ class Cluster:
         on_progress: OnProgress = ignore_progress,
         guard: Guard | None = None,
     ) -> Embeddings:
-        """Do what `training.trainer.train` does, on the cluster; `scratch` is each worker's own.
+        """Do what `training.trainer.train` does, on the cluster.
 
-        Vectors are not `given`: the settings that name them are refused.
+        Workers have scratch directories of their own. `given` is not used, because the settings
+        that name such vectors are refused.
         """
         from embedcli.cluster.connect import connect
 
@@ -110,9 +111,8 @@ class Cluster:
             spooled([str(path) for path in paths], self.spool) as names,
             connect(self.address) as client,
         ):
-            from embedcli.cluster.dask_run import (
-                train_on_cluster,  # needs what `connect` checks for
-            )
+            # Imports Dask, which `connect` has found.
+            from embedcli.cluster.dask_run import train_on_cluster
 
             return train_on_cluster(
                 client,
@@ -132,7 +132,7 @@ class Cluster:
         vocabulary: Vocabulary | None,
         on_progress: OnProgress,
     ) -> RunEstimate:
-        """What `train` would take."""
+        """What `train` would take: memory, time, shards and rounds."""
         from embedcli.cluster.connect import connect
 
         with spooled(paths) as names, connect(self.address) as client:
@@ -149,10 +149,10 @@ class Cluster:
 
 
 def check_options(cluster: Cluster | None, chosen: Mapping[str, Value]) -> None:
-    """Refuse options that do not go together.
+    """Refuse options of a cluster without one.
 
     Raises:
-        UsageError: names one.
+        UsageError: an option needs `--cluster`; the message names it.
     """
     if cluster is None:
         for name in used_by("cluster"):

@@ -1,4 +1,4 @@
-"""`embed combine`: what several shards gave, made one."""
+"""`embed combine`: combine the counts or changes of several shards."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["command"]
 
 @click.command(short_help="Combine counts or changes of shards.")
 @click.argument("files", nargs=-1, required=True)
-@click.option("-o", "--output", required=True, metavar="FILE", help="Where to write.")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Output file.")
 @verbosity_options
 def command(files: tuple[str, ...], output: str) -> None:
-    r"""Combine what `embed shard` wrote of several shards.
+    r"""Combine files of several shards that `embed shard` wrote.
 
     \b
         embed combine plan.json 0.counts 1.counts -o 0.safetensors
@@ -27,10 +27,9 @@ def command(files: tuple[str, ...], output: str) -> None:
         PLAN COUNTS...    the model before the first round
         MODEL CHANGES...  the model after its next round
         COUNTS...         their sum, to be combined further
-        CHANGES...        the same: with many shards, in a tree
+        CHANGES...        the same, to combine many shards in a tree
 
-    A model is due for a round of its plan; the changes must be of that round and of every shard,
-    each once, whatever the order.
+    The changes must be of the next round of MODEL, and of every shard exactly once, in any order.
     """
     from embedcli.cluster.step_files import kind_of
     from embedcli.files.publish import check_writable

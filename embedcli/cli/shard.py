@@ -1,4 +1,4 @@
-"""`embed shard`: the steps of a run in shards, one file each, for Make and batch systems."""
+"""`embed shard`: the steps of a run in shards, as files, for Make and batch systems."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_output = click.option("-o", "--output", required=True, metavar="FILE", help="Where to write.")
+_output = click.option("-o", "--output", required=True, metavar="FILE", help="Output file.")
 _threads = click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Default: the cores there are."
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Number of threads; by default one for each core.",
 )
 
 
 @click.group(short_help="Count, encode and train parts of a text, as files.")
 def command() -> None:
-    r"""Do one step of a run in shards, from files to a file, without any scheduler.
+    r"""Run one step of a run in shards, from files to a file, without a scheduler.
 
     \b
         embed shard plan corpus.txt --shards 2 --rounds 4 -o plan.json
@@ -40,9 +43,9 @@ def command() -> None:
         embed shard train 0.safetensors 0.ids -o 0-0.change          # and 1
         embed combine 0.safetensors 0-0.change 1-0.change -o 1.safetensors
 
-    The last two steps repeat, once for each round of each epoch. examples/Makefile.shards does all
-    of it; on a cluster, each step is a task of an array. With --threads 1 each step writes the same
-    bytes again, wherever it runs.
+    The last two steps repeat for each round of each epoch. examples/Makefile.shards runs all steps.
+    In a batch system, each step is an array job over the shards. With --threads 1 a step writes the
+    same bytes on every machine.
     """
 
 
@@ -54,10 +57,10 @@ def command() -> None:
 def plan(
     corpus: tuple[str, ...], output: str, config: TrainConfig, chosen: dict[str, Value]
 ) -> None:
-    """Cut CORPUS into --shards parts, and write them and the settings as a plan.
+    """Cut CORPUS into shards, and write the shards and the settings as a plan.
 
     CORPUS is files, globs, directories or URLs that every machine can read under the same names.
-    Nothing but the places of the cuts is read of them.
+    Only the places of the cuts are read.
     """
     from embedcli.cluster.plan import make_plan, shard_settings, write_plan
     from embedcli.files.publish import check_writable
@@ -92,15 +95,15 @@ def count(plan_file: str, number: int, output: str, threads: int | None) -> None
     talk(f"{output}: {n_words:,} distinct words")
 
 
-@command.command(short_help="Turn one shard into ids.")
+@command.command(short_help="Encode one shard.")
 @click.argument("plan_file", metavar="PLAN")
 @click.argument("number", type=click.IntRange(min=0))
-@click.option("-m", "--model", required=True, metavar="MODEL", help="Any model of the run.")
+@click.option("-m", "--model", required=True, metavar="MODEL", help="Any model of this run.")
 @_output
 @_threads
 @verbosity_options
 def encode(plan_file: str, number: int, model: str, output: str, threads: int | None) -> None:
-    """Turn shard NUMBER (from 0) of PLAN into ids of the vocabulary of MODEL."""
+    """Encode shard NUMBER (from 0) of PLAN with the vocabulary of MODEL."""
     from embedcli.cluster.file_driver import encode_shard
     from embedcli.cluster.plan import read_plan
     from embedcli.files.publish import check_writable
@@ -119,7 +122,7 @@ def encode(plan_file: str, number: int, model: str, output: str, threads: int | 
 @_threads
 @verbosity_options
 def train(model: str, ids: str, output: str, threads: int | None) -> None:
-    """Train the encoded shard IDS for the round that MODEL is due for; write what changed."""
+    """Train the encoded shard IDS for the next round of MODEL, and write the change."""
     from embedcli.cluster.file_driver import train_shard
     from embedcli.files.publish import check_writable
 
@@ -130,13 +133,13 @@ def train(model: str, ids: str, output: str, threads: int | None) -> None:
 
 
 def _texts(plan: Plan) -> list[str]:
-    """The files of all shards that are in reach."""
+    """The files of all shards that exist on this machine."""
     spans = [span for shard in plan.shards for span in shard.spans]
     return sorted({span.source for span in spans if Path(span.source).exists()})
 
 
 def load_model(path: str) -> Embeddings:
-    """A model between two rounds, which only embed's own format can hold."""
+    """Load a model between two rounds, which only embed's own format can hold."""
     from embedcli.formats import load
 
     return load(path, "safetensors")

@@ -1,1 +1,1 @@
-"""More than one machine: shards of a text, and what is done to each."""
+"""Training on more than one machine: a text in shards, and the steps that train it."""

@@ -62,7 +62,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Basis:
-    """In which directions rows pull that meet a matrix, and how hard.
+    """The directions in which the rows of the other matrix pull, and how hard.
 
     Attributes:
         k: float32 (D,), see above.
@@ -74,17 +74,17 @@ class Basis:
 
 
 def moments(matrices: Sequence[NDArray[np.float32]], totals: Sequence[Delta]) -> list[Moment]:
-    """What a part of the rows says of the directions in which others pull that meet them.
+    """What a part of the rows of each matrix adds to its second moment.
 
     Args:
         matrices: of each matrix, the part as it was: float32 (n, D).
-        totals: what all shards together changed in it.
+        totals: the sum of the changes of all shards in it.
     """
     return [_moment(*pair) for pair in zip(matrices, totals, strict=True)]
 
 
 def bases(parts: Sequence[Sequence[Moment]]) -> list[Basis]:
-    """From the moments of all parts: for each matrix, what its rows meet in the other one."""
+    """For each matrix, the directions of the other one, from the moments of all parts."""
     return [_basis(of_all) for of_all in zip(*parts, strict=True)][::-1]
 
 
@@ -95,16 +95,16 @@ def after(
 
     Args:
         matrices: of each matrix, the part as it was: float32 (n, D).
-        totals: what all shards together changed in it.
-        found: of `bases`.
+        totals: the sum of the changes of all shards in it.
+        found: the result of `bases`.
     """
     return [_apply(*of_one) for of_one in zip(matrices, totals, found, strict=True)]
 
 
 def _moment(matrix: NDArray[np.float32], delta: Delta) -> Moment:
-    """Each row is taken where the shards have brought it on average.
+    """The moment of the rows after the mean change of the shards.
 
-    At the beginning of training there would be nothing else to see.
+    Before it, at the beginning of training, the rows would show no directions.
     """
     moment = np.zeros((matrix.shape[1], matrix.shape[1]))
     for block in blocks(len(delta.values)):

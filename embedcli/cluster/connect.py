@@ -1,7 +1,7 @@
-"""Reaching a Dask cluster: a scheduler's address, its file, Dask's configuration, or this machine.
+"""Connecting to a Dask cluster: by an address, a scheduler file, Dask's configuration, or locally.
 
-Nothing about machines is decided here. Who has a cluster (Kubernetes, Slurm, SSH, a batch of plain
-`dask worker`s) starts it by Dask's own means and hands over its address.
+A cluster of several machines (Kubernetes, Slurm, SSH, plain `dask worker`s) is started with Dask's
+own tools. embed only gets its address.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = ["connect"]
 
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
 _CONFIGURED = "config"
-_NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # but a port it must have
-# Pages of Dask's that tell whoever asks what is computed, and by whom.
+_NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # Dask needs a port
+# Dask's pages show to everyone what is computed, and by whom.
 _NO_PAGES: Mapping[str, list[str]] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
@@ -41,16 +41,16 @@ _TIMEOUT = 30  # seconds to reach the scheduler, and for the first worker to com
 
 @contextmanager
 def connect(cluster: str) -> Iterator[Client]:
-    """A client of `cluster`, which has at least one worker that runs this embed.
+    """A client of a cluster that has at least one worker and runs this version of embed.
 
     Args:
-        cluster: ``tcp://host:8786`` or any other address of Dask's; ``local:4`` for four processes
-            on this machine; the path of a scheduler file; ``config`` for the address that Dask's
-            configuration names (``DASK_SCHEDULER_ADDRESS``).
+        cluster: ``tcp://host:8786`` or another address of Dask; ``local:4`` for four processes on
+            this machine; the path of a scheduler file; ``config`` for the address in Dask's
+            configuration (``DASK_SCHEDULER_ADDRESS``).
 
     Raises:
-        MissingExtraError: Dask is not installed; or what makes keys for ``local:N``.
-        UsageError: `cluster` is none of these; or a worker has another embed.
+        MissingExtraError: Dask is not installed, or for ``local:N`` cryptography.
+        UsageError: `cluster` is none of these, or a worker has another version of embed.
         ClusterError: the scheduler cannot be reached, or has no worker.
     """
     distributed = _library()
@@ -70,9 +70,9 @@ def connect(cluster: str) -> Iterator[Client]:
 
 
 def _own_keys(distributed: Any) -> Any:
-    """Keys and a certificate that only this run has, and that every connection must show.
+    """Keys and a certificate of this run, which every connection must have.
 
-    Who reaches the port of a scheduler without them may have any code run.
+    Without them, whoever reaches the port of the scheduler can run any code.
     """
     try:
         return distributed.Security.temporary()
@@ -88,7 +88,7 @@ def _library() -> Any:
 
 
 def _silence() -> None:
-    """Keep Dask's own talk from stderr: what matters of it comes as errors."""
+    """Keep Dask's log messages from stderr; errors are raised in any case."""
     for name in ["distributed", *logging.root.manager.loggerDict]:
         if name.split(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -98,14 +98,14 @@ def _silence() -> None:
 def _local(distributed: Any, n_workers: int) -> Iterator[Client]:
     """Processes on this machine that share its cores.
 
-    Ctrl-C in a terminal reaches them too; they must leave it to this process, which will ask them
-    for the model before it ends.
+    Ctrl-C in a terminal reaches them too. They ignore it, because this process still needs their
+    model to save it.
     """
     security = _own_keys(distributed)
     no_pages = import_module("dask").config.set(_NO_PAGES)
-    # Dask's own directory has the same name for everybody, and what is kept there is pickled.
+    # Dask's own directory has the same name for all users, and its files are pickled.
     with temporary_directory("embed-cluster") as scratch:
-        with _no_interrupts(), no_pages:  # what they inherit, from their first moment
+        with _no_interrupts(), no_pages:  # inherited by the processes
             machines = distributed.LocalCluster(
                 n_workers=n_workers,
                 threads_per_worker=max(1, usable_cores() // n_workers),
@@ -123,7 +123,7 @@ def _local(distributed: Any, n_workers: int) -> Iterator[Client]:
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # where signals cannot be had
+        yield  # other threads cannot set signals
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -133,7 +133,7 @@ def _no_interrupts() -> Iterator[None]:
 
 
 def _options(cluster: str) -> dict[str, str]:
-    """How to construct the client."""
+    """The arguments of the client."""
     if cluster == _CONFIGURED:
         address = import_module("dask").config.get("scheduler-address", None)
         if not address:
@@ -161,7 +161,7 @@ def _is_scheduler_file(path: Path) -> bool:
 
 
 def _checked(client: Client, cluster: str) -> Client:
-    """The client, once it has a worker, and all run what this process runs."""
+    """The client, after it has a worker and all versions are equal."""
     try:
         client.wait_for_workers(1, timeout=_TIMEOUT)
     except TimeoutError as error:

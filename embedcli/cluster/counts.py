@@ -1,9 +1,9 @@
-"""Counting on several machines: each shard's words, then sums of them, then one vocabulary.
+"""Counting on several machines: the words of each shard, their sums, and the vocabulary.
 
-Counts are exact, as on one machine, and ranked by the same code: a word that is rare in every shard
-may be frequent in all of them, so nothing is left out before all is added up. What can become too
-large for one machine are all distinct words of a very large text. So a table can be dealt into
-parts by a hash of the word, and each part added up on another machine (`Table.part`).
+Counts are exact and ranked by the same code as on one machine. A word that is rare in every shard
+may be frequent in the text, so no word is dropped before all counts are added up. The distinct
+words of a very large text may not fit in one machine. So a table can be split by a hash of the
+words, and each part added up on another machine (`Table.part`).
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ N_PARTS = 64
 
 @dataclass(frozen=True)
 class Table:
-    """Distinct words, their counts, and what was read to count them.
+    """Distinct words, their counts, and the tally of the text.
 
     Attributes:
-        words: with counts; in the order of a vocabulary.
-        tally: of the text; a part of a table has all of its table's.
+        words: with counts, in the order of a vocabulary.
+        tally: of the text; a part of a table has the tally of the whole table.
     """
 
     words: Vocabulary
     tally: Tally
 
     def part(self, number: int, n_parts: int) -> Table:
-        """Those words that a hash puts in part `number` of `n_parts`, which divides `N_PARTS`."""
+        """The words that a hash puts in part `number` of `n_parts`, a divisor of `N_PARTS`."""
         words = _as_words(self.words)
         chosen = np.flatnonzero(parts_of(words) % n_parts == number)
         return Table(_as_vocabulary(words.take(chosen)), self.tally)
 
 
 def count(shard: Shard, config: TrainConfig) -> Table:
-    """Count the words of a shard, every one of them.
+    """Count all words of a shard.
 
     Raises:
-        CorpusError: it cannot be read, or is no text; names the file.
+        CorpusError: it cannot be read, or is not text; the message names the file.
         ResourceError: its distinct words do not fit in the memory of this machine.
     """
     words, tally = count_corpus(
@@ -70,16 +70,16 @@ def add_tables(tables: Sequence[Table]) -> Table:
 
 
 def choose(tables: Sequence[Table], config: TrainConfig) -> Table:
-    """Of the sum of tables, or of one part of it, what can be in the vocabulary at all.
+    """The words of a sum of tables, or of one part of it, that can be in the vocabulary.
 
-    Where nothing can, the two most frequent words, from which `vocabulary_of` tells what could.
+    If there are none: the two most frequent words, which `vocabulary_of` needs for its message.
     """
     found = _chosen(tables, Limits(config.min_count, config.max_vocab, memory_size()))
     return found if len(found.words) else _chosen(tables, Limits(1, 2, memory_size()))
 
 
 def vocabulary_of(tables: Sequence[Table], config: TrainConfig) -> Vocabulary:
-    """The vocabulary, from the sum of all shards' tables or from all parts of it.
+    """The vocabulary, from the sum of all tables or from all parts of the sum.
 
     Raises:
         CorpusError: no word occurs often enough.
@@ -102,7 +102,7 @@ def vocabulary_of(tables: Sequence[Table], config: TrainConfig) -> Vocabulary:
 
 
 def sum_tallies(tallies: Sequence[Tally]) -> Tally:
-    """What became of everything in several texts."""
+    """The joint tally of several texts."""
     sums = [sum(values) for values in zip(*map(astuple, tallies), strict=True)]
     return Tally(**dict(zip([field.name for field in fields(Tally)], sums, strict=True)))
 

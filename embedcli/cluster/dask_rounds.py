@@ -42,7 +42,7 @@ class EncodedText:
     Attributes:
         vocabulary: V words with the counts of all shards.
         words: the same on the workers.
-        encoded: what is known of each shard, in order.
+        encoded: the facts of each shard, in order.
     """
 
     vocabulary: Vocabulary
@@ -51,7 +51,7 @@ class EncodedText:
 
     @property
     def tally(self) -> Tally:
-        """What became of everything in all shards."""
+        """The joint tally of all shards."""
         return sum_tallies([shard.tally for shard in self.encoded])
 
 
@@ -63,7 +63,7 @@ class DaskRounds:
         plan: shards and settings; `rounds` is a number.
         text: encoded by the workers.
         on_progress: called after each round.
-        guard: where checkpoints go, and which one to go on from.
+        guard: the checkpoints, and the one to resume from.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class DaskRounds:
         self._facts = {"sha256": joint_digest(self._digests), **asdict(self._tally)}
         self._parts = row_parts(len(self._vocabulary), len(self._digests))
         self._model: list[Future] = []  # its parts
-        self._before: list[Future] = []  # those of the model that it was made from
+        self._before: list[Future] = []  # the parts of the model that it was computed from
 
     @property
     def _config(self) -> TrainConfig:
         return self._plan.config
 
     def begin(self, saved: Embeddings | None) -> None:
-        """Make the first model, or hand out the one that was saved."""
+        """Make the first model, or scatter the one that was saved."""
         if self._guard.checkpoints is not None:
             given = dict(self._guard.checkpoints.given)
             shards = self._plan.as_json()["shards"]
@@ -109,13 +109,13 @@ class DaskRounds:
             self._model = self._driver.first_model(self._parts)
             return
         self._state = resumed.state
-        self._hand_out(Matrices(saved.vectors, saved.output_vectors))
+        self._scatter(Matrices(saved.vectors, saved.output_vectors))
 
     def train(self, stopping: Callable[[], bool]) -> None:
-        """All rounds that are left.
+        """Train all rounds that are left.
 
         Raises:
-            Stopped: it was asked to; a checkpoint of the last whole round is saved.
+            Stopped: `stopping` said so; a checkpoint of the last complete round is saved.
         """
 
         def on_wake() -> None:
@@ -136,10 +136,10 @@ class DaskRounds:
 
     def result(self, timings: Mapping[str, float]) -> Embeddings:
         """The model at the end."""
-        return self._embeddings(self._collected(), timings, everything=False)
+        return self._embeddings(self._gathered(), timings, everything=False)
 
     def _round(self, at: Round, on_wake: Callable[[], None]) -> list[Change]:
-        """Train one round; what it did in each shard, without the deltas."""
+        """Train one round; the change of each shard, without its deltas."""
         driver = self._driver
         driver.assign()
         changes = driver.train(at, self._words, self._digests, self._model)
@@ -148,8 +148,8 @@ class DaskRounds:
         self._model, self._before = after, self._model
         return driver.results(sums)
 
-    def _collected(self) -> Matrices:
-        """The model, brought here part by part: never more than one and a part of it."""
+    def _gathered(self) -> Matrices:
+        """The model, fetched part by part: never more than one model and a part of it."""
         shape = len(self._vocabulary), self._config.dim
         model = Matrices(np.empty(shape, np.float32), np.empty(shape, np.float32))
         for rows, future in zip(self._parts, self._model, strict=True):
@@ -169,20 +169,20 @@ class DaskRounds:
         self._on_progress(Progress("training", round(share * total), total, epoch, mean, lr))
 
     def _save(self, *, must: bool) -> None:
-        """Write a checkpoint, and hand its model out anew, so that nothing older is needed."""
+        """Write a checkpoint, and scatter its model, so that nothing older is needed."""
         checkpoints = self._guard.checkpoints
         if checkpoints is None:
             return
-        model = self._collected()
+        model = self._gathered()
         embeddings = self._embeddings(model, {}, everything=True)
         save = checkpoints.save if must else checkpoints.save_if_possible
         save(embeddings, self._state)
         if not must:
-            self._hand_out(model)
+            self._scatter(model)
 
-    def _hand_out(self, model: Matrices) -> None:
-        """Put a model into the cluster as data, each part on two workers if there are two."""
-        whole = [np.ascontiguousarray(matrix) for matrix in model]  # as they are: no second model
+    def _scatter(self, model: Matrices) -> None:
+        """Scatter a model, each part to two workers if there are two."""
+        whole = [np.ascontiguousarray(matrix) for matrix in model]  # no copy
         parts = [Matrices(*(matrix[rows] for matrix in whole)) for rows in self._parts]
         place = f"{self._state.epoch}-{self._state.chunk}"
         named = {f"model-{place}-{number}": part for number, part in enumerate(parts)}
@@ -208,4 +208,4 @@ class DaskRounds:
 
 
 class _StopAskedError(Exception):
-    """The run is to stop before the round is over."""
+    """The run stops before the round is complete."""

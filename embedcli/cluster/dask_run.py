@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunEstimate", "estimate_run", "train_on_cluster"]
 
-_MOST_REMARKS = 8  # of workers, that are shown
+_MOST_REMARKS = 8  # of workers that are shown
 _FEWEST_ROUNDS = 40  # in a run: with a few, several points of analogies are lost (docs/cluster.md)
 _MODELS_HELD = 4  # by a worker while it trains: the model, what it trains, what changed, the next
 
@@ -46,12 +46,12 @@ class RunEstimate:
     Attributes:
         config: the settings; shards and rounds are numbers.
         vocabulary: the words that would be trained.
-        tally: what became of everything in the text.
-        workers: how many there are.
-        threads: of all of them together.
+        tally: of the text.
+        workers: their number.
+        threads: of all workers together.
         memory: bytes that each worker needs.
-        memory_limit: bytes that the worker with the least may take; None: nobody says.
-        seconds: of training, without what workers send each other.
+        memory_limit: the smallest limit of a worker, in bytes; None if there is none.
+        seconds: of training, without communication between workers.
     """
 
     config: TrainConfig
@@ -79,15 +79,15 @@ def train_on_cluster(
     Args:
         client: of the cluster (`connect`).
         paths: files, globs, directories and URLs that every worker reads under the same names.
-        config: settings. `threads` None: as many as each worker has; `shards` None: as many as
-            there are workers; `rounds` None: as `sync_every` says.
-        sync_every: seconds that a round takes, about.
-        vocabulary: words to train, instead of those the text holds often enough.
+        config: settings. `threads` None: as many as each worker has; `shards` None: one for each
+            worker; `rounds` None: as many as `sync_every` asks for.
+        sync_every: target seconds between synchronisations.
+        vocabulary: words to train, instead of those that occur often enough.
         on_progress: called with `Progress` reports.
-        guard: where checkpoints go, and which one to go on from.
+        guard: the checkpoints, and the one to resume from.
 
     Returns:
-        What `training.trainer.train` returns; the settings say how many shards and rounds it were.
+        As `training.trainer.train`; the settings hold the numbers of shards and rounds.
 
     Raises:
         ClusterError: the scheduler or too many workers were lost.
@@ -123,7 +123,7 @@ def estimate_run(
     vocabulary: Vocabulary | None = None,
     on_progress: OnProgress = ignore_progress,
 ) -> RunEstimate:
-    """What `train_on_cluster` would take: the text is read, a second of it trained and forgotten.
+    """What `train_on_cluster` would take. Reads the text and trains a second of it.
 
     Arguments and errors are those of `train_on_cluster`.
     """
@@ -168,7 +168,7 @@ def _unregister(client: Client, name: str) -> None:
 
 
 def _plan(client: Client, paths: Sequence[str], config: TrainConfig, guard: Guard) -> Plan:
-    """The shards: those of the checkpoint, or the text cut anew."""
+    """The shards: those of the checkpoint, or of the text."""
     if guard.resumed is not None and "shards" in guard.resumed.given:
         return Plan(shards_of(guard.resumed.given["shards"]), config)
     n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
@@ -236,10 +236,10 @@ def _with_rounds(plan: Plan, seconds: float, sync_every: float) -> Plan:
 
 
 def _check_memory(client: Client, vocabulary: Vocabulary, config: TrainConfig) -> None:
-    """Refuse what cannot end well.
+    """Check that every worker may use the memory that it needs.
 
     Raises:
-        ResourceError: a worker may not take the memory that it needs.
+        ResourceError: a worker may not.
     """
     needed = _memory(vocabulary, config)
     for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():

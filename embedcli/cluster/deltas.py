@@ -33,9 +33,9 @@ __all__ = [
     "total",
 ]
 
-_BLOCK_ROWS = 1 << 11  # rows worked on at a time: they stay in the cache
-_FEW = 0.5  # a matrix of which less is touched is sent as rows
-_FEWEST_STEPS = 1e-6  # of a row that changed, whatever was expected
+_BLOCK_ROWS = 1 << 11  # rows that are processed at a time: they stay in the cache
+_FEW = 0.5  # a matrix is sent as rows if a smaller share of its rows changed
+_FEWEST_STEPS = 1e-6  # of a row that changed
 # The driver holds a model and, while it collects one, a part of another. And every shard sends each
 # part by itself, which takes the scheduler a millisecond.
 _FEWEST_PARTS, _MOST_PARTS = 8, 32
@@ -47,7 +47,7 @@ class Delta:
 
     Attributes:
         n_rows: V.
-        rows: int32 (n,), the rows that changed, rising; None if `values` has all V.
+        rows: int32 (n,), the rows that changed, ascending; None if `values` has all V.
         values: float32 or float16 (n, D), the sum of their changes.
         steps: float32 (n,), the learning rate times the steps of the row, summed over the shards; 0
             for a row that did not change.
@@ -79,7 +79,7 @@ class Matrices(NamedTuple):
 
 @dataclass(frozen=True)
 class Round:
-    """Which stretch of every shard is trained next.
+    """A stretch of every shard, trained from the same model.
 
     Attributes:
         epoch: from 0.
@@ -96,19 +96,19 @@ class Round:
         return f"{self.epoch}-{self.number}"
 
     def chunks(self, n_chunks: int) -> range:
-        """Those of `n_chunks` that belong to this round."""
+        """The chunks of this round, of `n_chunks` in an epoch."""
         first, last = (n_chunks * k // self.n_rounds for k in (self.number, self.number + 1))
         return range(first, last)
 
 
 class Change(NamedTuple):
-    """What a round did, in one shard or in several.
+    """What a round changed, in one shard or in several.
 
     Attributes:
-        deltas: for each part of the rows, of syn0 and syn1neg; none where only the sums matter.
+        deltas: of syn0 and syn1neg, for each part of the rows; empty if only the sums are needed.
         sums: float64 (4,), the sums of `Epoch`: loss, pairs, trained, alone.
-        subsampled: words that were.
-        tokens: words that were read.
+        subsampled: the number of words that were subsampled.
+        tokens: the number of words that were read.
     """
 
     deltas: tuple[Deltas, ...]
@@ -128,13 +128,13 @@ def difference(
     steps: NDArray[np.float32],
     dtype: Literal["float32", "float16"] = "float32",
 ) -> Delta:
-    """What training changed.
+    """The change from one matrix to another.
 
     Args:
         before: float32 (V, D).
         after: the same.
         steps: float32 (V,), the learning rate times the steps that each row has probably taken.
-        dtype: of the values that are sent.
+        dtype: of the values.
     """
     n_rows = len(before)
     touched = np.empty(n_rows, np.bool_)
@@ -152,7 +152,7 @@ def difference(
 
 
 def add(one: Delta, other: Delta) -> Delta:
-    """The changes of the shards of both; values of the type of the first."""
+    """The sum of two changes; its values have the type of the first."""
     if one.rows is None and other.rows is None:
         return _add_whole(one, other)
     rows = _union(one, other)
@@ -169,7 +169,7 @@ def add(one: Delta, other: Delta) -> Delta:
 
 
 def part(delta: Delta, rows: slice) -> Delta:
-    """What `delta` says of consecutive rows, as of a matrix of its own; views."""
+    """A change restricted to consecutive rows, which are counted from 0; views."""
     places, moved = rows, None
     if delta.rows is not None:
         places = slice(*np.searchsorted(delta.rows, [rows.start, rows.stop]).tolist())
@@ -179,9 +179,9 @@ def part(delta: Delta, rows: slice) -> Delta:
 
 
 def total(deltas: Sequence[Delta]) -> Delta:
-    """The sum of the changes of different shards, in float32 whatever was sent.
+    """The sum of the changes of different shards, in float32.
 
-    It depends on the order, but not on the form in which each comes.
+    It depends on their order, but not on whether they were sent as rows or whole.
     """
     n_rows, dim = deltas[0].n_rows, deltas[0].values.shape[1]
     values = np.zeros((n_rows, dim), np.float32)
@@ -199,7 +199,7 @@ def total(deltas: Sequence[Delta]) -> Delta:
 
 
 def add_changes(one: Change, other: Change) -> Change:
-    """What both together did; of the same parts."""
+    """The sum of two changes, which have the same parts."""
     deltas = tuple(
         (add(mine[0], theirs[0]), add(mine[1], theirs[1]))
         for mine, theirs in zip(one.deltas, other.deltas, strict=True)
@@ -246,7 +246,7 @@ def row_parts(n_rows: int, n_shards: int) -> list[slice]:
 
 
 def _add_whole(one: Delta, other: Delta) -> Delta:
-    """`add` where both have all rows; sums of narrow numbers are rounded once."""
+    """`add` if both have all rows; sums of float16 are rounded once."""
     values = np.empty_like(one.values)
     for block in blocks(one.n_rows):
         np.add(one.values[block], other.values[block], out=values[block], casting="same_kind")
@@ -255,12 +255,12 @@ def _add_whole(one: Delta, other: Delta) -> Delta:
 
 
 def blocks(n_rows: int) -> list[slice]:
-    """Rows to work on at a time."""
+    """Slices of rows that fit in the cache."""
     return [slice(start, start + _BLOCK_ROWS) for start in range(0, n_rows, _BLOCK_ROWS)]
 
 
 def _union(one: Delta, other: Delta) -> NDArray[np.int32] | None:
-    """The rows that either has; None for all."""
+    """The rows of either; None for all."""
     if one.rows is None or other.rows is None:
         return None
     rows = np.union1d(one.rows, other.rows)
@@ -270,7 +270,7 @@ def _union(one: Delta, other: Delta) -> NDArray[np.int32] | None:
 def _places(
     part: Delta, rows: NDArray[np.int32] | None, block: slice
 ) -> slice | NDArray[np.int32] | NDArray[np.int64]:
-    """Where the values of a block of `part` are among `rows`."""
+    """The positions of a block of values of `part` among `rows`."""
     if part.rows is None:
         return block
     return part.rows[block] if rows is None else np.searchsorted(rows, part.rows[block])

@@ -1,10 +1,11 @@
-"""The plan of a run in shards: which parts of the text, which settings; one JSON file.
+"""The plan of a run in shards: its shards and settings, and the JSON file that holds them.
 
     {"format": "embed-shards", "version": 1,
      "settings": {...},                                  as in `TrainConfig`
      "shards": [[{"source": "a.txt", "begin": 0, "end": 4096}], ...]}
 
-Everything that is computed from a plan names its digest, so that files of two runs are never mixed.
+Every file that is computed from a plan names the digest of the plan, so that files of two runs are
+never mixed.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ _LARGEST_FILE = 1 << 26
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run in shards computes.
+    """The shards and settings of a run.
 
     Attributes:
-        shards: all of them, in the order of the text.
-        config: resolved settings; `rounds` is a number.
+        shards: in the order of the text.
+        config: of `shard_settings`; `rounds` is a number before training begins.
     """
 
     shards: tuple[Shard, ...]
@@ -53,11 +54,11 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that decides the result."""
+        """SHA-256 of everything that decides the result."""
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """What the file holds."""
+        """The contents of the file."""
         return {
             "format": _FORMAT,
             "version": _VERSION,
@@ -66,7 +67,7 @@ class Plan:
         }
 
     def shard(self, number: int) -> Shard:
-        """One shard by its number.
+        """The shard of a number.
 
         Raises:
             FormatError: there is none.
@@ -79,11 +80,10 @@ class Plan:
 def shard_settings(config: TrainConfig) -> TrainConfig:
     """The settings that shards are trained with; `threads` stays as it is.
 
-    A round of shards takes the place of the rounds of a deterministic run on one machine: workers
-    train without those.
+    Shards are trained without deterministic training, whose rounds are those of threads.
 
     Raises:
-        UsageError: a run in shards does not follow a setting; names it.
+        UsageError: a setting is not supported in shards; the message names it.
     """
     if config.arch == "glove":
         raise UsageError(
@@ -110,11 +110,11 @@ def make_plan(paths: Sequence[str], config: TrainConfig, n_workers: int = 1) -> 
         paths: files, globs, directories and URLs.
         config: of `shard_settings`. Where `shards` is None, there is a shard for each worker, or
             as many as the text can be cut into.
-        n_workers: how many workers there are.
+        n_workers: the number of workers.
 
     Raises:
         CorpusError: a file cannot be read, or all are empty.
-        UsageError: the text cannot be cut, or not into so many.
+        UsageError: the text cannot be cut, or not into this many shards.
     """
     n_shards = config.shards or n_workers
     shards = cut(paths, n_shards, rules=config, recursive=config.recursive)
@@ -130,7 +130,7 @@ def make_plan(paths: Sequence[str], config: TrainConfig, n_workers: int = 1) -> 
 
 
 def write_plan(plan: Plan, path: str) -> None:
-    """Publish a plan; ``-`` is standard output.
+    """Write a plan; ``-`` is standard output.
 
     Raises:
         OutputError: it cannot be written.
@@ -143,7 +143,7 @@ def read_plan(path: str) -> Plan:
     """Read a plan.
 
     Raises:
-        FormatError: it is none, or a damaged one.
+        FormatError: it is not a plan, or is damaged.
     """
     try:
         found = json.loads(read_plain(path, _LARGEST_FILE))
@@ -162,13 +162,17 @@ def read_plan(path: str) -> Plan:
 
 
 def shards_of(found: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Shard, ...]:
-    """Shards from what JSON holds of them."""
+    """Shards from their JSON."""
     parts = [tuple(Span(**span) for span in spans) for spans in found]
     return tuple(Shard(number, spans) for number, spans in enumerate(parts))
 
 
 def config_of(found: Mapping[str, Any]) -> TrainConfig:
-    """Settings from what JSON holds of them."""
+    """Settings from their JSON.
+
+    Raises:
+        ValueError: a setting is unknown.
+    """
     known = {item.name for item in fields(TrainConfig)}
     unknown = sorted(set(found) - known)
     if unknown:

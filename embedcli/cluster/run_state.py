@@ -35,20 +35,20 @@ __all__ = [
 
 
 def at_beginning() -> State:
-    """Nothing is trained."""
+    """The state before training."""
     return State(0, 0, (), state_arrays(np.zeros((1, 4)), np.zeros(1, np.int64)))
 
 
 def state_arrays(
     tallies: NDArray[np.float64], subsampled: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    """`State.arrays` between two rounds, when nothing is unfinished."""
+    """`State.arrays` between two rounds, when no chunk is unfinished."""
     unfinished = np.zeros((0, 2), np.int64)
     return {"tallies": tallies, "subsampled": subsampled, "unfinished": unfinished}
 
 
 def next_round(state: State, config: TrainConfig) -> Round | None:
-    """The next round; None when all are done."""
+    """The next round; None after the last one."""
     if state.epoch >= config.epochs:
         return None
     return Round(state.epoch, state.chunk, config.rounds or 1)
@@ -59,9 +59,9 @@ def advance(state: State, changes: Sequence[Change], config: TrainConfig, n_toke
 
     Args:
         state: before it.
-        changes: what the round did in all shards; their deltas are not used.
+        changes: of all shards; their deltas are not used.
         config: resolved settings.
-        n_tokens: of an epoch.
+        n_tokens: the number of tokens in an epoch.
 
     Raises:
         TrainingError: an epoch is over and nothing was trained.
@@ -75,7 +75,7 @@ def advance(state: State, changes: Sequence[Change], config: TrainConfig, n_toke
 
 
 def loss(state: State) -> float | None:
-    """The mean loss of the rounds of this epoch, or of the last one; None before there is any."""
+    """The mean loss of this epoch so far, or of the last epoch; None before the first round."""
     total, pairs = state.arrays["tallies"][0, :2]
     if pairs:
         return float(total / pairs)
@@ -92,16 +92,16 @@ def to_embeddings(
     *,
     everything: bool = True,
 ) -> Embeddings:
-    """The matrices as they are, not copied, with the metadata of any model.
+    """A model from matrices, which are not copied, with the metadata of any model.
 
     Args:
         model: float32 (V, D) each.
         vocabulary: V words.
         config: resolved settings.
-        state: how far the run is.
+        state: of the run.
         facts: `corpus_facts`.
         more: further metadata.
-        everything: the output vectors in any case.
+        everything: keep the output vectors whatever the settings say.
     """
     metadata = {
         "settings": config.as_dict(),
@@ -119,10 +119,10 @@ def to_embeddings(
 def corpus_facts(
     tally: Tally, vocabulary: Vocabulary, digests: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What became of everything that was read, and the digest of the text once it is known.
+    """The tally of the text for metadata, and the digest of the text if it is known.
 
     Args:
-        tally: the sum of the shards', counted without a vocabulary.
+        tally: of all shards, counted without a vocabulary.
         vocabulary: with the counts of all shards.
         digests: of all shards, in order.
     """

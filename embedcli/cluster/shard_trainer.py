@@ -27,7 +27,7 @@ from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Encoded", "ShardStore", "ShardTrainer", "beginning", "make_weights"]
 
-_SHARD_SEEDS = 1 << 32  # the seeds of shards lie so far apart
+_SHARD_SEEDS = 1 << 32  # between the seeds of two shards
 
 
 @dataclass(frozen=True)
@@ -187,12 +187,12 @@ class ShardTrainer:
         return Change(tuple(deltas), sums, subsampled, end - begin)
 
     def _release(self, chunk: int) -> bool:
-        """Let the pages of the text go; asked ten times a second, and never for a pause."""
+        """Release the pages of the text, ten times a second; False, as training never pauses."""
         self._corpus.release()
         return False
 
     def _steps(self, begin: int, end: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """How many pairs each row of syn0 and of syn1neg is probably in: float32 (V,) each."""
+        """The expected number of pairs of each row of both matrices: float32 (V,) each."""
         config, counts = self._config, self._corpus.vocabulary.counts
         assert counts is not None  # noqa: S101 (an encoded corpus has counts)
         seen = np.bincount(self._corpus.ids[begin:end], minlength=len(counts))
@@ -207,12 +207,12 @@ class ShardTrainer:
 
 
 def beginning(n_words: int, config: TrainConfig) -> Matrices:
-    """The matrices that a run begins with: those of a run on one machine."""
+    """The matrices before training: the same as on one machine."""
     return _matrices(initial_weights(n_words, config.dim, config.seed), config.dim)
 
 
 def _contexts(corpus: Corpus, config: TrainConfig) -> float:
-    """How many context words a word has, on average, away from the ends of lines."""
+    """The mean number of context words of a word that is not near the end of a line."""
     if config.window == LINE:
         lengths = np.diff(corpus.offsets).astype(np.float64)
         return float((lengths**2).sum() / max(1.0, lengths.sum())) - 1.0
@@ -221,7 +221,7 @@ def _contexts(corpus: Corpus, config: TrainConfig) -> float:
 
 
 def make_weights(n_words: int, dim: int) -> Weights:
-    """Room for two matrices that kernels can train."""
+    """Memory for two matrices that kernels can train."""
     stride = row_stride(dim)
     return Weights(aligned(n_words * stride), aligned(n_words * stride), stride)
 

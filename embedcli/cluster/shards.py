@@ -1,9 +1,8 @@
-"""Shards: a text cut into parts of about equal size, each a few stretches of files.
+"""Cutting a text into shards of about equal size, each a list of stretches of files.
 
-A cut lies where a line begins, so that a line belongs to one shard. Only where no line begins for a
-megabyte (text8 is one line) is it put between two words, if a line is no more than its words: a
-record and a basket stay whole. Packed files, UTF-16 and tables cannot be entered in the middle and
-stay whole, too.
+A cut lies where a line begins, so that every line belongs to one shard. If no line begins for a
+megabyte (text8 is one line), the cut lies between two words, unless the line is a record or a list
+of items. Compressed files, UTF-16 and tables cannot be read from the middle and stay whole.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ __all__ = ["Shard", "cut", "digest_shards", "joint_digest", "text_size"]
 _HEAD = 4096
 _LONGEST_LINE = 1 << 20  # bytes that are searched for the beginning of a line
 _BLOCK = 1 << 16
-_UNPACKED = 3  # bytes of text for one of a packed file, about
+_UNPACKED = 3  # bytes of text for a byte of a compressed file, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Shard:
 
     Attributes:
         number: which one, from 0.
-        spans: what it is made of, in the order of the text.
+        spans: its stretches of files, in the order of the text.
     """
 
     number: int
@@ -59,13 +58,13 @@ def cut(
     rules: TextRules | None = None,
     recursive: bool = False,
 ) -> list[Shard]:
-    """Cut a text into `n_shards` parts of about equal size, or as many as it can be cut into.
+    """Cut a text into `n_shards` parts of about equal size, or fewer if it has fewer places to cut.
 
     Args:
         paths: files, globs, directories (with `recursive`), URLs.
         n_shards: how many are wanted.
-        rules: how text becomes tokens; by white space if None.
-        recursive: whether directories are read, with all that is below them.
+        rules: how text becomes tokens; white space separates them if None.
+        recursive: read directories and everything below them.
 
     Raises:
         CorpusError: a file cannot be read, or all are empty.
@@ -87,21 +86,21 @@ def cut(
 
 
 def digest_shards(shards: Sequence[Shard], rules: TextRules) -> str:
-    """The digest of a text in shards, read here and now.
+    """Read a text in shards; its digest.
 
     Raises:
-        CorpusError: something of it cannot be read.
+        CorpusError: some of it cannot be read.
     """
     return joint_digest([digest_corpus(shard.spans, rules=rules) for shard in shards])
 
 
 def joint_digest(digests: Sequence[str]) -> str:
-    """The SHA-256 of the shards' own, one a line: the text's, as several machines can make it."""
+    """The digest of a text in shards: the SHA-256 of the digests of the shards, one a line."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def text_size(shards: Sequence[Shard]) -> int:
-    """About how many bytes of text; that of packed files is guessed."""
+    """About how many bytes of text there are; for compressed files it is a guess."""
     spans = [span for shard in shards for span in shard.spans]
     return sum(
         _UNPACKED * _size(span.source) if span.end is None else span.end - span.begin
@@ -110,7 +109,7 @@ def text_size(shards: Sequence[Shard]) -> int:
 
 
 class _Source:
-    """A file to be cut."""
+    """A file that is to be cut."""
 
     def __init__(self, name: str, rules: TextRules) -> None:
         if name == STDIN:
@@ -125,7 +124,7 @@ class _Source:
             raise self._unreadable(error) from error
 
     def cut(self, goals: Sequence[int]) -> list[tuple[int, Span]]:
-        """The stretches between `goals`, bytes from this file's beginning, and which each is."""
+        """The number and span of each stretch between `goals`, bytes in the file."""
         if not self._can_cut:
             middle = self.size / 2
             number = max(k for k, goal in enumerate(goals[:-1]) if goal <= middle)
@@ -139,7 +138,7 @@ class _Source:
         return [(k, Span(self._name, begin, end)) for k, (begin, end) in stretches if begin < end]
 
     def _is_plain(self, rules: TextRules) -> bool:
-        """Whether it can be entered where a line begins."""
+        """Whether it can be read from the beginning of any line."""
         with open_source(self._name) as file:
             head = file.read(_HEAD)
             is_cut = can_be_cut(head, rules.encoding)
@@ -147,7 +146,7 @@ class _Source:
             return compression_of(head) is None and is_cut and has_lines
 
     def _beginning(self, file: Any, goal: int) -> int:
-        """The first place from `goal` on where a line begins, or at least, where it may, a word."""
+        """Where the first line from `goal` on begins, or the first word of a very long line."""
         if goal <= 0 or goal >= self.size:
             return min(max(goal, 0), self.size)
         file.seek(goal - 1)
@@ -172,8 +171,8 @@ def _size(name: str) -> int:
     """Bytes of a file or of what a URL names.
 
     Raises:
-        UsageError: it does not say.
-        OSError: it is not there.
+        UsageError: it has no size.
+        OSError: it does not exist.
     """
     if is_url(name):
         size = url_size(name)

@@ -1,15 +1,15 @@
-"""What one step of a run in shards leaves for the next, as files.
+"""The files between the steps of a run in shards.
 
-All are safetensors files (`files/safetensors.py`) with a digest, published whole:
+All are safetensors files (`files/safetensors.py`) with a digest, published as a whole:
 
     embed-counts   offsets I64 [n + 1], counts I64 [n], words U8: a `Table`
     embed-ids      offsets I64 [S + 1], ids I32 [N]: an encoded shard
     embed-change   for syn0 and syn1neg: rows I32 [n] (left out: all), values F32 or F16 [n, D],
                    steps and squares F32 [n]; sums F64 [4]: a `Change`
 
-``__metadata__`` holds ``format``, ``version`` and ``step``, the JSON of a `Stamp`: of which plan,
-which shards and which round it is. A model between two rounds is a model like any other, with the
-same facts in its metadata under ``shards``.
+``__metadata__`` holds ``format``, ``version`` and ``step``, the JSON of a `Stamp`: the plan, the
+shards and the round. A model between two rounds is a normal model file, with the same facts in its
+metadata under ``shards``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = [
 COUNTS, IDS, CHANGE = "embed-counts", "embed-ids", "embed-change"
 _VERSION = "1"
 _MATRICES = ("syn0", "syn1neg")
-# The arrays of each kind: of which types, and of how many dimensions.
+# The arrays of each kind: their types and numbers of dimensions.
 _ARRAYS: Mapping[str, Mapping[str, tuple[tuple[str, ...], int]]] = {
     COUNTS: {"offsets": (("I64",), 1), "counts": (("I64",), 1), "words": (("U8",), 1)},
     IDS: {"offsets": (("I64",), 1), "ids": (("I32",), 1)},
@@ -66,13 +66,13 @@ _MAY_LACK = tuple(f"{name}.rows" for name in _MATRICES)
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a file belongs to.
+    """The plan, shards and round of a file.
 
     Attributes:
-        plan: the plan's digest.
-        shards: the numbers of the shards it is of.
+        plan: the digest of the plan.
+        shards: the numbers of the shards.
         round: of a change: the epoch, and the number of the round in it.
-        digests: of an encoded or trained shard: the SHA-256 of its text, by number as text.
+        digests: of an encoded or trained shard: the SHA-256 of its text, by its number as text.
         tally: of counts and ids: what was read.
         n_rows: of a change: rows of the matrices.
         subsampled, tokens: of a change.
@@ -99,7 +99,7 @@ def show_round(at: tuple[int, int]) -> str:
 
 
 def kind_of(path: str) -> str:
-    """The ``format`` of a file of ours; "" if it is none.
+    """The ``format`` of a safetensors file; "" if it has none or is another file.
 
     Raises:
         FormatError: it cannot be read.
@@ -113,10 +113,10 @@ def kind_of(path: str) -> str:
 
 
 def read_stamp(path: str, kind: str) -> Stamp:
-    """What a file of this kind belongs to.
+    """The stamp of a file of this kind.
 
     Raises:
-        FormatError: it is no such file.
+        FormatError: it is another kind of file.
     """
     try:
         return _stamp(path, kind, safetensors.read_header(path))
@@ -125,10 +125,10 @@ def read_stamp(path: str, kind: str) -> Stamp:
 
 
 def read_step(path: str) -> tuple[str, Stamp]:
-    """The ``format`` and the stamp of a file of any kind, all of which is sound.
+    """Check a file of any kind completely; its ``format`` and its stamp.
 
     Raises:
-        FormatError: it is damaged, or none of them.
+        FormatError: it is damaged, or another kind of file.
     """
     kind = kind_of(path)
     if kind == COUNTS:
@@ -157,7 +157,7 @@ def read_table(path: str) -> Table:
     """Read counts.
 
     Raises:
-        FormatError: they are none, or damaged.
+        FormatError: it is damaged, or another kind of file.
     """
     arrays, stamp = _read(path, COUNTS)
     blob, offsets, counts = arrays["words"], arrays["offsets"], arrays["counts"]
@@ -179,10 +179,10 @@ def write_ids(corpus: Corpus, stamp: Stamp, path: str) -> None:
 
 
 def read_ids(path: str, vocabulary: Vocabulary) -> Corpus:
-    """Open an encoded shard: the ids are mapped, copy on write.
+    """Open an encoded shard. The ids are mapped, copy on write.
 
     Raises:
-        FormatError: it is none, or damaged, or its ids are of another vocabulary.
+        FormatError: it is damaged, or another kind of file, or its ids need another vocabulary.
     """
     arrays, stamp = _read(path, IDS, mode="c")
     digest = next(iter(stamp.digests.values()), "")
@@ -193,28 +193,24 @@ def read_ids(path: str, vocabulary: Vocabulary) -> Corpus:
 
 
 def write_change(change: Change, stamp: Stamp, path: str) -> None:
-    """Publish what a round did."""
+    """Publish a change."""
     (deltas,) = change.deltas  # all rows are one part
-    stamp = replace(
-        stamp,
-        n_rows=deltas[0].n_rows,
-        subsampled=change.subsampled,
-        tokens=change.tokens,
-    )
+    n_rows, subsampled, tokens = deltas[0].n_rows, change.subsampled, change.tokens
+    stamp = replace(stamp, n_rows=n_rows, subsampled=subsampled, tokens=tokens)
     arrays: dict[str, NDArray[Any]] = {"sums": change.sums}
     for name, delta in zip(_MATRICES, deltas, strict=True):
         parts = {"rows": delta.rows, "steps": delta.steps, "squares": delta.squares}
         arrays |= {f"{name}.{key}": part for key, part in parts.items() if part is not None}
     for name, delta in zip(_MATRICES, deltas, strict=True):
-        arrays[f"{name}.values"] = delta.values  # last: of numbers that may be two bytes wide
+        arrays[f"{name}.values"] = delta.values  # last: float16 would misalign the others
     _write(path, CHANGE, stamp, arrays)
 
 
 def read_change(path: str) -> Change:
-    """Read what a round did.
+    """Read a change.
 
     Raises:
-        FormatError: it is no such file, or damaged.
+        FormatError: it is damaged, or another kind of file.
     """
     arrays, stamp = _read(path, CHANGE)
     _check_change(path, arrays, stamp.n_rows)
@@ -230,13 +226,13 @@ def read_change(path: str) -> Change:
 
 
 def union(stamps: Sequence[tuple[str, Stamp]]) -> Stamp:
-    """The stamp of several files together, each of other shards at the same step.
+    """The joint stamp of files of different shards at the same step.
 
     Args:
         stamps: each file's path and stamp.
 
     Raises:
-        FormatError: they do not belong together; names two of them.
+        FormatError: they do not belong together; the message names two of them.
     """
     first_path, first = stamps[0]
     seen: dict[int, str] = {}
@@ -265,7 +261,7 @@ def _write(path: str, kind: str, stamp: Stamp, arrays: Mapping[str, NDArray[Any]
 def _read(
     path: str, kind: str, mode: Literal["r", "c"] = "r"
 ) -> tuple[dict[str, NDArray[Any]], Stamp]:
-    """The arrays, mapped, and the stamp of a file that is as it was written."""
+    """The arrays, mapped, and the stamp of a file whose digest is right."""
     try:
         header = safetensors.read_header(path)
         stamp = _stamp(path, kind, header)
