@@ -69,7 +69,7 @@ def test_options_that_do_not_go_together_are_refused(chosen, message):
 
 def test_standard_input_is_a_file_while_it_is_needed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("embedcli.text.sources.open_source", lambda _: io.BytesIO(b"a b\n"))
+    monkeypatch.setattr("embedcli.files.opening.open_source", lambda _: io.BytesIO(b"a b\n"))
 
     with pytest.raises(ValueError, match="in between"), spooled(["x", "-"], "m.stdin") as names:
         assert [str(tmp_path / "x"), str(tmp_path / "m.stdin")] == names

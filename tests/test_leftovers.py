@@ -161,7 +161,7 @@ def test_a_database_in_the_making_has_no_name(model, tmp_path, monkeypatch):
 
 
 def test_standard_input_on_the_disk_is_ours_alone(tmp_path, monkeypatch, dead):
-    monkeypatch.setattr("embedcli.text.sources.open_source", lambda _: io.BytesIO())
+    monkeypatch.setattr("embedcli.files.opening.open_source", lambda _: io.BytesIO())
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     left = tmp_path / f".embed-stdin.{dead}.0123abcd.tmp"
     left.write_bytes(b"of a killed run")
