@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from embedcli import Embeddings, Vocabulary, formats, load, save
+from embedcli.cli.main import main
 from embedcli.cluster import step_files
 from embedcli.cluster.plan import read_plan
 from embedcli.errors import FormatError, InputError, OutputError
@@ -107,3 +108,26 @@ def test_counts_of_nothing_but_ones_are_no_counts(tmp_path):
     (tmp_path / "0.counts").write_bytes(b"\xff" * 10_000)
     with pytest.raises(FormatError, match="not a sound safetensors file"):
         step_files.read_table(str(tmp_path / "0.counts"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("info", "NAME"),
+        ("verify", "NAME"),
+        ("neighbors", "a", "-m", "NAME"),
+        ("export", "NAME", "out.vec"),
+        ("align", "NAME", "NAME"),
+        ("plot", "NAME", "-o", "map.html"),
+        ("train", "NAME"),
+        ("vocab", "NAME"),
+        ("evaluate", "NAME", "-m", "NAME"),
+    ],
+)
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000])
+def test_a_name_that_the_system_refuses_is_one_line(tmp_path, monkeypatch, capsys, command, name):
+    monkeypatch.chdir(tmp_path)
+    assert 3 == main([part.replace("NAME", name) for part in command])
+    said = capsys.readouterr().err
+    assert 1 == said.count("embed: error: ")
+    assert "unforeseen" not in said

@@ -38,9 +38,10 @@ def command(model: str, reading: ReadingOptions, as_json: bool) -> None:
     MODEL is a file or directory in any format that embed reads, or a vocabulary file. Invalid words
     or numbers are errors. `embed verify` also compares the digest.
     """
+    from embedcli.files.plain import is_directory
     from embedcli.files.source import Source
 
-    if Path(model).is_dir():
+    if is_directory(model):
         facts = _folder_facts(Path(model), reading)
     else:
         with Source(model) as source:

@@ -81,9 +81,10 @@ def _answers(
 
 
 def _read(file: str, dim: int) -> NDArray[np.floating]:
+    from embedcli.files.plain import is_file
     from embedcli.formats.arrays import load_array
 
-    if not Path(file).is_file():
+    if not is_file(file):
         raise InputError(f"cannot read {file}: it is no file")
     array = load_array(Path(file))
     if array.dtype.kind not in "fiu" or array.ndim not in (1, 2):

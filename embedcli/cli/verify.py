@@ -37,9 +37,10 @@ def command(file: str, reading: ReadingOptions, as_json: bool) -> None:
     \b
         embed verify model.safetensors && cp model.safetensors /backup
     """
+    from embedcli.files.plain import is_directory
     from embedcli.files.source import Source
 
-    if Path(file).is_dir():
+    if is_directory(file):
         facts = _verified_folder(file, reading)
     else:
         with Source(file) as source:

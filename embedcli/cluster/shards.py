@@ -18,6 +18,7 @@ from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
 from embedcli.files.compression import compression_of
 from embedcli.files.opening import STDIN, open_source, reason
+from embedcli.files.plain import is_file
 from embedcli.files.spans import Span
 from embedcli.files.urls import is_url, url_size
 from embedcli.settings.text_rules import TextRules
@@ -179,6 +180,6 @@ def _size(name: str) -> int:
         if size is None:
             raise UsageError(f"{name} does not tell its size, so it cannot be cut")
         return size
-    if not Path(name).is_file():
+    if not is_file(name):
         raise UsageError(f"{name} is no plain file, so it cannot be cut into shards")
     return Path(name).stat().st_size

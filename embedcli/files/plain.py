@@ -9,7 +9,7 @@ from typing import Final
 
 from embedcli.errors import FormatError
 
-__all__ = ["read_finite", "read_plain", "require_plain"]
+__all__ = ["is_directory", "is_file", "read_finite", "read_plain", "require_plain"]
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),
@@ -19,6 +19,19 @@ _KINDS: Final = (
     (stat.S_ISBLK, "a device"),
 )
 _DESCRIPTORS: Final = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")  # what shells call open pipes
+
+
+def is_directory(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a directory; False for a name that the system refuses, as one too long.
+
+    `Path.is_dir` raises there. Whoever opens the path then says what is wrong with it.
+    """
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """The same for a plain file."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def require_plain(path: str | os.PathLike[str]) -> int:

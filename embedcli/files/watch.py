@@ -13,6 +13,7 @@ import weakref
 from pathlib import Path
 
 from embedcli.errors import InputError
+from embedcli.files.plain import is_directory, is_file
 
 __all__ = ["Watch"]
 
@@ -29,11 +30,11 @@ class Watch:
         self._path = path
         self._files: list[tuple[int, tuple[int, int]]] = []
         try:
-            inside = sorted(Path(path).iterdir()) if Path(path).is_dir() else [Path(path)]
+            inside = sorted(Path(path).iterdir()) if is_directory(path) else [Path(path)]
         except OSError:
             inside = []
         for file in inside:
-            if not file.is_file():  # a pipe would be read by being opened
+            if not is_file(file):  # a pipe would be read by being opened
                 continue
             try:
                 number = os.open(file, os.O_RDONLY | os.O_CLOEXEC)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, UsageError
 from embedcli.files.folder import check_folder_writable, publish_folder
+from embedcli.files.plain import is_directory
 from embedcli.files.publish import check_writable, publish
 from embedcli.files.source import Source
 from embedcli.formats.detection import detect_format
@@ -79,7 +80,7 @@ def load(
     if format is not None:
         options["format"] = format
     reading = replace(reading, **options)
-    if Path(path).is_dir():
+    if is_directory(path):
         found = _folder_of(Path(path), reading.format).read(Path(path), reading)
         return _limited(_sound(path, found), reading)
     with Source(path) as source:
@@ -258,7 +259,7 @@ def detect(path: str | os.PathLike[str]) -> str:
         FormatError: it is none that embed reads.
         InputError: it cannot be read.
     """
-    if Path(path).is_dir():
+    if is_directory(path):
         return _folder_of(Path(path), None).name
     with Source(path) as source:
         return detect_format(source)

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Final
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, OutputError
 from embedcli.files import safetensors
-from embedcli.files.plain import require_plain
+from embedcli.files.plain import is_file, require_plain
 from embedcli.files.publish import check_writable, publish
 from embedcli.lookup.faiss_library import load_faiss
 from embedcli.lookup.index import Index, build_index
@@ -138,7 +138,7 @@ def model_digest(path: str | os.PathLike[str], embeddings: Embeddings) -> str:
 
 def _stored_digest(path: str | os.PathLike[str]) -> str | None:
     """The digest at the end of a file of embed's own, which was made of all its bytes."""
-    if not Path(path).is_file():
+    if not is_file(path):
         return None
     try:
         header = safetensors.read_header(path)
