@@ -72,14 +72,14 @@ def test_sections_and_questions(read):
     assert [
         ("capitals of the world", [("Athens", "Greece", "Oslo", "Norway")]),
         ("gram1", [("a", "b", "c", "d")]),
-    ] == [(section.name, section.questions) for section in found.sections]
+    ] == [(section.name, section.questions) for section in found.items]
 
 
 def test_questions_without_a_section(read):
     found = read("Athens Greece Oslo Norway\nnan inf nan inf\n")
 
     assert isinstance(found, Analogies)
-    assert [("(no section)", 2)] == [(s.name, len(s.questions)) for s in found.sections]
+    assert [("(no section)", 2)] == [(s.name, len(s.questions)) for s in found.items]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 def test_all_the_shared_sets_read_as_they_are(shared):
     sizes = {
-        path.stem: len(read_evaluation_file(str(path)).pairs)
+        path.stem: len(read_evaluation_file(str(path)).items)
         for path in sorted((shared / "data/eval").glob("EN-*.txt"))
     }
     google = read_evaluation_file(str(shared / "data/eval/questions-words.txt"))
@@ -131,7 +131,7 @@ def test_all_the_shared_sets_read_as_they_are(shared):
         "EN-WS-353-SIM": 203,
     } == sizes
     assert [506, 4524, 866, 2467, 506, 992, 812, 1332, 1122, 1056, 1599, 1560, 1332, 870] == [
-        len(section.questions) for section in google.sections
+        len(section.questions) for section in google.items
     ]
 
 

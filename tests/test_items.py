@@ -231,35 +231,38 @@ def letters():
 
 def test_hit_rate_and_ndcg(letters):
     asked = lines("ab", "ac", "ad", "ae", "eb", "a")
-    report = score_next_item(letters, "x", asked, cutoffs=(1, 2), bootstrap=50)
-    scores = {(score.method, score.k): score for score in report.scores}
+    reports = score_next_item(letters, "x", asked, cutoffs=(1, 2), bootstrap=50)
+    scores = {(r.subject, part.more["k"]): part for r in reports for part in r.parts}
+    first = reports[0].parts[0]
 
-    assert (3, 5, 1) == (report.seen, report.total, report.short)
-    assert pytest.approx(100 / 3) == scores["nearest", 1].hit_rate
-    assert pytest.approx(200 / 3) == scores["nearest", 2].hit_rate
-    assert pytest.approx(100 * (1 + 1 / np.log2(3)) / 3) == scores["nearest", 2].ndcg
+    assert (3, 5, 1) == (first.seen, first.total, reports[0].facts["short"])
+    assert pytest.approx(100 / 3) == scores["nearest", 1].score
+    assert pytest.approx(200 / 3) == scores["nearest", 2].score
+    assert pytest.approx(100 * (1 + 1 / np.log2(3)) / 3) == scores["nearest", 2].more["ndcg"]
     # without the last items only a and e were ever seen: b, c, d are equal, and rank 2
-    assert 0 == scores["popularity", 1].hit_rate
-    assert 100 == scores["popularity", 2].hit_rate
-    assert scores["nearest", 2].hit_low <= 200 / 3 <= scores["nearest", 2].hit_high
-    gain = scores["nearest", 2].hit_rate - scores["co-occurrence", 2].hit_rate
-    assert pytest.approx(gain) == scores["nearest", 2].gain
+    assert 0 == scores["popularity", 1].score
+    assert 100 == scores["popularity", 2].score
+    assert scores["nearest", 2].low <= 200 / 3 <= scores["nearest", 2].high
+    gain = scores["nearest", 2].score - scores["co-occurrence", 2].score
+    assert pytest.approx(gain) == scores["nearest", 2].gain.gain
     assert scores["co-occurrence", 2].gain is None
 
 
 def test_unknown_answers_can_count_as_missed(letters):
     asked = lines("ab", "ac", "ad", "ae", "eb")
-    report = score_next_item(letters, "x", asked, wrong_if_unknown=True, bootstrap=0)
+    report, *_ = score_next_item(letters, "x", asked, wrong_if_unknown=True, bootstrap=0)
 
-    assert pytest.approx(60) == report.scores[0].hit_rate
-    assert report.scores[0].hit_low is None
+    assert pytest.approx(60) == report.score
+    assert None is report.parts[0].low
     assert "counted as missed" in report.protocol_line
 
 
 def test_baselines_can_count_other_lines(letters):
-    report = score_next_item(letters, "x", lines("ab"), training=lines("bd", "b"), cutoffs=(1,))
+    popular, *_ = score_next_item(
+        letters, "x", lines("ab"), training=lines("bd", "b"), cutoffs=(1,)
+    )
 
-    assert 100 == next(s.hit_rate for s in report.scores if s.method == "popularity")
+    assert ("popularity", 100) == (popular.subject, popular.score)
 
 
 def test_nothing_asked_is_an_error(letters):

@@ -94,7 +94,7 @@ def test_a_pipe_of_the_shell_is_read():
     os.close(writer)
     content = read_evaluation_file(f"/dev/fd/{reader}")
     os.close(reader)
-    assert [("man", "king", 1.5)] == content.pairs
+    assert [("man", "king", 1.5)] == content.items
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path):

@@ -106,17 +106,19 @@ def test_similarity_of_unseen_words(model, tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("walk\ttalking\t3\nWALK\tTalks\t2\nwalk\tparis\t1\nwalk\t0\t5\n")
     (report,) = evaluate(model, [str(path)])
-    assert (3, 4) == (report.covered, report.total)
+    assert (3, 4) == (report.main_part.seen, report.main_part.total)
     assert {"talking": "subwords", "Talks": "subwords"} == report.answered
     assert ", 2 words by subwords, pairs with an unknown word left out" in report.protocol_line
     unit = model["talks"] / np.linalg.norm(model["talks"])
-    assert report.cosines[1] == pytest.approx(unit @ model["walk"] / model.norms[0], abs=1e-6)
+    assert report.items.values[1, 1] == pytest.approx(
+        unit @ model["walk"] / model.norms[0], abs=1e-6
+    )
 
     (report,) = evaluate(model, [str(path)], unk=True)
-    assert (4, "unknown token") == (report.covered, report.answered["0"])
+    assert (4, "unknown token") == (report.main_part.seen, report.answered["0"])
     assert "protocol word2vec, changed in unk: " in report.protocol_line
     (report,) = evaluate(model, [str(path)], subwords=False)
-    assert (1, {}) == (report.covered, report.answered)
+    assert (1, {}) == (report.main_part.seen, report.answered)
     assert "changed in subwords" in report.protocol_line
 
 

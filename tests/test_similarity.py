@@ -61,7 +61,7 @@ def test_interval_equals_drawing_the_pairs():
 def test_interval_in_blocks_equals_interval_at_once(monkeypatch):
     x, y = np.random.default_rng(6).normal(size=(2, 30))
     whole = bootstrap_interval(x, y, resamples=50, seed=3)
-    monkeypatch.setattr("embedcli.evaluation.similarity._CELLS", 100)
+    monkeypatch.setattr("embedcli.evaluation.bootstrap._CELLS", 100)
 
     assert whole == bootstrap_interval(x, y, resamples=50, seed=3)
 
@@ -97,14 +97,18 @@ def test_the_sets_as_gensim_scores_them(shared, name):
     linear, ranks, oov = keyed.evaluate_word_pairs(str(path))
     linear_of_all, ranks_of_all, _ = keyed.evaluate_word_pairs(str(path), dummy4unknown=True)
 
-    assert SETS[name] == report.total
-    assert pytest.approx(oov) == 100 * (report.total - report.covered) / report.total
-    assert report.covered < report.total
-    assert pytest.approx(ranks.statistic, abs=1e-9) == report.spearman
-    assert pytest.approx(linear.statistic, abs=1e-6) == report.pearson  # gensim: float32 cosines
-    assert pytest.approx(ranks_of_all.statistic, abs=1e-9) == report.spearman_of_all
-    assert pytest.approx(linear_of_all.statistic, abs=1e-6) == report.pearson_of_all
-    assert None is report.interval
+    (of_all,) = evaluate(embeddings, [str(path)], protocol="gensim", bootstrap=0, oov="wrong")
+    (part,), (whole,) = report.parts, of_all.parts
+
+    assert SETS[name] == part.total
+    assert pytest.approx(oov) == 100 * (part.total - part.seen) / part.total
+    assert part.seen < part.total
+    assert pytest.approx(100 * ranks.statistic, abs=1e-7) == part.score
+    # gensim: float32 cosines
+    assert pytest.approx(100 * linear.statistic, abs=1e-4) == part.more["pearson"]
+    assert pytest.approx(100 * ranks_of_all.statistic, abs=1e-7) == part.more["score_of_all"]
+    assert pytest.approx(100 * linear_of_all.statistic, abs=1e-4) == whole.more["pearson"]
+    assert (None, None) == (part.low, part.high)
 
 
 WORDS = FoldedWords.of(
@@ -124,7 +128,6 @@ def score(pairs, **rules):
 def test_the_most_frequent_spelling_stands_for_all():
     report = score([("SUN", "moon", 9.0), ("sun", "Star", 5.0), ("moon", "star", 9.5)])
 
-    assert 1.0 == report.spearman
     assert 100.0 == report.score
 
 
@@ -132,13 +135,14 @@ def test_unknown_pairs_are_left_out_or_given_cosine_zero():
     pairs = [("sun", "moon", 9.0), ("sun", "star", 5.0), ("sun", "comet", 10.0)]
     skipped, counted = score(pairs), score(pairs, oov="wrong")
 
-    assert (2, 3, 100.0) == (skipped.covered, skipped.total, skipped.score)
+    (some,), (whole,) = skipped.parts, counted.parts
+    assert (2, 3, 100.0) == (some.seen, some.total, skipped.score)
     assert -50.0 == counted.score
-    assert skipped.spearman_of_all == counted.spearman_of_all == -0.5
+    assert -50.0 == some.more["score_of_all"] == whole.more["score_of_all"]
     # the linear correlation, as the interval, is of the pairs that the score is of
-    assert 100 * skipped.pearson == skipped.parts[0].pearson
-    assert 100 * counted.pearson_of_all == counted.parts[0].pearson
-    assert skipped.pearson != counted.pearson_of_all
+    human, cosines = counted.items.values.T
+    assert pytest.approx(100 * pearson(human[:2], cosines[:2])) == some.more["pearson"]
+    assert pytest.approx(100 * pearson(human, cosines)) == whole.more["pearson"]
 
 
 @pytest.mark.parametrize(
@@ -153,11 +157,6 @@ def test_unknown_pairs_are_left_out_or_given_cosine_zero():
 def test_undefined_correlations_are_none(pairs, covered):
     report = score(pairs)
 
-    assert covered == report.covered
-    assert (None, None, None, None) == (
-        report.score,
-        report.pearson,
-        report.interval,
-        report.spearman_of_all,
-    )
-    assert None is report.parts[0].score
+    (part,) = report.parts
+    assert (covered, None, None, None) == (part.seen, report.score, part.low, part.high)
+    assert {"score_of_all": None, "pearson": None} == part.more

@@ -166,8 +166,8 @@ def test_the_same_seed_gives_the_same_report(synonyms):
     models = {"m": embedcli.load(synonyms / "model.safetensors")}
     paths = str(synonyms / "train.tsv"), str(synonyms / "test.tsv")
     assert probe(models, *paths) == probe(models, *paths)
-    _, (first, *_) = probe(models, *paths, bootstrap=0)
-    assert (None, None) == (first.scores[0].low, first.scores[0].gain)
+    first, *_ = probe(models, *paths, bootstrap=0)
+    assert (None, None) == (first.parts[0].low, first.parts[0].gain)
 
 
 @pytest.mark.parametrize(
@@ -238,14 +238,14 @@ def test_the_unknown_token_answers_only_where_it_is_asked_to():
 def test_one_hot_features_can_be_turned_off(synonyms, run_embed):
     models = {name: load(synonyms / "model.safetensors") for name in ("m", "same")}
     paths = str(synonyms / "train.tsv"), str(synonyms / "test.tsv")
-    _, every = probe({"m": models["m"]}, *paths, bootstrap=20)
-    _, alone = probe(models, *paths, one_hot=False, bootstrap=20)
-    assert ["m", "same"] == [report.features for report in alone]
-    assert every[1].scores[0].score == alone[0].scores[0].score
-    assert [None, 0.0] == [report.scores[0].gain for report in alone]
+    every = probe({"m": models["m"]}, *paths, bootstrap=20)
+    alone = probe(models, *paths, one_hot=False, bootstrap=20)
+    assert ["m", "same"] == [report.subject for report in alone]
+    assert every[1].score == alone[0].score
+    assert (None, 0.0) == (alone[0].main_part.gain, alone[1].main_part.gain.gain)
     task = ("evaluate", "--task", "train.tsv", "test.tsv", "--no-one-hot", "--fail-under-gain", "0")
     done = run_embed(*task)
-    assert (2, True) == (done.returncode, "wants a second -m" in done.stderr)
+    assert (2, True) == (done.returncode, "give a second -m" in done.stderr)
     save(models["m"], str(synonyms / "copy.vec"))
     done = run_embed(*task, "-m", "model.safetensors", "-m", "copy.vec")
     assert (0, 5) == (done.returncode, done.stdout.count("\n"))
@@ -256,8 +256,9 @@ def test_only_the_frequent_tokens_have_columns(synonyms, monkeypatch):
     hot = OneHot([["a", "b", "c"], ["C", "b", "d"]])
     assert [[1, 1], [0, 1]] == hot.texts([["a", "c", "B"], ["c"]]).toarray().tolist()
     assert 2 == hot.left_out
-    protocol, reports = probe({}, str(synonyms / "train.tsv"), str(synonyms / "test.tsv"))
-    assert (2, True) == (reports[0].columns, "without the 38 rarest tokens" in protocol)
+    (report,) = probe({}, str(synonyms / "train.tsv"), str(synonyms / "test.tsv"))
+    line = report.protocol_line
+    assert (2, True) == (report.facts["columns"], "without the 38 rarest tokens" in line)
 
 
 def test_columns_that_no_row_has_change_no_guess():
@@ -275,16 +276,16 @@ def test_columns_that_no_row_has_change_no_guess():
 def test_resamples_are_the_same_in_blocks(synonyms, monkeypatch):
     paths = str(synonyms / "train.tsv"), str(synonyms / "test.tsv")
     whole = probe({}, *paths, bootstrap=30)
-    monkeypatch.setattr("embedcli.evaluation.probes._DRAWN", 100)
+    monkeypatch.setattr("embedcli.evaluation.bootstrap._CELLS", 100)
     assert whole == probe({}, *paths, bootstrap=30)
 
 
 def test_real_messages(shared):
     tasks = shared / "data" / "tasks"
     noise = Embeddings(Vocabulary.from_words(["a"]), np.ones((1, 2), np.float32))
-    _, (hot, vectors, _) = probe(
+    hot, vectors, _ = probe(
         {"noise": noise}, str(tasks / "spam.train.tsv"), str(tasks / "spam.test.tsv"), bootstrap=50
     )
-    assert 98 < hot.scores[0].score
-    assert hot.scores[0].score > vectors.scores[0].score
-    assert 0.9 < vectors.unknown
+    assert 98 < hot.score
+    assert hot.score > vectors.score
+    assert 0.9 < vectors.facts["unknown"]

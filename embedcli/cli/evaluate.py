@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.evaluate_files import show_scores
-from embedcli.cli.evaluate_items import evaluate_items, parse_cutoffs
 from embedcli.cli.options import (
     json_option,
     text_encoding_option,
@@ -17,12 +17,20 @@ from embedcli.cli.options import (
 )
 from embedcli.cli.reading import reading_options
 from embedcli.errors import UsageError
+from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
-    from embedcli.evaluation import Report
     from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
+
+
+def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
+    if not re.fullmatch(r"[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*", value):
+        raise UsageError(
+            f"--cutoff is {quoted(value)}, but must be whole numbers by commas: 1,5,10"
+        )
+    return [int(number) for number in value.split(",")]
 
 
 @click.command()
@@ -69,7 +77,7 @@ __all__ = ["command"]
     default="10",
     show_default=True,
     metavar="K,K",
-    callback=parse_cutoffs,
+    callback=_cutoffs,
     help="Among how many items the last one should be.",
 )
 @click.option(
@@ -149,20 +157,12 @@ __all__ = ["command"]
 @json_option
 @verbosity_options
 def command(
-    files: tuple[str, ...],
-    tasks: tuple[tuple[str, str], ...],
-    one_hot: bool,
-    item_files: tuple[str, ...],
-    training: str | None,
-    separator: str | None,
-    text_encoding: str | None,
-    cutoffs: list[int],
     models: tuple[str, ...],
     fail_under: float | None,
     fail_under_gain: float | None,
     reading: ReadingOptions,
     as_json: bool,
-    **rules: Any,
+    **options: Any,
 ) -> None:
     r"""Score embeddings on FILEs of analogies, pairs, similarity, categories or odd ones out.
 
@@ -182,53 +182,19 @@ def command(
     --next-item asks what comes next: hit rate and NDCG of the last item of each line, beside
     popularity and co-occurrence. Train on the lines without their last items.
     """
-    from embedcli import evaluate, load
+    from embedcli import load
+    from embedcli.cli.evaluate_kinds import KINDS, Request
+    from embedcli.cli.evaluate_output import check_thresholds, show
 
-    n_kinds = sum(map(bool, (files, tasks, item_files)))
-    if n_kinds != 1:
-        more = "; not two of them" if n_kinds else ""
+    asked = [name for name in KINDS if options[name]]
+    if len(asked) != 1:
+        more = "; not two of them" if asked else ""
         raise UsageError(f"give FILEs to score on, or --task TRAIN TEST, or --next-item FILE{more}")
+    kind = KINDS[asked[0]]
     models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
-    if tasks:
-        from embedcli.cli.evaluate_task import evaluate_tasks
-        from embedcli.lookup.out_of_vocabulary import Ways
-
-        evaluate_tasks(
-            {model: load(model, reading=reading) for model in models},
-            tasks,
-            one_hot=one_hot,
-            ways=Ways(subwords=rules["subwords"], token=rules["unk"]),
-            encoding=text_encoding,
-            bootstrap=rules["bootstrap"],
-            fail_under=fail_under,
-            fail_under_gain=fail_under_gain,
-            as_json=as_json,
-        )
-        return
-    if item_files:
-        evaluate_items(
-            {model: load(model, reading=reading) for model in models},
-            item_files,
-            training=training,
-            separator=separator,
-            encoding=text_encoding,
-            cutoffs=cutoffs,
-            wrong_if_unknown=rules["oov"] == "wrong",
-            bootstrap=rules["bootstrap"],
-            fail_under=fail_under,
-            as_json=as_json,
-        )
-        return
-    if fail_under_gain is not None and len(set(models)) < 2:
+    request = Request(models, partial(load, reading=reading), options[asked[0]], options)
+    if fail_under_gain is not None and not kind.has_gain(request):
         raise UsageError("--fail-under-gain compares models: give a second -m")
-    scored: list[tuple[str, Report]] = []
-    for model in models:
-        reports = evaluate(load(model, reading=reading), files, encoding=text_encoding, **rules)
-        scored += [(model, report) for report in reports]
-    show_scores(
-        scored,
-        resamples=rules["bootstrap"],
-        fail_under=fail_under,
-        fail_under_gain=fail_under_gain,
-        as_json=as_json,
-    )
+    reports = kind.score(request)
+    show(reports, kind.layout, as_json=as_json)
+    check_thresholds(reports, fail_under, fail_under_gain)

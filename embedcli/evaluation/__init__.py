@@ -1,31 +1,38 @@
 """Scores: analogies, word similarity, categories and odd ones out under named protocols.
 
 protocols.py (the rules, as data), files.py (reading), folded.py (which words are seen, and under
-what spelling), analogies.py, similarity.py and groups.py (scoring).
+what spelling), analogies.py, similarity.py and groups.py (scoring), report.py (what they return).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from embedcli.embeddings import Embeddings
-from embedcli.evaluation.analogies import AnalogyReport, score_analogies
+from embedcli.evaluation.analogies import score_analogies
 from embedcli.evaluation.files import (
     Analogies,
     Categories,
+    Content,
     OddOnes,
     Similarities,
     read_evaluation_file,
 )
 from embedcli.evaluation.folded import FoldedWords
-from embedcli.evaluation.groups import GroupReport, score_categories, score_odd
+from embedcli.evaluation.groups import score_categories, score_odd
 from embedcli.evaluation.protocols import resolve
-from embedcli.evaluation.similarity import SimilarityReport, score_similarity
+from embedcli.evaluation.report import Report
+from embedcli.evaluation.similarity import score_similarity
 
-__all__ = ["AnalogyReport", "GroupReport", "Report", "SimilarityReport", "evaluate"]
+__all__ = ["Report", "evaluate"]
 
-Report = AnalogyReport | SimilarityReport | GroupReport
+_SCORERS: Final[dict[type[Content], Callable[..., Report]]] = {
+    Analogies: score_analogies,
+    Similarities: score_similarity,
+    Categories: score_categories,
+    OddOnes: score_odd,
+}
 
 
 def evaluate(
@@ -72,28 +79,15 @@ def evaluate(
     rules = resolve(
         protocol, method=method, restrict=restrict, oov=oov, subwords=subwords, token=unk
     )
-    seen: dict[int | None, FoldedWords] = {}
+    folded: dict[int | None, FoldedWords] = {}
 
-    def first(n: int | None) -> FoldedWords:
-        if n not in seen:
-            seen[n] = FoldedWords.of(embeddings, n, rules.fold)
-        return seen[n]
-
-    reports: list[Report] = []
-    for path in paths:
+    def scored(path: str) -> Report:
         content = read_evaluation_file(path, kind, encoding=encoding, skip_bad_lines=skip_bad_lines)
-        words = first(
-            rules.analogy_words if isinstance(content, Analogies) else rules.similarity_words
-        )
-        report: Report
-        match content:
-            case Analogies(sections):
-                report = score_analogies(words, path, sections, rules)
-            case Similarities(pairs):
-                report = score_similarity(words, path, pairs, rules, resamples=bootstrap, seed=seed)
-            case Categories(given):
-                report = score_categories(words, path, given, rules)
-            case OddOnes(questions):
-                report = score_odd(words, path, questions, rules)
-        reports.append(replace(report, skipped=content.skipped))
-    return reports
+        is_analogies = isinstance(content, Analogies)
+        n = rules.analogy_words if is_analogies else rules.similarity_words
+        if n not in folded:
+            folded[n] = FoldedWords.of(embeddings, n, rules.fold)
+        more: dict[str, Any] = {"skipped": content.skipped, "resamples": bootstrap, "seed": seed}
+        return _SCORERS[type(content)](folded[n], path, content.items, rules, **more)
+
+    return [scored(path) for path in paths]

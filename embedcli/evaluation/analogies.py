@@ -11,21 +11,20 @@ cosines and not 19,544.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.pairs import learned_answers
-from embedcli.evaluation.parts import Part, left_out
 from embedcli.evaluation.protocols import Protocol
+from embedcli.evaluation.report import Report, answered_part, answers_of, file_report
 from embedcli.evaluation.tables import Offsets, Table
 
-__all__ = ["AnalogyReport", "Linked", "Question", "Section", "Tallied", "score_analogies"]
+__all__ = ["Linked", "Question", "Section", "score_analogies"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -39,6 +38,7 @@ _TITLES = {
     "lrcos": "LRCos, each pair by a logistic regression on the others (C 1, as many random words "
     "as pairs, seed 1)",
 }
+_UNKNOWN = {"skip": "skipped", "wrong": "counted wrong"}
 _TABLE = 1 << 23  # cells of the table held at once: 32 MiB
 _BATCH = 64  # questions answered at once: with a block of the table they stay in cache
 
@@ -66,126 +66,20 @@ class Section:
         return [(word, tuple(answers)) for word, answers in found.items()]
 
 
-@dataclass(frozen=True)
-class Tallied:
-    """How a set of questions went.
-
-    Attributes:
-        total: questions asked.
-        seen: questions whose four words are known.
-        correct: questions answered rightly.
-    """
-
-    total: int = 0
-    seen: int = 0
-    correct: int = 0
-
-    def __add__(self, other: Tallied) -> Tallied:
-        return Tallied(
-            self.total + other.total, self.seen + other.seen, self.correct + other.correct
-        )
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of the seen questions answered rightly, 0 to 1; None where none was seen."""
-        return self.correct / self.seen if self.seen else None
-
-    @property
-    def accuracy_of_all(self) -> float | None:
-        """The same with unseen questions counted as wrong; None where none was seen."""
-        return self.correct / self.total if self.seen else None
-
-
-@dataclass(frozen=True)
-class AnalogyReport:
-    """The score of one model on one analogy file.
-
-    Attributes:
-        path: the file.
-        protocol: the rules.
-        sections: for each section its name and tally, in the order of the file.
-        searched: how many words could be an answer.
-        n_model: how many words the model has.
-        answers: int8 (questions,), 1 right, 0 wrong, -1 unseen, in the order of the file.
-        skipped: what was wrong with the lines that were left out.
-    """
-
-    path: str
-    protocol: Protocol
-    sections: Sequence[tuple[str, Tallied]]
-    searched: int
-    n_model: int
-    answers: NDArray[np.int8] = field(
-        default_factory=lambda: np.empty(0, np.int8), compare=False, repr=False
-    )
-    skipped: Sequence[str] = field(default=(), kw_only=True, compare=False)
-    answered: ClassVar[Mapping[str, str]] = {}  # a question with an unknown word is never answered
-    is_pairs: bool = field(default=False, kw_only=True)
-
-    @property
-    def kind(self) -> str:
-        """``analogies``, or ``pairs`` where the file lists pairs."""
-        return "pairs" if self.is_pairs else "analogies"
-
-    @property
-    def semantic(self) -> Tallied:
-        """The sections whose name does not begin with ``gram``."""
-        return _sum(tally for name, tally in self.sections if not name.startswith("gram"))
-
-    @property
-    def syntactic(self) -> Tallied:
-        """The sections whose name begins with ``gram``."""
-        return _sum(tally for name, tally in self.sections if name.startswith("gram"))
-
-    @property
-    def total(self) -> Tallied:
-        """All questions; one weighs as much as another, whatever its section."""
-        return _sum(tally for _, tally in self.sections)
-
-    @property
-    def score(self) -> float | None:
-        """What is compared with a threshold: percent right under the protocol, or None."""
-        return self.parts[-1].score
-
-    @property
-    def parts(self) -> list[Part]:
-        """The sections, their semantic and syntactic halves, and the total."""
-        if self.is_pairs:
-            return [self._part(*self.sections[0])]
-        halves = [("semantic", self.semantic), ("syntactic", self.syntactic)]
-        return [self._part(*one) for one in (*self.sections, *halves, ("total", self.total))]
-
-    def _part(self, name: str, tally: Tallied) -> Part:
-        if self.protocol.oov == "wrong":  # of which nothing is known is all wrong, not undefined
-            share = tally.correct / tally.total if tally.total else None
-            return Part(name, _percent(share), _percent(share), tally.seen, tally.total)
-        of_all = _percent(tally.accuracy_of_all)
-        return Part(name, _percent(tally.accuracy), of_all, tally.seen, tally.total)
-
-    @property
-    def protocol_line(self) -> str:
-        """One line that states the rules, to be quoted with the score."""
-        rules = self.protocol
-        unknown = {"skip": "skipped", "wrong": "counted wrong"}[rules.oov]
-        return (
-            f"{rules.title}: {_TITLES[rules.method]} on unit vectors, first {self.searched:,} of "
-            f"{self.n_model:,} words, {rules.folding}, query words excluded, questions with an "
-            f"unknown word {unknown}{left_out(self.skipped)}"
-        )
-
-
-def _sum(tallies: Iterator[Tallied]) -> Tallied:
-    return sum(tallies, Tallied())
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
-
-
 def score_analogies(
-    words: FoldedWords, path: str, sections: Sequence[Section], protocol: Protocol
-) -> AnalogyReport:
+    words: FoldedWords,
+    path: str,
+    sections: Sequence[Section],
+    protocol: Protocol,
+    *,
+    skipped: Sequence[str] = (),
+    **_unused: int,
+) -> Report:
     """Answer the questions of `sections`, read from `path`, among `words`.
+
+    The parts of the report are the sections, ``semantic`` (those whose name does not begin with
+    ``gram``), ``syntactic`` (the others) and ``total``, in which one question weighs as much as
+    another; or one for a list of pairs.
 
     Raises:
         InputError: a vector is not finite.
@@ -194,13 +88,31 @@ def score_analogies(
         answers = [learned_answers(words, each.linked, protocol.method) for each in sections]
     else:
         answers = _compared_answers(words, sections, protocol.method)
-    tallies = [
-        (each.name, Tallied(len(a), int((a >= 0).sum()), int((a > 0).sum())))
-        for each, a in zip(sections, answers, strict=True)
-    ]
-    whole = np.concatenate([np.empty(0, np.int8), *answers])
-    searched, is_pairs = len(words.embeddings), any(each.pairs for each in sections)
-    return AnalogyReport(path, protocol, tallies, searched, words.n_model, whole, is_pairs=is_pairs)
+    named = [(each.name, some) for each, some in zip(sections, answers, strict=True)]
+    whole = _joined(answers)
+    is_pairs = any(each.pairs for each in sections)
+    if not is_pairs:
+        semantic = [some for name, some in named if not name.startswith("gram")]
+        syntactic = [some for name, some in named if name.startswith("gram")]
+        named += [
+            ("semantic", _joined(semantic)), ("syntactic", _joined(syntactic)), ("total", whole)
+        ]  # fmt: skip
+    return file_report(
+        "pairs" if is_pairs else "analogies",
+        words,
+        path,
+        protocol,
+        [answered_part(name, some, protocol.oov) for name, some in named],
+        answers_of(whole),
+        rule=f"{_TITLES[protocol.method]} on unit vectors",
+        remark=", query words excluded",
+        unknown=f"questions with an unknown word {_UNKNOWN[protocol.oov]}",
+        skipped=skipped,
+    )
+
+
+def _joined(answers: Sequence[NDArray[np.int8]]) -> NDArray[np.int8]:
+    return np.concatenate([np.empty(0, np.int8), *answers])
 
 
 def _compared_answers(

@@ -8,44 +8,18 @@ intervals of two scores say much less, as most of their width is shared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embedcli.errors import UsageError
-from embedcli.evaluation.analogies import AnalogyReport
-from embedcli.evaluation.groups import GroupReport
-from embedcli.evaluation.similarity import (
-    SimilarityReport,
-    middle,
-    resampled_spearman,
-    spearman,
-)
+from embedcli.evaluation.bootstrap import resampled
+from embedcli.evaluation.report import Gain, Report, Score
 
-if TYPE_CHECKING:
-    from embedcli.evaluation import Report
+__all__ = ["compare", "with_gain"]
 
-__all__ = ["Gain", "compare"]
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What one model scores above another, in points (percent, or 100 x rho); None: undefined.
-
-    Attributes:
-        over: the name of the other model.
-        gain: the difference on the items compared.
-        low: where the middle 95 % of its resamples begin.
-        high: where they end.
-        items: questions or pairs compared.
-    """
-
-    over: str
-    gain: float | None
-    low: float | None
-    high: float | None
-    items: int
+Doubles = NDArray[np.float64]
 
 
 def compare(
@@ -56,47 +30,58 @@ def compare(
     Raises:
         UsageError: the reports are of different files.
     """
-    if isinstance(base, SimilarityReport) and isinstance(other, SimilarityReport):
-        return _similarity(name, base, other, resamples, seed)
-    if not (isinstance(base, SimilarityReport) or isinstance(other, SimilarityReport)):
-        return _answers(name, base, other, resamples, seed)
-    raise UsageError(f"{base.path} and {other.path} are not the same file")
+    first, second = base.items, other.items
+    if (
+        first is None
+        or second is None
+        or base.kind != other.kind
+        or len(first.seen) != len(second.seen)
+    ):
+        raise UsageError(f"{base.path} and {other.path} are not the same file")
+    used = (first.seen & second.seen) | base.is_of_all
+    n = int(used.sum())
+    pair = (first.values[used], second.values[used])
+    if first.score is None:
+        gain, spread = _of_answers(*pair, resamples, seed)
+    else:
+        gain, spread = _of_scores(first.score, pair, resamples, seed)
+    return Gain.of(name, gain, spread, n)
 
 
-def _answers(
-    name: str,
-    base: AnalogyReport | GroupReport,
-    other: AnalogyReport | GroupReport,
-    resamples: int,
-    seed: int,
-) -> Gain:
-    first, second = base.answers, other.answers
-    if base.protocol.oov == "skip":
-        both = (first >= 0) & (second >= 0)
-        first, second = first[both], second[both]
+def with_gain(report: Report, gain: Gain) -> Report:
+    """A report whose main part has a gain."""
+    parts = list(report.parts)
+    parts[report.main] = replace(report.main_part, gain=gain)
+    return replace(report, parts=parts)
+
+
+def _of_answers(
+    first: Doubles, second: Doubles, resamples: int, seed: int
+) -> tuple[float, Doubles]:
+    """The difference of two percentages: a mean of gains, losses and draws, which are counted."""
     n = len(first)
     if not n:
-        return Gain(name, None, None, None, 0)
-    better = np.maximum(second, 0).astype(int) - np.maximum(first, 0)
-    counts = [int((better == value).sum()) for value in (1, -1, 0)]
-    generator = np.random.default_rng(seed)
-    # a resample of n items is a draw of how many are gained, lost and equal
-    drawn = generator.multinomial(n, np.array(counts) / n, size=resamples)
-    low, high = middle(100 * (drawn[:, 0] - drawn[:, 1]) / n) or (None, None)
-    return Gain(name, 100 * (counts[0] - counts[1]) / n, low, high, n)
+        return float("nan"), np.empty(0)
+    difference = (second - first)[:, 0]
+    kinds = np.array([1.0, -1.0, 0.0])
+    shares = np.array([int((difference == kind).sum()) for kind in kinds]) / n
+    (spread,) = resampled(
+        [lambda drawn: 100 * (drawn @ kinds) / n], n, resamples, seed, chances=shares
+    )
+    return 100 * float(difference.sum()) / n, spread
 
 
-def _similarity(
-    name: str, base: SimilarityReport, other: SimilarityReport, resamples: int, seed: int
-) -> Gain:
-    used = np.ones(base.total, np.bool_)
-    if base.protocol.oov == "skip":
-        used = base.known & other.known
-    human, *columns = (values[used] for values in (base.human, base.cosines, other.cosines))
-    n = int(used.sum())
-    rho = [spearman(human, column) for column in columns]
-    if rho[0] is None or rho[1] is None:
-        return Gain(name, None, None, None, n)
-    spread = resampled_spearman(human, columns, resamples, seed)
-    low, high = middle(100 * (spread[1] - spread[0])) or (None, None)
-    return Gain(name, 100 * (rho[1] - rho[0]), low, high, n)
+def _of_scores(
+    score: Score, pair: tuple[Doubles, Doubles], resamples: int, seed: int
+) -> tuple[float, Doubles]:
+    """The difference of two scores of any kind."""
+    n = len(pair[0])
+
+    def difference(weights: Doubles) -> Doubles:
+        first, second = (score(values, weights) for values in pair)
+        gain: Doubles = second - first
+        return gain
+
+    gain = float(difference(np.ones((1, n)))[0]) if n else float("nan")
+    (spread,) = resampled([difference], n, resamples, seed)
+    return gain, spread

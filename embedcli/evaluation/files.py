@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from embedcli.errors import FormatError, UsageError
 from embedcli.evaluation.analogies import Linked, Question, Section
@@ -35,6 +35,7 @@ __all__ = [
     "KINDS",
     "Analogies",
     "Categories",
+    "Content",
     "OddOnes",
     "Similarities",
     "read_evaluation_file",
@@ -51,42 +52,44 @@ _Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
-class _Content:
+class Content:
     """What a file holds.
 
     Attributes:
+        items: what is scored.
         skipped: what was wrong with the lines that were left out.
     """
 
+    items: Sequence[Any]
     skipped: Sequence[str] = field(default=(), kw_only=True, compare=False)
 
 
 @dataclass(frozen=True)
-class Analogies(_Content):
+class Analogies(Content):
     """What an analogy file or one of pairs holds."""
 
-    sections: Sequence[Section]
+    items: Sequence[Section]
 
 
 @dataclass(frozen=True)
-class Similarities(_Content):
+class Similarities(Content):
     """What a similarity file holds."""
 
-    pairs: Sequence[Pair]
+    items: Sequence[Pair]
 
 
 @dataclass(frozen=True)
-class Categories(_Content):
+class Categories(Content):
     """What a file of categories holds: a word and its category."""
 
-    words: Sequence[tuple[str, str]]
+    items: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class OddOnes(_Content):
+class OddOnes(Content):
     """What an odd-one-out file holds: words that belong together, and the one that does not."""
 
-    questions: Sequence[tuple[tuple[str, ...], str]]
+    items: Sequence[tuple[tuple[str, ...], str]]
 
 
 def read_evaluation_file(
@@ -95,7 +98,7 @@ def read_evaluation_file(
     *,
     encoding: str | None = None,
     skip_bad_lines: bool = False,
-) -> Analogies | Similarities | Categories | OddOnes:
+) -> Content:
     """Read `path`.
 
     Args:

@@ -12,7 +12,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.lookup.exact import unit_rows
 from embedcli.lookup.out_of_vocabulary import OWN, Ways, resolve
 
-__all__ = ["FoldedWords"]
+__all__ = ["FoldedWords", "otherwise"]
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,9 @@ class FoldedWords:
     def units(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """The unit vectors of `ids`, float64 (len(ids), D); zero vectors stay zero."""
         return unit_rows(self.embeddings.rows(ids))
+
+
+def otherwise(asked: Sequence[str], ways: Sequence[str | None]) -> dict[str, str]:
+    """The words that the vocabulary does not hold and that have a vector all the same; and how."""
+    pairs = zip(asked, ways, strict=True)
+    return {word: way for word, way in pairs if way is not None and way != OWN}

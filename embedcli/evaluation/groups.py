@@ -10,20 +10,17 @@ of its position from the other end, 100 where it is last (Camacho-Collados & Nav
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from embedcli.evaluation.folded import FoldedWords
-from embedcli.evaluation.parts import Part, left_out, otherwise
+from embedcli.evaluation.folded import FoldedWords, otherwise
 from embedcli.evaluation.protocols import Protocol
+from embedcli.evaluation.report import Part, Report, answered_part, answers_of, file_report
 from embedcli.lookup.kmeans import parted
-from embedcli.lookup.out_of_vocabulary import OWN
 
-__all__ = ["GroupReport", "score_categories", "score_odd"]
+__all__ = ["score_categories", "score_odd"]
 
 _BEGINNINGS: Final = 10
 _RULES: Final = {
@@ -31,56 +28,18 @@ _RULES: Final = {
     "cosines, seeds from 1, into as many classes as categories",
     "odd": "the lowest mean cosine to the others, ties counted wrong",
 }
-_UNITS: Final = {"categories": "words that are", "odd": "questions with an unknown word"}
 _UNKNOWN: Final = {"skip": "left out", "wrong": "counted wrong"}
 
 
-@dataclass(frozen=True)
-class GroupReport:
-    """The score of one model on one file of categories or odd ones.
-
-    Attributes:
-        path: the file.
-        kind: ``categories`` or ``odd``.
-        protocol: the rules.
-        parts: the last one is the score.
-        searched: how many words could be found.
-        n_model: how many words the model has.
-        answers: int8 (items,), 1 right, 0 wrong, -1 unseen, in the order of the file.
-        answered: the words that the vocabulary does not hold, and how they were answered.
-        skipped: what was wrong with the lines that were left out.
-    """
-
-    path: str
-    kind: str
-    protocol: Protocol
-    parts: Sequence[Part]
-    searched: int
-    n_model: int
-    answers: NDArray[np.int8] = field(compare=False, repr=False)
-    answered: Mapping[str, str] = field(default_factory=dict, compare=False)
-    skipped: Sequence[str] = field(default=(), compare=False)
-
-    @property
-    def score(self) -> float | None:
-        """What is compared with a threshold: a percentage, or None."""
-        return self.parts[-1].score
-
-    @property
-    def protocol_line(self) -> str:
-        """One line that states the rules, to be quoted with the score."""
-        rules = self.protocol
-        return (
-            f"{rules.title}: {_RULES[self.kind]}, first {self.searched:,} of {self.n_model:,} "
-            f"words, {rules.folding}{otherwise(self.answered)}, {_UNITS[self.kind]} "
-            f"{'unknown ' if self.kind == 'categories' else ''}{_UNKNOWN[rules.oov]}"
-            f"{left_out(self.skipped)}"
-        )
-
-
 def score_categories(
-    words: FoldedWords, path: str, given: Sequence[tuple[str, str]], protocol: Protocol
-) -> GroupReport:
+    words: FoldedWords,
+    path: str,
+    given: Sequence[tuple[str, str]],
+    protocol: Protocol,
+    *,
+    skipped: Sequence[str] = (),
+    **_unused: int,
+) -> Report:
     """Find the categories of `given`, each a word and its category, again."""
     asked = [word for word, _ in given]
     units, ways = words.vectors(asked, subwords=protocol.subwords, token=protocol.token)
@@ -96,8 +55,18 @@ def score_categories(
         table = np.zeros((k, len(number)), np.int64)
         np.add.at(table, (belongs, categories), 1)
         right[known] = table.argmax(axis=1)[belongs] == categories
-    parts = [_share("purity", right, protocol)]
-    return _report(words, path, "categories", protocol, parts, right, asked, ways)
+    return file_report(
+        "categories",
+        words,
+        path,
+        protocol,
+        [answered_part("purity", right, protocol.oov)],
+        answers_of(right),
+        rule=_RULES["categories"],
+        unknown=f"words that are unknown {_UNKNOWN[protocol.oov]}",
+        answered=otherwise(asked, ways),
+        skipped=skipped,
+    )
 
 
 def score_odd(
@@ -105,7 +74,10 @@ def score_odd(
     path: str,
     questions: Sequence[tuple[tuple[str, ...], str]],
     protocol: Protocol,
-) -> GroupReport:
+    *,
+    skipped: Sequence[str] = (),
+    **_unused: int,
+) -> Report:
     """Find the odd one of each of `questions`: words that belong together, and it."""
     asked = [word for together, odd in questions for word in (*together, odd)]
     units, ways = words.vectors(asked, subwords=protocol.subwords, token=protocol.token)
@@ -124,39 +96,20 @@ def score_odd(
     scores = position if protocol.oov == "wrong" else position[seen]
     mean = float(scores.mean()) if len(scores) else None
     of_all = float(position.mean()) if seen.any() or mean is not None else None
-    parts = [
-        Part("position", mean, of_all, int(seen.sum()), len(right)),
-        _share("odd one out", right, protocol),
-    ]
-    return _report(words, path, "odd", protocol, parts, right, asked, ways)
-
-
-def _share(name: str, right: NDArray[np.int8], protocol: Protocol) -> Part:
-    """The percentage of right answers, of those seen and of all."""
-    seen, correct = int((right >= 0).sum()), int((right > 0).sum())
-    of_all = 100 * correct / len(right) if seen or protocol.oov == "wrong" else None
-    score = of_all if protocol.oov == "wrong" else 100 * correct / seen if seen else None
-    return Part(name, score, of_all, seen, len(right))
-
-
-def _report(
-    words: FoldedWords,
-    path: str,
-    kind: str,
-    protocol: Protocol,
-    parts: Sequence[Part],
-    right: NDArray[np.int8],
-    asked: Sequence[str],
-    ways: Sequence[str | None],
-) -> GroupReport:
-    otherwise = {w: way for w, way in zip(asked, ways, strict=True) if way not in (None, OWN)}
-    return GroupReport(
+    n_seen = int(seen.sum())
+    more = {"score_of_all": of_all}
+    return file_report(
+        "odd",
+        words,
         path,
-        kind,
         protocol,
-        parts,
-        len(words.embeddings),
-        words.n_model,
-        right,
-        answered={word: way for word, way in otherwise.items() if way is not None},
+        [
+            Part("position", mean, seen=n_seen, total=len(right), more=more),
+            answered_part("odd one out", right, protocol.oov),
+        ],
+        answers_of(right),
+        rule=_RULES["odd"],
+        unknown=f"questions with an unknown word {_UNKNOWN[protocol.oov]}",
+        answered=otherwise(asked, ways),
+        skipped=skipped,
     )

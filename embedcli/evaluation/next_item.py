@@ -15,7 +15,7 @@ answers, nor must what the model was trained on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,67 +23,19 @@ from numpy.typing import NDArray
 from embedcli import __version__
 from embedcli.embeddings import Embeddings
 from embedcli.errors import InputError
+from embedcli.evaluation.bootstrap import middle, resampled
 from embedcli.evaluation.histories import Lines, cut_last, without_last
 from embedcli.evaluation.recommenders import Recommender, baselines, recommenders
-from embedcli.evaluation.similarity import middle
+from embedcli.evaluation.report import Gain, Part, Report
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["BASE", "NextItemReport", "NextItemScore", "score_next_item"]
+__all__ = ["BASE", "score_next_item"]
 
 BASE = "co-occurrence"  # what gains are measured over
 
 _CELLS = 1 << 22  # scores of a batch of histories
-_DRAWS = 1 << 22
 
 Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class NextItemScore:
-    """What one way to rank items scores at one cutoff, in percent; None: nothing was asked.
-
-    Attributes:
-        method: ``nearest``, ``predicted`` or a baseline.
-        k: the cutoff.
-        hit_rate, ndcg: the scores.
-        hit_low, hit_high, ndcg_low, ndcg_high: the middle 95 % of resamples of the lines.
-        gain, gain_low, gain_high: of the hit rate over that of co-occurrence, on the same
-            resamples; None for co-occurrence itself.
-    """
-
-    method: str
-    k: int
-    hit_rate: float | None
-    hit_low: float | None
-    hit_high: float | None
-    ndcg: float | None
-    ndcg_low: float | None
-    ndcg_high: float | None
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
-
-
-@dataclass(frozen=True)
-class NextItemReport:
-    """The scores of a model and of the baselines on one file.
-
-    Attributes:
-        path: the file.
-        scores: for each cutoff, baselines first.
-        seen: lines whose answer and at least one item of the history the model knows.
-        total: lines that ask something.
-        short, repeated: lines that do not (`histories.py`).
-        protocol_line: the rules, in a line to quote.
-    """
-
-    path: str
-    scores: Sequence[NextItemScore]
-    seen: int
-    total: int
-    short: int
-    repeated: int
-    protocol_line: str
 
 
 def score_next_item(
@@ -96,7 +48,7 @@ def score_next_item(
     wrong_if_unknown: bool = False,
     bootstrap: int = 1000,
     seed: int = 1,
-) -> NextItemReport:
+) -> list[Report]:
     """Score a model on the last items of `lines`, beside the baselines.
 
     Args:
@@ -110,6 +62,12 @@ def score_next_item(
         bootstrap: resamples for intervals; 0 for none.
         seed: of the resampling.
 
+    Returns:
+        A report for each baseline and for each ranking of the model, with a part for each cutoff:
+        the hit rate, and in its further columns ``k`` and NDCG. Gains are those of the hit rate
+        over `BASE`. Seen are lines whose answer and at least one item of the history the model
+        knows.
+
     Raises:
         InputError: no line has two items.
     """
@@ -120,8 +78,8 @@ def score_next_item(
             f"{path}: no line has two different items, so there is no last one to predict"
         )
     counted = training or without_last(lines)
-    found = baselines(counted, _ids(counted.vocabulary, embeddings), len(embeddings))
-    methods = {**found, **recommenders(embeddings)}
+    counted_by = baselines(counted, _ids(counted.vocabulary, embeddings), len(embeddings))
+    methods = {**counted_by, **recommenders(embeddings)}
     ids = _ids(lines.vocabulary, embeddings)
     known = np.split(ids[histories.known.ids], histories.known.offsets[1:-1])
     answers = ids[histories.answers]
@@ -134,17 +92,22 @@ def score_next_item(
     if wrong_if_unknown:
         missed = np.full((total - len(questions), len(methods)), np.inf)
         ranks = np.concatenate([ranks, missed])
-    drawn = _Resamples(len(ranks), bootstrap, seed)
-    scores = [score for k in cutoffs for score in _scores(list(methods), ranks, k, drawn)]
-    return NextItemReport(
-        path,
-        scores,
-        len(questions),
-        total,
-        histories.short,
-        histories.repeated,
-        _protocol(histories.repeated, len(embeddings), wrong_if_unknown, bootstrap, seed),
-    )
+    line = _protocol(histories.repeated, len(embeddings), wrong_if_unknown, bootstrap, seed)
+    facts = {"short": histories.short, "repeated": histories.repeated}
+    by_cutoff = [_parts(list(methods), ranks, k, bootstrap, seed) for k in cutoffs]
+    return [
+        Report(
+            "next-item",
+            path,
+            [replace(parts[i], seen=len(questions), total=total) for parts in by_cutoff],
+            line,
+            subject=name,
+            is_baseline=name in counted_by,
+            main=0,
+            facts=facts,
+        )
+        for i, name in enumerate(methods)
+    ]
 
 
 def _ids(vocabulary: Vocabulary, embeddings: Embeddings) -> NDArray[np.int64]:
@@ -175,57 +138,23 @@ def _ranks(
     return ranks
 
 
-class _Resamples:
-    """Draws of n lines out of n, with replacement: the same ones for everything that is compared.
-
-    They are drawn again for each use rather than kept, as how often each line was drawn.
-    """
-
-    def __init__(self, n: int, resamples: int, seed: int) -> None:
-        self._n, self._resamples, self._seed = n, resamples, seed
-
-    def means(self, values: Doubles) -> Doubles:
-        """The means of the columns of `values`, float64 (n, C), over each resample: (R, C)."""
-        generator = np.random.default_rng(self._seed)
-        found = [np.empty((0, values.shape[1]))]
-        step = max(1, _DRAWS // max(1, self._n))
-        for start in range(0, self._resamples if self._n else 0, step):
-            times = min(step, self._resamples - start)
-            lines = generator.integers(self._n, size=(times, self._n))
-            lines += self._n * np.arange(times)[:, None]
-            drawn = np.bincount(lines.ravel(), minlength=times * self._n)
-            found.append(drawn.reshape(times, self._n) @ values / self._n)
-        return np.concatenate(found)
-
-
-def _scores(names: Sequence[str], ranks: Doubles, k: int, drawn: _Resamples) -> list[NextItemScore]:
+def _parts(names: Sequence[str], ranks: Doubles, k: int, resamples: int, seed: int) -> list[Part]:
+    """The score of each ranking at one cutoff."""
+    n, n_names = ranks.shape
     hits = np.where(ranks <= k, 100.0, 0.0)
     ndcg = np.where(ranks <= k, 100 / np.log2(1 + ranks), 0.0).astype(np.float64)
-    resampled = drawn.means(np.concatenate([hits, ndcg], axis=1))
+    both = np.concatenate([hits, ndcg], axis=1)
+    (spread,) = resampled([lambda drawn: drawn @ both / max(1, n)], n, resamples, seed)
     base = names.index(BASE)
-    scores = []
+    parts = []
     for i, name in enumerate(names):
-        gains: Doubles = hits[:, i] - hits[:, base]
-        is_compared = i != base
-        hit_low, hit_high = middle(resampled[:, i]) or (None, None)
-        ndcg_low, ndcg_high = middle(resampled[:, len(names) + i]) or (None, None)
-        gain_low, gain_high = middle(resampled[:, i] - resampled[:, base]) or (None, None)
-        scores.append(
-            NextItemScore(
-                method=name,
-                k=k,
-                hit_rate=_mean(hits[:, i]),
-                hit_low=hit_low,
-                hit_high=hit_high,
-                ndcg=_mean(ndcg[:, i]),
-                ndcg_low=ndcg_low,
-                ndcg_high=ndcg_high,
-                gain=_mean(gains) if is_compared else None,
-                gain_low=gain_low if is_compared else None,
-                gain_high=gain_high if is_compared else None,
-            )
-        )
-    return scores
+        gain = Gain.of(BASE, _mean(hits[:, i] - hits[:, base]), spread[:, i] - spread[:, base], n)
+        low, high = middle(spread[:, n_names + i])
+        more = {"k": k, "ndcg": _mean(ndcg[:, i]), "ndcg_low": low, "ndcg_high": high}
+        compared = None if name == BASE else gain
+        hit_rate = _mean(hits[:, i])
+        parts.append(Part.of("hit_rate", hit_rate, spread[:, i], more=more, gain=compared))
+    return parts
 
 
 def _mean(values: Doubles) -> float | None:

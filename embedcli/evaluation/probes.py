@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -23,55 +24,21 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, MissingExtraError
+from embedcli.evaluation.bootstrap import resampled
 from embedcli.evaluation.entities import tally
 from embedcli.evaluation.features import Lookup, OneHot, shapes
+from embedcli.evaluation.report import Gain, Part, Report
 from embedcli.evaluation.tasks import Examples, Sentences, read_task
 from embedcli.lookup.out_of_vocabulary import Ways
 
-__all__ = ["ONE_HOT", "PENALTIES", "TaskReport", "TaskScore", "probe"]
+__all__ = ["ONE_HOT", "PENALTIES", "probe"]
 
 PENALTIES: Final = (0.1, 1.0, 10.0)  # scikit-learn's C
 ONE_HOT: Final = "one-hot"
 _ITERATIONS: Final = 100
 _TRIAL: Final = 15_000
 _TRIAL_CELLS: Final = 400_000  # examples times labels of a trial
-_DRAWN: Final = 1 << 22  # counts of resampled examples held at once
 _HELD_OUT: Final = 0.1
-_LEVEL: Final = 0.95
-
-
-@dataclass(frozen=True)
-class TaskScore:
-    """One number, 0 to 100, with the middle 95 % of its resamples; and its gain (`probe`)."""
-
-    name: str
-    score: float
-    low: float | None
-    high: float | None
-    gain: float | None = None
-    gain_low: float | None = None
-    gain_high: float | None = None
-
-
-@dataclass(frozen=True)
-class TaskReport:
-    """How one kind of features did on one task.
-
-    Attributes:
-        features: the model's name, ``one-hot``, or ``one-hot + `` the model's name.
-        columns: how many numbers describe an example.
-        unknown: share of the tokens of which the model knows nothing; None for one-hot.
-        subwords: share of those that it does not hold and answers by their subwords, or ``<unk>``.
-        penalty: scikit-learn's C, as chosen on held-out training data.
-        scores: the first is the score of the task.
-    """
-
-    features: str
-    columns: int
-    unknown: float | None
-    penalty: float
-    scores: Sequence[TaskScore]
-    subwords: float | None = None
 
 
 def probe(
@@ -84,7 +51,7 @@ def probe(
     encoding: str | None = None,
     bootstrap: int = 1000,
     seed: int = 1,
-) -> tuple[str, list[TaskReport]]:
+) -> list[Report]:
     """Train and score every kind of features on one task.
 
     Args:
@@ -98,8 +65,11 @@ def probe(
         seed: of the resampling.
 
     Returns:
-        The protocol, in a line to quote; and the reports: one-hot, then each model alone and, for
-        texts, with one-hot.
+        One-hot, then each model alone and, for texts, beside one-hot. The facts of a report are
+        ``columns``, how many numbers describe an example; ``unknown``, the share of the tokens of
+        which the model knows nothing; ``subwords``, the share of those that it does not hold and
+        answers by their subwords or ``<unk>``; and ``penalty``, scikit-learn's C. The first part
+        is the score of the task.
 
     Raises:
         FormatError: the files are not of one kind, or are damaged.
@@ -136,7 +106,14 @@ def probe(
         more = f", one-hot without the {hot.left_out:,} rarest tokens of the training file"
     else:
         more = ""
-    return task.protocol(bootstrap, seed) + more, _reports(task, runs, bootstrap, seed)
+    line = task.protocol(bootstrap, seed) + more
+    reports = _reports(task, test, line, runs, bootstrap, seed)
+    return [
+        replace(report, model=report.subject)
+        if report.subject in models
+        else replace(report, is_baseline=True)
+        for report in reports
+    ]
 
 
 def _labels(task: Examples | Sentences) -> Sequence[str]:
@@ -285,41 +262,34 @@ def _fit(features: Any, labels: NDArray[Any], penalty: float) -> Callable[[Any],
 
 
 def _reports(
-    task: _Texts | _Tags, runs: Sequence[_Run], bootstrap: int, seed: int
-) -> list[TaskReport]:
+    task: _Texts | _Tags, path: str, line: str, runs: Sequence[_Run], bootstrap: int, seed: int
+) -> list[Report]:
     counts = [task.counts(run.guesses) for run in runs]
     n = len(counts[0])
-    generator = np.random.default_rng(seed)
-    whole = [task.scores(c.sum(axis=0, keepdims=True))[0] for c in counts]
-    blocks: list[list[NDArray[np.float64]]] = [[np.empty((0, len(task.names)))] for _ in counts]
-    step = max(1, _DRAWN // n)
-    for start in range(0, bootstrap, step):
-        times = min(step, bootstrap - start)
-        drawn = generator.multinomial(n, np.full(n, 1 / n), size=times).astype(np.float64)
-        for block, c in zip(blocks, counts, strict=True):
-            block.append(task.scores(drawn @ c))
-    spread = [np.concatenate(block) for block in blocks]
+    sums = [partial(_scores_of, task, each) for each in counts]
+    whole = [of(np.ones((1, n)))[0].tolist() for of in sums]
+    spread = resampled(sums, n, bootstrap, seed)
+    base = runs[0].features
     reports = []
-    for i, run in enumerate(runs):
-        scores = []
-        for j, name in enumerate(task.names):
-            low, high = _middle(spread[i][:, j])
-            gain: tuple[float | None, float | None, float | None] = (None, None, None)
-            if i:
-                difference = float(whole[i][j] - whole[0][j])
-                gain = (100 * difference, *_middle(spread[i][:, j] - spread[0][:, j]))
-            scores.append(TaskScore(name, 100 * float(whole[i][j]), low, high, *gain))
+    for run, scores, values in zip(runs, whole, spread, strict=True):
+        parts = []
+        for j, (name, score) in enumerate(zip(task.names, scores, strict=True)):
+            gain = Gain.of(base, score - whole[0][j], values[:, j] - spread[0][:, j], n)
+            compared = None if run is runs[0] else gain
+            parts.append(Part.of(name, score, values[:, j], seen=n, total=n, gain=compared))
         unknown, made = (run.lookup.unknown, run.lookup.made) if run.lookup else (None, None)
-        reports.append(TaskReport(run.features, run.columns, unknown, run.penalty, scores, made))
+        facts = {
+            "columns": run.columns, "unknown": unknown, "penalty": run.penalty, "subwords": made
+        }  # fmt: skip
+        reports.append(Report("task", path, parts, line, "", run.features, main=0, facts=facts))
     return reports
 
 
-def _middle(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    if not len(values):
-        return None, None
-    tail = (1 - _LEVEL) / 2
-    low, high = np.quantile(100 * values, (tail, 1 - tail))
-    return float(low), float(high)
+def _scores_of(
+    task: _Texts | _Tags, counts: NDArray[np.float64], drawn: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The scores, in percent, of examples drawn so often: (R, n) to (R, metrics)."""
+    return 100 * task.scores(drawn @ counts)
 
 
 def _scaled(features: tuple[Any, Any]) -> tuple[Any, Any]:
