@@ -8,8 +8,9 @@ import pytest
 
 from embedcli.corpus import count_corpus
 from embedcli.errors import CorpusError
+from embedcli.files.kinds import is_parquet
 from embedcli.settings.text_rules import TextRules
-from embedcli.text.recognition import check_is_text, is_parquet
+from embedcli.text.recognition import check_is_text
 
 SPANISH = ("Me " + "pregunto si " * 30)[:257]
 TEXTS = {
@@ -31,6 +32,10 @@ TEXTS = {
     "ELF": "ELF and NUMPY, HDF and PNG\n",
     "git": "version https of what\n",
     "digits where a checksum is": ("x" * 148 + "0007777 " + "y" * 400) + "\n",
+    "MATLAB": "MATLAB 5.0 MAT-file is how such a file begins\n",
+    "formats of tables": "ORC and Obj and FEA1 and CDF\n",
+    "Feather": "FEA1, ARROW1 and GGUF, lmgg and IxFI of faiss\n",
+    "R": "X\n2 3 RDX2\n",
     "OS": "ustar\n" * 100,
 }
 
@@ -82,7 +87,13 @@ FILES = {
     "lzip": (lambda: b"LZIP\x01\x17" + bytes(9), "compressed by lzip"),
     "compress": (lambda: b"\x1f\x9d\x90a\xc4", "compressed by compress"),
     "lz4": (lambda: b"\x04\x22\x4d\x18\x64\x40\xa7", "compressed by lz4"),
-    "Arrow": (lambda: b"ARROW1\0\0\xff\xff\xff\xff", "an Arrow file"),
+    "Arrow": (lambda: b"ARROW1\0\0\xff\xff\xff\xff", "an Arrow .Feather. file"),
+    "ORC": (lambda: b"ORC\x0a\x03\0\0\0"[:3] + b"\x01", "an ORC file"),
+    "faiss": (lambda: b"IxF2\x64\0\0\0", "a faiss index"),
+    "MATLAB": (
+        lambda: b"MATLAB 5.0 MAT-file, made here".ljust(124) + b"\0\x01IM",
+        "a MATLAB file",
+    ),
     "PDF": (lambda: b"%PDF-1.4\n1 0 obj\n<</Type /Catalog>>\n", "a PDF document"),
 }
 

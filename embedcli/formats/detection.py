@@ -4,7 +4,7 @@ In this order:
 
 1. ``safetensors``: eight bytes of length, not all text, then ``{``;
 2. binary files of other kinds, by their first bytes: named in the error, with what to do
-   (`foreign_kinds.py`); ``parquet``, ``sqlite``, ``fasttext``, ``npz`` and ``gensim`` (a pickle),
+   (`files/kinds.py`); ``parquet``, ``sqlite``, ``fasttext``, ``npz`` and ``gensim`` (a pickle),
    by theirs;
    ``fasttext-2016``, which has no magic number, by numbers that can be its arguments and sizes;
 3. a first line of two whole numbers V D: ``word2vec``, ``word2vec-bin`` or ``vocab``, by what
@@ -23,13 +23,14 @@ decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from embedcli.errors import FormatError
+from embedcli.files.kinds import foreign_text, foreign_to_vectors
 from embedcli.files.source import Source
 from embedcli.formats import csv_rows, fasttext, fasttext_2016, floret, glove_binary
-from embedcli.formats.foreign_kinds import binary_kind, text_kind, three_numbers
 from embedcli.formats.rows import BOM, parse_header
 from embedcli.formats.text_rows import count_numbers
 from embedcli.formats.under_header import BEGINS_WITH_HEADER, under_header
@@ -46,6 +47,7 @@ _OWN_BINARY: Final[Mapping[bytes, str]] = {
     **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "gensim"),  # pickles
 }
 _VOCAB_LINES: Final = 100
+_THREE_NUMBERS: Final = re.compile(rb"[1-9][0-9]{0,11} [1-9][0-9]{0,5} [0-9]{1,12}\r?")
 
 
 def detect_format(source: Source) -> str:
@@ -59,7 +61,7 @@ def detect_format(source: Source) -> str:
         raise FormatError(f"{source.path} is empty")
     if head[8:9] == b"{" and b"\0" in head[:8] and not BEGINS_WITH_HEADER.match(head):
         return "safetensors"
-    _refuse(source, binary_kind(head, is_whole=source.is_whole))
+    _refuse(source, foreign_to_vectors(head, is_whole=source.is_whole))
     own = next((name for magic, name in _OWN_BINARY.items() if head.startswith(magic)), None)
     if own is not None:
         return own
@@ -76,11 +78,11 @@ def detect_format(source: Source) -> str:
         return "floret"
     if csv_rows.looks_like(lines):
         return "csv"
-    _refuse(source, three_numbers(lines))
+    _refuse(source, _three_numbers(lines))
     if count_numbers(lines[0]):
         _refuse_broken_header(source.path, lines[0], lines[1] if len(lines) > 1 else b"")
         return "glove"
-    _refuse(source, text_kind(head))
+    _refuse(source, foreign_text(head))
     if glove_binary.looks_like(source):
         return "glove-bin"
     raise FormatError(
@@ -131,3 +133,17 @@ def _is_some_integer(field: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _three_numbers(lines: Sequence[bytes]) -> str | None:
+    """What a text is whose first line is rows, dimension and one number more."""
+    if _THREE_NUMBERS.fullmatch(lines[0]) is None or len(lines) < 2:
+        return None
+    dim = int(lines[0].split()[1])
+    # With two numbers it might be a word and its two numbers.
+    if not lines[1].startswith(b"B64:") and not count_numbers(lines[1]) == dim != 2:
+        return None
+    return (
+        "a file of Deeplearning4j, whose header has three numbers: leave out the third (`sed "
+        "'1s/ [0-9]*$//'`); words that begin with B64: are base64"
+    )

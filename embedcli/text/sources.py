@@ -12,6 +12,7 @@ from typing import Any
 
 from embedcli.errors import CorpusError, EmbedError
 from embedcli.files.compression import Unpacked, compression_of
+from embedcli.files.kinds import is_parquet, suspicion
 from embedcli.files.opening import UNPACKING, open_source, unpacking_failure
 from embedcli.files.spans import Span, open_span
 from embedcli.settings.text_rules import TextRules
@@ -19,12 +20,7 @@ from embedcli.text.columns import parquet_texts
 from embedcli.text.encodings import Readable, Transcoded, decoded
 from embedcli.text.fields import Field, Texts
 from embedcli.text.places import can_read_again, find_sources, listed, shown, unreadable
-from embedcli.text.recognition import (
-    check_is_not_seven_bit,
-    check_is_text,
-    is_parquet,
-    suspicion,
-)
+from embedcli.text.recognition import check_is_not_seven_bit, check_is_text
 from embedcli.text.records import noted, texts_of, texts_of_part
 from embedcli.text.syntax import syntax
 
