@@ -19,7 +19,7 @@ from embedcli.errors import CorpusError
 from embedcli.kernels.weights import Weights, aligned, row_stride
 from embedcli.settings.config import LINE, TrainConfig
 from embedcli.training.forecast import measure_seconds
-from embedcli.training.run import Run
+from embedcli.training.hogwild import hogwild_run
 from embedcli.training.sampling import keep_probabilities, noise_distribution
 from embedcli.training.schedule import learning_rate
 from embedcli.training.weights import initial_weights
@@ -149,7 +149,7 @@ class ShardTrainer:
         self._shard = shard
         self._weights = weights or make_weights(len(corpus.vocabulary), config.dim)
         seed = (config.seed + shard * _SHARD_SEEDS) % (1 << 63)
-        self._run = Run(corpus, replace(config, seed=seed), self._weights)
+        self._run = hogwild_run(corpus, replace(config, seed=seed), self._weights)
 
     def train(self, model: Sequence[Matrices], at: Round) -> Change:
         """Train the shard's stretch of a round.
@@ -163,9 +163,9 @@ class ShardTrainer:
         Raises:
             TrainingError: the numbers diverge.
         """
-        config, bounds = self._config, self._run.bounds
-        chunks = at.chunks(len(bounds) - 1)
-        begin, end = int(bounds[chunks.start]), int(bounds[chunks.stop])
+        config, parts = self._config, self._run.parts
+        chunks = at.chunks(len(parts))
+        begin, end = parts.begin(chunks.start), parts.begin(chunks.stop)
         trained = _matrices(self._weights, config.dim)
         edges = np.cumsum([0, *(len(part.syn0) for part in model)]).tolist()
         places = [slice(*pair) for pair in itertools.pairwise(edges)]

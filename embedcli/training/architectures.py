@@ -10,12 +10,13 @@ from embedcli.corpus import Corpus
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
-from embedcli.training.deterministic import DeterministicRun, compile_rounds, compile_staging
+from embedcli.training.deterministic import compile_rounds, compile_staging, deterministic_run
 from embedcli.training.given import Given
-from embedcli.training.glove import GloveRun, compile_glove, count_cells
+from embedcli.training.glove import compile_glove, count_cells, glove_run
+from embedcli.training.hogwild import hogwild_run
 from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline
-from embedcli.training.subwords import SubwordRun, compile_subwords
+from embedcli.training.subwords import compile_subwords, subword_run
 from embedcli.training.worker import compile_kernels
 
 __all__ = ["compile_architecture", "prepared"]
@@ -54,11 +55,11 @@ def prepared(
     """A run that stands at its beginning; GloVe counts co-occurrences first.
 
     Args:
-        corpus: as in `Run`, like the next five.
+        corpus: as in `hogwild_run`, like the next five.
         config: resolved settings.
         valid: another text that is measured.
         given: vectors to begin with.
-        subwords: how words are cut, if not by what ``config.subword`` names (`SubwordRun`).
+        subwords: how words are cut, if not by what ``config.subword`` names (`subword_run`).
         deadline: when to be ready.
         score: of the vectors, that is to be followed.
         scratch: a directory for temporary files.
@@ -66,14 +67,14 @@ def prepared(
     """
     if config.arch == "glove":
         with count_cells(corpus, config, scratch, on_progress) as cells:
-            yield GloveRun(corpus, cells, config, deadline=deadline, score=score)
+            yield glove_run(corpus, cells, config, deadline=deadline, score=score)
     elif config.deterministic:
-        yield DeterministicRun(
+        yield deterministic_run(
             corpus, config, valid=valid, given=given, deadline=deadline, score=score
         )
     elif config.subword is not None:
-        yield SubwordRun(
+        yield subword_run(
             corpus, config, subwords, valid=valid, given=given, deadline=deadline, score=score
         )
     else:
-        yield Run(corpus, config, valid=valid, given=given, deadline=deadline, score=score)
+        yield hogwild_run(corpus, config, valid=valid, given=given, deadline=deadline, score=score)

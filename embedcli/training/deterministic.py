@@ -1,7 +1,6 @@
 """A run whose bytes do not depend on the number of threads: `kernels/rounds.py` says how and why.
 
-The loop over epochs is that of `run.py`; what it passes over are groups of chunks, one for each
-stream, and one team trains them.
+What an epoch passes over are groups of chunks, one for each stream, and one team trains them.
 """
 
 from __future__ import annotations
@@ -20,15 +19,19 @@ from embedcli.kernels.weights import Weights
 from embedcli.settings.config import TrainConfig
 from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.given import Given
+from embedcli.training.held_out import HeldOut, split_text
+from embedcli.training.models import WordModel
 from embedcli.training.pace import Pace, pace_of
-from embedcli.training.run import Member, Run, parts_of
+from embedcli.training.run import Run, Score
 from embedcli.training.sampling import keep_thresholds, kept_share
-from embedcli.training.schedule import learning_rate
+from embedcli.training.state import Epoch
+from embedcli.training.stopping import Deadline
 from embedcli.training.team import Chunk, Team
 from embedcli.training.weights import initial_weights
+from embedcli.training.work import Job, Step, account_words, word_counts
 from embedcli.training.worker import Pool, Worker, compile_kernels, pool_of, words_to_compile
 
-__all__ = ["DeterministicRun", "compile_rounds", "compile_staging"]
+__all__ = ["Groups", "compile_rounds", "compile_staging", "deterministic_run"]
 
 
 class Groups:
@@ -60,80 +63,78 @@ class Groups:
         return self.chunks.n_tokens(min(n_groups * STREAMS, len(self.chunks)))
 
 
-class DeterministicRun(Run):
-    """Arguments as in `Run`, but for the weights, which are always its own."""
+class DeterministicWork:
+    """The `Work` of a run in rounds: one team trains the chunks of a group together.
 
-    def _prepare(
-        self,
-        counts: NDArray[np.int64],
-        weights: Weights | None,
-        valid: Corpus | None,
-        given: Given | None,
+    Args:
+        groups: of the text.
+        model: what is trained.
+        team: the threads.
+        release: of the corpus.
+    """
+
+    def __init__(
+        self, groups: Groups, model: WordModel, team: Team, release: Callable[[], None]
     ) -> None:
-        corpus, config, n_words = self.corpus, self.config, len(counts)
-        self._text, self._held_out_text = parts_of(corpus, valid, config)
-        self._keep = keep_thresholds(counts, config.subsampling)
-        self._groups = Groups(self._text, self._keep)
-        self._training, self._held_out = self._groups, self._held_out_text
-        window = config.widest_window(min(self._text.longest_line, self._text.size))
-        outputs = pool_of(counts, len(corpus.ids), config)
-        kept = kept_share(counts, config.subsampling)
-        context = self._text.mean_context(window, kept, shrinks=config.shrinks)
-        more = STREAMS * rows_for_copies(window, 1 + outputs.negative)
-        everything = initial_weights(n_words, config.dim, config.seed, n_copies=more)
-        stride = everything.stride
-        own = n_words * stride
-        self._weights = Weights(everything.syn0[:own], everything.syn1neg[:own], stride)
-        if given is not None:
-            given.copy_to(*self.matrices())
-        self._rule = None
-        self._together = Team(
-            everything,
-            outputs,
-            pace_of(counts, context, outputs.negative, config),
-            self._text.longest_part,
-            window,
-            self._keep,
-            config,
-        )
-        self._workers = self._together.streams
-        self._measurers = []
-        if self._held_out_text is not None:  # one, as sums by thread would depend on their number
-            text = self._held_out_text
-            widest = config.widest_window(min(text.longest_line, text.size))
-            self._measurers = [Worker(self._weights, outputs, config, text.size, widest)]
+        self.parts, self.model, self.counts = groups, model, team.streams
+        self.jobs: Sequence[Job] = [self._train]
+        self._team, self._release = team, release
 
-    def _share(
-        self,
-        end: int,
-        workers: Sequence[Member],
-        work: Callable[[Any, int, int, Callable[[], bool]], int | None],
-        on_wake: Callable[[int], bool],
-    ) -> None:
-        """As in `Run`; streams are trained by their team."""
-        one = [self._together] if workers is self._workers else workers
-        super()._share(end, one, work, on_wake)  # type: ignore[arg-type]
+    def account(self, number: int, n_chunks: int) -> Epoch:
+        """As in `Work`."""
+        return account_words(self.counts, number, self.parts.n_tokens(n_chunks))
 
-    def _train_chunk(
-        self,
-        worker: Team,
-        epoch: int,
-        chunk: int,
-        wants_stop: Callable[[], bool] = lambda: False,
-    ) -> int | None:
-        """As in `Run`, with a group for a chunk."""
+    def facts(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def release(self) -> None:
+        """Nothing: the corpus is the run's."""
+
+    def _train(self, step: Step) -> int | None:
         chunks = []
-        parts = self._groups.parts(chunk).tolist()
-        for w, (begin, end) in enumerate(pairwise(parts)):
-            lr = learning_rate(
-                self._share_of_run(epoch * len(self.corpus.ids) + begin), self.config
-            )
-            place = epoch, chunk * STREAMS + w
-            chunks.append(Chunk(*self._text.within(begin, end), place, lr))
-        position = self._unfinished.get(chunk, 0)
-        left = worker.train(chunks, position=position, wants_stop=wants_stop)
-        self.corpus.release()  # 2 MB; what is trained until the next report is 7
+        for w, (begin, end) in enumerate(pairwise(self.parts.parts(step.chunk).tolist())):
+            place = step.epoch, step.chunk * STREAMS + w
+            text = self.parts.chunks.within(begin, end)
+            chunks.append(Chunk(*text, place, step.lr(begin)))
+        left = self._team.train(chunks, position=step.position, wants_stop=step.wants_stop)
+        self._release()  # 2 MB; what is trained until the next report is 7
         return left
+
+
+def deterministic_run(
+    corpus: Corpus,
+    config: TrainConfig,
+    *,
+    valid: Corpus | None = None,
+    given: Given | None = None,
+    deadline: Deadline | None = None,
+    score: Score | None = None,
+) -> Run:
+    """A run in rounds, at its beginning; arguments as in `hogwild_run`."""
+    counts = word_counts(corpus)
+    text, measured = split_text(corpus, valid, config)
+    keep = keep_thresholds(counts, config.subsampling)
+    window = config.widest_window(min(text.longest_line, text.size))
+    outputs = pool_of(counts, len(corpus.ids), config)
+    kept = kept_share(counts, config.subsampling)
+    context = text.mean_context(window, kept, shrinks=config.shrinks)
+    more = STREAMS * rows_for_copies(window, 1 + outputs.negative)
+    everything = initial_weights(len(counts), config.dim, config.seed, n_copies=more)
+    own = len(counts) * everything.stride
+    weights = Weights(everything.syn0[:own], everything.syn1neg[:own], everything.stride)
+    model = WordModel(weights, config.dim)
+    if given is not None:
+        given.copy_to(*model.rows())
+    pace = pace_of(counts, context, outputs.negative, config)
+    team = Team(everything, outputs, pace, text.longest_part, window, keep, config)
+    held_out = None
+    if measured is not None:  # one worker, as sums by thread would depend on their number
+        widest = config.widest_window(min(measured.longest_line, measured.size))
+        worker = Worker(weights, outputs, config, measured.size, widest)
+        held_out = HeldOut(measured, keep, [worker])
+    work = DeterministicWork(Groups(text, keep), model, team, corpus.release)
+    return Run(corpus, config, work, held_out, deadline=deadline, score=score)
 
 
 def compile_staging(config: TrainConfig) -> None:

@@ -110,7 +110,7 @@ def forecast(
         n_tokens: of the text, in the vocabulary.
         outputs: each plain file to be written and its format.
         checkpoints: whether any are kept.
-        subwords: how words are cut, if not by what ``config.subword`` names (`SubwordRun`).
+        subwords: how words are cut, if not by what ``config.subword`` names (`subword_run`).
     """
     n_words, parts = len(vocabulary), _count_parts(vocabulary, config, subwords)
     files = [(path, _file_bytes(name, vocabulary, config, parts)) for path, name in outputs]

@@ -99,11 +99,10 @@ class GloveScratch(NamedTuple):
 class GloveWorker:
     """One thread's kernel and private arrays."""
 
-    subsampled = 0
-
     def __init__(
         self, weights: GloveWeights, config: TrainConfig, chunk: int, is_symmetric: bool
     ) -> None:
+        self.subsampled = 0
         self._weights = weights
         self._x_max, self._alpha = config.x_max, config.alpha
         self._mirrored = int(is_symmetric)
@@ -115,6 +114,11 @@ class GloveWorker:
         self.scratch = GloveScratch(ordered, np.zeros(TALLY))
         lanes = host_lanes()
         self._kernel = glove(lanes, -(-(config.dim + 2) // lanes))
+
+    @property
+    def tally(self) -> NDArray[np.float64]:
+        """What it has summed up."""
+        return self.scratch.tally
 
     def forget(self) -> None:
         """Begin to count anew."""

@@ -1,7 +1,7 @@
-"""The state of a training run, and one epoch of it.
+"""A run: the loop over epochs, where it stands, and what is saved of that.
 
-What it does not do: read text (`corpus.py`), compute (`worker.py`, `kernels/`), decide about
-threads (`workers.py`) or write files.
+The loop pauses, reports, measures and stops; what it trains is a `Work` (`work.py`). It does not
+read text (`corpus.py`), decide about threads (`workers.py`) or write files.
 """
 
 from __future__ import annotations
@@ -11,159 +11,67 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
-from embedcli.errors import EmbedError, TrainingError
-from embedcli.kernels.rules import Rule
-from embedcli.kernels.weights import Weights
+from embedcli.errors import TrainingError
 from embedcli.progress import OnProgress, Progress
-from embedcli.quoting import quoted
-from embedcli.settings.config import LINE, TrainConfig
+from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
-from embedcli.training.chunks import Chunks, held_out_stretches
-from embedcli.training.given import Given
-from embedcli.training.sampling import keep_thresholds, random_key
+from embedcli.training.held_out import HeldOut
 from embedcli.training.schedule import learning_rate
-from embedcli.training.state import Epoch, State, nothing_trained
+from embedcli.training.state import Epoch, State
 from embedcli.training.stopping import Deadline, is_stalled
-from embedcli.training.weights import find_fault, initial_weights
-from embedcli.training.worker import Worker, outputs_of, rule_of
+from embedcli.training.weights import find_fault
+from embedcli.training.work import Job, Step, Work, mean_loss
 from embedcli.training.workers import run_workers
 
-__all__ = ["Member", "Run", "Score", "parts_of"]
+__all__ = ["Run", "Score"]
 
 Score = Callable[[NDArray[np.float32]], float | None]
 
 
-class Parts(Protocol):
-    """What an epoch passes over, in chunks; measured in tokens of the text (`chunks.Chunks`)."""
-
-    def __len__(self) -> int: ...
-    def begin(self, chunk: int) -> int: ...
-    def n_tokens(self, n_chunks: int) -> int: ...
-
-
-class Tallied(Protocol):
-    """Private arrays of a thread that hold its sums."""
-
-    @property
-    def tally(self) -> NDArray[np.float64]: ...
-
-
-class Member(Protocol):
-    """One thread's kernel, private arrays and sums."""
-
-    subsampled: int
-
-    @property
-    def scratch(self) -> Tallied:
-        """What holds the sums."""
-        ...
-
-    def forget(self) -> None:
-        """Begin to count anew."""
-        ...
-
-
-# Where the number of the epoch goes in keys: the same samples whenever they are measured.
-_HELD_OUT = 1 << 32
-
-
 class Run:
-    """Two matrices, the probabilities of a corpus, and a worker for each thread.
+    """A run at its beginning; `hogwild_run` and its siblings make them.
 
     Args:
-        corpus: what to train on; its vocabulary may be that of a larger text it is a part of.
+        corpus: what is trained.
         config: resolved settings.
-        weights: the matrices to train; fresh ones by default.
-        valid: another text, in the same vocabulary, that is measured and not trained.
-        given: vectors to begin with.
+        work: how.
+        held_out: what is measured after every epoch.
         deadline: when to be ready.
         score: of the input vectors, float32 (V, D), that is to be followed.
+
+    Attributes:
+        epochs: those that are finished.
+        parts: what an epoch passes over.
+        is_settled: whether it can be saved as it stands, also while an interrupt is raised.
     """
 
     def __init__(
         self,
         corpus: Corpus,
         config: TrainConfig,
-        weights: Weights | None = None,
+        work: Work,
+        held_out: HeldOut | None = None,
         *,
-        valid: Corpus | None = None,
-        given: Given | None = None,
         deadline: Deadline | None = None,
         score: Score | None = None,
     ) -> None:
-        if corpus.vocabulary.counts is None:
-            raise ValueError("an encoded corpus has counts")
-        counts = corpus.vocabulary.counts
-        if len(counts) < 2:
-            raise TrainingError(
-                f"the vocabulary is the single word {quoted(corpus.vocabulary[0])}: with no other "
-                "word there is nothing to predict; lower --min-count or give more text"
-            )
         self.config = config
         self.corpus = corpus
         self.epochs: list[Epoch] = []
-        self.tree_counts: NDArray[np.int64] | None = None  # of a tree that goes on (`huffman.py`)
+        self.is_settled = True
+        self.parts, self._work, self._held_out = work.parts, work, held_out
         self._deadline = deadline
         self._score = score
-        self._training: Parts
-        self._held_out: Parts | None
-        self._workers: Sequence[Member]
-        self._measurers: Sequence[Member]
-        self._prepare(counts, weights, valid, given)
-        self._n_chunks = len(self._training)  # to be trained in this epoch
+        self._n_chunks = len(self.parts)  # to be trained in this epoch
         self._chunk = 0  # the first of this epoch that is not begun; the held-out ones come behind
         self._unfinished: dict[int, int] = {}  # those before it that are not: words trained
-        self.is_settled = True  # whether it can be saved as it stands
-
-    def _prepare(
-        self,
-        counts: NDArray[np.int64],
-        weights: Weights | None,
-        valid: Corpus | None,
-        given: Given | None,
-    ) -> None:
-        """Make what an architecture has of its own: chunks, matrices, workers."""
-        corpus, config = self.corpus, self.config
-        self._text, self._held_out_text = parts_of(corpus, valid, config)
-        self._training, self._held_out = self._text, self._held_out_text
-        self._keep = keep_thresholds(counts, config.subsampling)
-        if given is not None and config.loss == "hs":
-            self.tree_counts = given.tree_counts(counts)
-        of_outputs = counts if self.tree_counts is None else self.tree_counts
-        self._outputs = outputs_of(of_outputs, len(corpus.ids), config)
-        self._weights = weights or self._initial_weights(len(counts))
-        if given is not None:
-            self._begin_with(given)
-        self._rule = rule_of(config, len(counts), None if given is None else given.frozen)
-        self._workers = self._team(self._text, self._rule)
-        held_out = self._held_out_text
-        self._measurers = [] if held_out is None else self._team(held_out, None)
-
-    def _initial_weights(self, n_words: int) -> Weights:
-        return initial_weights(n_words, self.config.dim, self.config.seed)
-
-    def _begin_with(self, given: Given) -> None:
-        syn0, outputs = self.matrices()
-        if self.config.loss == "hs":
-            given.copy_to(syn0, None)
-            if self.tree_counts is not None:
-                given.copy_nodes_to(outputs)
-        else:
-            given.copy_to(syn0, outputs)
-
-    def _team(self, chunks: Chunks, rule: Rule | None) -> list[Worker]:
-        window = self.config.widest_window(min(chunks.longest_line, chunks.size))
-        return [
-            Worker(self._weights, self._outputs, self.config, chunks.size, window, rule)
-            for _ in range(self.config.threads or 1)
-        ]
 
     def train(
         self, on_progress: OnProgress, wants_pause: Callable[[], bool] = lambda: False
@@ -187,11 +95,6 @@ class Run:
             paused = self._pass(on_progress, wants_pause)
         return True
 
-    @property
-    def bounds(self) -> NDArray[np.int64]:
-        """Where chunks begin, int64 (C + 1,): chunk c is tokens ``bounds[c]`` to ``[c + 1]``."""
-        return self._text.bounds
-
     def train_chunks(
         self, epoch: int, chunks: range, on_wake: Callable[[int], bool] = lambda chunk: False
     ) -> tuple[NDArray[np.float64], int]:
@@ -206,17 +109,17 @@ class Run:
             The sums of `Epoch` over the stretch, float64 (4,), and how many words were subsampled.
         """
 
-        def job_of(worker: Member) -> Callable[[int], None]:
-            def job(chunk: int) -> None:
-                self._train_chunk(worker, epoch, chunk)
+        def calling(job: Job) -> Callable[[int], None]:
+            def call(chunk: int) -> None:
+                job(Step(epoch, chunk, 0, self._rate_in(epoch), lambda: False))
 
-            return job
+            return call
 
-        jobs = [job_of(worker) for worker in self._workers]
-        run_workers(jobs, chunks.start, chunks.stop, on_wake)
-        sums = self._tally(), sum(worker.subsampled for worker in self._workers)
-        for worker in self._workers:
-            worker.forget()
+        counts = self._work.counts
+        run_workers([calling(job) for job in self._work.jobs], chunks.start, chunks.stop, on_wake)
+        sums = np.asarray(sum(each.tally for each in counts)), sum(c.subsampled for c in counts)
+        for each in counts:
+            each.forget()
         return sums
 
     @property
@@ -232,9 +135,7 @@ class Run:
         patience = self.config.patience
         if len(self.epochs) < self.config.epochs and patience and is_stalled(self.epochs, patience):
             return "patience"
-        is_cut = bool(self.epochs) and self.epochs[-1].tokens < self._training.n_tokens(
-            len(self._training)
-        )
+        is_cut = bool(self.epochs) and self.epochs[-1].tokens < self.parts.n_tokens(len(self.parts))
         if is_cut or (len(self.epochs) < self.config.epochs and self._is_late()):
             return "time_budget"
         return None
@@ -243,34 +144,28 @@ class Run:
     def n_done(self) -> int:
         """The tokens of all epochs that are trained or held out."""
         chunk = min(self._chunk, self._n_chunks)
-        return len(self.epochs) * len(self.corpus.ids) + self._training.begin(chunk)
+        return len(self.epochs) * len(self.corpus.ids) + self.parts.begin(chunk)
 
     @property
     def share_done(self) -> float:
         """The share of all tokens of all epochs that is trained, 0 to 1."""
         return self.n_done / (self.config.epochs * len(self.corpus.ids))
 
-    @property
-    def n_held_out(self) -> int:
-        """The tokens that are measured after every epoch."""
-        return 0 if self._held_out is None else self._held_out.n_tokens(len(self._held_out))
-
     def state(self) -> State:
         """Where the run stands; to be asked while it does not train."""
-        arrays = {
-            "tallies": np.array([worker.scratch.tally for worker in self._workers]),
-            "subsampled": np.array([worker.subsampled for worker in self._workers], np.int64),
+        counts = self._work.counts
+        arrays: dict[str, NDArray[Any]] = {
+            "tallies": np.array([each.tally for each in counts]),
+            "subsampled": np.array([each.subsampled for each in counts], np.int64),
             "unfinished": np.array(sorted(self._unfinished.items()), np.int64).reshape(-1, 2),
         }
-        if self._measurers:
-            arrays["measured"] = np.array([worker.scratch.tally for worker in self._measurers])
-        if self.config.optimizer == "adagrad" and self._rule is not None:
-            arrays |= {"squares0": self._rule.squares0, "squares1": self._rule.squares1}
+        if self._held_out is not None:
+            arrays["measured"] = np.array([each.tally for each in self._held_out.counts])
         return State(
             len(self.epochs),
             self._chunk,
             tuple(self.epochs),
-            arrays,
+            arrays | self._work.model.arrays(),
             self._n_chunks,
             (self._deadline.spent, self._deadline.share) if self._deadline else None,
             self.is_done,
@@ -278,26 +173,19 @@ class Run:
 
     def restore(self, state: State, saved: Embeddings) -> None:
         """Go to where another run stood; the matrices it `saved` are copied."""
-        syn0, syn1neg = self.matrices()
-        syn0[:] = saved.vectors
-        syn1neg[:] = saved.output_vectors
-        self._restore_progress(state)
-
-    def _restore_progress(self, state: State) -> None:
+        self._work.model.restore(saved, state.arrays)
         self.epochs = list(state.epochs)
         self._chunk = state.chunk
         if state.n_chunks is not None:
             self._n_chunks = state.n_chunks
         self._unfinished = dict(state.arrays["unfinished"].tolist())
+        counts = self._work.counts
         for thread, tally in enumerate(state.arrays["tallies"]):
-            worker = self._workers[thread % len(self._workers)]
-            worker.scratch.tally[:] += tally
-            worker.subsampled += int(state.arrays["subsampled"][thread])
-        if self._measurers and "measured" in state.arrays:
-            self._measurers[0].scratch.tally[:] += state.arrays["measured"].sum(axis=0)
-        if "squares0" in state.arrays and self._rule is not None:
-            self._rule.squares0[:] = state.arrays["squares0"]
-            self._rule.squares1[:] = state.arrays["squares1"]
+            mine = counts[thread % len(counts)]
+            mine.tally[:] += tally
+            mine.subsampled += int(state.arrays["subsampled"][thread])
+        if self._held_out is not None and "measured" in state.arrays:
+            self._held_out.counts[0].tally[:] += state.arrays["measured"].sum(axis=0)
 
     def check(self) -> None:
         """Refuse matrices that nobody should go on with or keep.
@@ -305,13 +193,10 @@ class Run:
         Raises:
             TrainingError: a component is not finite, or so large that training diverges.
         """
-        for name, matrix in zip(("syn0", "syn1neg"), self.matrices(), strict=True):
-            self._check_matrix(name, matrix)
-
-    def _check_matrix(self, name: str, matrix: NDArray[np.float32]) -> None:
-        fault = find_fault(name, matrix)
-        if fault is not None:
-            raise self._divergence(fault)
+        for name, matrix in zip(("syn0", "syn1neg"), self._work.model.rows(), strict=True):
+            fault = find_fault(name, matrix)
+            if fault is not None:
+                raise self._divergence(fault)
 
     def _pass(self, on_progress: OnProgress, wants_pause: Callable[[], bool]) -> bool:
         """Train on in this epoch, and measure when it is over; whether a pause is wanted."""
@@ -321,20 +206,19 @@ class Run:
 
         def report(n_begun: int) -> bool:
             self.corpus.release()
-            lr = learning_rate(self._progress(number, n_begun), self.config)
-            loss = _mean_loss(self._workers)
+            self._work.release()
+            begin = self.parts.begin(n_begun)
+            lr, loss = self._rate_in(number)(begin), mean_loss(self._work.counts)
             if loss is not None and not math.isfinite(loss):
                 raise self._divergence(f"the loss is {loss}")
-            done = number * len(self.corpus.ids) + self._training.begin(n_begun)
+            done = number * len(self.corpus.ids) + begin
             on_progress(Progress("training", done, total, number + 1, loss, lr, held_out))
             return wants_pause()
 
         pauses = False
         n_chunks = self._n_chunks
         if self._chunk < n_chunks or (self._chunk == n_chunks and self._unfinished):
-            self._share(
-                n_chunks, self._workers, self._train_chunk, lambda n: report(n) or self._is_late()
-            )
+            self._share(self._work.jobs, 0, n_chunks, lambda n: report(n) or self._is_late())
             pauses = report(self._chunk)
             if self._unfinished or not self._chunk:
                 return pauses
@@ -344,8 +228,8 @@ class Run:
                 return pauses
         began = time.monotonic()
         if self._held_out is not None:
-            end = self._n_chunks + len(self._held_out)
-            self._share(end, self._measurers, self._measure_chunk, lambda _: report(self._n_chunks))
+            jobs, end = self._held_out.jobs, self._n_chunks + len(self._held_out.parts)
+            self._share(jobs, self._n_chunks, end, lambda _: report(self._n_chunks))
             pauses = report(self._n_chunks)
             if self._unfinished or self._chunk < end:
                 return pauses
@@ -355,105 +239,85 @@ class Run:
         return pauses
 
     def _share(
-        self,
-        end: int,
-        workers: Sequence[Member],
-        work: Callable[[Any, int, int, Callable[[], bool]], int | None],
-        on_wake: Callable[[int], bool],
+        self, jobs: Sequence[Job], begin: int, end: int, on_wake: Callable[[int], bool]
     ) -> None:
-        """Let `workers` share the chunks from where the run stands to below `end`.
+        """Let threads share the chunks from where the run stands to below `end`.
 
         Args:
+            jobs: one for each thread.
+            begin: the number of what is chunk 0 to them: held-out chunks come behind the others.
             end: one more than the last.
-            workers: one for each thread.
-            work: does one chunk of an epoch, or leaves it when what it is given says so, and
-                returns how many of its words it has done.
             on_wake: called about ten times a second with the first chunk that is not begun; returns
                 whether to pause.
         """
         stop = threading.Event()
         first, again = self._chunk, sorted(self._unfinished)
-        begin = first - len(again)  # the unfinished ones come before all others
+        epoch = len(self.epochs)
+        n_again = len(again)  # the unfinished ones come before all others
+        begun: list[int] = []
+        ended: list[int] = []
 
         def wants_stop() -> bool:
             return stop.is_set() and not self._is_late()  # what is late is finished, to be counted
 
-        begun: list[int] = []
-        ended: list[int] = []
-
-        def job_of(worker: Member) -> Callable[[int], None]:
-            def job(item: int) -> None:
+        def calling(job: Job) -> Callable[[int], None]:
+            def call(item: int) -> None:
                 begun.append(item)
-                chunk = item if item >= first else again[item - begin]
-                left = work(worker, len(self.epochs), chunk, wants_stop)
+                chunk = item if item >= first else again[item - first + n_again]
+                position = self._unfinished.get(chunk, 0)
+                left = job(Step(epoch, chunk - begin, position, self._rate_in(epoch), wants_stop))
                 if left is not None:
                     self._unfinished[chunk] = left
                 else:
                     self._unfinished.pop(chunk, None)
                 ended.append(item)
 
-            return job
+            return call
 
-        jobs = [job_of(worker) for worker in workers]
+        calls = [calling(job) for job in jobs]
         self.is_settled = False
         try:
-            run_workers(jobs, begin, end, lambda n: on_wake(max(n, first)), stop)
+            run_workers(calls, first - n_again, end, lambda n: on_wake(max(n, first)), stop)
         finally:  # an interrupt is raised here, too, when the threads have ended
             self._chunk = max([first, *(item + 1 for item in begun)])
             self.is_settled = len(begun) == len(ended)
 
-    def _train_chunk(
-        self,
-        worker: Any,
-        epoch: int,
-        chunk: int,
-        wants_stop: Callable[[], bool] = lambda: False,
-    ) -> int | None:
-        tokens, sentences = self._text.read(chunk)
-        lr = learning_rate(self._progress(epoch, chunk), self.config)
-        chosen = tokens, sentences, self._keep, (epoch, chunk), lr
-        position = self._unfinished.get(chunk, 0)
-        left: int | None = worker.train(*chosen, position=position, wants_stop=wants_stop)
-        return left
+    def _rate_in(self, epoch: int) -> Callable[[int], float]:
+        """The learning rate at a token of an epoch.
 
-    def _measure_chunk(
-        self, worker: Worker, epoch: int, chunk: int, wants_stop: Callable[[], bool]
-    ) -> int | None:
-        """Add up the loss of a held-out chunk: a training step whose learning rate is 0.
-
-        Subsampling, windows and negatives are those of training, and the same after every epoch.
+        It follows the share of the run that is over, of its tokens or time, whichever is more.
         """
-        if self._held_out_text is None:
-            raise ValueError("nothing is held out")
-        number = chunk - self._n_chunks
-        tokens, sentences = self._held_out_text.read(number)
-        chosen = tokens, sentences, self._keep, (_HELD_OUT, number), 0.0
-        position = self._unfinished.get(chunk, 0)
-        return worker.train(*chosen, position=position, wants_stop=wants_stop)
 
-    def _progress(self, epoch: int, chunk: int) -> float:
-        """The share of the run that is over when a chunk begins.
+        def rate(token: int) -> float:
+            n_done = epoch * len(self.corpus.ids) + token
+            share = n_done / (self.config.epochs * len(self.corpus.ids))
+            share = max(share, self._deadline.share) if self._deadline else share
+            return learning_rate(share, self.config)
 
-        Of its tokens or of its time, whichever is more.
-        """
-        return self._share_of_run(epoch * len(self.corpus.ids) + self._training.begin(chunk))
-
-    def _share_of_run(self, n_done: int) -> float:
-        share = n_done / (self.config.epochs * len(self.corpus.ids))
-        return max(share, self._deadline.share) if self._deadline else share
+        return rate
 
     def _is_late(self) -> bool:
         return self._deadline is not None and self._deadline.is_over
 
     def matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """syn0 and syn1neg, float32 (V, D) with padded rows; views, not copies."""
-        stride, dim = self._weights.stride, self.config.dim
-        syn0 = self._weights.syn0.reshape(-1, stride)[:, :dim]
-        return syn0, self._weights.syn1neg.reshape(-1, stride)[:, :dim]
+        """Input and output vectors as they are, float32 (V, D) with padded rows; see `Model`."""
+        return self._work.model.matrices()
 
     def subwords(self) -> Subwords | None:
         """What the input vectors are made of, where they are made of subwords."""
-        return None
+        return self._work.model.subwords()
+
+    @property
+    def tree_counts(self) -> NDArray[np.int64] | None:
+        """Those of a tree that goes on (`huffman.py`)."""
+        return self._work.model.tree_counts
+
+    def facts(self) -> dict[str, Any]:
+        """What the model will say of what the run made of its text."""
+        facts = self._work.facts()
+        if self.config.valid_fraction:
+            facts["held_out"] = {"kept": 0 if self._held_out is None else self._held_out.n_tokens}
+        return facts
 
     def _divergence(self, what: str) -> TrainingError:
         lr = self.config.starting_lr
@@ -462,70 +326,21 @@ class Run:
             f"nothing was written; try --lr {lr / 4:g}"
         )
 
-    def _tally(self) -> NDArray[np.float64]:
-        return np.asarray(sum(worker.scratch.tally for worker in self._workers))
-
     def _finish(self, number: int) -> None:
         """Measure what is due after an epoch, and begin the next."""
-        epoch = self._account(number)
+        epoch = self._work.account(number, self._n_chunks)
         self.check()
-        epoch = replace(epoch, held_out=_mean_loss(self._measurers), score=self._scored(number))
+        measured = [] if self._held_out is None else self._held_out.counts
+        epoch = replace(epoch, held_out=mean_loss(measured), score=self._scored(number))
         self.is_settled = False
         self.epochs.append(epoch)
-        self._chunk, self._n_chunks = 0, len(self._training)
-        for worker in [*self._workers, *self._measurers]:
-            worker.forget()
+        self._chunk, self._n_chunks = 0, len(self.parts)
+        for counts in [*self._work.counts, *measured]:
+            counts.forget()
         self.is_settled = True
-
-    def _account(self, number: int) -> Epoch:
-        """What became of the tokens of an epoch.
-
-        Raises:
-            TrainingError: nothing could be trained.
-        """
-        pairs, trained, alone = (int(value) for value in self._tally()[1:4])
-        n_tokens = self._training.n_tokens(self._n_chunks)
-        subsampled = sum(worker.subsampled for worker in self._workers)
-        if trained + subsampled + alone != n_tokens:
-            raise EmbedError(
-                f"epoch {number + 1} lost tokens: {n_tokens} read, but {trained} trained + "
-                f"{subsampled} subsampled + {alone} without context; please report this"
-            )
-        if not trained:
-            raise nothing_trained(n_tokens, subsampled, alone)
-        return Epoch(n_tokens, trained, subsampled, alone, pairs, _mean_loss(self._workers) or 0.0)
 
     def _scored(self, number: int) -> float | None:
         is_due = (number + 1) % self.config.evaluate_every == 0
         if self._score is None or not (is_due or number + 1 == self.config.epochs):
             return None
         return self._score(self.matrices()[0])
-
-
-def parts_of(
-    corpus: Corpus, valid: Corpus | None, config: TrainConfig
-) -> tuple[Chunks, Chunks | None]:
-    """What is trained, and what is measured."""
-    whole = config.window == LINE
-    if valid is not None:
-        measured = Chunks(valid.ids, valid.offsets, whole_lines=whole)
-        return Chunks(corpus.ids, corpus.offsets, whole_lines=whole), measured
-    if not config.valid_fraction:
-        return Chunks(corpus.ids, corpus.offsets, whole_lines=whole), None
-    generator = np.random.Generator(np.random.Philox(int(random_key(config.seed, "held out"))))
-    stretches = held_out_stretches(corpus.offsets, config.valid_fraction, generator)
-    training = Chunks(corpus.ids, corpus.offsets, stretches, whole_lines=whole)
-    if not training.n_tokens(len(training)):
-        raise TrainingError(
-            f"--valid-fraction {config.valid_fraction} of {len(corpus.offsets) - 1} lines leaves "
-            "nothing to train: put a sentence or document on a line, or name another text with "
-            "--valid"
-        )
-    return training, Chunks(corpus.ids, corpus.offsets, stretches, held_out=True, whole_lines=whole)
-
-
-def _mean_loss(workers: Sequence[Member]) -> float | None:
-    """The mean loss of a pair that the workers have seen; None before the first."""
-    loss = sum(float(worker.scratch.tally[0]) for worker in workers)
-    pairs = sum(float(worker.scratch.tally[1]) for worker in workers)
-    return loss / pairs if pairs else None

@@ -1,15 +1,12 @@
-"""A run whose input vectors are made of subwords: `run.py` with more rows and other kernels."""
+"""A run whose input vectors are made of subwords: more rows and other kernels than `hogwild.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from embedcli.corpus import Corpus
-from embedcli.embeddings import Embeddings
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.subword_cbow import subword_cbow, subword_cbow_scratch
 from embedcli.kernels.subword_skipgram import subword_skipgram, subword_skipgram_scratch
@@ -17,88 +14,69 @@ from embedcli.kernels.weights import Scratch, Weights
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
-from embedcli.training.chunks import Chunks
 from embedcli.training.given import Given
+from embedcli.training.held_out import HeldOut, split_text
+from embedcli.training.hogwild import HogwildWork, team_of
+from embedcli.training.models import SubwordModel
 from embedcli.training.run import Run, Score
-from embedcli.training.state import State
+from embedcli.training.sampling import keep_thresholds
 from embedcli.training.stopping import Deadline
 from embedcli.training.weights import initial_weights
 from embedcli.training.word_parts import WordParts, units_of
-from embedcli.training.worker import Pool, Worker, train_two_words, words_to_compile
+from embedcli.training.work import word_counts
+from embedcli.training.worker import (
+    Pool,
+    Worker,
+    outputs_of,
+    train_two_words,
+    words_to_compile,
+)
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["SubwordRun", "compile_subwords"]
+__all__ = ["compile_subwords", "subword_run"]
 
 
-class SubwordRun(Run):
-    """Rows of words and of their parts, output vectors of words, and a worker for each thread.
+def subword_run(
+    corpus: Corpus,
+    config: TrainConfig,
+    subwords: Subwords | None = None,
+    *,
+    valid: Corpus | None = None,
+    given: Given | None = None,
+    deadline: Deadline | None = None,
+    score: Score | None = None,
+) -> Run:
+    """A run without locks whose input vectors are made of subwords, at its beginning.
 
     Args:
         corpus: the text.
         config: resolved settings.
         subwords: how words are cut, and parts that have a row in any case, where that is not for
             ``config.subword`` to say: those of a model or checkpoint that the run goes on with.
-        valid, given, deadline, score: as in `Run`.
+        valid: as in `hogwild_run`, like the next three.
+        given: vectors to begin with.
+        deadline: when to be ready.
+        score: that is to be followed.
     """
-
-    def __init__(
-        self,
-        corpus: Corpus,
-        config: TrainConfig,
-        subwords: Subwords | None = None,
-        *,
-        valid: Corpus | None = None,
-        given: Given | None = None,
-        deadline: Deadline | None = None,
-        score: Score | None = None,
-    ) -> None:
-        units, kept = (
-            (units_of(config), None) if subwords is None else (subwords.units, subwords.ids)
-        )
-        self._words = WordParts.of(corpus.vocabulary, units, kept)
-        super().__init__(corpus, config, valid=valid, given=given, deadline=deadline, score=score)
-
-    def matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The vectors the subwords make, a copy, and syn1neg, a view; float32 (V, D)."""
-        return self.subwords().of_vocabulary(self.corpus.vocabulary), super().matrices()[1]
-
-    def subwords(self) -> Subwords:
-        """The rows as they are; views, not copies."""
-        rows, n_words = super().matrices()[0], len(self.corpus.vocabulary)
-        return Subwords(self._words.units, rows[:n_words], self._words.ids, rows[n_words:])
-
-    def restore(self, state: State, saved: Embeddings) -> None:
-        """As in `Run`; the rows are those of ``saved.subwords``."""
-        if saved.subwords is None or saved.output_vectors is None:
-            raise ValueError("a checkpoint of a run with subwords holds them")
-        rows, syn1neg = super().matrices()
-        rows[: len(saved)] = saved.subwords.word_rows
-        rows[len(saved) :] = saved.subwords.rows
-        syn1neg[:] = saved.output_vectors
-        self._restore_progress(state)
-
-    def check(self) -> None:
-        """As in `Run`, of the rows themselves."""
-        for name, matrix in zip(("syn0", "syn1neg"), super().matrices(), strict=True):
-            self._check_matrix(name, matrix)
-
-    def _begin_with(self, given: Given) -> None:
-        rows, outputs = super().matrices()
-        given.copy_parts_to(rows, self._words.ids)
-        given.copy_outputs_to(outputs)
-
-    def _initial_weights(self, n_words: int) -> Weights:
-        return initial_weights(
-            n_words, self.config.dim, self.config.seed, n_parts=len(self._words.ids)
-        )
-
-    def _team(self, chunks: Chunks, rule: Any) -> list[Worker]:
-        window = self.config.widest_window(min(chunks.longest_line, chunks.size))
-        sizes = chunks.size, window
-        return [
-            SubwordWorker(self._weights, self._outputs, self._words, self.config, *sizes)
-            for _ in range(self.config.threads or 1)
-        ]
+    units, kept = (units_of(config), None) if subwords is None else (subwords.units, subwords.ids)
+    words = WordParts.of(corpus.vocabulary, units, kept)
+    counts = word_counts(corpus)
+    text, measured = split_text(corpus, valid, config)
+    keep = keep_thresholds(counts, config.subsampling)
+    outputs = outputs_of(counts, len(corpus.ids), config)
+    weights = initial_weights(len(counts), config.dim, config.seed, n_parts=len(words.ids))
+    model = SubwordModel(weights, config.dim, words, corpus.vocabulary)
+    if given is not None:
+        rows, syn1neg = model.rows()
+        given.copy_parts_to(rows, words.ids)
+        given.copy_outputs_to(syn1neg)
+    make_worker = partial(SubwordWorker, weights, outputs, words, config)
+    workers = team_of(make_worker, text, config)
+    held_out = None
+    if measured is not None:
+        held_out = HeldOut(measured, keep, team_of(make_worker, measured, config))
+    work = HogwildWork(text, keep, model, workers)
+    return Run(corpus, config, work, held_out, deadline=deadline, score=score)
 
 
 class SubwordWorker(Worker):

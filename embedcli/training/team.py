@@ -6,7 +6,6 @@ same eight chunks, and how many they are changes nothing but the time.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -30,6 +29,7 @@ from embedcli.settings.config import TrainConfig, usable_cores
 from embedcli.training.pace import Pace, moved_shares
 from embedcli.training.sampling import random_key
 from embedcli.training.worker import Pool
+from embedcli.training.workers import run_together
 
 __all__ = ["Chunk", "Stream", "Team"]
 
@@ -54,16 +54,11 @@ class Chunk(NamedTuple):
 
 
 class Stream:
-    """What one stream has summed up: a `Member` of a run."""
+    """What one stream has summed up: `Counts` of a run."""
 
     def __init__(self, tally: NDArray[np.float64]) -> None:
         self.tally = tally
         self.subsampled = 0
-
-    @property
-    def scratch(self) -> Stream:
-        """What holds the tally."""
-        return self
 
     def forget(self) -> None:
         """Begin to count anew."""
@@ -201,30 +196,10 @@ class Team:
         )
 
     def _together(self, function: Callable[[int], None]) -> None:
-        """Call ``function(t)`` in a thread for each t, and wait for all.
-
-        Raises:
-            BaseException: what the first of them raised, after all have ended: the others do not
-                wait for it in the middle of a round.
-        """
-        errors: list[BaseException] = []
+        """Call ``function(t)`` for each thread t, and wait for all; errors as in `run_together`."""
         self._clock[:] = 0
+        run_together(function, self._threads, self._call_off)
 
-        def call(thread: int) -> None:
-            try:
-                function(thread)
-            except BaseException as error:  # raised again below
-                errors.append(error)
-                self._clock[-8:] = 1  # the line where it is called off
-
-        others = [
-            threading.Thread(target=call, args=(t,), name=f"embed-team-{t}", daemon=True)
-            for t in range(1, self._threads)
-        ]
-        for thread in others:
-            thread.start()
-        call(0)
-        for thread in others:
-            thread.join()
-        if errors:
-            raise errors[0]
+    def _call_off(self) -> None:
+        """Let no thread wait in the middle of a round for one that has failed."""
+        self._clock[-8:] = 1  # the line where it is called off

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -28,13 +27,13 @@ from embedcli.training.architectures import prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.continuing import kept_subwords
 from embedcli.training.given import load_given, match, movement
-from embedcli.training.glove import GloveRun
 from embedcli.training.metrics import Metrics
 from embedcli.training.run import Run, Score
 from embedcli.training.state import State
 from embedcli.training.stopping import Deadline, best_epoch
 from embedcli.training.versions import versions
 from embedcli.training.word_parts import units_of
+from embedcli.training.workers import Background
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 
 __all__ = ["Guard", "Stopped", "never", "train"]
@@ -107,33 +106,21 @@ def train(
             "text: leave --vocab out"
         )
     # While the text is read.
-    compiling = _Background(partial(compile_ahead, config, guard.elsewhere))
+    compiling = Background(partial(compile_ahead, config, guard.elsewhere))
     with ExitStack() as stack:
         directory = None if scratch is None else Path(scratch)
 
-        def read(
-            sources: Sequence[str],
-            words: Vocabulary | None,
-            on: OnProgress,
-            base: Vocabulary | None = None,
-            *,
-            unk: bool = config.unk,
-        ) -> Corpus:
-            encoded = _read(sources, config, words, directory, on, base, unk=unk)
-            return stack.enter_context(encoded)
+        def read(sources: Sequence[str], words: Vocabulary | None, **more: Any) -> Corpus:
+            return stack.enter_context(_read(sources, config, words, directory, **more))
 
         base = given.vocabulary if given is not None and config.continue_from else None
-        corpus = read([str(path) for path in paths], vocabulary, on_progress, base)
+        texts = [str(path) for path in paths]
+        corpus = read(texts, vocabulary, on_progress=on_progress, base=base, unk=config.unk)
         facts: dict[str, Any] = {"corpus": _facts(corpus)}
         valid = None
         if config.valid:
             has_unknown = UNKNOWN in corpus.vocabulary  # there is no row for it otherwise
-            valid = read(
-                [config.valid],
-                corpus.vocabulary,
-                ignore_progress,
-                unk=config.unk and has_unknown,
-            )
+            valid = read([config.valid], corpus.vocabulary, unk=config.unk and has_unknown)
             facts["held_out"] = _facts(valid)
         start = None if given is None else match(config, given, corpus.vocabulary)
         if start is not None:
@@ -161,7 +148,7 @@ def train(
         run = stack.enter_context(way)
         _trim_heap()  # of what the words' shares took: 4 MB
         counted = time.perf_counter() - began - elapsed
-        facts |= _facts_of_run(run)
+        facts |= run.facts()
         if guard.resumed is not None:
             _restore(run, guard.resumed)
         with guard.deferred() as stopping, _metrics(config.metrics, run, on_progress) as report:
@@ -185,10 +172,10 @@ def _read(
     config: TrainConfig,
     vocabulary: Vocabulary | None,
     scratch: Path | None,
-    on_progress: OnProgress,
-    base: Vocabulary | None,
     *,
     unk: bool,
+    base: Vocabulary | None = None,
+    on_progress: OnProgress = ignore_progress,
 ) -> Corpus:
     return encode_corpus(
         sources,
@@ -221,16 +208,6 @@ def _subwords(
 def _facts(corpus: Corpus) -> dict[str, Any]:
     """What the model will say of a text."""
     return {"sha256": corpus.digest, **asdict(corpus.tally)}
-
-
-def _facts_of_run(run: Run) -> dict[str, Any]:
-    """What the model will say of what the run made of its text."""
-    facts: dict[str, Any] = {}
-    if run.config.valid_fraction:
-        facts["held_out"] = {"kept": run.n_held_out}
-    if isinstance(run, GloveRun):
-        facts["cooccurrences"] = {"pairs": run.cooccurrences.n_pairs, "cells": run.n_steps}
-    return facts
 
 
 def _deadline(config: TrainConfig, resumed: Checkpoint | None, elapsed: float) -> Deadline | None:
@@ -325,27 +302,6 @@ def _restore(run: Run, resumed: Checkpoint) -> None:
     saved = resumed.embeddings
     if saved is not None and resumed.state is not None and saved.output_vectors is not None:
         run.restore(resumed.state, saved)
-
-
-class _Background:
-    """A call in a thread of its own, whose error is raised where it is waited for."""
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
-        self._thread.start()
-
-    def wait(self) -> None:
-        while self._thread.is_alive():  # with a time-out, so that Ctrl-C is felt
-            self._thread.join(0.1)
-        if self._error is not None:
-            raise self._error
-
-    def _run(self, function: Callable[[], None]) -> None:
-        try:
-            function()
-        except BaseException as error:  # raised again by `wait`
-            self._error = error
 
 
 def _trim_heap() -> None:

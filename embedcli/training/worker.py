@@ -121,9 +121,14 @@ class Worker:
         inputs = 1 if is_cbow else 2 * window
         return kernel, scratch, 3 * inputs * n_outputs * weights.stride
 
+    @property
+    def tally(self) -> NDArray[np.float64]:
+        """What it has summed up."""
+        return self.scratch.tally
+
     def forget(self) -> None:
         """Begin to count anew."""
-        self.scratch.tally[:] = 0
+        self.tally[:] = 0
         self.subsampled = 0
 
     def train(

@@ -19,7 +19,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-__all__ = ["Job", "run_workers"]
+__all__ = ["Background", "Job", "run_together", "run_workers"]
 
 _WAKE_SECONDS = 0.1
 
@@ -71,6 +71,60 @@ def run_workers(
     if board.error is not None:
         raise board.error
     return board.begun
+
+
+def run_together(
+    function: Callable[[int], None], n_threads: int, on_error: Callable[[], None]
+) -> None:
+    """Call ``function(t)`` in a thread for each t, the first in this one, and wait for all.
+
+    `on_error` is called when one of them has raised, so that no other waits for it.
+
+    Raises:
+        BaseException: what the first of them raised, after all have ended.
+    """
+    errors: list[BaseException] = []
+
+    def call(thread: int) -> None:
+        try:
+            function(thread)
+        except BaseException as error:  # raised again below
+            errors.append(error)
+            on_error()
+
+    others = [
+        threading.Thread(target=call, args=(t,), name=f"embed-team-{t}", daemon=True)
+        for t in range(1, n_threads)
+    ]
+    for thread in others:
+        thread.start()
+    call(0)
+    for thread in others:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+class Background:
+    """A call in a thread of its own, whose error is raised where it is waited for."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the call has ended."""
+        while self._thread.is_alive():  # with a time-out, so that Ctrl-C is felt
+            self._thread.join(_WAKE_SECONDS)
+        if self._error is not None:
+            raise self._error
+
+    def _run(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except BaseException as error:  # raised again by `wait`
+            self._error = error
 
 
 class _Board:
