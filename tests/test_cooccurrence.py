@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from reference_cooccurrence import cooccurrences
 
 from embedcli.cooccurrence import counting, runs
 from embedcli.cooccurrence.counting import (
@@ -13,7 +14,6 @@ from embedcli.cooccurrence.counting import (
     make_layout,
 )
 from embedcli.errors import ResourceError
-from embedcli.kernels.reference_cooccurrence import cooccurrences
 
 V, N = 50, 2000
 

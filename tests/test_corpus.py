@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference_tokenize as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +23,6 @@ from embedcli import corpus as corpus_module
 from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.files import memory as memory_module
-from embedcli.kernels import reference_tokenize as reference
 from embedcli.settings.text_rules import TextRules
 from embedcli.text import crew, judging
 from embedcli.vocabulary import Vocabulary

@@ -13,10 +13,10 @@ from itertools import pairwise
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+import reference
 
 from embedcli import TrainConfig, save, train
 from embedcli.errors import ConfigError
-from embedcli.kernels import reference
 from embedcli.kernels.marks import (
     all_marks,
     begin_marks,

@@ -5,11 +5,11 @@ import json
 
 import numpy as np
 import pytest
+import reference_glove as reference
 
 from embedcli import TrainConfig, load, train
 from embedcli.errors import ConfigError, TrainingError
 from embedcli.formats import save
-from embedcli.kernels import reference_glove as reference
 from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
 from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.weights import aligned

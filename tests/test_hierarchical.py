@@ -4,12 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+import reference
+import reference_hierarchical as twins
 
 from embedcli import TrainConfig, train
 from embedcli.formats import load, save
-from embedcli.kernels import reference
-from embedcli.kernels import reference_hierarchical as twins
-from embedcli.kernels.hierarchical import cbow_hs, make_path_scratch, skipgram_hs
+from embedcli.kernels.loop import PATH, training_kernel
+from embedcli.kernels.paths import make_path_scratch
 from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.training import worker
 from embedcli.training.given import load_given
@@ -87,15 +88,19 @@ def test_two_words_are_a_tree():
 # The kernels
 
 
+def kernel_of(arch, lanes, dim):
+    return training_kernel(lanes, 0, -(-dim // lanes), is_cbow=arch == "cbow", kind_of_outputs=PATH)
+
+
 @pytest.mark.parametrize(("lanes", "dim", "window"), SHAPES)
 def test_skipgram_equals_its_twin(lanes, dim, window):
     fast, staged, tree = make_weights(dim), staged_words(), make_tree()
     fast.syn1neg.reshape(V, -1)[V - 1] = 0
     slow, key, lr = copy(fast), np.uint64(99), 0.05
     scratch = [make_path_scratch(longest_path(tree), window, fast.stride) for _ in range(2)]
-    kernel = skipgram_hs(lanes, -(-dim // lanes))
+    kernel = kernel_of("skipgram", lanes, dim)
     for a, b in ((0, 130), (130, 131), (131, 300)):  # slices do not change the result
-        kernel(staged, a, b, fast, tree, window, True, key, np.float32(lr), scratch[0])
+        kernel(staged, a, b, fast, tree, window, True, key, np.float32(lr), False, scratch[0], None)
     twins.skipgram_hs_slice(staged, 0, 300, slow, tree, window, True, 99, lr, scratch[1])
     np.testing.assert_allclose(fast.syn0, slow.syn0, rtol=2e-4, atol=4e-6)
     np.testing.assert_allclose(fast.syn1neg, slow.syn1neg, rtol=2e-4, atol=4e-6)
@@ -109,9 +114,11 @@ def test_cbow_equals_its_twin(lanes, dim, window, divide):
     fast.syn1neg.reshape(V, -1)[V - 1] = 0
     slow, key, lr = copy(fast), np.uint64(99), 0.05
     scratch = [make_path_scratch(longest_path(tree), window, fast.stride) for _ in range(2)]
-    kernel = cbow_hs(lanes, -(-dim // lanes))
+    kernel = kernel_of("cbow", lanes, dim)
     for a, b in ((0, 200), (200, 300)):
-        kernel(staged, a, b, fast, tree, window, False, key, np.float32(lr), divide, scratch[0])
+        kernel(
+            staged, a, b, fast, tree, window, False, key, np.float32(lr), divide, scratch[0], None
+        )
     twins.cbow_hs_slice(staged, 0, 300, slow, tree, window, False, 99, lr, divide, scratch[1])
     np.testing.assert_allclose(fast.syn0, slow.syn0, rtol=2e-4, atol=4e-6)
     np.testing.assert_allclose(fast.syn1neg, slow.syn1neg, rtol=2e-4, atol=4e-6)
@@ -131,11 +138,11 @@ def test_a_step_follows_the_finite_difference_gradient_of_the_loss(arch):
         inputs = x[contexts] if arch == "skipgram" else x[contexts].mean(axis=0, keepdims=True)
         return reference.loss(inputs, o[nodes], labels)
 
-    make, more = (skipgram_hs, ()) if arch == "skipgram" else (cbow_hs, (True,))
     after, scratch = copy(weights), make_path_scratch(longest_path(tree), 4, weights.stride)
-    make(host_lanes(), -(-dim // host_lanes()))(
-        one_window(4), 0, 1, after, tree, 4, False, np.uint64(1), np.float32(1.0), *more, scratch
-    )
+    kernel_of(arch, host_lanes(), dim)(
+        one_window(4), 0, 1, after, tree, 4, False, np.uint64(1), np.float32(1.0), True, scratch,
+        None,
+    )  # fmt: skip
     assert scratch.tally[0] == pytest.approx(loss(), rel=1e-5)
     for new, old, matrix in ((after.syn0, weights.syn0, x), (after.syn1neg, weights.syn1neg, o)):
         step = (new.astype(float) - old).reshape(V, -1)[:, :dim]
@@ -148,8 +155,8 @@ def test_nan_is_never_hidden_and_the_row_of_no_node_stays(lanes):
     weights = make_weights(dim)
     weights.syn1neg.reshape(V, -1)[V - 1] = 0
     scratch = make_path_scratch(longest_path(tree), 3, weights.stride)
-    kernel = skipgram_hs(lanes, -(-dim // lanes))
-    common = tree, 3, True, np.uint64(0), np.float32(0.05), scratch
+    kernel = kernel_of("skipgram", lanes, dim)
+    common = tree, 3, True, np.uint64(0), np.float32(0.05), False, scratch, None
     kernel(staged_words(), 0, 300, weights, *common)
     assert not weights.syn1neg.reshape(V, -1)[V - 1].any()
     assert np.isfinite(scratch.tally[0])

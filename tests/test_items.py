@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import reference
 
 from embedcli import Embeddings, TrainConfig, Vocabulary, load, save, train
 from embedcli.corpus import count_corpus, encode_corpus
@@ -13,7 +14,6 @@ from embedcli.evaluation.histories import Lines, cut_last, read_lines, without_l
 from embedcli.evaluation.next_item import score_next_item
 from embedcli.evaluation.recommenders import baselines, recommenders
 from embedcli.formats.vocab import read_vocab, write_vocab
-from embedcli.kernels import reference
 from embedcli.kernels.sampling import shuffle
 from embedcli.settings.text_rules import TextRules
 from embedcli.training.sampling import noise_distribution, random_key

@@ -2,22 +2,22 @@
 
 import numpy as np
 import pytest
+import reference
 from test_kernels import (
     V,
+    cbow,
     copy,
     make_noise,
     make_weights,
     numeric_gradient,
     one_window,
+    skipgram,
     staged_sentences,
 )
 
-from embedcli.kernels import reference
-from embedcli.kernels.cbow_rules import cbow_by_rule
 from embedcli.kernels.rules import Features, draw_mask, make_rule, make_rule_scratch
 from embedcli.kernels.sampling import Noise
 from embedcli.kernels.simd import LANES, host_lanes
-from embedcli.kernels.skipgram_rules import skipgram_by_rule
 from embedcli.kernels.weights import make_scratch
 
 ALL = Features(adagrad=1, dropout=1, max_norm=1, frozen=1)
@@ -42,13 +42,13 @@ def test_a_kernel_equals_its_twin(arch, dim, negative, window, features, lanes):
     rules = [rule_of(features) for _ in range(2)]
     scratch = [make_scratch(n_outputs, window, fast.stride) for _ in range(2)]
     extra = (True,) if arch == "cbow" else ()
-    make = cbow_by_rule if arch == "cbow" else skipgram_by_rule
-    kernel = make(lanes, n_outputs, -(-dim // lanes), features)
+    make = cbow if arch == "cbow" else skipgram
+    kernel = make(lanes, n_outputs, -(-dim // lanes), features=features)
     more = make_rule_scratch(n_outputs, window, fast.stride)
     for a, b in ((0, 130), (130, 300)):  # slices do not change the result
         kernel(
-            staged, a, b, fast, noise, window, True, np.uint64(99), np.float32(0.05), *extra,
-            scratch[0], dim, rules[0], more,
+            staged, a, b, fast, noise, window, True, np.uint64(99), np.float32(0.05), True,
+            scratch[0], (dim, rules[0], more),
         )  # fmt: skip
     twin = reference.cbow_slice_by_rule if extra else reference.skipgram_slice_by_rule
     twin(
@@ -88,13 +88,13 @@ def test_a_step_follows_the_gradient_of_the_loss_and_the_penalty(arch):
         penalty = l2 / 2 * ((x[contexts] ** 2).sum() + (o[outputs] ** 2).sum())
         return reference.loss(inputs, o[outputs], labels) + penalty
 
-    make, extra = (cbow_by_rule, (True,)) if arch == "cbow" else (skipgram_by_rule, ())
+    make = cbow if arch == "cbow" else skipgram
     noise = Noise(np.arange(V - 1, -1, -1, dtype=np.int32), np.int64(0), np.uint64(0))
     rule = make_rule(V, features, l2=l2, frozen=np.zeros(V, bool))
     after = copy(weights)
-    make(lanes, n_outputs, -(-16 // lanes), features)(
-        one_window(4), 0, 1, after, noise, 4, False, np.uint64(1), np.float32(1.0), *extra,
-        make_scratch(n_outputs, 4, stride), dim, rule, make_rule_scratch(n_outputs, 4, stride),
+    make(lanes, n_outputs, -(-16 // lanes), features=features)(
+        one_window(4), 0, 1, after, noise, 4, False, np.uint64(1), np.float32(1.0), True,
+        make_scratch(n_outputs, 4, stride), (dim, rule, make_rule_scratch(n_outputs, 4, stride)),
     )  # fmt: skip
     for name, matrix in (("syn0", x), ("syn1neg", o)):
         step = (getattr(after, name).astype(float) - getattr(weights, name)).reshape(V, stride)

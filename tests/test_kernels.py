@@ -4,12 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+import reference
 
-from embedcli.kernels import reference
-from embedcli.kernels.cbow import cbow
+from embedcli.kernels.loop import training_kernel
 from embedcli.kernels.sampling import SPARE, Noise, Staged, fill_pool, make_staged, stage
 from embedcli.kernels.simd import LANES, host_lanes
-from embedcli.kernels.skipgram import skipgram
 from embedcli.kernels.weights import ROW_ALIGNMENT, Weights, aligned, make_scratch, row_stride
 
 V = 40
@@ -22,6 +21,14 @@ SHAPES = {  # dim, negative, window: the lanes they are tried at, as each is a k
     (50, 17, 4): (4, 8, 16),
 }
 CASES = [(lanes, *shape) for shape, tried in SHAPES.items() for lanes in tried]
+
+
+def skipgram(*sizes, **kinds):
+    return training_kernel(*sizes, is_cbow=False, **kinds)
+
+
+def cbow(*sizes, **kinds):
+    return training_kernel(*sizes, is_cbow=True, **kinds)
 
 
 def make_weights(dim: int, seed: int = 3, size: float = 1.0) -> Weights:
@@ -67,7 +74,7 @@ def test_skipgram_equals_its_twin(lanes, dim, negative, window, shrink):
     kernel = skipgram(lanes, n_outputs, -(-dim // lanes))
     common = (window, shrink)
     for a, b in ((0, 130), (130, 131), (131, 300)):  # slices do not change the result
-        kernel(staged, a, b, fast, noise, *common, key, np.float32(lr), scratch[0])
+        kernel(staged, a, b, fast, noise, *common, key, np.float32(lr), False, scratch[0], None)
     reference.skipgram_slice(staged, 0, 300, slow, noise, n_outputs, *common, 99, lr, scratch[1])
     np.testing.assert_allclose(fast.syn0, slow.syn0, rtol=2e-4, atol=2e-6)
     np.testing.assert_allclose(fast.syn1neg, slow.syn1neg, rtol=2e-4, atol=2e-6)
@@ -84,7 +91,7 @@ def test_cbow_equals_its_twin(lanes, dim, negative, window, divide):
     kernel = cbow(lanes, n_outputs, -(-dim // lanes))
     common = (window, True)
     for a, b in ((0, 200), (200, 300)):
-        kernel(staged, a, b, fast, noise, *common, key, np.float32(lr), divide, scratch[0])
+        kernel(staged, a, b, fast, noise, *common, key, np.float32(lr), divide, scratch[0], None)
     reference.cbow_slice(
         staged, 0, 300, slow, noise, n_outputs, *common, 99, lr, divide, scratch[1]
     )
@@ -99,14 +106,14 @@ def one_window(n_inputs: int) -> Staged:
     return Staged(kept, *bounds)
 
 
-def step_of(kernel, weights: Weights, n_outputs: int, divide: tuple[bool, ...]):
+def step_of(kernel, weights: Weights, n_outputs: int):
     """The gradient step (as float64 matrices) of the first word's window, at learning rate 1."""
     noise = Noise(np.arange(V - 1, -1, -1, dtype=np.int32), np.int64(0), np.uint64(0))
     scratch = make_scratch(n_outputs, 4, weights.stride)
     after = copy(weights)
     kernel(
         one_window(4), 0, 1, after, noise, 4, False, np.uint64(1), np.float32(1.0),
-        *divide, scratch,
+        True, scratch, None,
     )  # fmt: skip
     return (
         after.syn0.astype(float) - weights.syn0,
@@ -142,11 +149,9 @@ def test_a_step_follows_the_finite_difference_gradient_of_the_loss(arch):
         inputs = x[contexts] if arch == "skipgram" else x[contexts].mean(axis=0, keepdims=True)
         return reference.loss(inputs, o[outputs], labels)
 
-    if arch == "skipgram":
-        kernel, divide = skipgram(host_lanes(), 6, -(-dim // host_lanes())), ()
-    else:
-        kernel, divide = cbow(host_lanes(), 6, -(-dim // host_lanes())), (True,)
-    syn0, syn1neg, value = step_of(kernel, weights, n_outputs, divide)
+    make = skipgram if arch == "skipgram" else cbow
+    kernel = make(host_lanes(), 6, -(-dim // host_lanes()))
+    syn0, syn1neg, value = step_of(kernel, weights, n_outputs)
     assert value == pytest.approx(loss(), rel=1e-5)
     expected = -numeric_gradient(loss, x)
     np.testing.assert_allclose(syn0.reshape(V, stride)[:, :dim], expected, atol=2e-6)
@@ -167,7 +172,18 @@ def test_loss_and_gradient_are_right_at_the_extremes(lanes):
         scratch = make_scratch(2, 1, weights.stride)
         staged = one_window(1)
         skipgram(lanes, 2, 1)(
-            staged, 0, 1, weights, make_noise(), 1, False, np.uint64(0), np.float32(0.5), scratch
+            staged,
+            0,
+            1,
+            weights,
+            make_noise(),
+            1,
+            False,
+            np.uint64(0),
+            np.float32(0.5),
+            False,
+            scratch,
+            None,
         )
         expected_loss += np.log(2.0)  # of the negative, whose vector is zero
         assert scratch.tally[0] == pytest.approx(expected_loss, abs=1e-6)
@@ -183,7 +199,7 @@ def test_nan_is_never_hidden(lanes):
     scratch = make_scratch(2, 1, weights.stride)
     skipgram(lanes, 2, 1)(
         one_window(1), 0, 1, weights, make_noise(), 1, False, np.uint64(0), np.float32(0.5),
-        scratch,
+        False, scratch, None,
     )  # fmt: skip
     assert np.isnan(scratch.tally[0])
 
@@ -192,8 +208,9 @@ def test_padding_stays_zero():
     weights, staged = make_weights(33), staged_sentences()
     scratch = make_scratch(7, 5, weights.stride)
     skipgram(host_lanes(), 7, -(-33 // host_lanes()))(
-        staged, 0, 300, weights, make_noise(), 5, True, np.uint64(0), np.float32(0.5), scratch
-    )
+        staged, 0, 300, weights, make_noise(), 5, True, np.uint64(0), np.float32(0.5), False,
+        scratch, None,
+    )  # fmt: skip
     assert not weights.syn0.reshape(V, -1)[:, 33:].any()
     assert not weights.syn1neg.reshape(V, -1)[:, 33:].any()
 
@@ -259,7 +276,18 @@ def test_all_other_words_can_be_negatives():
     noise = Noise(np.zeros(1 << 8, np.int32), np.int64(0), np.uint64(0))
     scratch = [make_scratch(4, 2, 16) for _ in range(2)]
     skipgram(host_lanes(), 4, 1)(
-        staged, 0, 40, small, noise, 2, True, np.uint64(0), np.float32(0.1), scratch[0]
+        staged,
+        0,
+        40,
+        small,
+        noise,
+        2,
+        True,
+        np.uint64(0),
+        np.float32(0.1),
+        False,
+        scratch[0],
+        None,
     )
     reference.skipgram_slice(staged, 0, 40, twin, noise, 4, 2, True, 0, 0.1, scratch[1])
     np.testing.assert_allclose(small.syn0, twin.syn0, rtol=2e-4, atol=2e-6)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import reference
+import reference_hidden
 from test_kernels import make_noise, numeric_gradient, staged_sentences
 
-from embedcli.kernels import reference, reference_hidden
-from embedcli.kernels.parts import Parts
+from embedcli.kernels.loop import CENTRE_ROWS, CONTEXT_ROWS, SHARED, training_kernel
 from embedcli.kernels.sampling import SPARE, Noise, Staged
 from embedcli.kernels.simd import host_lanes
-from embedcli.kernels.subword_cbow import subword_cbow, subword_cbow_scratch
-from embedcli.kernels.subword_skipgram import subword_skipgram, subword_skipgram_scratch
+from embedcli.kernels.subwords import WordRows, cbow_scratch, skipgram_scratch
 from embedcli.kernels.weights import Weights, aligned, row_stride
 
 V, N_ROWS = 40, 90
@@ -22,10 +22,16 @@ SHAPES = [  # lanes, dim, negative, window; each costs two compilations
     (16, 300, 17, 3),
     (16, 100, 5, 5),
 ]
-KERNELS = {
-    "skipgram": (subword_skipgram, subword_skipgram_scratch),
-    "cbow": (subword_cbow, subword_cbow_scratch),
+KINDS = {
+    "skipgram": {"is_cbow": False, "kind_of_inputs": CENTRE_ROWS, "kind_of_outputs": SHARED},
+    "cbow": {"is_cbow": True, "kind_of_inputs": CONTEXT_ROWS},
 }
+
+
+def scratch_of(arch, lanes, negative, window, stride):
+    if arch == "skipgram":
+        return skipgram_scratch(1 + negative, window, MOST, stride)
+    return cbow_scratch(lanes, 1 + negative, window, MOST, stride)
 
 
 def make_weights(dim, size=1.0):
@@ -47,7 +53,7 @@ def make_parts():
     ]
     rows[3] = [3, 50, 50, 51]
     flat = np.array([row for one in rows for row in one] + [0] * SPARE, np.int32)
-    return Parts(flat, np.cumsum([0, *map(len, rows)]).astype(np.int64))
+    return WordRows(flat, np.cumsum([0, *map(len, rows)]).astype(np.int64))
 
 
 def twin_of(weights):
@@ -57,20 +63,19 @@ def twin_of(weights):
 
 
 @pytest.mark.parametrize(("lanes", "dim", "negative", "window"), SHAPES)
-@pytest.mark.parametrize("arch", KERNELS)
+@pytest.mark.parametrize("arch", KINDS)
 def test_kernels_equal_their_twins(arch, lanes, dim, negative, window):
     fast, staged, parts = make_weights(dim), staged_sentences(), make_parts()
     slow, noise = twin_of(fast), make_noise()
     n = negative if arch == "skipgram" else 1 + negative
     divide = () if arch == "skipgram" else (bool(negative % 2),)
-    make, make_scratch = KERNELS[arch]
-    kernel = make(lanes, n, -(-dim // lanes))
-    scratch = [make_scratch(lanes, n, window, MOST, fast.stride) for _ in range(2)]
+    kernel = training_kernel(lanes, 1 + negative, -(-dim // lanes), **KINDS[arch])
+    scratch = [scratch_of(arch, lanes, negative, window, fast.stride) for _ in range(2)]
     key, lr, shrink = np.uint64(99), 0.05, dim != 7
     for a, b in ((0, 130), (130, 131), (131, 300)):  # slices do not change the result
         kernel(
-            staged, a, b, fast, noise, window, shrink, key, np.float32(lr), *divide, scratch[0],
-            parts,
+            staged, a, b, fast, noise, window, shrink, key, np.float32(lr), bool(negative % 2),
+            scratch[0], (parts,),
         )  # fmt: skip
         reference_slice = getattr(reference_hidden, f"subword_{arch}_slice")
         reference_slice(
@@ -86,18 +91,16 @@ def step_of(arch, weights, parts, n):
     kept = np.arange(5 + SPARE, dtype=np.int32)
     staged = Staged(kept, np.zeros(5, np.int32), np.full(5, 5, np.int32))
     noise = Noise(np.arange(V - 1, -1, -1, dtype=np.int32), np.int64(0), np.uint64(0))
-    make, make_scratch = KERNELS[arch]
-    lanes = host_lanes()
-    scratch = make_scratch(lanes, n, 4, MOST, weights.stride)
+    lanes, negative = host_lanes(), n if arch == "skipgram" else n - 1
+    scratch = scratch_of(arch, lanes, negative, 4, weights.stride)
     after = twin_of(weights)
-    make(lanes, n, -(-5 // lanes))(
-        staged, 0, 1, after, noise, 4, False, np.uint64(1), np.float32(1),
-        *((scratch, parts) if arch == "skipgram" else (True, scratch, parts)),
+    training_kernel(lanes, 1 + negative, -(-5 // lanes), **KINDS[arch])(
+        staged, 0, 1, after, noise, 4, False, np.uint64(1), np.float32(1), True, scratch, (parts,)
     )  # fmt: skip
     return after.syn0 - weights.syn0, after.syn1neg - weights.syn1neg, scratch.tally[0]
 
 
-@pytest.mark.parametrize("arch", KERNELS)
+@pytest.mark.parametrize("arch", KINDS)
 def test_a_step_follows_the_finite_difference_gradient_of_the_loss(arch):
     dim, n = 5, 3 if arch == "skipgram" else 6
     weights, parts = make_weights(dim, size=0.5), make_parts()

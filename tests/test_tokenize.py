@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+import reference_tokenize as reference
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from embedcli.kernels import reference_tokenize as reference
 from embedcli.kernels import tokenize as kernels
 from embedcli.text.blocks import Block, BlockReader
 from embedcli.text.ranking import rank

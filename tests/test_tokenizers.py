@@ -8,6 +8,7 @@ import unicodedata
 
 import numpy as np
 import pytest
+import reference_tokenize as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,6 @@ from embedcli import formats
 from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, CorpusError, EmbedError, MissingExtraError
-from embedcli.kernels import reference_tokenize as reference
 from embedcli.kernels.blank import blank
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules

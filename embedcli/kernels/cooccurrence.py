@@ -19,11 +19,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.jit import kernel
+from embedcli.kernels.jit import inlined, kernel
 
 __all__ = ["RADIX", "UNITS", "Counter", "Layout", "add_up", "collect", "merge", "sort_entries"]
 
@@ -229,7 +228,7 @@ def merge(
     return n
 
 
-@numba.njit(inline="always")
+@inlined
 def _sift(heap: Any, n: Any, place: Any, keys: Any, cursors: Any) -> None:
     """Move the run at `place` down to where no lower key is below it."""
     while 2 * place + 1 < n:

@@ -27,7 +27,7 @@ from numba.extending import intrinsic
 
 from embedcli.kernels.kept import cache_directory
 
-__all__ = ["at", "inlined_step", "kernel", "step"]
+__all__ = ["at", "inlined", "inlined_step", "kernel", "step"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -80,6 +80,12 @@ def inlined_step(function: _Function) -> _Function:
     return compiled
 
 
+def inlined(function: _Function) -> _Function:
+    """What Numba puts into its callers before types are known, so that constants prune branches."""
+    compiled: _Function = numba.njit(inline="always")(function)
+    return compiled
+
+
 @intrinsic
 def at(typing_context: Any, index: Any) -> Any:
     """`index`, which is not negative, as the compiler should see it: uint64.
@@ -105,12 +111,29 @@ class _SealedCache(FunctionCache):  # type: ignore[misc]  # numba has no types
             source_stamp=self._impl.locator.get_source_stamp(),
         )
 
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        """As Numba's, but what a kernel closes over counts as what it is, in every process.
+
+        Numba pickles it: a compiled function gets another name in each process, so that none would
+        find the kernel. Its source need not count, as no two sources share a directory.
+        """
+        return sig, codegen.magic_tuple(), _name(self._py_func)
+
     def save_overload(self, signature: Any, data: Any) -> None:
         """Keep what was compiled, if there is room for it."""
         try:
             super().save_overload(signature, data)
         except OSError as error:
             warnings.warn(f"compiled kernels are not kept: {error}", stacklevel=2)
+
+
+def _name(function: Callable[..., Any]) -> tuple[Any, ...]:
+    """A function of ours by its name and by what it closes over: numbers, and such functions."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    closed_over = tuple(
+        _name(value.py_func) if hasattr(value, "py_func") else value for value in cells
+    )
+    return function.__module__, function.__qualname__, closed_over
 
 
 class _SealedFiles(IndexDataCacheFile):  # type: ignore[misc]  # numba has no types

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from embedcli.kernels.jit import at, step
+from embedcli.kernels.jit import at, inlined, step
 from embedcli.kernels.marks import (
     all_marks,
     drawers_of,
@@ -78,7 +77,7 @@ def list_words(
     lists.n_words[w, 0], lists.n_words[w, 1] = n, listed
 
 
-@numba.njit(inline="always")
+@inlined
 def _list_word(marks: Any, empty: Any, words: Any, word: Any, w: Any, draws: Any, n: Any) -> Any:
     """Mark a word of stream `w` and put it on its list of `n`; returns its slot and the new n."""
     mark, slot, is_new = marked_word(max(marks[at(word)], empty), w, draws, n)

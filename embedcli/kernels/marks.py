@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from embedcli.kernels.jit import at
+from embedcli.kernels.jit import at, inlined
 from embedcli.kernels.meeting import LINE_ITEMS
 
 __all__ = [
@@ -35,7 +34,7 @@ _LAST_STAMP = (1 << (63 - _STAMP)) - 1
 _SLOT = (1 << _READERS) - 1
 
 
-@numba.njit(inline="always")
+@inlined
 def begin_marks(marks: Any, stamps: Any, thread: Any) -> None:
     """A new round: what this thread marked is forgotten."""
     stamp = stamps[thread * LINE_ITEMS] + 1
@@ -45,13 +44,13 @@ def begin_marks(marks: Any, stamps: Any, thread: Any) -> None:
     stamps[thread * LINE_ITEMS] = stamp
 
 
-@numba.njit(inline="always")
+@inlined
 def empty_mark(stamps: Any, thread: Any) -> Any:
     """The mark of this round that says nothing else."""
     return stamps[at(thread * LINE_ITEMS)] << _STAMP
 
 
-@numba.njit(inline="always")
+@inlined
 def marked_word(mark: Any, w: Any, draws: Any, n: Any) -> Any:
     """The mark of a word that stream `w` draws or reads; its slot, `n` for a new one; if it is new.
 
@@ -64,7 +63,7 @@ def marked_word(mark: Any, w: Any, draws: Any, n: Any) -> Any:
     return (mark ^ old) | (drawer if draws else reader) | slot, slot, is_new
 
 
-@numba.njit(inline="always")
+@inlined
 def all_marks(marks: Any, stamps: Any, threads: Any, word: Any) -> Any:
     """What all threads together have marked a word with; of the slot, nothing."""
     marked = np.int64(0)
@@ -74,13 +73,13 @@ def all_marks(marks: Any, stamps: Any, threads: Any, word: Any) -> Any:
     return marked
 
 
-@numba.njit(inline="always")
+@inlined
 def readers_of(marked: Any) -> Any:
     """The bits of the streams that have a word in their text."""
     return (marked >> _READERS) & ((1 << _STREAM_BITS) - 1)
 
 
-@numba.njit(inline="always")
+@inlined
 def drawers_of(marked: Any) -> Any:
     """The bits of the streams that may draw a word."""
     return marked >> _DRAWERS

@@ -19,7 +19,7 @@ the phases of the last:
 2. *Place*. Where no other stream has marked a word, its row is trained where it lies; where one
    has, in a copy: three rows in ten, as most words are rare.
 3. *Gather* (`copies.py`). Copy those rows.
-4. *Train*. The kernels of one machine (`skipgram.py`, `cbow.py`), on those rows.
+4. *Train*. The loop of all kernels (`loop.py`), on those rows.
 5. *Merge* (`copies.py`). What each copy has become, minus what the row was, is added to the row. As
    nobody has trained it where it lies, that is what it still is, and nobody has to remember it: M +
    sum of (C - M) is (1 - m) M + sum of C for m copies, so the row is multiplied by 1 - m when the
@@ -68,27 +68,16 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
-import numpy as np
-
-from embedcli.kernels.blocks import BLOCK_OUTPUTS, take_losses
-from embedcli.kernels.cbow import cbow_step
 from embedcli.kernels.copies import gather, merge
-from embedcli.kernels.jit import at, inlined_step, kernel
+from embedcli.kernels.jit import inlined, kernel
 from embedcli.kernels.listing import list_words, place_words, weigh
+from embedcli.kernels.loop import LISTED, train_words
 from embedcli.kernels.marks import begin_marks
 from embedcli.kernels.meeting import meet
-from embedcli.kernels.sampling import (
-    ROUND_STRETCH,
-    Noise,
-    draw_in_stretch,
-    draw_radius,
-    stretch_items,
-)
-from embedcli.kernels.simd import prefetch, prefetch_to_read
-from embedcli.kernels.skipgram import skipgram_step
+from embedcli.kernels.sampling import ROUND_STRETCH, Noise, stretch_items
+from embedcli.kernels.simd import prefetch_to_read
 from embedcli.kernels.streams import ROUND, STREAMS, text_of_round
-from embedcli.kernels.windows import rows_around
+from embedcli.kernels.windows import Text
 
 __all__ = ["rounds"]
 
@@ -96,8 +85,7 @@ __all__ = ["rounds"]
 @cache
 def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., bool]:
     """The kernel that trains rounds of skip-gram or CBOW; constants as in `skipgram`."""
-    n_full, n_rest = divmod(n_outputs, BLOCK_OUTPUTS)
-    rest = n_rest or BLOCK_OUTPUTS
+    train = train_words(lanes, n_outputs, n_vectors, is_cbow=is_cbow, kind_of_outputs=LISTED)
 
     @kernel
     def train_rounds(
@@ -177,12 +165,16 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                         first_copy = n_vocabulary + w * per_stream
                         gather(lanes, n_vectors, w, copied0, syn0, first_copy, stride)
                         gather(lanes, n_vectors, w, copied1, syn1neg, first_copy, stride)
-                        train = _train_cbow if is_cbow else _train_skipgram
-                        train(
-                            lanes, n_outputs, n_full, rest, n_rest, n_vectors, w, start,
-                            end, streams, lists, weights, _noise(streams, w), window, shrink,
-                            divide, scratch,
-                        )  # fmt: skip
+                        # The text of this round by its rows.
+                        begin, last = text_of_round(streams, w, start, end, window)
+                        text = Text(lists.inputs[w], lists.centres[w], streams.first[w],
+                                    streams.last[w], begin, last)  # fmt: skip
+                        spare = lists.n_words[w, 1] - n_outputs
+                        stretches = (end - 1) // ROUND_STRETCH + 1 - start // ROUND_STRETCH
+                        source = _noise(streams, w), lists.items[w], spare, spare // stretches
+                        train(text, start, end, weights, source, window, shrink,
+                              streams.window_keys[w], streams.lrs[w], divide, scratch, None,
+                              streams.tally[w])  # fmt: skip
             for phase in range(blocks):
                 time += 1
                 if not meet(clock, thread, threads, time):
@@ -197,94 +189,13 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
     return train_rounds
 
 
-def _trainer(is_cbow: bool) -> Callable[..., None]:
-    """What trains the words of one stream in a round."""
-
-    @inlined_step
-    def train_stream(
-        lanes: Any,
-        n_outputs: Any,
-        n_full: Any,
-        rest: Any,
-        n_rest: Any,
-        n_vectors: Any,
-        w: Any,
-        start: Any,
-        stop: Any,
-        streams: Any,
-        lists: Any,
-        weights: Any,
-        noise: Any,
-        window: Any,
-        shrink: Any,
-        divide: Any,
-        scratch: Any,
-    ) -> None:
-        """Step 4 for the words `start` to `stop` of stream `w`."""
-        syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
-        rows, inputs = scratch.rows, scratch.inputs
-        context, centres, items = lists.inputs[w], lists.centres[w], lists.items[w]
-        first_stretch, spare = start // ROUND_STRETCH, lists.n_words[w, 1] - n_outputs
-        length = spare // ((stop - 1) // ROUND_STRETCH + 1 - first_stretch)
-        begin, end = text_of_round(streams, w, start, stop, window)
-        key, lr = streams.window_keys[w], streams.lrs[w]
-        first, last = streams.first[w], streams.last[w]
-        n_pairs, n_trained, n_alone = 0, 0, 0
-        now, ahead = 0, n_outputs
-        draw_in_stretch(
-            centres[start - begin], start, noise, n_outputs, items, 0, spare, stride, rows, now
-        )
-        for i in range(start, stop):
-            if i + 1 < stop:
-                first_item = ((i + 1) // ROUND_STRETCH - first_stretch) * length
-                draw_in_stretch(
-                    centres[at(i + 1 - begin)], i + 1, noise, n_outputs, items, first_item, spare,
-                    stride, rows, ahead,
-                )  # fmt: skip
-                for k in range(n_outputs):
-                    prefetch(syn1neg, rows[ahead + k], n_vectors * lanes)
-                if i + 1 + window < min(np.int64(last[i]), end):
-                    prefetch(
-                        syn0, np.int64(context[i + 1 + window - begin]) * stride, n_vectors * lanes
-                    )
-            radius = draw_radius(key, i, window) if shrink else window
-            # The text of this round by its rows: bounds count from its first word.
-            n = rows_around(context, begin, first[i], last[i], i, radius, stride, inputs, 0)
-            if n == 0:
-                n_alone += 1
-            else:
-                if is_cbow:
-                    n_pairs += cbow_step(
-                        lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, stride, inputs, n,
-                        rows, now, lr, divide, scratch,
-                    )  # fmt: skip
-                else:
-                    n_pairs += skipgram_step(
-                        lanes, n_full, rest, n_rest, n_vectors, syn0, syn1neg, inputs, n, rows,
-                        now, window, lr, scratch,
-                    )  # fmt: skip
-                n_trained += 1
-            now, ahead = ahead, now
-        streams.tally[w, 0] += take_losses(scratch.losses)
-        streams.tally[w, 1] += n_pairs
-        streams.tally[w, 2] += n_trained
-        streams.tally[w, 3] += n_alone
-
-    return train_stream
-
-
-# Made here and not for each kernel, which would close over another one in each process: Numba finds
-# in its cache only what closes over the same.
-_train_skipgram, _train_cbow = _trainer(False), _trainer(True)
-
-
-@numba.njit(inline="always")
+@inlined
 def _noise(streams: Any, w: Any) -> Any:
     """What stream `w` draws from."""
     return Noise(streams.pool, streams.begins[w], streams.noise_keys[w])
 
 
-@numba.njit(inline="always")
+@inlined
 def _ask_for_noise(noise: Any, position: Any, n_outputs: Any) -> None:
     """The stretches of the next round are far from those of this one."""
     begin, end = stretch_items(position // ROUND_STRETCH, noise, n_outputs - 1)

@@ -24,9 +24,9 @@ Which of this a kernel does is compiled in (`Features`); the numbers are given a
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -34,9 +34,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from embedcli.kernels.blocks import DOTS_STRIDE
+from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE
+from embedcli.kernels.jit import inlined
 from embedcli.kernels.sampling import GOLDEN, mix
 from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop
+from embedcli.kernels.steps import gather_mean, gradients_of_outputs
 from embedcli.kernels.weights import aligned
 
 __all__ = [
@@ -45,13 +47,10 @@ __all__ = [
     "Features",
     "Rule",
     "RuleScratch",
-    "block_errors",
-    "copy_row",
     "draw_mask",
     "make_rule",
     "make_rule_scratch",
-    "multiply_row",
-    "update_row",
+    "optimizer_step",
 ]
 
 DROPOUT = np.uint64(0x8CB92BA72F3D8DD7)  # separates the stream of masks from that of windows
@@ -149,7 +148,7 @@ def make_rule_scratch(n_outputs: int, window: int, stride: int) -> RuleScratch:
     )
 
 
-@numba.njit(inline="always")
+@inlined
 def draw_mask(key: Any, number: Any, dim: Any, dropout: Any, masks: Any, at: Any) -> None:
     """Write the mask of one input row to ``masks[at:at + dim]``: 0, or 1 / (1 - dropout).
 
@@ -380,3 +379,79 @@ def _root(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     kind = ir.FunctionType(F32, [F32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.sqrt.f32")
     return builder.call(function, [x])
+
+
+@cache
+def optimizer_step(
+    lanes: int, n_vectors: int, n_outputs: int, is_cbow: bool, features: Features
+) -> Callable[..., None]:
+    """The step on one window that an optimizer takes; args as in `window_step`."""
+    adagrad, dropout, max_norm, frozen = features
+    n_full, n_rest = divmod(n_outputs, BLOCK_OUTPUTS)
+    together = 1 if is_cbow else 2
+    gradients = gradients_of_outputs(lanes, n_vectors, n_outputs, together)
+
+    @inlined
+    def step(i, key, weights, inputs, n, now, n_nodes, window, lr, divide, scratch, more):
+        """Train `n` input rows against the outputs whose offsets begin at `now`.
+
+        Args:
+            i: position of the centre word. key: of the chunk.
+            more: components of a row, `Rule`, whose squares are updated, and `RuleScratch`.
+        """
+        dim, rule, rows_of = more
+        syn0, syn1, stride = weights.syn0, weights.syn1neg, weights.stride
+        rows, dots, places, hidden = scratch.rows, scratch.dots, rows_of.places, rows_of.hidden
+        masks, errors, deltas = rows_of.masks, rows_of.errors, rows_of.deltas
+        one = np.float32(1.0)
+        if is_cbow:
+            n_hidden, per_block = 1, DOTS_STRIDE
+            gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
+            if dropout:
+                draw_mask(key, np.int64(i), dim, rule.dropout, masks, 0)
+                multiply_row(lanes, hidden, masks, 0, n_vectors)
+            gradients(0, per_block, hidden, places, 1, syn1, now, one, scratch)
+        else:
+            n_hidden, per_block = n, window * DOTS_STRIDE
+            for j in range(n):
+                copy_row(lanes, syn0, inputs[j], n_vectors, hidden, j * stride)
+                if dropout:
+                    number = np.int64(i) * 2 * window + j
+                    draw_mask(key, number, dim, rule.dropout, masks, j * stride)
+                    multiply_row(lanes, hidden, masks, j * stride, n_vectors)
+            places[n] = places[n - 1]  # an odd number is filled up to pairs
+            gradients(0, per_block, hidden, places, n, syn1, now, one, scratch)
+            places[n] = n * stride
+        for b in range(n_full):
+            block_errors(
+                lanes, BLOCK_OUTPUTS, together, syn1, rows, now + BLOCK_OUTPUTS * b, n_vectors,
+                places, n_hidden, stride, hidden, dots, b * per_block, errors, deltas,
+                BLOCK_OUTPUTS * b * stride, b == 0,
+            )  # fmt: skip
+        if n_rest:
+            block_errors(
+                lanes, n_rest, together, syn1, rows, now + BLOCK_OUTPUTS * n_full, n_vectors,
+                places, n_hidden, stride, hidden, dots, n_full * per_block, errors, deltas,
+                BLOCK_OUTPUTS * n_full * stride, n_full == 0,
+            )  # fmt: skip
+        if is_cbow and dropout:
+            multiply_row(lanes, errors, masks, 0, n_vectors)
+        share = one / np.float32(n) if is_cbow and divide else one
+        for j in range(n):
+            word, place = inputs[j] // stride, 0 if is_cbow else j * stride
+            if frozen and rule.frozen[word]:
+                continue
+            if dropout and not is_cbow:
+                multiply_row(lanes, errors, masks, place, n_vectors)
+            update_row(
+                lanes, adagrad, max_norm, syn0, inputs[j], n_vectors, dim, errors, place, share, lr,
+                rule.l2, rule.squares0, word, rule.max_norm,
+            )  # fmt: skip
+        for k in range(n_outputs):
+            offset = rows[now + k]
+            update_row(
+                lanes, adagrad, max_norm, syn1, offset, n_vectors, dim, deltas, k * stride, one, lr,
+                rule.l2, rule.squares1, offset // stride, rule.max_norm,
+            )  # fmt: skip
+
+    return step

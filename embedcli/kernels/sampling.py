@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.jit import at, kernel
+from embedcli.kernels.jit import at, inlined, kernel
 
 __all__ = [
     "GOLDEN",
@@ -100,7 +99,7 @@ class Noise(NamedTuple):
     key: np.uint64
 
 
-@numba.njit(inline="always")
+@inlined
 def mix(z: Any) -> Any:
     """SplitMix64's finaliser: uint64 to uint64, every input bit changes half the output bits."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -174,14 +173,14 @@ def count_kept(tokens: Any, keep: Any, kept: Any) -> None:
         kept[block] = total * (end - begin) / (n_counted * float(0xFFFFFFFF))
 
 
-@numba.njit(inline="always")
+@inlined
 def draw_radius(key: Any, position: Any, window: Any) -> Any:
     """A window radius, uniform on 1..window (word2vec's dynamic window)."""
     bits = mix(key + np.uint64(position) * RADIUS) >> np.uint64(32)
     return window - np.int64((bits * np.uint64(window)) >> np.uint64(32))
 
 
-@numba.njit(inline="always")
+@inlined
 def draw_outputs(
     centre: Any,
     position: Any,
@@ -222,7 +221,7 @@ def draw_outputs(
         rows[at(first + k)] = row
 
 
-@numba.njit(inline="always")
+@inlined
 def draw_in_stretch(
     centre: Any,
     position: Any,
@@ -262,7 +261,7 @@ def draw_in_stretch(
         rows[at(first + k)] = row
 
 
-@numba.njit(inline="always")
+@inlined
 def stretch_items(number: Any, noise: Any, n_negatives: Any) -> Any:
     """Where in the pool the stretch of `ROUND_STRETCH` positions begins and ends."""
     begin, _, length = _stretch(
@@ -271,7 +270,7 @@ def stretch_items(number: Any, noise: Any, n_negatives: Any) -> Any:
     return begin, begin + length
 
 
-@numba.njit(inline="always")
+@inlined
 def draw_shared(
     position: Any, noise: Any, apart: Any, n: Any, stride: Any, rows: Any, first: Any
 ) -> None:
@@ -289,7 +288,7 @@ def draw_shared(
             item = 0
 
 
-@numba.njit(inline="always")
+@inlined
 def _stretch(position: Any, noise: Any, n_negatives: Any, n_windows: Any, n_readings: Any) -> Any:
     """The stretch of the word at `position`: where it begins, its item to begin with, its length.
 
@@ -303,7 +302,7 @@ def _stretch(position: Any, noise: Any, n_negatives: Any, n_windows: Any, n_read
     return begin, (within * n_negatives) % length, length
 
 
-@numba.njit(inline="always")
+@inlined
 def _is_taken(row: Any, rows: Any, first: Any, n: Any) -> Any:
     taken = False
     for k in range(n):

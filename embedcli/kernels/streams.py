@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.kernels.jit import inlined
 from embedcli.kernels.meeting import LINE_ITEMS
 from embedcli.kernels.sampling import ROUND_STRETCH, SPARE, STRETCH_WINDOWS
 from embedcli.kernels.weights import TALLY
@@ -173,7 +173,7 @@ def n_blocks(threads: int) -> int:
     return min(STREAMS, 1 << (threads - 1).bit_length())
 
 
-@numba.njit(inline="always")
+@inlined
 def text_of_round(streams: Any, w: Any, start: Any, stop: Any, window: Any) -> Any:
     """The first word and one past the last that words `start` to `stop` are or have as context."""
     begin = max(np.int64(streams.first[w, start]), start - window)

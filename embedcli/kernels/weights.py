@@ -59,7 +59,9 @@ class Scratch(NamedTuple):
     """What one thread writes between the matrices: never shared, small enough to stay in L1.
 
     Attributes:
-        rows: int64 (2 * (1 + K),), offsets of the output rows of this position and of the next.
+        rows: int64, in two halves offsets of the output rows of a position and of the next one.
+        signs: float32, for paths: likewise the signs of the nodes, block after block, once for each
+            of two inputs, as the dots are laid (`paths.py`).
         inputs: int64, offsets of the input rows of this position: `windows.py`.
         dots: float32, dots then gradients, block after block: `blocks.py`.
         hidden: float32 (2 * stride,), CBOW's mean of the inputs and its gradient.
@@ -68,6 +70,7 @@ class Scratch(NamedTuple):
     """
 
     rows: NDArray[np.int64]
+    signs: NDArray[np.float32]
     inputs: NDArray[np.int64]
     dots: NDArray[np.float32]
     hidden: NDArray[np.float32]
@@ -99,10 +102,11 @@ def make_losses() -> Losses:
 
 
 def make_scratch(n_outputs: int, window: int, stride: int) -> Scratch:
-    """Fresh scratch for one thread; `n_outputs` is 1 + K."""
+    """Fresh scratch for one thread; `n_outputs` is 1 + K, or that of a path in whole blocks."""
     n_blocks = -(-n_outputs // BLOCK_OUTPUTS)
     return Scratch(
         rows=np.zeros(2 * n_outputs, np.int64),
+        signs=aligned(2 * n_blocks * DOTS_STRIDE),
         inputs=np.zeros(room_for_context(window), np.int64),
         dots=aligned(n_blocks * dots_of_block(window)),
         hidden=aligned(2 * stride),

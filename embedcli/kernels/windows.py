@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
+from embedcli.kernels.jit import inlined
 from embedcli.kernels.sampling import SPARE
 from embedcli.kernels.simd import I32, I64, data_pointer, loop
 
-__all__ = ["context_rows", "room_for_context", "rows_around", "rows_of_words"]
+__all__ = ["Text", "context_bounds", "context_rows", "room_for_context", "rows_of_words"]
+
+
+class Text(NamedTuple):
+    """The words that are passed over; item p - `begin` of the first two is that of position p.
+
+    Attributes:
+        inputs, centres: int32, the rows of syn0 and of syn1neg of each word; `SPARE` items more
+            than are asked for.
+        first, last: int32 (n,), the bounds of the sentence each word stands in.
+        begin, end: int64, positions; words before and from there on are not read.
+    """
+
+    inputs: NDArray[np.int32]
+    centres: NDArray[np.int32]
+    first: NDArray[np.int32]
+    last: NDArray[np.int32]
+    begin: int
+    end: int
 
 
 def room_for_context(window: int) -> int:
@@ -22,46 +41,31 @@ def room_for_context(window: int) -> int:
     return 2 * window + 1 + SPARE
 
 
-@numba.njit(inline="always")
-def context_rows(staged: Any, position: Any, radius: Any, stride: Any, inputs: Any, at: Any) -> Any:
-    """Write the offsets of the context words' rows to `inputs` from `at` on; return how many.
+@inlined
+def context_bounds(text, position, radius):
+    """Where a window with its centre at `position` begins and ends."""
+    begin = max(np.int64(text.first[position]), position - radius)
+    return begin, min(np.int64(text.last[position]), position + radius + 1)
+
+
+@inlined
+def context_rows(text, position, radius, stride, inputs, first):
+    """Write the offsets of the context words' rows to `inputs` from `first` on; return how many.
 
     The last one is written twice, as what works on pairs needs (`block_dots`).
 
     Args:
-        staged: `Staged`. position: of the centre word in it. radius: of the window.
+        text: `Text`. position: of the centre word in it. radius: of the window.
         stride: floats from one row to the next.
-        inputs: int64, `room_for_context` items from `at` on.
+        inputs: int64, `room_for_context` items from `first` on.
     """
-    first, last = staged.first[position], staged.last[position]
-    return rows_around(staged.kept, 0, first, last, position, radius, stride, inputs, at)
-
-
-@numba.njit(inline="always")
-def rows_around(
-    words: Any,
-    shift: Any,
-    first: Any,
-    last: Any,
-    position: Any,
-    radius: Any,
-    stride: Any,
-    inputs: Any,
-    at: Any,
-) -> Any:
-    """The same where the word at position p has row ``words[p - shift]``.
-
-    Args:
-        words: int32, `SPARE` items more than are asked for. first, last: bounds of the sentence.
-    """
-    begin = max(np.int64(first), position - radius)
-    end = min(np.int64(last), position + radius + 1)
+    begin, end = context_bounds(text, position, radius)
     n_left, n_right = position - begin, end - position - 1
-    rows_of_words(words, begin - shift, n_left, stride, inputs, at)
-    rows_of_words(words, position + 1 - shift, n_right, stride, inputs, at + n_left)
+    rows_of_words(text.inputs, begin - text.begin, n_left, stride, inputs, first)
+    rows_of_words(text.inputs, position + 1 - text.begin, n_right, stride, inputs, first + n_left)
     n = n_left + n_right
     if n > 0:
-        inputs[at + n] = inputs[at + n - 1]
+        inputs[first + n] = inputs[first + n - 1]
     return n
 
 

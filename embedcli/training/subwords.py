@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from embedcli.corpus import Corpus
+from embedcli.kernels.loop import CENTRE_ROWS, CONTEXT_ROWS, SHARED, training_kernel
 from embedcli.kernels.simd import host_lanes
-from embedcli.kernels.subword_cbow import subword_cbow, subword_cbow_scratch
-from embedcli.kernels.subword_skipgram import subword_skipgram, subword_skipgram_scratch
+from embedcli.kernels.subwords import cbow_scratch, skipgram_scratch
 from embedcli.kernels.weights import Scratch, Weights
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.ngrams import NGrams
@@ -99,17 +99,20 @@ class SubwordWorker(Worker):
         if not isinstance(outputs, Pool):
             raise ValueError("subwords are trained by negative sampling")
         config, words, lanes = self._config, self._words, host_lanes()
-        stride, n_vectors = self._weights.stride, -(-config.dim // lanes)
-        sizes = self._window, words.most, stride
+        stride, n_outputs = self._weights.stride, 1 + outputs.negative
+        sizes = lanes, n_outputs, -(-config.dim // lanes)
         self._more = (words.parts,)
         if config.arch == "cbow":
-            n_outputs = 1 + outputs.negative
-            scratch = subword_cbow_scratch(lanes, n_outputs, *sizes)
+            scratch = cbow_scratch(lanes, n_outputs, self._window, words.most, stride)
             work = (3 * n_outputs + 4 * self._window * words.most) * stride
-            return subword_cbow(lanes, n_outputs, n_vectors), scratch, work
-        scratch = subword_skipgram_scratch(lanes, outputs.negative, *sizes)
-        work = (3 * len(scratch.rows) + 2 * words.most) * stride
-        return subword_skipgram(lanes, outputs.negative, n_vectors), scratch, work
+            kernel = training_kernel(*sizes, is_cbow=True, kind_of_inputs=CONTEXT_ROWS)
+        else:
+            scratch = skipgram_scratch(n_outputs, self._window, words.most, stride)
+            work = (3 * len(scratch.rows) + 2 * words.most) * stride
+            kernel = training_kernel(
+                *sizes, is_cbow=False, kind_of_inputs=CENTRE_ROWS, kind_of_outputs=SHARED
+            )
+        return kernel, scratch, work
 
 
 def compile_subwords(config: TrainConfig) -> None:

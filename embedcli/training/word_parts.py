@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import TrainingError
-from embedcli.kernels.parts import Parts
 from embedcli.kernels.sampling import SPARE
+from embedcli.kernels.subwords import WordRows
 from embedcli.settings.config import NGRAMS, TrainConfig
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
@@ -56,7 +56,7 @@ class WordParts:
 
     units: Units
     ids: NDArray[np.int32]
-    parts: Parts
+    parts: WordRows
     most: int
 
     @classmethod
@@ -84,4 +84,4 @@ class WordParts:
         rows[is_own] = np.arange(n_words)
         rows[~is_own] = n_words + places
         spare = np.concatenate([rows, np.zeros(SPARE, np.int32)])
-        return cls(units, ids, Parts(spare, offsets), int(np.diff(offsets).max()))
+        return cls(units, ids, WordRows(spare, offsets), int(np.diff(offsets).max()))

@@ -9,15 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.cbow import cbow
-from embedcli.kernels.cbow_rules import cbow_by_rule
-from embedcli.kernels.hierarchical import PathScratch, cbow_hs, make_path_scratch, skipgram_hs
 from embedcli.kernels.huffman import Tree
+from embedcli.kernels.loop import PATH, training_kernel
+from embedcli.kernels.paths import make_path_scratch
 from embedcli.kernels.rules import Features, Rule, make_rule, make_rule_scratch
 from embedcli.kernels.sampling import Noise, fill_pool, make_staged, shuffle, stage
 from embedcli.kernels.simd import host_lanes
-from embedcli.kernels.skipgram import skipgram
-from embedcli.kernels.skipgram_rules import skipgram_by_rule
 from embedcli.kernels.weights import Scratch, Weights, make_scratch
 from embedcli.settings.config import TrainConfig
 from embedcli.training.huffman import huffman_tree, longest_path
@@ -89,37 +86,34 @@ class Worker:
         self._shuffled = np.empty(chunk if config.shuffle else 0, np.int32)
         self._window = window
         self._shrinks = config.shrinks
-        self._more: tuple[Any, ...] = ()  # what some kernels take behind all others
+        self._more: tuple[Any, ...] | None = None  # what some kernels work with beside all others
         self._kernel, self.scratch, work = self._choose(outputs, rule)
         self._slice = max(1, _SLICE_WORK // work)
         self.subsampled = 0
 
     def _choose(
         self, outputs: Pool | Tree, rule: Rule | None
-    ) -> tuple[Callable[..., None], Scratch | PathScratch, int]:
+    ) -> tuple[Callable[..., None], Scratch, int]:
         """The kernel, its scratch, and the multiply-adds that it takes for a word."""
-        config, weights, window = self._config, self._weights, self._window
+        config, window, stride = self._config, self._window, self._weights.stride
         lanes = host_lanes()
         is_cbow = config.arch == "cbow"
         n_vectors = -(-config.dim // lanes)
-        features = features_of(config)
-        scratch: Scratch | PathScratch
         if isinstance(outputs, Tree):
             n_outputs = longest_path(outputs)
-            scratch = make_path_scratch(n_outputs, window, weights.stride)
-            kernel = (cbow_hs if is_cbow else skipgram_hs)(lanes, n_vectors)
+            scratch = make_path_scratch(n_outputs, window, stride)
+            kernel = training_kernel(lanes, 0, n_vectors, is_cbow=is_cbow, kind_of_outputs=PATH)
         else:
             n_outputs = 1 + outputs.negative
-            scratch = make_scratch(n_outputs, window, weights.stride)
-            sizes = lanes, n_outputs, n_vectors
-            if rule is None or features is None:
-                kernel = (cbow if is_cbow else skipgram)(*sizes)
-            else:
-                kernel = (cbow_by_rule if is_cbow else skipgram_by_rule)(*sizes, features)
-                rows = make_rule_scratch(n_outputs, window, weights.stride)
-                self._more = config.dim, rule, rows
+            scratch = make_scratch(n_outputs, window, stride)
+            features = None if rule is None else features_of(config)
+            kernel = training_kernel(
+                lanes, n_outputs, n_vectors, is_cbow=is_cbow, features=features
+            )
+            if rule is not None:
+                self._more = config.dim, rule, make_rule_scratch(n_outputs, window, stride)
         inputs = 1 if is_cbow else 2 * window
-        return kernel, scratch, 3 * inputs * n_outputs * weights.stride
+        return kernel, scratch, 3 * inputs * n_outputs * stride
 
     @property
     def tally(self) -> NDArray[np.float64]:
@@ -155,7 +149,6 @@ class Worker:
         outputs = self._outputs_at(place)
         if position == 0:
             self.subsampled += len(tokens) - n_kept
-        extra = (self._config.cbow_gradient == "divided",) if self._config.arch == "cbow" else ()
         while position < n_kept:
             end = min(position + self._slice, n_kept)
             self._kernel(
@@ -168,9 +161,9 @@ class Worker:
                 self._shrinks,
                 random_key(seed, "window", *place),
                 np.float32(lr),
-                *extra,
+                self._config.cbow_gradient == "divided",
                 self.scratch,
-                *self._more,
+                self._more,
             )
             position = end
             if position < n_kept and wants_stop():

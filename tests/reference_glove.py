@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from reference import mix
 
 from embedcli.kernels.glove import Cells, GloveWeights
-from embedcli.kernels.reference import mix
 from embedcli.kernels.sampling import GOLDEN
 
 __all__ = ["glove_loss", "glove_slice", "order_cells"]

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-
-from embedcli.kernels.parts import Parts
-from embedcli.kernels.reference import (
+from reference import (
     Matrix,
     draw_outputs,
     draw_radius,
     draw_shared,
     sigmoid,
 )
+
 from embedcli.kernels.sampling import Noise, Staged
-from embedcli.kernels.subword_skipgram import GROUP, n_groups, usual_noise, words_in_group
+from embedcli.kernels.subwords import GROUP, WordRows, n_groups, usual_noise, words_in_group
 from embedcli.kernels.weights import Scratch, Weights
 
 __all__ = ["Group", "groups_of", "step", "subword_cbow_slice", "subword_skipgram_slice"]
@@ -53,8 +52,8 @@ def step(
 
 def groups_of(contexts: list[int], noises: list[int], negative: int) -> list[Group]:
     """The context words dealt to groups as evenly as may be, each filled up with noise words."""
-    n, most = len(contexts), words_in_group(negative)
-    n_all = n_groups(n, most)
+    n, most = len(contexts), words_in_group.py_func(1 + negative)
+    n_all = n_groups.py_func(n, most)
     groups = []
     for g in range(n_all):
         words = contexts[n * g // n_all : n * (g + 1) // n_all]
@@ -78,18 +77,20 @@ def subword_skipgram_slice(
     key: int,
     lr: float,
     scratch: Scratch,
-    parts: Parts,
+    parts: WordRows,
 ) -> None:
-    """Twin of `subword_skipgram.train_slice`."""
+    """Skip-gram with subwords."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
-    apart = usual_noise(window, shrink, words_in_group(negative))
+    apart = usual_noise.py_func(window, shrink, words_in_group.py_func(1 + negative))
     for i in range(start, stop):
         contexts = _contexts(staged, i, window, shrink, key)
         if not contexts:
             scratch.tally[3] += 1
             continue
-        n_noise = GROUP * n_groups(len(contexts), words_in_group(negative)) - len(contexts)
+        n_noise = GROUP * n_groups.py_func(
+            len(contexts), words_in_group.py_func(1 + negative)
+        ) - len(contexts)
         groups = groups_of(contexts, draw_shared(i, noise, apart, n_noise), negative)
         rows = _rows(parts, [int(staged.kept[i])])
         loss = step(x, o, rows, groups, lr, 1.0)
@@ -109,9 +110,9 @@ def subword_cbow_slice(
     lr: float,
     divide: bool,
     scratch: Scratch,
-    parts: Parts,
+    parts: WordRows,
 ) -> None:
-    """Twin of `subword_cbow.train_slice`."""
+    """CBOW with subwords."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
     for i in range(start, stop):
@@ -133,7 +134,7 @@ def _contexts(staged: Staged, i: int, window: int, shrink: bool, key: int) -> li
     return [int(staged.kept[j]) for j in near if j != i]
 
 
-def _rows(parts: Parts, words: list[int]) -> list[int]:
+def _rows(parts: WordRows, words: list[int]) -> list[int]:
     return [
         row
         for word in words

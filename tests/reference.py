@@ -254,7 +254,7 @@ def skipgram_slice(
     lr: float,
     scratch: Scratch,
 ) -> None:
-    """Twin of `skipgram.train_slice`."""
+    """Skip-gram with negatives."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
     for inputs, outputs in _windows(
@@ -277,7 +277,7 @@ def cbow_slice(
     divide: bool,
     scratch: Scratch,
 ) -> None:
-    """Twin of `cbow.train_slice`."""
+    """CBOW with negatives."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
     for inputs, outputs in _windows(
@@ -334,7 +334,7 @@ def skipgram_slice_by_rule(
     features: Features,
     rule: Rule,
 ) -> None:
-    """Twin of `skipgram_rules.train_slice`: all gradients of a window first, then its rows."""
+    """Skip-gram by an optimizer: all gradients of a window first, then its rows."""
     x = weights.syn0.reshape(-1, weights.stride)[:, :dim]
     o = weights.syn1neg.reshape(-1, weights.stride)[:, :dim]
     labels = np.eye(1, n_outputs)[0]
@@ -375,7 +375,7 @@ def cbow_slice_by_rule(
     features: Features,
     rule: Rule,
 ) -> None:
-    """Twin of `cbow_rules.train_slice`."""
+    """CBOW by an optimizer."""
     x = weights.syn0.reshape(-1, weights.stride)[:, :dim]
     o = weights.syn1neg.reshape(-1, weights.stride)[:, :dim]
     labels = np.eye(1, n_outputs)[0]

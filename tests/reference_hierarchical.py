@@ -6,13 +6,12 @@ import heapq
 
 import numpy as np
 from numpy.typing import NDArray
+from reference import draw_radius, loss, sigmoid
 
 from embedcli.kernels.blocks import BLOCK_OUTPUTS
-from embedcli.kernels.hierarchical import PathScratch
 from embedcli.kernels.huffman import Tree
-from embedcli.kernels.reference import draw_radius, loss, sigmoid
 from embedcli.kernels.sampling import Staged
-from embedcli.kernels.weights import Weights
+from embedcli.kernels.weights import Scratch, Weights
 
 __all__ = ["cbow_hs_slice", "path_lengths", "path_of", "skipgram_hs_slice"]
 
@@ -60,7 +59,7 @@ def skipgram_hs_slice(
     shrink: bool,
     key: int,
     lr: float,
-    scratch: PathScratch,
+    scratch: Scratch,
 ) -> None:
     """Twin of `hierarchical.skipgram_hs`: see `reference.skipgram_slice`."""
     x = weights.syn0.reshape(-1, weights.stride)
@@ -92,7 +91,7 @@ def cbow_hs_slice(
     key: int,
     lr: float,
     divide: bool,
-    scratch: PathScratch,
+    scratch: Scratch,
 ) -> None:
     """Twin of `hierarchical.cbow_hs`."""
     x = weights.syn0.reshape(-1, weights.stride)

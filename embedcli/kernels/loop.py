@@ -1,0 +1,217 @@
+"""The one loop that trains: for each word of a text its outputs, its inputs, and a step on them.
+
+Every kernel of skip-gram and CBOW is this loop. What differs is told by constants, for which the
+compiler prunes the other branches before it looks at their types:
+
+- *inputs*: the rows of the context words (`WORDS`), all rows of their subwords (`CONTEXT_ROWS`), or
+  the rows of the centre word's subwords (`CENTRE_ROWS`);
+- *outputs*: the centre word and K negatives (`NEGATIVES`; `LISTED` where a round has listed them:
+  `rounds.py`), the nodes on the path to the centre word (`PATH`: `paths.py`), or the context words
+  and the negatives that they share (`SHARED`: `subwords.py`);
+- *step*: of each input, or of their mean (`is_cbow`), at once (`steps.py`) or by an optimizer
+  (`optimizer.py`).
+
+The rows of a window are scattered over matrices far larger than any cache, and a miss costs as
+much as a third of a window's arithmetic. So while a word is trained, the rows of the next one (its
+outputs, drawn one position ahead, and the context word that enters) are on their way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from embedcli.kernels.blocks import take_losses
+from embedcli.kernels.jit import at, inlined_step, kernel
+from embedcli.kernels.paths import lay_path
+from embedcli.kernels.rules import Features, optimizer_step
+from embedcli.kernels.sampling import ROUND_STRETCH, draw_in_stretch, draw_outputs, draw_radius
+from embedcli.kernels.simd import prefetch
+from embedcli.kernels.steps import window_step
+from embedcli.kernels.subwords import (
+    GROUP,
+    append_rows,
+    context_step,
+    deal_outputs,
+    n_groups,
+    padded_outputs,
+    rows_of_context,
+    shared_step,
+    usual_noise,
+    words_in_group,
+)
+from embedcli.kernels.windows import Text, context_rows
+
+__all__ = [
+    "CENTRE_ROWS",
+    "CONTEXT_ROWS",
+    "LISTED",
+    "NEGATIVES",
+    "PATH",
+    "SHARED",
+    "WORDS",
+    "train_words",
+    "training_kernel",
+]
+
+WORDS, CONTEXT_ROWS, CENTRE_ROWS = 0, 1, 2  # inputs
+NEGATIVES, LISTED, PATH, SHARED = 0, 1, 2, 3  # outputs
+
+
+@cache
+def train_words(
+    lanes: int,
+    n_outputs: int,
+    n_vectors: int,
+    *,
+    is_cbow: bool,
+    kind_of_inputs: int = WORDS,
+    kind_of_outputs: int = NEGATIVES,
+    features: Features | None = None,
+) -> Callable[..., None]:
+    """The loop as a function for kernels to call.
+
+    Args:
+        lanes, n_vectors: L and the vectors of L lanes in a row.
+        n_outputs: 1 + K; 0 for paths.
+        is_cbow: or skip-gram.
+        features: what an optimizer does; None for plain steps.
+    """
+    block, width = padded_outputs(lanes), n_vectors * lanes
+    if features is None:
+        step = window_step(lanes, n_vectors, n_outputs, is_cbow)
+    else:
+        step = optimizer_step(lanes, n_vectors, n_outputs, is_cbow, features)
+
+    @inlined_step
+    def train(
+        text, start, stop, weights, source, window, shrink, key, lr, divide, scratch, more, tally
+    ) -> None:
+        """Train on the centre words `start` to `stop` of `text`.
+
+        Args:
+            text: `Text`. weights: `Weights`, updated.
+            source: `Noise`; `Tree` for paths; `Noise`, items, spare and stretch (`rounds.py`).
+            window: largest radius. shrink: draw radii from 1..window.
+            key: uint64, of the chunk. lr: float32.
+            divide: whether each input of a mean gets its share of the gradient (`steps.py`).
+            scratch: `Scratch`.
+            more: as in `optimizer_step`; (`WordRows`,) where inputs are rows of subwords.
+            tally: float64 (`TALLY`,), gets the summed loss, pairs, centre words trained, and words
+                without any context.
+        """
+        syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
+        rows, inputs = scratch.rows, scratch.inputs
+        n_words = syn1neg.shape[0] // stride
+        n_pairs, n_trained, n_alone = 0, 0, 0
+        # Outputs, and the rows of a centre word, lie in halves: those of this word, of the next.
+        now, ahead = rows.shape[0] // 2, 0
+        here, there = inputs.shape[0] // 2, 0
+        if kind_of_outputs == SHARED:
+            most = words_in_group(n_outputs)
+            now, apart = GROUP * n_groups(2 * window, most), usual_noise(window, shrink, most)
+        n_next, n_inputs_next = 0, 0
+        for i in range(start - 1, stop):
+            n_now, n_inputs = n_next, n_inputs_next
+            now, ahead = ahead, now
+            here, there = there, here
+            if i + 1 < stop:
+                centre = np.int64(text.centres[at(i + 1 - text.begin)])
+                if kind_of_outputs == NEGATIVES:
+                    draw_outputs(centre, i + 1, source, n_outputs, stride, n_words, rows, ahead)
+                    n_next = n_outputs
+                elif kind_of_outputs == LISTED:
+                    noise, items, spare, stretch = source
+                    first = ((i + 1) // ROUND_STRETCH - start // ROUND_STRETCH) * stretch
+                    draw_in_stretch(
+                        centre, i + 1, noise, n_outputs, items, first, spare, stride, rows, ahead
+                    )
+                    n_next = n_outputs
+                elif kind_of_outputs == PATH:
+                    n_next = lay_path(centre, source, n_words - 1, stride, scratch, ahead)
+                else:
+                    radius = draw_radius(key, i + 1, window) if shrink else window
+                    n_next = deal_outputs(
+                        text, i + 1, radius, source, most, window, apart, stride, rows, ahead
+                    )
+                if kind_of_outputs == SHARED:
+                    for k in range(GROUP * n_groups(n_next, most)):
+                        prefetch(syn1neg, rows[ahead + k], width)
+                else:
+                    for k in range(n_next):
+                        prefetch(syn1neg, rows[ahead + k], width)
+                entering = i + 1 + window
+                if kind_of_inputs == CENTRE_ROWS:
+                    n_inputs_next = append_rows(more[0], centre, stride, inputs, there)
+                    for j in range(n_inputs_next):
+                        prefetch(syn0, inputs[there + j], width)
+                elif entering < min(np.int64(text.last[at(i + 1)]), text.end):
+                    word = np.int64(text.inputs[at(entering - text.begin)])
+                    if kind_of_inputs == WORDS:
+                        prefetch(syn0, word * stride, width)
+                    else:
+                        for j in range(more[0].offsets[word], more[0].offsets[word + 1]):
+                            prefetch(syn0, np.int64(more[0].rows[j]) * stride, width)
+            if i < start:
+                continue
+            if kind_of_inputs == CENTRE_ROWS:
+                n = n_now
+            else:
+                radius = draw_radius(key, i, window) if shrink else window
+                if kind_of_inputs == WORDS:
+                    n = context_rows(text, i, radius, stride, inputs, 0)
+                else:
+                    n = rows_of_context(more[0], text, i, radius, stride, inputs)
+            if n == 0:
+                n_alone += 1
+                continue
+            n_trained += 1
+            if kind_of_inputs == CENTRE_ROWS:
+                shared_step(
+                    lanes, n_vectors, block, n_outputs, syn0, syn1neg, stride, here, n_inputs, n,
+                    now, lr, scratch,
+                )  # fmt: skip
+                n_pairs += n * n_outputs  # the loss is that of so many
+            elif kind_of_inputs == CONTEXT_ROWS:
+                context_step(
+                    lanes, n_vectors, block, n_outputs, syn0, syn1neg, stride, n, now, lr, divide,
+                    scratch,
+                )  # fmt: skip
+                n_pairs += n_outputs
+            else:
+                step(i, key, weights, inputs, n, now, n_now, window, lr, divide, scratch, more)
+                n_pairs += n_now if is_cbow else n * n_now
+        tally[0] += take_losses(scratch.losses)
+        tally[1] += n_pairs
+        tally[2] += n_trained
+        tally[3] += n_alone
+
+    return train
+
+
+@cache
+def training_kernel(
+    lanes: int, n_outputs: int, n_vectors: int, **kinds: Any
+) -> Callable[..., None]:
+    """The kernel that trains a slice of a chunk; args as in `train_words`.
+
+    Its sizes are constants to the compiler, which unrolls by them: about a tenth of the time.
+    """
+    train = train_words(lanes, n_outputs, n_vectors, **kinds)
+
+    @kernel
+    def train_slice(
+        staged, start, stop, weights, source, window, shrink, key, lr, divide, scratch, more
+    ) -> None:
+        """Train on the centre words ``staged.kept[start:stop]``; args as in `train_words`."""
+        n = staged.first.shape[0]
+        text = Text(staged.kept, staged.kept, staged.first, staged.last, 0, n)
+        train(
+            text, start, stop, weights, source, window, shrink, key, lr, divide, scratch, more,
+            scratch.tally,
+        )  # fmt: skip
+
+    return train_slice
