@@ -91,7 +91,8 @@ def test_the_tests_that_the_page_on_security_names_are_there():
 
 
 def test_the_files_to_read_first_are_there():
-    text = (ROOT / "docs" / "README.md").read_text().split("## What to read first")[1]
+    text = (ROOT / "docs" / "README.md").read_text().split("\n## ")[1]
+    assert text.startswith("What to read first")
     files = re.findall(r"^\d\. `(\S+)`", text, re.MULTILINE)
 
     assert 8 == len(files)

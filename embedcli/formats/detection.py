@@ -24,13 +24,14 @@ decides.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from embedcli.errors import FormatError
 from embedcli.files.kinds import foreign_text, foreign_to_vectors
 from embedcli.files.source import Source
-from embedcli.formats import csv_rows, fasttext, fasttext_2016, floret, glove_binary
+from embedcli.formats import csv_rows, fasttext_2016, floret, glove_binary
+from embedcli.formats.registry import FORMATS, Format
 from embedcli.formats.rows import BOM, parse_header
 from embedcli.formats.text_rows import count_numbers
 from embedcli.formats.under_header import BEGINS_WITH_HEADER, under_header
@@ -39,13 +40,6 @@ from embedcli.quoting import quoted_bytes
 
 __all__ = ["detect_format"]
 
-_OWN_BINARY: Final[Mapping[bytes, str]] = {
-    fasttext.MAGIC: "fasttext",
-    b"PAR1\x15": "parquet",  # the magic number, and the first byte of the first page's header
-    b"PK\x03\x04": "npz",  # a zip archive of anything else is unpacked by `Source`
-    b"SQLite format 3\x00": "sqlite",
-    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "gensim"),  # pickles
-}
 _VOCAB_LINES: Final = 100
 _THREE_NUMBERS: Final = re.compile(rb"[1-9][0-9]{0,11} [1-9][0-9]{0,5} [0-9]{1,12}\r?")
 
@@ -62,9 +56,9 @@ def detect_format(source: Source) -> str:
     if head[8:9] == b"{" and b"\0" in head[:8] and not BEGINS_WITH_HEADER.match(head):
         return "safetensors"
     _refuse(source, foreign_to_vectors(head, is_whole=source.is_whole))
-    own = next((name for magic, name in _OWN_BINARY.items() if head.startswith(magic)), None)
-    if own is not None:
-        return own
+    for entry in FORMATS.values():
+        if isinstance(entry, Format) and entry.magic and head.startswith(entry.magic):
+            return entry.name
     if fasttext_2016.looks_like(head):
         return "fasttext-2016"
     _refuse_bare_returns(source)

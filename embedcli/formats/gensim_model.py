@@ -51,7 +51,9 @@ from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["read"]
+__all__ = ["PICKLES", "read"]
+
+PICKLES: Final = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # how they begin
 
 Floats = NDArray[np.float32]
 

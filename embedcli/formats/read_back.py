@@ -13,7 +13,7 @@ import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,6 @@ from embedcli.reading import STRICT
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check_read_back"]
-
-_MAPPED: Final = ("safetensors", "npy", "model2vec")
 
 
 def check_read_back(
@@ -85,7 +83,7 @@ def check_read_back(
 
 def _memory(entry: Format | Folder, embeddings: Embeddings, dtype: str) -> int:
     """Bytes of memory that reading takes; about, and none for what is mapped."""
-    if not entry.read or (dtype == "float32" and entry.name in _MAPPED):
+    if not entry.read or (dtype == "float32" and entry.mapped):
         return 0
     n_rows, subwords = len(embeddings), embeddings.subwords
     if isinstance(entry, Format) and entry.subwords and subwords is not None:

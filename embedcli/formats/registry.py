@@ -68,6 +68,8 @@ class Format:
         lossless: whether counts, output vectors and metadata survive.
         subwords: whether the rows of subwords survive.
         columns: whether its columns have names, of which ``--word-column`` is one.
+        magic: what its files begin with, where that is enough to tell them.
+        mapped: whether its float32 vectors are memory-mapped when they are read.
         plain: whether it is read only from a plain file: not packed, not a pipe.
         dtypes: what ``--dtype`` may be.
         write_narrow: writes with another dtype than float32, which comes as the third argument.
@@ -81,6 +83,8 @@ class Format:
     lossless: bool = False
     subwords: bool = False
     columns: bool = False
+    magic: tuple[bytes, ...] = ()
+    mapped: bool = False
     plain: bool = False
     dtypes: tuple[str, ...] = ("float32",)
     write_narrow: Callable[[Embeddings, Sink, str], None] | None = None
@@ -103,6 +107,7 @@ class Folder:
             None where it is only read.
         dtypes: what ``--dtype`` may be.
         prose: those of its files that people write too.
+        mapped: whether its float32 vectors are memory-mapped when they are read.
         places: the directories in it where the files may be.
         write_weighted: writes a weight for each word too, float32 (V,), the fourth argument.
     """
@@ -115,6 +120,7 @@ class Folder:
     dtypes: tuple[str, ...] = ("float32",)
     check: Callable[[Vocabulary], None] = check_words
     prose: tuple[str, ...] = ()
+    mapped: bool = False
     places: tuple[str, ...] = ("",)
     write_weighted: Callable[[Embeddings, Path, str, NDArray[np.float32]], None] | None = None
 
@@ -137,6 +143,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             native.file_size,
             lossless=True,
             subwords=True,
+            mapped=True,
             plain=True,
             dtypes=(*DTYPES, "pq"),
             write_narrow=native.write_narrow,
@@ -164,6 +171,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             fasttext_writing.write,
             fasttext_writing.file_size,
             subwords=True,
+            magic=(fasttext.MAGIC,),
             check=fasttext_writing.check,
             check_units=fasttext_writing.check_units,
             left_out=fasttext_writing.left_out,
@@ -175,12 +183,21 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             parquet.read,
             parquet.write,
             columns=True,
+            # The magic number, and the first byte of the first page's header.
+            magic=(b"PAR1\x15",),
             plain=True,
             dtypes=("float32", "float16"),
             write_narrow=parquet.write_narrow,
             check_library=parquet.library,
         ),
-        Format("sqlite", (".sqlite", ".db"), sqlite.read, sqlite.write, plain=True),
+        Format(
+            "sqlite",
+            (".sqlite", ".db"),
+            sqlite.read,
+            sqlite.write,
+            magic=(b"SQLite format 3\x00",),
+            plain=True,
+        ),
         Folder(
             "model2vec",
             (".model2vec",),
@@ -190,6 +207,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             DTYPES,
             model2vec.check,
             prose=("README.md",),
+            mapped=True,
             places=model2vec.PLACES,
             write_weighted=model2vec.write,
         ),
@@ -201,6 +219,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             npy.write,
             ("float32", "float16"),
             npy.check,
+            mapped=True,
         ),
         Folder(
             "projector",
@@ -210,13 +229,13 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             projector.write,
             check=projector.check,
         ),
-        Format("gensim", (), gensim_model.read, None),
+        Format("gensim", (), gensim_model.read, None, magic=gensim_model.PICKLES),
         Folder(
             "spacy", (), spacy_vectors.FILES, spacy_vectors.read, None, places=spacy_vectors.PLACES
         ),
         Format("floret", (), floret.read, None),
         Format("glove-bin", (), glove_binary.read, None, plain=True),
-        Format("npz", (), npz.read, None, plain=True),
+        Format("npz", (), npz.read, None, magic=(b"PK\x03\x04",), plain=True),  # others: `Source`
         Format("csv", (), csv_rows.read, None, columns=True),
         Format("fasttext-2016", (), fasttext_2016.read, None),
         Format("vocab", (".vocab.txt", ".vocab"), None, _write_vocab, check=vocab.check),
