@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from embedcli import TrainConfig, Vocabulary
-from embedcli.cli import clusters, combine, shard, train
-from embedcli.cli.clusters import Cluster
+from embedcli.cli import cluster_options, combine, shard, train
+from embedcli.cli.cluster_options import Cluster
 from embedcli.cli.spool import spooled
 from embedcli.cli.train import resume_line
 from embedcli.cluster.plan import shard_settings
@@ -63,8 +63,8 @@ def test_files_that_combine_to_nothing_are_refused(tmp_path):
 )
 def test_options_that_do_not_go_together_are_refused(chosen, message):
     with pytest.raises(UsageError, match=message):
-        clusters.check_options(None, chosen)
-    clusters.check_options(THERE, chosen)
+        cluster_options.check_options(None, chosen)
+    cluster_options.check_options(THERE, chosen)
 
 
 def test_standard_input_is_a_file_while_it_is_needed(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, load
-from embedcli.cli.clusters import digest_text
+from embedcli.cli.cluster_options import digest_text
 from embedcli.errors import ClusterError, CorpusError, MissingExtraError, UsageError
 from embedcli.formats import save
 from embedcli.training.checkpoint import Checkpoints

@@ -10,7 +10,7 @@ import pytest
 
 from embedcli import TrainConfig, load
 from embedcli.cluster import file_driver, step_files
-from embedcli.cluster.deltas import Matrices, row_parts
+from embedcli.cluster.deltas import Matrices, Round, check, row_parts
 from embedcli.cluster.plan import Plan, write_plan
 from embedcli.cluster.run_state import advance, at_beginning, next_round
 from embedcli.cluster.shard_trainer import ShardTrainer, beginning
@@ -77,6 +77,15 @@ def test_numbers_that_diverge_name_the_round_and_the_shard(corpus):
 
         with pytest.raises(TrainingError, match=r"epoch 1, round 1: .* in shard 0 .* try --lr"):
             ShardTrainer(whole, config, 0).train([model], at)
+
+
+def test_a_part_that_diverges_names_its_row_of_the_model():
+    part = Matrices(np.zeros((3, 4), np.float32), np.zeros((3, 4), np.float32))
+    part.syn1neg[2, 1] = 1e30
+
+    message = r"epoch 2, round 1: row 102 of syn1neg holds 1e\+30 at lr 0\.05"
+    with pytest.raises(TrainingError, match=message):
+        check(part, CONFIG, Round(1, 0, 2), first_row=100)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from embedcli.cli.progress import show_progress
 from embedcli.settings.config import TrainConfig
 
 if TYPE_CHECKING:
-    from embedcli.cli.clusters import Cluster
+    from embedcli.cli.cluster_options import Cluster
     from embedcli.training.forecast import Forecast
     from embedcli.training.session import Setup
     from embedcli.vocabulary import Vocabulary

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli import clusters, run_report
+from embedcli.cli import run_report
 from embedcli.cli.apart import named_files
-from embedcli.cli.clusters import Cluster, cluster_options
+from embedcli.cli.cluster_options import Cluster, check_options, cluster_options, digest_text
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
 from embedcli.cli.plan import show_cluster_plan, show_estimate, show_needs, show_plan
@@ -117,7 +117,7 @@ def command(
     check_outputs(targets, config, corpus, named)
     spool = f"{outputs[0]}.stdin" if is_plain(outputs[0]) else None
     where = Cluster(cluster, sync_every, spool) if cluster else None
-    clusters.check_options(where, chosen)
+    check_options(where, chosen)
     config, given = read_given(config, chosen, reading)
     config = config.resolve() if where is None else where.resolve(config, chosen)
     if given is not None:
@@ -210,7 +210,7 @@ def _callbacks(where: Cluster | None, vocab_file: str | None, to: str | None) ->
         raise_deferred=signals.raise_it,
         interrupted=heard,
         resume_line=partial(resume_line, to=to, more=where.arguments if where else ()),
-        digest=clusters.digest_text,
+        digest=digest_text,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.apart import files_of, keep_apart
-from embedcli.cli.clusters import check_options
+from embedcli.cli.cluster_options import check_options
 from embedcli.cli.options import (
     Duration,
     json_option,
