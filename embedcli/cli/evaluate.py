@@ -41,34 +41,34 @@ def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> 
     nargs=2,
     multiple=True,
     metavar="TRAIN TEST",
-    help="Instead of FILEs: train a classifier on TRAIN and score it on TEST, with the vectors and "
-    "with one-hot features; may be repeated.",
+    help="Instead of FILEs: train a classifier on TRAIN and score it on TEST, with vectors and "
+    "with one-hot features. Repeatable.",
 )
 @click.option(
     "--one-hot/--no-one-hot",
     default=True,
-    help="With --task: score one-hot features too, and what the vectors gain over them; without, "
-    "models gain over the first.  [yes]",
+    help="With --task: also score one-hot features, and report gains over them. Without them, "
+    "gains are over the first model.  [yes]",
 )
 @click.option(
     "--next-item",
     "item_files",
     multiple=True,
     metavar="FILE",
-    help="Instead of FILEs: predict the last item of each line from those before it; may be "
-    "repeated.",
+    help="Instead of FILEs: predict the last item of each line from the items before it. "
+    "Repeatable.",
 )
 @click.option(
     "--train",
     "training",
     metavar="FILE",
-    help="What the baselines of --next-item count: the text the model was trained on.  "
+    help="With --next-item: the text that the baselines count, usually the training text.  "
     "[default: the lines without their last items]",
 )
 @click.option(
     "--separator",
     metavar="TEXT",
-    help="What stands between the items of --next-item.  [default: as the model was trained]",
+    help="With --next-item: the separator of items.  [default: as the model was trained]",
 )
 @click.option(
     "--cutoff",
@@ -78,7 +78,7 @@ def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> 
     show_default=True,
     metavar="K,K",
     callback=_cutoffs,
-    help="Among how many items the last one should be.",
+    help="With --next-item: count a hit if the last item is among the first K.",
 )
 @click.option(
     "-m",
@@ -86,7 +86,7 @@ def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> 
     "models",
     multiple=True,
     metavar="MODEL",
-    help="Any file of vectors that embed reads; may be given several times. "
+    help="A file of vectors in any format that embed reads. Repeatable.  "
     "[default: EMBED_MODEL, or model.safetensors]",
 )
 @click.option(
@@ -94,45 +94,45 @@ def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> 
     type=click.Choice(["word2vec", "gensim"]),
     default="word2vec",
     show_default=True,
-    help="Whose rules to score by: word2vec sees the first 30,000 words for analogies and all for "
-    "similarity, gensim 300,000 for both.",
+    help="The rules of scoring. word2vec searches the first 30,000 words for analogies and all "
+    "words for similarity; gensim searches the first 300,000 for both.",
 )
 @click.option(
     "--method",
     type=click.Choice(["cosadd", "cosmul", "pairdistance", "cosavg", "lrcos"]),
-    help="How analogies and pairs are answered: cosadd; cosavg and lrcos learn from all pairs of a "
-    "section or file but the one that is asked.",
+    help="How analogies and pairs are answered. cosavg and lrcos learn from the other pairs of the "
+    "section or file.  [default: cosadd]",
 )
 @click.option(
     "--restrict",
     type=click.IntRange(min=0),
     metavar="N",
-    help="See only the first N words; 0 for all.",
+    help="Search only the first N words; 0 searches all.",
 )
 @click.option(
     "--oov",
     type=click.Choice(["skip", "wrong"]),
-    help="Score without questions, pairs and lines that hold an unknown word (skip, as both "
-    "protocols), or with them as wrong and as cosine 0.",
+    help="Unknown words: skip leaves out their questions, pairs and lines; wrong counts them as "
+    "wrong, or as cosine 0.  [default: skip]",
 )
 @click.option(
     "--kind",
     type=click.Choice(["analogies", "similarity", "pairs", "categories", "odd"]),
-    help="What the FILEs are, instead of what is in them says.",
+    help="The kind of the FILEs.  [default: detected from their content]",
 )
 @click.option(
     "--skip-bad-lines",
     is_flag=True,
-    help="Leave out lines that cannot be read, and count them, instead of refusing the FILE.",
+    help="Leave out and count malformed lines. Without it, a malformed line is an error.",
 )
 @click.option(
     "--subwords/--no-subwords",
     default=True,
-    help="Words that the model does not hold get vectors made of their subwords, if it has any; "
-    "not in analogies and pairs.  [yes]",
+    help="Compose vectors of unknown words from their subwords, if the model has any. Analogies "
+    "and pairs never do.  [yes]",
 )
 @click.option(
-    "--unk/--no-unk", default=False, help="Those still unknown get the vector of <unk>.  [no]"
+    "--unk/--no-unk", default=False, help="Give other unknown words the vector of <unk>.  [no]"
 )
 @click.option(
     "--bootstrap",
@@ -140,17 +140,17 @@ def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> 
     default=1000,
     show_default=True,
     metavar="N",
-    help="Resamples for 95 % intervals; 0 for none.",
+    help="The number of bootstrap resamples for 95 % intervals; 0 for no intervals.",
 )
 @threshold_option(
     "--fail-under",
-    "Exit with 1 unless every model scores X or more on every file: percent of analogies, "
-    "100 x Spearman's rho, hit rate.",
+    "Exit with 1 if a model scores below X on a file: percent correct, 100 x Spearman's rho, hit "
+    "rate, accuracy or F1.",
 )
 @threshold_option(
     "--fail-under-gain",
-    "Exit with 1 unless the interval of every gain, over the first model or with --task over "
-    "one-hot features, begins at X or above; the gain itself with --bootstrap 0.",
+    "Exit with 1 if the interval of a gain begins below X. Gains are over the first model, over "
+    "one-hot features (--task), or over co-occurrence (--next-item).",
 )
 @text_encoding_option
 @reading_options
@@ -171,16 +171,17 @@ def command(
         embed evaluate --task spam.train.tsv spam.test.tsv
         embed evaluate --next-item baskets.csv
 
-    What is in a file says which kind it is. The rules are those of a named protocol, and the line
-    that states them is always printed. Elsewhere than on a terminal: tab-separated with a header,
-    one line a section of an analogy file (and semantic, syntactic, total), one any other file.
-    Scores are percent, or 100 x Spearman's rho for similarity; n/a is what cannot be computed.
+    The kind of a FILE is detected from its content. Every score is printed with a line that states
+    its rules. On a terminal the output is tables. Elsewhere it is tab-separated with a header: one
+    line for each section of an analogy file, then semantic, syntactic and total; one line for any
+    other file. Scores are percent, or 100 x Spearman's rho for similarity. An undefined score is
+    n/a.
 
-    --task asks whether a task gets better with the vectors: label<TAB>text, fastText labels or
-    CoNLL columns; the same classifier on the model's features and on one-hot ones.
+    --task compares the same classifier on the model's features and on one-hot features. TRAIN and
+    TEST hold label<TAB>text, fastText labels or CoNLL columns.
 
-    --next-item asks what comes next: hit rate and NDCG of the last item of each line, beside
-    popularity and co-occurrence. Train on the lines without their last items.
+    --next-item reports hit rate and NDCG of the last item of each line, beside popularity and
+    co-occurrence. Train the model on the lines without their last items.
     """
     from embedcli import load
     from embedcli.cli.evaluate_kinds import KINDS, Request
