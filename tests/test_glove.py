@@ -9,13 +9,11 @@ import reference_glove as reference
 
 from embedcli import TrainConfig, load, train
 from embedcli.errors import ConfigError, TrainingError
-from embedcli.formats import save
 from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
 from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.weights import aligned
 from embedcli.training.glove_work import CellChunks, initial_weights
 from embedcli.training.trainer import train as train_guarded
-from tests.test_checkpoint import stop_and_go
 
 V = 30
 SMALL = {
@@ -197,28 +195,6 @@ def test_one_thread_and_one_seed_give_the_same_bytes(corpus):
     assert not np.array_equal(first.vectors, train([corpus], config_of(seed=2)).vectors)
     small = train([corpus], config_of(count_memory="1K"))
     assert first.vectors.tobytes() == small.vectors.tobytes()
-
-
-@pytest.fixture
-def many_chunks(monkeypatch, in_step):
-    """Let short runs be stopped anywhere."""
-    monkeypatch.setattr("embedcli.training.glove_work._SMALLEST_CHUNK", 8)
-
-
-@pytest.mark.usefixtures("many_chunks")
-def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path):
-    config = config_of()
-    save(train([corpus], config), tmp_path / "whole.safetensors")
-    places = set()
-    for number, steps in enumerate([[0], [0, 0, 0], [3], [1, 2, 3], [9, 0, 4]]):
-        embeddings, stopped = stop_and_go(corpus, config, tmp_path / f"{number}.checkpoint", steps)
-        save(embeddings, tmp_path / "resumed.safetensors")
-        places.update(stopped)
-        whole, resumed = (
-            (tmp_path / f"{name}.safetensors").read_bytes() for name in ("whole", "resumed")
-        )
-        assert whole == resumed, f"stopped at {stopped}"
-    assert any(place[1] > 0 for place in places)
 
 
 def test_chunks_come_in_another_order_each_epoch_and_none_is_lost(corpus):

@@ -12,10 +12,8 @@ from embedcli.formats import load, save
 from embedcli.kernels.loop import PATH, training_kernel
 from embedcli.kernels.paths import make_path_scratch
 from embedcli.kernels.simd import LANES, host_lanes
-from embedcli.training import worker
 from embedcli.training.given import load_given
 from embedcli.training.huffman import huffman_tree, longest_path
-from tests.test_checkpoint import stop_and_go
 from tests.test_kernels import V, copy, make_weights, numeric_gradient, one_window, staged_sentences
 
 SHAPES = [(host_lanes(), 1, 1), *((lanes, 33, 3) for lanes in LANES)]  # lanes, dim, window
@@ -194,18 +192,6 @@ def test_words_of_one_topic_come_together(corpus, arch):
     losses = embeddings.metadata["loss"]
     assert losses[-1] < losses[0]
     assert not embeddings.output_vectors[-1].any()  # V - 1 inner nodes
-
-
-@pytest.mark.usefixtures("in_step")
-@pytest.mark.parametrize("arch", ["skipgram", "cbow"])
-def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path, monkeypatch, arch):
-    monkeypatch.setattr(worker, "_SLICE_WORK", 1 << 16)  # so that chunks are left unfinished
-    config = config_of(arch=arch, sample=0.1)
-    whole = train([corpus], config)
-    resumed, stopped = stop_and_go(corpus, config, tmp_path / "c", [1, 2, 3])
-    assert stopped
-    assert whole.vectors.tobytes() == resumed.vectors.tobytes()
-    assert whole.output_vectors.tobytes() == resumed.output_vectors.tobytes()
 
 
 def test_the_command_says_what_decides_nothing(run_embed, corpus):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from test_checkpoint import after, given
@@ -11,7 +9,6 @@ from test_subwords import sentencepiece_model
 
 from embedcli import TrainConfig, load, save
 from embedcli.errors import ConfigError, FormatError, InputError
-from embedcli.training import worker as worker_module
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.forecast import forecast
 from embedcli.training.trainer import Guard, Stopped, train
@@ -60,29 +57,6 @@ def test_words_never_seen_come_to_their_topic(corpus, tmp_path, arch):
     assert (3, 4, 1000, 3) == tuple(
         read.metadata["fasttext"][name] for name in ("minn", "maxn", "bucket", "ws")
     )
-
-
-@pytest.mark.usefixtures("in_step")
-@pytest.mark.parametrize("arch", ["skipgram", "cbow"])
-def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path, arch, monkeypatch):
-    monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 18)
-    config = config_of(arch=arch, sample=1e-2)
-    save(train([corpus], config), tmp_path / "whole.safetensors")
-    places = []
-    for n_asked in itertools.chain([0, 0, 0, 2], itertools.repeat(10**9)):
-        checkpoints = Checkpoints(tmp_path / "c", None, given(config, corpus))
-        resumed = checkpoints.newest()
-        words = resumed.embeddings.vocabulary if resumed else None
-        guard = Guard(checkpoints, resumed, after(n_asked))
-        try:
-            model = train([corpus], config, vocabulary=words, guard=guard)
-            break
-        except Stopped:
-            places.append(checkpoints.newest().place)
-    save(model, tmp_path / "resumed.safetensors")
-    assert places
-    whole, resumed = [(tmp_path / f"{n}.safetensors").read_bytes() for n in ("whole", "resumed")]
-    assert whole == resumed, places
 
 
 def test_pieces_of_a_sentencepiece_model(corpus, tmp_path, sentencepiece_model):
