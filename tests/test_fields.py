@@ -332,7 +332,7 @@ def test_batches_follow_the_bytes_of_a_row(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    from embedcli.files.parquet_footer import chunks_of
+    from embedcli.files.parquet import chunks_of
     from embedcli.text.columns import _batch_rows
 
     rows = [f"{i} " * (1 << 18) for i in range(8)]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedcli.errors import FormatError, InputError
-from embedcli.files.plain import require_plain
+from embedcli.errors import FormatError
+from embedcli.files.plain import read_plain
 from embedcli.files.publish import publish
 from embedcli.quoting import quoted
 
@@ -42,9 +42,5 @@ def refuse_characters(words: Sequence[str], format_name: str, refused: str) -> N
 
 def read_lines(path: Path) -> list[bytes]:
     r"""The lines of `path`, without \n."""
-    try:
-        require_plain(path)
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    data = read_plain(path)
     return data.removesuffix(b"\n").split(b"\n") if data else []

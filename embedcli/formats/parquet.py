@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
-from embedcli.errors import FormatError, MissingExtraError
+from embedcli.errors import FormatError
+from embedcli.files.parquet import pyarrow
 from embedcli.files.publish import Sink
 from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable
@@ -26,7 +27,7 @@ from embedcli.formats.narrow import to_float16
 from embedcli.formats.parquet_columns import Table
 from embedcli.reading import ReadingOptions
 
-__all__ = ["library", "read", "write", "write_narrow"]
+__all__ = ["read", "write", "write_narrow"]
 
 _ROWS: Final = 1 << 14  # of a row group
 
@@ -61,7 +62,7 @@ def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
 
 
 def _write(embeddings: Embeddings, vectors: NDArray[Any], sink: Sink) -> None:
-    pa, pq = library()
+    pa, pq = pyarrow()
     number = pa.float16() if vectors.dtype == np.float16 else pa.float32()
     columns = [pa.field("word", pa.string(), nullable=False)]
     if embeddings.vocabulary.counts is not None:
@@ -86,7 +87,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
         FormatError: damaged, packed, or without such columns.
         MissingExtraError: pyarrow is not installed.
     """
-    pa, pq = library()
+    pa, pq = pyarrow()
     source.plain_size("a Parquet file")
     try:
         path = os.fsencode(source.path)  # what stands for bytes that are not UTF-8 is refused
@@ -100,17 +101,3 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     except (pa.ArrowException, OSError, ValueError) as error:
         what = " ".join(str(error).split())
         raise FormatError(f"{source.path} is a damaged Parquet file: {what}") from error
-
-
-def library() -> tuple[Any, Any]:
-    """Pyarrow and its Parquet module.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingExtraError("Parquet", "pyarrow", "interchange") from error
-    return pa, pq

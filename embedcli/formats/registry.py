@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
+from embedcli.files.parquet import pyarrow
 from embedcli.files.publish import Sink
 from embedcli.files.source import Source
 from embedcli.formats import (
@@ -188,7 +189,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             plain=True,
             dtypes=("float32", "float16"),
             write_narrow=parquet.write_narrow,
-            check_library=parquet.library,
+            check_library=pyarrow,
         ),
         Format(
             "sqlite",

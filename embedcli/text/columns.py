@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from embedcli.errors import CorpusError, MissingExtraError
-from embedcli.files.parquet_footer import Chunk, chunks_of
+from embedcli.errors import CorpusError
+from embedcli.files.parquet import Chunk, chunks_of, pyarrow
 from embedcli.text.fields import Field
 
 __all__ = ["parquet_texts"]
@@ -33,15 +33,11 @@ def parquet_texts(file: Any, field: Field, title: str) -> Iterator[str]:
         MissingExtraError: pyarrow is not installed.
         CorpusError: it is damaged, or has no such column.
     """
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise MissingExtraError("Parquet", "pyarrow", "interchange") from error
+    pa, pq = pyarrow()
     if not file.seekable():
         raise CorpusError(f"{title}: Parquet is read from its end; give a file, not a pipe")
     try:
-        metadata = ParquetFile(file).metadata
+        metadata = pq.ParquetFile(file).metadata
         if not metadata.num_rows:
             return
         names = metadata.schema.to_arrow_schema().names
@@ -51,7 +47,7 @@ def parquet_texts(file: Any, field: Field, title: str) -> Iterator[str]:
         kept = [leaf.path for leaf in texts if leaf.physical_type == "BYTE_ARRAY"]
         groups = _groups(file, title)
         file.seek(0)
-        table = ParquetFile(file, read_dictionary=kept, buffer_size=_READ_BYTES)
+        table = pq.ParquetFile(file, read_dictionary=kept, buffer_size=_READ_BYTES)
         number = 0
         for group in range(metadata.num_row_groups):
             columns = [groups[group][leaf] for leaf in leaves if leaf < len(groups[group])]
@@ -68,7 +64,7 @@ def parquet_texts(file: Any, field: Field, title: str) -> Iterator[str]:
                 if name != field.name and field.number is None:
                     value = field.within({name: value})
                 yield field.text(value, place.__str__)
-    except (ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise CorpusError(f"{title} is damaged: {error}; is the download complete?") from error
 
 

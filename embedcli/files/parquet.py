@@ -1,22 +1,38 @@
-"""The sizes that the end of a Parquet file states, read without pyarrow.
+"""Parquet: pyarrow, where it is installed, and the sizes that the end of a file states.
 
     ... FileMetaData (Thrift's compact protocol), u32 its length, "PAR1"
 
 pyarrow ends the process when it is asked for the sizes of a column whose statistics are damaged;
-reading the column itself it survives. So the few numbers are taken here: of each column in each
-group of rows its path, how many values it has, and its bytes before and after packing.
+reading the column itself it survives. So the few numbers are read here without it: of each column
+in each group of rows its path, how many values it has, and its bytes before and after packing.
 """
 
 from __future__ import annotations
 
 from typing import IO, Any, Final, NamedTuple
 
-__all__ = ["Chunk", "chunks_of"]
+from embedcli.errors import MissingExtraError
+
+__all__ = ["Chunk", "chunks_of", "pyarrow"]
 
 _DEEPEST: Final = 32
 _LARGEST: Final = 1 << 28  # bytes of a footer
 _GROUPS, _COLUMNS, _META = 4, 1, 3  # fields of FileMetaData, RowGroup, ColumnChunk
 _PATH, _VALUES, _UNPACKED, _PACKED = 3, 5, 6, 7  # of ColumnMetaData
+
+
+def pyarrow() -> tuple[Any, Any]:
+    """Pyarrow and its Parquet module.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtraError("Parquet", "pyarrow", "interchange") from error
+    return pa, pq
 
 
 class Chunk(NamedTuple):
