@@ -7,7 +7,7 @@ import pytest
 
 from embedcli import TrainConfig, Vocabulary, load, save
 from embedcli.cluster import file_driver, step_files
-from embedcli.cluster.plan import make_plan
+from embedcli.cluster.plan import make_plan, shard_settings
 from embedcli.cluster.step_files import CHANGE, COUNTS, IDS
 from embedcli.corpus import encode_corpus
 from embedcli.errors import FormatError
@@ -22,7 +22,7 @@ def run(tmp_path_factory):
     """One of each kind of file, and the model they go with."""
     directory = tmp_path_factory.mktemp("run")
     (directory / "text").write_text("a b c\nb c\nd a\n" * 4)
-    plan = make_plan([str(directory / "text")], CONFIG.resolve())
+    plan = make_plan([str(directory / "text")], shard_settings(CONFIG).resolve())
     paths = {kind: str(directory / kind) for kind in (COUNTS, IDS, CHANGE)}
     file_driver.count_shard(plan, 0, paths[COUNTS], 1)
     save(file_driver.first_model(plan, [paths[COUNTS]]), directory / "0.safetensors")

@@ -53,11 +53,11 @@ def _encoded(folder: Path, n: int, rng: Random) -> Iterator[Outcome]:
     """Arrays of a step in shards that do not fit its model, under a digest that is right."""
     from embedcli import TrainConfig, load, save
     from embedcli.cluster import file_driver, step_files
-    from embedcli.cluster.plan import make_plan
+    from embedcli.cluster.plan import make_plan, shard_settings
     from embedcli.errors import EmbedError
 
     config = TrainConfig(dim=16, min_count=1, threads=1, epochs=1, shards=1, rounds=1, sample=0)
-    plan = make_plan([str(folder / "text")], config.resolve())
+    plan = make_plan([str(folder / "text")], shard_settings(config).resolve())
     counts, ids, model_path = (str(folder / name) for name in ("counts", "ids", "0.safetensors"))
     file_driver.count_shard(plan, 0, counts, 1)
     save(file_driver.first_model(plan, [counts]), model_path)
