@@ -12,7 +12,7 @@ from embedcli.cli.shell import _Shell
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UnknownWordError
 from embedcli.files.watch import Watch
-from embedcli.lookup.out_of_vocabulary import Ways, case_variants, resolve
+from embedcli.lookup.out_of_vocabulary import Fallbacks, case_variants, resolve
 from embedcli.lookup.query import Query, analogy, cosine_table, neighbors, odd_one_out
 from embedcli.spaces.agreement import agreement
 from embedcli.spaces.sentences import Averager
@@ -21,7 +21,7 @@ from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary
 
 WORDS = ["walk", "walking", "Paris", "<unk>", "talk"]
-NONE = Ways(subwords=False, case=False, token=False)
+NONE = Fallbacks(subwords=False, case=False, token=False)
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +38,18 @@ def model():
 def test_the_ways_in_their_order(model):
     asked = ["walk", "talking", "paris", "0", "walk"]
     resolved = resolve(model, asked)
-    assert ["word", "subwords", "subwords", "unknown token", "word"] == resolved.ways
+    assert ["word", "subwords", "subwords", "unknown token", "word"] == resolved.sources
     assert [0, -1, -1, 3, 0] == resolved.ids.tolist()
     np.testing.assert_array_equal(resolved.vectors[1], model["talking"])
     np.testing.assert_array_equal(resolved.vectors[3], model["<unk>"])
     assert {"talking": "subwords", "paris": "subwords", "0": "unknown token"} == resolved.answered()
 
-    resolved = resolve(model, asked, Ways(subwords=False))
-    assert ["word", "unknown token", "case variant", "unknown token", "word"] == resolved.ways
+    resolved = resolve(model, asked, Fallbacks(subwords=False))
+    assert ["word", "unknown token", "case variant", "unknown token", "word"] == resolved.sources
     np.testing.assert_array_equal(resolved.vectors[2], model["Paris"])
 
     resolved = resolve(model, asked, NONE)
-    assert ["word", None, None, None, "word"] == resolved.ways
+    assert ["word", None, None, None, "word"] == resolved.sources
     assert not resolved.vectors[1:4].any()
     assert resolve(model, []).vectors.shape == (0, 6)
 
@@ -71,20 +71,20 @@ def test_lookups_of_unseen_words(model):
     (found,) = neighbors(model, [Query(("talking",))], 2)
     cosines = model.vectors @ model["talking"] / model.norms
     assert WORDS[int(np.argmax(cosines))] == found[0].word
-    assert "Paris" not in [w for w, _ in neighbors(model, [Query(("PARIS",))],
-                                                   ways=Ways(subwords=False))[0]]  # fmt: skip
+    without = neighbors(model, [Query(("PARIS",))], fallbacks=Fallbacks(subwords=False))[0]
+    assert "Paris" not in [word for word, _ in without]
     for method in ("cosadd", "cosmul"):
         assert 3 == len(analogy(model, ("walk", "walking", "tal"), method=method))
     assert 3 == len(odd_one_out(model, ["walk", "talks", "Paris"]))
     np.testing.assert_allclose(cosine_table(model, ["talks", "talks"]), 1)
     for ask in (
-        lambda: neighbors(model, [Query(("talking",))], ways=NONE),
-        lambda: analogy(model, ("walk", "walking", "tal"), ways=NONE),
-        lambda: cosine_table(model, ["walk", "talks"], ways=NONE),
+        lambda: neighbors(model, [Query(("talking",))], fallbacks=NONE),
+        lambda: analogy(model, ("walk", "walking", "tal"), fallbacks=NONE),
+        lambda: cosine_table(model, ["walk", "talks"], fallbacks=NONE),
     ):
         with pytest.raises(UnknownWordError, match="unknown word 'tal"):
             ask()
-    assert 1 == agreement([model, model], Query(("talking",)), ways=NONE)[1] + 1
+    assert 1 == agreement([model, model], Query(("talking",)), fallbacks=NONE)[1] + 1
     assert 2 == agreement([model, model], Query(("talking",)))[1]
 
 
@@ -95,9 +95,9 @@ def test_texts_with_unseen_words(model):
                 (model["<unk>"] + 2 * model["talking"]) / 3, np.zeros(6)]  # fmt: skip
     np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-6)
     assert (5, 0, {"subwords": 3, "unknown token": 1}) == (
-        averager.tokens, averager.unknown, averager.otherwise,
+        averager.tokens, averager.unknown, averager.answered_by,
     )  # fmt: skip
-    strict = Averager(model, "sif", ways=NONE)
+    strict = Averager(model, "sif", fallbacks=NONE)
     assert not strict.add(["talking"]).any()
     assert 1 == strict.unknown
 
@@ -154,7 +154,7 @@ def test_commands_say_how_words_were_answered(saved, run_embed):
                                   "odd walk walking tal"])  # fmt: skip
 def test_the_shell_says_how_words_were_answered(model, line, capsys, tmp_path):
     watch = Watch(str(tmp_path))
-    _Shell(model, 1, Ways(), True, watch).answer(line)
+    _Shell(model, 1, Fallbacks(), True, watch).answer(line)
     out, talk = capsys.readouterr()
     assert {"tal": "subwords"} == json.loads(out)["answered_by"]
     assert "not in the vocabulary, answered by subwords: 'tal'\n" == talk

@@ -16,7 +16,7 @@ from embedcli.evaluation.features import Lookup, OneHot, shapes, windows
 from embedcli.evaluation.probes import ONE_HOT, _fit, probe
 from embedcli.evaluation.tasks import Examples, Sentences, read_task
 from embedcli.lookup.exact import unit_rows
-from embedcli.lookup.out_of_vocabulary import Ways, resolve
+from embedcli.lookup.out_of_vocabulary import Fallbacks, resolve
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 
@@ -218,21 +218,21 @@ def test_tokens_are_made_of_subwords_as_embed_vectors_makes_them(spelt):
     assert np.allclose(expected, lookup.texts(texts), atol=1e-6)
     assert (0.2, 0.4) == (lookup.unknown, lookup.made)
     assert np.allclose(units[1], lookup.tokens(texts)[1, 4:8], atol=1e-6)
-    plain = Lookup(spelt, Ways(subwords=False, token=False))
+    plain = Lookup(spelt, Fallbacks(subwords=False, token=False))
     assert np.allclose([units[0], np.zeros(4), units[3]], plain.texts(texts), atol=1e-6)
     assert (0.6, 0.0) == (plain.unknown, plain.made)
 
 
 def test_a_model_with_case_makes_tokens_as_they_are_spelt(spelt):
     cased = Embeddings(spelt.vocabulary, spelt.vectors, subwords=spelt.subwords)
-    expected = unit_rows(resolve(cased, ["Balking"], Ways(case=False)).vectors)
+    expected = unit_rows(resolve(cased, ["Balking"], Fallbacks(case=False)).vectors)
     assert np.allclose(expected, Lookup(cased).texts([["Balking"]]), atol=1e-6)
 
 
 def test_the_unknown_token_answers_only_where_it_is_asked_to():
     model = Embeddings(Vocabulary.from_words(["a", "<unk>"]), np.eye(2, dtype="f"))
     assert [[1, 0]] == Lookup(model).texts([["a", "b"]]).tolist()
-    assert [[0.5, 0.5]] == Lookup(model, Ways()).texts([["a", "b"]]).tolist()
+    assert [[0.5, 0.5]] == Lookup(model, Fallbacks()).texts([["a", "b"]]).tolist()
 
 
 def test_one_hot_features_can_be_turned_off(synonyms, run_embed):

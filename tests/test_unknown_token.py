@@ -151,7 +151,7 @@ def test_it_is_trained_and_answers(text, tmp_path):
     model = train([text], config)
     assert model.metadata["settings"]["unk"]
     assert 200 == model.metadata["corpus"]["unknown"]
-    assert ["unknown token"] == resolve(model, ["never"]).ways
+    assert ["unknown token"] == resolve(model, ["never"]).sources
     np.testing.assert_array_equal(resolve(model, ["never"]).vectors[0], model[UNKNOWN])
     assert model.output_vectors[model.vocabulary.get(UNKNOWN)].any()
     save(model, tmp_path / "m.safetensors")

@@ -10,10 +10,10 @@ import click
 from embedcli.cli.options import json_option, model_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 from embedcli.cli.reading import reading_options
-from embedcli.cli.unknown import say_ways, ways_options
+from embedcli.cli.unknown import fallback_options, say_answered
 
 if TYPE_CHECKING:
-    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.out_of_vocabulary import Fallbacks
     from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
@@ -43,7 +43,7 @@ _SCORES = {"cosadd": "cosine", "cosmul": "quotient", "pairdistance": "cosine"}
     "mapped to 0..1. pairdistance: cosine between the answer minus C and B - A.",
 )
 @restrict_option("Answer from the N most frequent words only")
-@ways_options
+@fallback_options
 @reading_options
 @json_option
 @verbosity_options
@@ -56,7 +56,7 @@ def command(
     k: int,
     method: str,
     restrict: int | None,
-    ways: Ways,
+    fallbacks: Fallbacks,
     as_json: bool,
 ) -> None:
     r"""Answer "A is to B as C is to what?" from unit vectors.
@@ -78,14 +78,16 @@ def command(
     from embedcli.lookup.query import analogy
 
     embeddings = embedcli.load(model, reading=reading)
-    answers = analogy(embeddings, (a, b, c), k, method=method, restrict=restrict, ways=ways)
-    otherwise = resolve(embeddings, (a, b, c), ways).answered()
+    answers = analogy(
+        embeddings, (a, b, c), k, method=method, restrict=restrict, fallbacks=fallbacks
+    )
+    answered = resolve(embeddings, (a, b, c), fallbacks).answered()
     score = _SCORES[method]
     if as_json:
         listed = [{"word": word, score: value} for word, value in answers]
-        made = {"answered_by": otherwise} if otherwise else {}
+        made = {"answered_by": answered} if answered else {}
         echo_json({"a": a, "b": b, "c": c, "method": method, "answers": listed} | made)
     else:
         rows = ((rank, word, value) for rank, (word, value) in enumerate(answers, 1))
         echo_rows(rows, ("rank", "word", score) if sys.stdout.isatty() else None)
-    say_ways(otherwise)
+    say_answered(answered)

@@ -121,12 +121,12 @@ def _has_another(request: Request) -> bool:
 
 def _score_tasks(request: Request) -> list[Report]:
     from embedcli.evaluation.probes import probe
-    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.out_of_vocabulary import Fallbacks
 
     options, models = request.options, request.loaded
     more = {
         "one_hot": options["one_hot"],
-        "ways": Ways(subwords=options["subwords"], token=options["unk"]),
+        "fallbacks": Fallbacks(subwords=options["subwords"], token=options["unk"]),
         "encoding": options["text_encoding"],
         "bootstrap": options["bootstrap"],
     }

@@ -19,7 +19,7 @@ from embedcli.cli.options import (
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import reading_options
-from embedcli.cli.unknown import say_ways
+from embedcli.cli.unknown import say_answered
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.quoting import quoted
 from embedcli.settings.config import TrainConfig
@@ -134,14 +134,14 @@ def _as_spelt(embeddings: Embeddings, *asked: str) -> Sequence[str]:
     Raises:
         UnknownWordError: the vocabulary holds a word in no case.
     """
-    from embedcli.lookup.out_of_vocabulary import Ways, resolve
+    from embedcli.lookup.out_of_vocabulary import Fallbacks, resolve
     from embedcli.lookup.suggest import Suggester
 
-    found = resolve(embeddings, asked, Ways(subwords=False, token=False))
-    for word, way in zip(asked, found.ways, strict=True):
-        if way is None:
+    found = resolve(embeddings, asked, Fallbacks(subwords=False, token=False))
+    for word, source in zip(asked, found.sources, strict=True):
+        if source is None:
             raise UnknownWordError(word, Suggester(embeddings.vocabulary).suggest(word))
-    say_ways(found.answered())
+    say_answered(found.answered())
     return [embeddings.vocabulary[index] for index in found.ids.tolist()]
 
 

@@ -22,14 +22,14 @@ from embedcli.cli.options import (
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.cli.progress import show_progress
 from embedcli.cli.reading import reading_options
-from embedcli.cli.unknown import MAX_HINTS, say_ways, stdin_lines, ways_options
+from embedcli.cli.unknown import MAX_HINTS, fallback_options, say_answered, stdin_lines
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.files.watch import Watch
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.lookup.index import Index
-    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.out_of_vocabulary import Fallbacks
     from embedcli.lookup.query import Neighbor, Query
     from embedcli.reading import ReadingOptions
     from embedcli.vocabulary import Vocabulary
@@ -43,13 +43,13 @@ _BATCH = 1024  # queries searched in one pass over the vectors
 class Answer:
     """What a query gave: neighbours, or the words in it that nothing is known of.
 
-    `ways` says of the words that are not in the vocabulary how they were answered.
+    `sources` says of the words that are not in the vocabulary how they were answered.
     """
 
     query: Query
     found: Sequence[Neighbor] = ()
     unknown: Sequence[UnknownWordError] = field(default=())
-    ways: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @click.command()
@@ -96,7 +96,7 @@ class Answer:
     type=click.Choice(["ivf", "hnsw"]),
     help="Search an approximate index; it is built when needed (pip install 'embedcli[ann]').",
 )
-@ways_options
+@fallback_options
 @reading_options
 @json_option
 @verbosity_options
@@ -110,7 +110,7 @@ def command(
     files: tuple[str, ...],
     restrict: int | None,
     kind: str | None,
-    ways: Ways,
+    fallbacks: Fallbacks,
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
@@ -161,26 +161,28 @@ def command(
         raise UsageError("nothing to look up: give a WORD, or - to read words from stdin")
     if len(spaces) > 1:
         queries = _queries(words, added, taken)
-        show_agreement(spaces, queries, k, restrict, ways, as_json=as_json)
+        show_agreement(spaces, queries, k, restrict, fallbacks, as_json=as_json)
         return
     index = None if kind is None else _open_index(paths[0], embeddings, kind)
     if files:
         show_vectors(embeddings, files, k, restrict, index, as_json=as_json)
     if not (words or added or taken):
         return
-    search = partial(neighbors, embeddings, k=k, restrict=restrict, index=index, ways=ways)
+    search = partial(
+        neighbors, embeddings, k=k, restrict=restrict, index=index, fallbacks=fallbacks
+    )
     failed: list[Answer] = []
     queries = _queries(words, added, taken)
-    otherwise: dict[str, str] = {}
+    answered: dict[str, str] = {}
     batches = _batches(queries, watches[0])
-    answers = _reported(_answers(embeddings, batches, search, ways), failed, otherwise)
+    answers = _reported(_answers(embeddings, batches, search, fallbacks), failed, answered)
     if as_json:
         recall = {} if index is None else {"recall": index.recall}
         echo_json([_as_json(answer) | recall for answer in answers])
     else:
         header = ("query", "rank", "neighbour", "cosine") if sys.stdout.isatty() else None
         echo_rows(_rows(answers), header)
-    say_ways(otherwise)
+    say_answered(answered)
     if failed:
         click.get_current_context().exit(UnknownWordError.exit_code)
 
@@ -239,7 +241,7 @@ def _answers(
     embeddings: Embeddings,
     batches: Iterable[Sequence[Query]],
     search: Callable[[Sequence[Query]], list[list[Neighbor]]],
-    ways: Ways,
+    fallbacks: Fallbacks,
 ) -> Iterator[Answer]:
     """Answer batch by batch, in order."""
     from embedcli.lookup.out_of_vocabulary import resolve
@@ -249,10 +251,10 @@ def _answers(
     n_hints = MAX_HINTS
     for batch in batches:
         resolved = resolve(
-            embeddings, sorted({word for query in batch for word in query.words}), ways
+            embeddings, sorted({word for query in batch for word in query.words}), fallbacks
         )
-        pairs = zip(resolved.words, resolved.ways, strict=True)
-        unknown, otherwise = {word for word, way in pairs if way is None}, resolved.answered()
+        pairs = zip(resolved.words, resolved.sources, strict=True)
+        unknown, answered = {word for word, source in pairs if source is None}, resolved.answered()
         good = [query for query in batch if unknown.isdisjoint(query.words)]
         found = iter(search(good) if good else ())
         for query in batch:
@@ -265,19 +267,19 @@ def _answers(
             if errors:
                 yield Answer(query, (), errors)
             else:
-                made = {word: otherwise[word] for word in query.words if word in otherwise}
+                made = {word: answered[word] for word in query.words if word in answered}
                 yield Answer(query, next(found), (), made)
 
 
 def _reported(
-    answers: Iterable[Answer], failed: list[Answer], otherwise: dict[str, str]
+    answers: Iterable[Answer], failed: list[Answer], answered: dict[str, str]
 ) -> Iterator[Answer]:
     """Pass answers on; report unknown words on stderr, and collect those answers in `failed`.
 
-    `otherwise` collects the words that were answered without being in the vocabulary.
+    `answered` collects the words that were answered without being in the vocabulary.
     """
     for answer in answers:
-        otherwise |= answer.ways
+        answered |= answer.sources
         for error in answer.unknown:
             report_error(str(error))
         if answer.unknown:
@@ -299,8 +301,8 @@ def _as_json(answer: Answer) -> dict[str, Any]:
         "negative": query.negative,
         "neighbors": [{"word": word, "cosine": cosine} for word, cosine in answer.found],
     }
-    if answer.ways:
-        result["answered_by"] = answer.ways
+    if answer.sources:
+        result["answered_by"] = answer.sources
     if answer.unknown:
         unknown = [{"word": e.word, "suggestions": e.suggestions} for e in answer.unknown]
         result |= {"neighbors": None, "unknown": unknown}

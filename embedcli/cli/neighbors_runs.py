@@ -14,7 +14,7 @@ from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
-    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.out_of_vocabulary import Fallbacks
     from embedcli.lookup.query import Query
 
 __all__ = ["model_paths", "show_agreement"]
@@ -40,7 +40,7 @@ def show_agreement(
     queries: Iterable[Query],
     k: int,
     restrict: int | None,
-    ways: Ways,
+    fallbacks: Fallbacks,
     *,
     as_json: bool,
 ) -> None:
@@ -48,7 +48,8 @@ def show_agreement(
     from embedcli.spaces.agreement import agreement
 
     answers = [
-        (query, *agreement(models, query, k, restrict=restrict, ways=ways)) for query in queries
+        (query, *agreement(models, query, k, restrict=restrict, fallbacks=fallbacks))
+        for query in queries
     ]
     if as_json:
         echo_json(

@@ -10,12 +10,12 @@ import click
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.reading import reading_options
-from embedcli.cli.unknown import say_ways, ways_options
+from embedcli.cli.unknown import fallback_options, say_answered
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
-    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.out_of_vocabulary import Fallbacks
     from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
@@ -25,7 +25,7 @@ __all__ = ["command"]
 @click.argument("words", nargs=-1, required=True, metavar="WORD WORD WORD...")
 @model_option
 @click.option("--skip-unknown", is_flag=True, help="Leave out unknown words, and report them.")
-@ways_options
+@fallback_options
 @reading_options
 @json_option
 @verbosity_options
@@ -33,7 +33,7 @@ def command(
     words: tuple[str, ...],
     model: str,
     skip_unknown: bool,
-    ways: Ways,
+    fallbacks: Fallbacks,
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
@@ -58,22 +58,22 @@ def command(
     if len(asked) < 3:
         raise UsageError(f"{len(asked)} different words: give three or more; one may be odd")
     embeddings = embedcli.load(model, reading=reading)
-    resolved = resolve(embeddings, asked, ways)
-    otherwise = resolved.answered()
-    pairs = list(zip(asked, resolved.ways, strict=True))
-    skipped = [word for word, way in pairs if way is None and skip_unknown]
+    resolved = resolve(embeddings, asked, fallbacks)
+    answered = resolved.answered()
+    pairs = list(zip(asked, resolved.sources, strict=True))
+    skipped = [word for word, source in pairs if source is None and skip_unknown]
     if skipped:
         asked = [word for word in asked if word not in skipped]
         if len(asked) < 3:
             raise UnknownWordError(skipped[0], Suggester(embeddings.vocabulary).suggest(skipped[0]))
-    scored = odd_one_out(embeddings, asked, ways=ways)
+    scored = odd_one_out(embeddings, asked, fallbacks=fallbacks)
     if as_json:
-        made = {"answered_by": otherwise} if otherwise else {}
+        made = {"answered_by": answered} if answered else {}
         listed = [{"word": word, "cosine": cosine} for word, cosine in scored]
         left = {"skipped": skipped} if skip_unknown else {}
         echo_json({"odd": scored[0].word, "words": listed} | made | left)
     else:
         echo_rows(scored, ("word", "cosine") if sys.stdout.isatty() else None)
-    say_ways(otherwise)
+    say_answered(answered)
     if skipped:
         talk(f"{len(skipped)} unknown words left out: {', '.join(map(quoted, skipped))}")

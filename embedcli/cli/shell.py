@@ -22,14 +22,14 @@ from embedcli.cli.options import DEFAULT_MODEL, json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
 from embedcli.cli.reading import reading_options
 from embedcli.cli.signals import heard
-from embedcli.cli.unknown import say_ways, ways_options
+from embedcli.cli.unknown import fallback_options, say_answered
 from embedcli.errors import EmbedError, UsageError
 from embedcli.files.watch import Watch
 from embedcli.quoting import escaped
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
-    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.out_of_vocabulary import Fallbacks
     from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
@@ -56,11 +56,13 @@ _HISTORY_LINES = 1000
     metavar="N",
     help="Answers per question.",
 )
-@ways_options
+@fallback_options
 @reading_options
 @json_option
 @verbosity_options
-def command(model: str, k: int, ways: Ways, reading: ReadingOptions, as_json: bool) -> None:
+def command(
+    model: str, k: int, fallbacks: Fallbacks, reading: ReadingOptions, as_json: bool
+) -> None:
     r"""Look words up at a prompt: neighbours, sums, analogies, similarity, the odd one out.
 
     \b
@@ -80,7 +82,7 @@ def command(model: str, k: int, ways: Ways, reading: ReadingOptions, as_json: bo
     import embedcli
 
     watch = Watch(model)
-    shell = _Shell(embedcli.load(model, reading=reading), k, ways, as_json, watch)
+    shell = _Shell(embedcli.load(model, reading=reading), k, fallbacks, as_json, watch)
     if sys.stdin.isatty():
         talk(f"{model}: {len(shell.embeddings):,} words x {shell.embeddings.dim}; help, quit")
         with _editing(shell.embeddings.vocabulary.words):
@@ -93,12 +95,12 @@ class _Shell:
     """The questions, and how many answers they get."""
 
     def __init__(
-        self, embeddings: Embeddings, k: int, ways: Ways, as_json: bool, watch: Watch
+        self, embeddings: Embeddings, k: int, fallbacks: Fallbacks, as_json: bool, watch: Watch
     ) -> None:
         self._watch = watch
         self.embeddings = embeddings
         self.k = k
-        self.ways = ways
+        self.fallbacks = fallbacks
         self.as_json = as_json
 
     def run(self, lines: Iterator[str]) -> int:
@@ -145,7 +147,7 @@ class _Shell:
         asked = list(dict.fromkeys(words[1:]))
         if len(asked) < 3:
             raise UsageError("three different words or more: odd cat dog spoon")
-        self._show(words, asked, odd_one_out(self.embeddings, asked, ways=self.ways))
+        self._show(words, asked, odd_one_out(self.embeddings, asked, fallbacks=self.fallbacks))
 
     def _similarity(self, words: Sequence[str]) -> None:
         from embedcli.lookup.query import cosine_table
@@ -153,10 +155,10 @@ class _Shell:
         if len(words) != 3 or words[1] != "~":
             raise UsageError("two words with ~ between them: cat ~ dog")
         asked = words[0], words[2]
-        cosine = float(cosine_table(self.embeddings, asked, ways=self.ways)[0, 1])
-        otherwise = self._otherwise(asked)
+        cosine = float(cosine_table(self.embeddings, asked, fallbacks=self.fallbacks)[0, 1])
+        answered = self._answered(asked)
         if self.as_json:
-            echo_json({"question": " ".join(words), "cosine": cosine} | otherwise)
+            echo_json({"question": " ".join(words), "cosine": cosine} | answered)
         else:
             echo(f"{cosine:.4f}")
 
@@ -166,7 +168,7 @@ class _Shell:
         if len(words) != 5 or (words[1], words[3]) != (":", "::"):
             raise UsageError("an analogy is written man : king :: woman")
         asked = words[0], words[2], words[4]
-        self._show(words, asked, analogy(self.embeddings, asked, self.k, ways=self.ways))
+        self._show(words, asked, analogy(self.embeddings, asked, self.k, fallbacks=self.fallbacks))
 
     def _sum(self, words: Sequence[str]) -> None:
         """Words with + and - before or between them; two words without a sign are a sum."""
@@ -184,26 +186,26 @@ class _Shell:
         if words[-1] in ("+", "-"):
             raise UsageError(f"no word behind the last {words[-1]}; help shows what can be asked")
         query = Query(tuple(added), tuple(taken))
-        found = neighbors(self.embeddings, [query], self.k, ways=self.ways)[0]
+        found = neighbors(self.embeddings, [query], self.k, fallbacks=self.fallbacks)[0]
         self._show(words, query.words, found)
 
     def _show(
         self, question: Sequence[str], asked: Sequence[str], answers: Sequence[tuple[str, float]]
     ) -> None:
-        otherwise = self._otherwise(asked)
+        answered = self._answered(asked)
         if self.as_json:
             listed = [{"word": word, "cosine": cosine} for word, cosine in answers]
-            echo_json({"question": " ".join(question), "answers": listed} | otherwise)
+            echo_json({"question": " ".join(question), "answers": listed} | answered)
         else:
             echo_rows([(word, score) for word, score in answers])
 
-    def _otherwise(self, asked: Sequence[str]) -> dict[str, Any]:
+    def _answered(self, asked: Sequence[str]) -> dict[str, Any]:
         """Say how words that are not in the vocabulary were answered; what JSON says of it."""
         from embedcli.lookup.out_of_vocabulary import resolve
 
-        otherwise = resolve(self.embeddings, asked, self.ways).answered()
-        say_ways(otherwise)
-        return {"answered_by": otherwise} if otherwise else {}
+        answered = resolve(self.embeddings, asked, self.fallbacks).answered()
+        say_answered(answered)
+        return {"answered_by": answered} if answered else {}
 
 
 def _typed() -> Iterator[str]:

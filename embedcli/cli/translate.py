@@ -11,11 +11,11 @@ from embedcli.cli.align import Alignment, alignment_options
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 from embedcli.cli.reading import reading_options
-from embedcli.cli.unknown import asked_words, report_unknown, say_ways, ways_options
+from embedcli.cli.unknown import asked_words, fallback_options, report_unknown, say_answered
 from embedcli.errors import UnknownWordError
 
 if TYPE_CHECKING:
-    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.out_of_vocabulary import Fallbacks
     from embedcli.reading import ReadingOptions
 
 __all__ = ["command"]
@@ -41,7 +41,7 @@ __all__ = ["command"]
     help="CSLS, which subtracts the mean cosine of a word to its neighbours, or the plain cosine.",
 )
 @alignment_options
-@ways_options
+@fallback_options
 @reading_options
 @json_option
 @verbosity_options
@@ -52,7 +52,7 @@ def command(
     k: int,
     method: str,
     how: Alignment,
-    ways: Ways,
+    fallbacks: Fallbacks,
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
@@ -78,8 +78,8 @@ def command(
     first, second = (embedcli.load(model, reading=reading) for model in (source, target))
     rotation, _ = how.rotation(first, second)
     asked = asked_words(words)
-    resolved = resolve(first, asked, ways)
-    known = [i for i, way in enumerate(resolved.ways) if way is not None]
+    resolved = resolve(first, asked, fallbacks)
+    known = [i for i, source in enumerate(resolved.sources) if source is not None]
     heads = how.frequent(first, second)
     translator = Translator(*heads, rotation, method)
     found = translator.nearest(resolved.vectors[known], k)
@@ -95,8 +95,8 @@ def command(
         rows = ((asked[i], rank, *one) for i in known for rank, one in enumerate(answers[i], 1))
         header = ("word", "rank", "translation", "score", "cosine")
         echo_rows(rows, header if sys.stdout.isatty() else None)
-    say_ways(resolved.answered())
-    missing = [word for word, way in zip(asked, resolved.ways, strict=True) if way is None]
+    say_answered(resolved.answered())
+    missing = [word for word, source in zip(asked, resolved.sources, strict=True) if source is None]
     if missing:
         report_unknown(first, missing)
         click.get_current_context().exit(UnknownWordError.exit_code)

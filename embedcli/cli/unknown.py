@@ -21,10 +21,10 @@ __all__ = [
     "MAX_HINTS",
     "asked_words",
     "check_stdin",
+    "fallback_options",
     "report_unknown",
-    "say_ways",
+    "say_answered",
     "stdin_lines",
-    "ways_options",
 ]
 
 _BOM = "\ufeff"
@@ -33,18 +33,18 @@ MAX_HINTS = 10  # unknown words that get suggestions: the wrong model makes all 
 _SHOWN = 5
 
 
-def ways_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--subwords`, `--case-variants` and `--unk`; the function gets `ways`, a `Ways`."""
+def fallback_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--subwords`, `--case-variants` and `--unk`; the function gets `fallbacks`."""
 
     @functools.wraps(function)
-    def with_ways(
+    def with_fallbacks(
         *args: Any, subwords: bool, case_variants: bool, unk: bool, **options: Any
     ) -> Any:
-        from embedcli.lookup.out_of_vocabulary import Ways
+        from embedcli.lookup.out_of_vocabulary import Fallbacks
 
-        return function(*args, ways=Ways(subwords, case_variants, unk), **options)
+        return function(*args, fallbacks=Fallbacks(subwords, case_variants, unk), **options)
 
-    decorated: Callable[..., Any] = with_ways
+    decorated: Callable[..., Any] = with_fallbacks
     for name, text in (
         ("unk", "Else use the vector of <unk>, if the model has one."),
         ("case-variants", "Else use another spelling of its case."),
@@ -92,16 +92,16 @@ def report_unknown(embeddings: Embeddings, missing: Sequence[str]) -> None:
         report_error(str(UnknownWordError(word, hints)))
 
 
-def say_ways(answered: Mapping[str, str]) -> None:
+def say_answered(answered: Mapping[str, str]) -> None:
     """Say on stderr which words were not in the vocabulary and how each was answered."""
-    by_way: dict[str, list[str]] = {}
-    for word, way in answered.items():
-        by_way.setdefault(way, []).append(word)
-    for way, words in by_way.items():
+    by_source: dict[str, list[str]] = {}
+    for word, source in answered.items():
+        by_source.setdefault(source, []).append(word)
+    for source, words in by_source.items():
         shown = ", ".join(map(quoted, words[:_SHOWN]))
         more = f" and {len(words) - _SHOWN:,} more" if len(words) > _SHOWN else ""
-        talk(f"not in the vocabulary, answered by {_named(way)}: {shown}{more}")
+        talk(f"not in the vocabulary, answered by {_named(source)}: {shown}{more}")
 
 
-def _named(way: str) -> str:
-    return {"subwords": "subwords", "case variant": "another case"}.get(way, f"the {way}")
+def _named(source: str) -> str:
+    return {"subwords": "subwords", "case variant": "another case"}.get(source, f"the {source}")

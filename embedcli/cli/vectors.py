@@ -19,9 +19,9 @@ from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import (
     asked_words,
     check_stdin,
+    fallback_options,
     report_unknown,
-    say_ways,
-    ways_options,
+    say_answered,
 )
 from embedcli.errors import UnknownWordError, UsageError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedcli.embeddings import Embeddings
-    from embedcli.lookup.out_of_vocabulary import Ways
+    from embedcli.lookup.out_of_vocabulary import Fallbacks
     from embedcli.reading import ReadingOptions
     from embedcli.spaces.sentences import Averager
 
@@ -62,7 +62,7 @@ __all__ = ["command"]
 @click.option("--unit", is_flag=True, help="Scale every vector to length 1.")
 @click.option("-o", "--output", metavar="FILE.npy", help="Write a NumPy array instead of printing.")
 @text_encoding_option
-@ways_options
+@fallback_options
 @reading_options
 @json_option
 @verbosity_options
@@ -75,7 +75,7 @@ def command(
     unit: bool,
     output: str | None,
     text_encoding: str | None,
-    ways: Ways,
+    fallbacks: Fallbacks,
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
@@ -119,11 +119,11 @@ def command(
         from embedcli.spaces.sentences import Averager
 
         names: Sequence[str] = ()
-        averager = Averager(embeddings, weighting, ways=ways, unit=unit_words)
+        averager = Averager(embeddings, weighting, fallbacks=fallbacks, unit=unit_words)
         blocks = _sentence_blocks(embeddings, averager, text_encoding, unit)
         missing: list[str] = []
     else:
-        names, vectors, missing = _word_rows(embeddings, words, ways)
+        names, vectors, missing = _word_rows(embeddings, words, fallbacks)
         blocks = iter([_scaled(vectors, unit)])
     if output is not None:
         if not missing:
@@ -138,16 +138,16 @@ def command(
 
 
 def _word_rows(
-    embeddings: Embeddings, words: Sequence[str], ways: Ways
+    embeddings: Embeddings, words: Sequence[str], fallbacks: Fallbacks
 ) -> tuple[list[str], Floats, list[str]]:
     """The words that are known, their vectors, and the words that are not."""
     from embedcli.lookup.out_of_vocabulary import resolve
 
     asked = asked_words(words)
-    resolved = resolve(embeddings, asked, ways)
-    say_ways(resolved.answered())
-    known = [i for i, way in enumerate(resolved.ways) if way is not None]
-    missing = [word for word, way in zip(asked, resolved.ways, strict=True) if way is None]
+    resolved = resolve(embeddings, asked, fallbacks)
+    say_answered(resolved.answered())
+    known = [i for i, source in enumerate(resolved.sources) if source is not None]
+    missing = [word for word, source in zip(asked, resolved.sources, strict=True) if source is None]
     return [asked[i] for i in known], resolved.vectors[known], missing
 
 
@@ -169,7 +169,7 @@ def _sentence_blocks(
     talk(
         f"{averager.texts:,} texts, {averager.empty:,} of them without a known word; "
         f"{averager.tokens:,} words, {averager.unknown:,} of them unknown"
-        + "".join(f", {n:,} answered by {way}" for way, n in averager.otherwise.items())
+        + "".join(f", {n:,} answered by {source}" for source, n in averager.answered_by.items())
         + ("; words scaled to length 1" if averager.unit else "")
     )
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.lookup.exact import unit_rows
-from embedcli.lookup.out_of_vocabulary import Ways, resolve
+from embedcli.lookup.out_of_vocabulary import Fallbacks, resolve
 
 __all__ = ["Lookup", "OneHot", "shapes", "windows"]
 
@@ -38,15 +38,15 @@ class Lookup:
 
     Args:
         embeddings: the model.
-        ways: how tokens that it holds in neither case may get a vector; by subwords by default.
+        fallbacks: for tokens that it holds in neither case; by subwords by default.
 
     Attributes:
         unknown: the share, 0 to 1, of the tokens asked so far of which the model knows nothing.
     """
 
-    def __init__(self, embeddings: Embeddings, ways: Ways | None = None) -> None:
+    def __init__(self, embeddings: Embeddings, fallbacks: Fallbacks | None = None) -> None:
         self._embeddings = embeddings
-        self._ways = replace(ways or Ways(token=False), case=False)
+        self._fallbacks = replace(fallbacks or Fallbacks(token=False), case=False)
         settings = embeddings.metadata.get("settings", {})
         self._lowers = bool(settings.get("lowercase")) if isinstance(settings, Mapping) else False
         self._asked = self._missed = self._made = 0
@@ -88,13 +88,13 @@ class Lookup:
         ids = [a if a is not None else b for a, b in pairs]
         left = [i for i, index in enumerate(ids) if index is None]
         asked = [distinct[i].lower() if self._lowers else distinct[i] for i in left]
-        others = resolve(self._embeddings, asked, self._ways)
+        others = resolve(self._embeddings, asked, self._fallbacks)
         there = [i for i, index in enumerate(ids) if index is not None]
         vectors = np.zeros((len(distinct), self._embeddings.dim), np.float32)
         vectors[there] = self._embeddings.vectors[[index for index in ids if index is not None]]
         vectors[left] = others.vectors
         is_known = np.ones(len(distinct), np.bool_)
-        is_known[left] = [way is not None for way in others.ways]
+        is_known[left] = [source is not None for source in others.sources]
         table = np.zeros((int(is_known.sum()) + 1, self._embeddings.dim))
         table[1:] = unit_rows(vectors[is_known])
         places = dict(zip(distinct, (np.cumsum(is_known) * is_known).tolist(), strict=True))

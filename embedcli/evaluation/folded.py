@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.lookup.exact import unit_rows
-from embedcli.lookup.out_of_vocabulary import OWN, Ways, resolve
+from embedcli.lookup.out_of_vocabulary import OWN, Fallbacks, resolve
 
-__all__ = ["FoldedWords", "otherwise"]
+__all__ = ["FoldedWords"]
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,17 @@ class FoldedWords:
         """
         found = [self.get(word) for word in asked]
         ids = np.array([-1 if index is None else index for index in found], np.int64)
-        ways: list[str | None] = [None if index is None else OWN for index in found]
+        sources: list[str | None] = [None if index is None else OWN for index in found]
         vectors = np.zeros((len(asked), self.embeddings.dim))
         vectors[ids >= 0] = self.units(ids[ids >= 0])
-        left = [i for i, way in enumerate(ways) if way is None]
-        allowed = Ways(subwords=subwords, case=False, token=token)
+        left = [i for i, source in enumerate(sources) if source is None]
+        allowed = Fallbacks(subwords=subwords, case=False, token=token)
         others = resolve(self.embeddings, [asked[i].lower() for i in left], allowed)
         vectors[left] = unit_rows(others.vectors)
-        for i, way in zip(left, others.ways, strict=True):
-            ways[i] = way
-        return vectors, ways
+        for i, source in zip(left, others.sources, strict=True):
+            sources[i] = source
+        return vectors, sources
 
     def units(self, ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """The unit vectors of `ids`, float64 (len(ids), D); zero vectors stay zero."""
         return unit_rows(self.embeddings.rows(ids))
-
-
-def otherwise(asked: Sequence[str], ways: Sequence[str | None]) -> dict[str, str]:
-    """The words that the vocabulary does not hold and that have a vector all the same; and how."""
-    pairs = zip(asked, ways, strict=True)
-    return {word: way for word, way in pairs if way is not None and way != OWN}

@@ -15,10 +15,11 @@ from typing import Final
 
 import numpy as np
 
-from embedcli.evaluation.folded import FoldedWords, otherwise
+from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.protocols import Protocol
 from embedcli.evaluation.report import Part, Report, answered_part, answers_of, file_report
 from embedcli.lookup.kmeans import parted
+from embedcli.lookup.out_of_vocabulary import answered
 
 __all__ = ["score_categories", "score_odd"]
 
@@ -42,8 +43,8 @@ def score_categories(
 ) -> Report:
     """Find the categories of `given`, each a word and its category, again."""
     asked = [word for word, _ in given]
-    units, ways = words.vectors(asked, subwords=protocol.subwords, token=protocol.token)
-    known = np.array([way is not None for way in ways], np.bool_)
+    units, sources = words.vectors(asked, subwords=protocol.subwords, token=protocol.token)
+    known = np.array([source is not None for source in sources], np.bool_)
     number = {category: i for i, category in enumerate(dict.fromkeys(c for _, c in given))}
     categories = np.array([number[category] for _, category in given], np.int64)[known]
     right = np.full(len(given), -1, np.int8)
@@ -64,7 +65,7 @@ def score_categories(
         answers_of(right),
         rule=_RULES["categories"],
         unknown=f"words that are unknown {_UNKNOWN[protocol.oov]}",
-        answered=otherwise(asked, ways),
+        answered=answered(asked, sources),
         skipped=skipped,
     )
 
@@ -80,13 +81,13 @@ def score_odd(
 ) -> Report:
     """Find the odd one of each of `questions`: words that belong together, and it."""
     asked = [word for together, odd in questions for word in (*together, odd)]
-    units, ways = words.vectors(asked, subwords=protocol.subwords, token=protocol.token)
+    units, sources = words.vectors(asked, subwords=protocol.subwords, token=protocol.token)
     right = np.full(len(questions), -1, np.int8)
     position = np.zeros(len(questions))
     stop = 0
     for i, (together, _) in enumerate(questions):
         start, stop = stop, stop + len(together) + 1
-        if None in ways[start:stop]:
+        if None in sources[start:stop]:
             continue
         cosines = units[start:stop] @ units[start:stop].T
         means = (cosines.sum(axis=1) - cosines.diagonal()) / len(together)
@@ -110,6 +111,6 @@ def score_odd(
         answers_of(right),
         rule=_RULES["odd"],
         unknown=f"questions with an unknown word {_UNKNOWN[protocol.oov]}",
-        answered=otherwise(asked, ways),
+        answered=answered(asked, sources),
         skipped=skipped,
     )

@@ -29,7 +29,7 @@ from embedcli.evaluation.entities import tally
 from embedcli.evaluation.features import Lookup, OneHot, shapes
 from embedcli.evaluation.report import Gain, Part, Report
 from embedcli.evaluation.tasks import Examples, Sentences, read_task
-from embedcli.lookup.out_of_vocabulary import Ways
+from embedcli.lookup.out_of_vocabulary import Fallbacks
 
 __all__ = ["ONE_HOT", "PENALTIES", "probe"]
 
@@ -47,7 +47,7 @@ def probe(
     test: str,
     *,
     one_hot: bool = True,
-    ways: Ways | None = None,
+    fallbacks: Fallbacks | None = None,
     encoding: str | None = None,
     bootstrap: int = 1000,
     seed: int = 1,
@@ -59,7 +59,7 @@ def probe(
         training: the file to train on; label<TAB>text, fastText labels or CoNLL columns.
         test: the file to score on.
         one_hot: score one-hot features too, and gains over them; else over the first model.
-        ways: how tokens that a model holds in neither case get a vector; by subwords by default.
+        fallbacks: for tokens that a model holds in neither case; by subwords by default.
         encoding: what the files are encoded in, where no byte order mark says it; UTF-8 if None.
         bootstrap: resamples for the intervals; 0 for none.
         seed: of the resampling.
@@ -96,7 +96,7 @@ def probe(
         sparse = task.features(hot)
         runs.append(_run(task, ONE_HOT, sparse))
     for name, embeddings in models.items():
-        lookup = Lookup(embeddings, ways)
+        lookup = Lookup(embeddings, fallbacks)
         dense = _scaled(task.features(lookup))
         runs.append(_run(task, name, dense, lookup))
         # 300 dense columns in a sparse matrix of tokens take minutes

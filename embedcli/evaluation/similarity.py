@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.evaluation.bootstrap import middle, resampled
-from embedcli.evaluation.folded import FoldedWords, otherwise
+from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.protocols import Protocol
 from embedcli.evaluation.report import Items, Part, Report, file_report
+from embedcli.lookup.out_of_vocabulary import answered
 
 __all__ = ["Pair", "pearson", "score_similarity", "spearman"]
 
@@ -48,9 +49,9 @@ def score_similarity(
     """
     human = np.array([score for _, _, score in pairs])
     asked = [word for pair in pairs for word in pair[:2]]
-    units, ways = words.vectors(asked, subwords=protocol.subwords, token=protocol.token)
+    units, sources = words.vectors(asked, subwords=protocol.subwords, token=protocol.token)
     known = np.array(
-        [None not in pair for pair in zip(ways[::2], ways[1::2], strict=True)], np.bool_
+        [None not in pair for pair in zip(sources[::2], sources[1::2], strict=True)], np.bool_
     )
     cosine = (units[::2] * units[1::2]).sum(axis=1) * known
     seen = (human[known], cosine[known])
@@ -75,7 +76,7 @@ def score_similarity(
         rule="Spearman's rho of cosines, ties averaged",
         unknown=f"pairs with an unknown word {_UNKNOWN[protocol.oov]}",
         interval=f", 95 % interval from {resamples:,} resamples, seed {seed}" if resamples else "",
-        answered=otherwise(asked, ways),
+        answered=answered(asked, sources),
         skipped=skipped,
     )
 

@@ -1,7 +1,7 @@
 """How a word that was asked for gets its vector.
 
-Its own, if the vocabulary holds it. Otherwise, in this order and as far as `Ways` allows: one made
-of its subwords, the vector of another spelling of its case, that of the unknown token. Whoever
+Its own, if the vocabulary holds it. Otherwise, in this order and as far as `Fallbacks` allows: one
+made of its subwords, the vector of another spelling of its case, that of the unknown token. Whoever
 shows an answer also says which of these it was.
 """
 
@@ -17,13 +17,23 @@ from embedcli.embeddings import Embeddings
 from embedcli.text.tokens import lower_case
 from embedcli.vocabulary import UNKNOWN
 
-__all__ = ["CASE", "OWN", "SUBWORDS", "TOKEN", "Resolved", "Ways", "case_variants", "resolve"]
+__all__ = [
+    "CASE",
+    "OWN",
+    "SUBWORDS",
+    "TOKEN",
+    "Fallbacks",
+    "Resolved",
+    "answered",
+    "case_variants",
+    "resolve",
+]
 
 OWN, SUBWORDS, CASE, TOKEN = "word", "subwords", "case variant", "unknown token"
 
 
 @dataclass(frozen=True)
-class Ways:
+class Fallbacks:
     """How words that the vocabulary does not hold may be answered.
 
     Attributes:
@@ -45,47 +55,54 @@ class Resolved:
         words: as asked, n of them.
         ids: int64 (n,), the word of the vocabulary whose vector it is; -1: none.
         vectors: float32 (n, D); zeros for those that are unknown.
-        ways: for each word `OWN`, `SUBWORDS`, `CASE` or `TOKEN`; None: unknown.
+        sources: for each word `OWN`, `SUBWORDS`, `CASE` or `TOKEN`; None: unknown.
     """
 
     words: Sequence[str]
     ids: NDArray[np.int64]
     vectors: NDArray[np.float32]
-    ways: Sequence[str | None]
+    sources: Sequence[str | None]
 
     def answered(self) -> dict[str, str]:
         """The words that have no row of their own, and how each was answered."""
-        pairs = zip(self.words, self.ways, strict=True)
-        return {word: way for word, way in pairs if way not in (OWN, None)}
+        return answered(self.words, self.sources)
 
 
-def resolve(embeddings: Embeddings, words: Sequence[str], allowed: Ways | None = None) -> Resolved:
+def answered(words: Sequence[str], sources: Sequence[str | None]) -> dict[str, str]:
+    """Those of `words` that a fallback answered, and which one."""
+    pairs = zip(words, sources, strict=True)
+    return {word: source for word, source in pairs if source not in (OWN, None)}
+
+
+def resolve(
+    embeddings: Embeddings, words: Sequence[str], allowed: Fallbacks | None = None
+) -> Resolved:
     """Find the vectors of `words`, repeats allowed; one that is unknown is marked, not an error."""
-    allowed = allowed or Ways()
+    allowed = allowed or Fallbacks()
     found = embeddings.vocabulary.find(words)
     ids = np.array([-1 if index is None else index for index in found], np.int64)
-    ways: list[str | None] = [None if index is None else OWN for index in found]
+    sources: list[str | None] = [None if index is None else OWN for index in found]
     made = np.empty((0, embeddings.dim), np.float32)
     by_parts: list[int] = []
     if allowed.subwords and embeddings.subwords is not None:
-        left = [i for i, way in enumerate(ways) if way is None]
+        left = [i for i, source in enumerate(sources) if source is None]
         made, known = embeddings.from_subwords([words[i] for i in left])
         by_parts = [i for i, is_known in zip(left, known.tolist(), strict=True) if is_known]
         made = made[known]
         for i in by_parts:
-            ways[i] = SUBWORDS
+            sources[i] = SUBWORDS
     if allowed.case:
-        _by_case(embeddings, words, ids, ways)
-    if allowed.token and None in ways:
+        _by_case(embeddings, words, ids, sources)
+    if allowed.token and None in sources:
         token = embeddings.vocabulary.get(UNKNOWN)
-        for i, way in enumerate(ways):
-            if way is None and token is not None:
-                ids[i], ways[i] = token, TOKEN
+        for i, source in enumerate(sources):
+            if source is None and token is not None:
+                ids[i], sources[i] = token, TOKEN
     vectors = np.zeros((len(words), embeddings.dim), np.float32)
     rows = ids >= 0
     vectors[rows] = embeddings.rows(ids[rows])
     vectors[by_parts] = made
-    return Resolved(words, ids, vectors, ways)
+    return Resolved(words, ids, vectors, sources)
 
 
 def case_variants(word: str, language: bool | str = True) -> list[str]:
@@ -102,13 +119,13 @@ def case_variants(word: str, language: bool | str = True) -> list[str]:
 
 
 def _by_case(
-    embeddings: Embeddings, words: Sequence[str], ids: NDArray[np.int64], ways: list[str | None]
+    embeddings: Embeddings, words: Sequence[str], ids: NDArray[np.int64], sources: list[str | None]
 ) -> None:
-    left = [i for i, way in enumerate(ways) if way is None]
+    left = [i for i, source in enumerate(sources) if source is None]
     settings = embeddings.metadata.get("settings", {})
     language = settings.get("lowercase", True) if isinstance(settings, dict) else True
     pairs = [(i, variant) for i in left for variant in case_variants(words[i], language)]
     found = embeddings.vocabulary.find([variant for _, variant in pairs])
     for (i, _), index in zip(pairs, found, strict=True):
-        if index is not None and ways[i] is None:
-            ids[i], ways[i] = index, CASE
+        if index is not None and sources[i] is None:
+            ids[i], sources[i] = index, CASE

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.lookup.exact import cosines, nearest, unit_rows
-from embedcli.lookup.out_of_vocabulary import Ways, resolve
+from embedcli.lookup.out_of_vocabulary import Fallbacks, resolve
 from embedcli.lookup.suggest import Suggester
 from embedcli.quoting import quoted
 
@@ -72,7 +72,7 @@ def neighbors(
     *,
     restrict: int | None = None,
     index: Index | None = None,
-    ways: Ways | None = None,
+    fallbacks: Fallbacks | None = None,
 ) -> list[list[Neighbor]]:
     """Find the `k` words with the highest cosine to each query, best first.
 
@@ -82,14 +82,16 @@ def neighbors(
         k: neighbours a query, at most.
         restrict: answer only from the first (most frequent) `restrict` words.
         index: of these embeddings, to search in place of all vectors; neighbours may be missing.
-        ways: how words that are not in the vocabulary may get a vector; all by default.
+        fallbacks: how words that are not in the vocabulary may get a vector; all by default.
 
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
         UsageError: `restrict` with an index, which holds all words.
         InputError: a vector is not finite.
     """
-    ids, vectors = _found(embeddings, [word for query in queries for word in query.words], ways)
+    ids, vectors = _found(
+        embeddings, [word for query in queries for word in query.words], fallbacks
+    )
     units = unit_rows(vectors)
     sums = np.zeros((len(queries), embeddings.dim))
     own: list[NDArray[np.int64]] = []
@@ -152,7 +154,7 @@ def analogy(
     *,
     method: str = "cosadd",
     restrict: int | None = None,
-    ways: Ways | None = None,
+    fallbacks: Fallbacks | None = None,
 ) -> list[Neighbor]:
     """Answer "a is to b as c is to what?" for `words` (a, b, c), none of which is answered.
 
@@ -164,7 +166,7 @@ def analogy(
             cos(b) cos(c) / (cos(a) + 0.001), cosines mapped to [0, 1] (Levy & Goldberg 2014);
             ``pairdistance``, by cos(x - c, b - a) of unit vectors (their PairDirection).
         restrict: answer only from the first (most frequent) `restrict` words.
-        ways: how words that are not in the vocabulary may get a vector; all by default.
+        fallbacks: how words that are not in the vocabulary may get a vector; all by default.
 
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
@@ -173,10 +175,12 @@ def analogy(
     """
     a, b, c = words
     if method == "cosadd":
-        return neighbors(embeddings, [Query((b, c), (a,))], k, restrict=restrict, ways=ways)[0]
+        return neighbors(
+            embeddings, [Query((b, c), (a,))], k, restrict=restrict, fallbacks=fallbacks
+        )[0]
     if method not in ("cosmul", "pairdistance"):
         raise UsageError(f"no method {quoted(method)}; there are cosadd, cosmul, pairdistance")
-    ids, vectors = _found(embeddings, words, ways)
+    ids, vectors = _found(embeddings, words, fallbacks)
     n = len(embeddings) if restrict is None else min(restrict, len(embeddings))
     to_each = cosines(embeddings.vectors[:n], embeddings.norms[:n], vectors)
     if method == "cosmul":
@@ -202,38 +206,38 @@ def _offset_cosines(
 
 
 def odd_one_out(
-    embeddings: Embeddings, words: Sequence[str], *, ways: Ways | None = None
+    embeddings: Embeddings, words: Sequence[str], *, fallbacks: Fallbacks | None = None
 ) -> list[Neighbor]:
     """The mean cosine of each of `words` to the others, least first: the first does not belong.
 
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
     """
-    table = cosine_table(embeddings, words, ways=ways)
+    table = cosine_table(embeddings, words, fallbacks=fallbacks)
     means = (table.sum(axis=1) - table.diagonal()) / max(1, len(words) - 1)
     order = np.argsort(means, kind="stable").tolist()
     return [Neighbor(words[i], float(means[i])) for i in order]
 
 
 def cosine_table(
-    embeddings: Embeddings, words: Sequence[str], *, ways: Ways | None = None
+    embeddings: Embeddings, words: Sequence[str], *, fallbacks: Fallbacks | None = None
 ) -> NDArray[np.float64]:
     """Cosines of `words` with each other, float64 (n, n).
 
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
     """
-    units = unit_rows(_found(embeddings, words, ways)[1])
+    units = unit_rows(_found(embeddings, words, fallbacks)[1])
     return units @ units.T
 
 
 def _found(
-    embeddings: Embeddings, words: Sequence[str], ways: Ways | None
+    embeddings: Embeddings, words: Sequence[str], fallbacks: Fallbacks | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The ids of `words`, -1 for those of no word of the vocabulary, and their vectors."""
-    resolved = resolve(embeddings, words, ways)
-    for word, way in zip(words, resolved.ways, strict=True):
-        if way is None:
+    resolved = resolve(embeddings, words, fallbacks)
+    for word, source in zip(words, resolved.sources, strict=True):
+        if source is None:
             raise UnknownWordError(word, Suggester(embeddings.vocabulary).suggest(word))
     return resolved.ids, resolved.vectors
 

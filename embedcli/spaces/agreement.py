@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embedcli.embeddings import Embeddings
-from embedcli.lookup.out_of_vocabulary import Ways, resolve
+from embedcli.lookup.out_of_vocabulary import Fallbacks, resolve
 from embedcli.lookup.query import Query, neighbors
 
 __all__ = ["Agreed", "agreement"]
@@ -38,7 +38,7 @@ def agreement(
     k: int = 10,
     *,
     restrict: int | None = None,
-    ways: Ways | None = None,
+    fallbacks: Fallbacks | None = None,
 ) -> tuple[list[Agreed], int]:
     """The neighbours of a query in all `models`: most agreed first, then the highest mean cosine.
 
@@ -47,15 +47,15 @@ def agreement(
         query: what to look for.
         k: neighbours in each model; so many are returned, at most.
         restrict: answer only from the first (most frequent) `restrict` words of each.
-        ways: how words that are not in a vocabulary may get a vector; all by default.
+        fallbacks: how words that are not in a vocabulary may get a vector; all by default.
 
     Returns:
         The neighbours, and how many of the models know all words of the query.
     """
     found: dict[str, list[float]] = {}
-    able = [model for model in models if None not in resolve(model, query.words, ways).ways]
+    able = [model for model in models if None not in resolve(model, query.words, fallbacks).sources]
     for model in able:
-        for word, cosine in neighbors(model, [query], k, restrict=restrict, ways=ways)[0]:
+        for word, cosine in neighbors(model, [query], k, restrict=restrict, fallbacks=fallbacks)[0]:
             found.setdefault(word, []).append(cosine)
     agreed = [Agreed(word, len(c), sum(c) / len(c)) for word, c in found.items()]
     agreed.sort(key=lambda each: (-each.runs, -each.cosine, each.word))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
 from embedcli.lookup.exact import unit_rows
-from embedcli.lookup.out_of_vocabulary import Ways, resolve
+from embedcli.lookup.out_of_vocabulary import Fallbacks, resolve
 from embedcli.settings.text_rules import TextRules
 from embedcli.spaces.reduction import principal_axes
 from embedcli.text.apart import splitter
@@ -40,7 +40,7 @@ class Averager:
         embeddings: the model.
         weighting: ``mean`` or ``sif``.
         rules: how a text becomes tokens; None for those the model's training text was read by.
-        ways: how words that are not in the vocabulary may get a vector; all by default.
+        fallbacks: how words that are not in the vocabulary may get a vector; all by default.
         unit: scale the vectors of words to length 1 first.
 
     Attributes:
@@ -49,7 +49,7 @@ class Averager:
         empty: how many of them had no known word.
         tokens: how many tokens they had.
         unknown: of how many of these nothing is known.
-        otherwise: how many of them were not in the vocabulary and answered all the same, by way.
+        answered_by: how many of them a fallback answered, by its name.
 
     Raises:
         UsageError: there is no such weighting, or SIF is asked of a model without counts.
@@ -61,12 +61,12 @@ class Averager:
         weighting: str = "mean",
         *,
         rules: TextRules | None = None,
-        ways: Ways | None = None,
+        fallbacks: Fallbacks | None = None,
         unit: bool = False,
     ) -> None:
         self.texts = self.empty = self.tokens = self.unknown = 0
-        self.otherwise: Counter[str] = Counter()
-        self._ways = ways
+        self.answered_by: Counter[str] = Counter()
+        self._fallbacks = fallbacks
         self.unit = unit
         self.weighting = weighting
         self._embeddings = embeddings
@@ -105,12 +105,12 @@ class Averager:
     def _other_words(self, texts: Sequence[Sequence[str]]) -> tuple[dict[str, int], Floats]:
         """Those words of a batch that are not in the vocabulary: numbers from V on, and vectors."""
         tally = Counter(word for words in texts for word in words if word not in self._ids)
-        resolved = resolve(self._embeddings, list(tally), self._ways)
-        for word, way in resolved.answered().items():
-            self.otherwise[way] += tally[word]
+        resolved = resolve(self._embeddings, list(tally), self._fallbacks)
+        for word, source in resolved.answered().items():
+            self.answered_by[source] += tally[word]
         numbers = range(len(self._embeddings), len(self._embeddings) + len(tally))
-        known = zip(resolved.words, numbers, resolved.ways, strict=True)
-        return {word: number for word, number, way in known if way}, resolved.vectors
+        known = zip(resolved.words, numbers, resolved.sources, strict=True)
+        return {word: number for word, number, source in known if source}, resolved.vectors
 
     def _rows(self, ids: NDArray[np.int64], others: Floats) -> Floats:
         """The weighed vectors of words by number; a word without a count has the weight 1."""
