@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING, Final
 
 from torture.damage import damaged
 from torture.subject import Subject
 from torture.trials import Outcome, in_child
+
+if TYPE_CHECKING:
+    from embedcli.embeddings import Embeddings
 
 __all__ = ["limit_memory", "resident", "trials", "tried"]
 
@@ -39,8 +43,9 @@ def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
     """About as many files of each format."""
     from embedcli.formats import WRITTEN
 
-    each = max(1, n // len(WRITTEN))
-    for name in WRITTEN:
+    names = (*WRITTEN, *_ONLY_READ)
+    each = max(1, n // len(names))
+    for name in names:
         seed = rng.random()
         with subject.place() as place:
             folder = place.folder / "mutants"
@@ -54,7 +59,10 @@ def _read(folder: Path, name: str, n: int, rng: Random) -> Iterator[Outcome]:
     from torture.samples import embeddings
 
     target = folder / "target"
-    formats.save(embeddings(1), target, name)
+    if name in _ONLY_READ:
+        _ONLY_READ[name](target, embeddings(1))
+    else:
+        formats.save(embeddings(1), target, name)
     files = sorted(target.iterdir()) if target.is_dir() else [target]
     sound = {path: path.read_bytes() for path in files}
     tried(target, name)  # what is loaded once, is loaded before memory is limited
@@ -65,6 +73,23 @@ def _read(folder: Path, name: str, n: int, rng: Random) -> Iterator[Outcome]:
         path.write_bytes(content)
         yield Outcome(f"{name}, {path.name}: {fault}", tried(target, name))
         path.write_bytes(sound[path])
+
+
+def _csv(target: Path, made: Embeddings) -> None:
+    rows = zip(made.vocabulary.words, made.vectors.tolist(), strict=True)
+    header = ",".join(["word", *(f"d{i}" for i in range(made.dim))])
+    lines = [header, *(f'"{word}",' + ",".join(map(str, numbers)) for word, numbers in rows)]
+    target.write_text("\n".join(lines) + "\n")
+
+
+def _npz(target: Path, made: Embeddings) -> None:
+    import numpy as np
+
+    with target.open("wb") as file:
+        np.savez(file, words=np.array(made.vocabulary.words), vectors=made.vectors)
+
+
+_ONLY_READ: Final[dict[str, Callable[[Path, Embeddings], None]]] = {"csv": _csv, "npz": _npz}
 
 
 def limit_memory(more: int = 0) -> None:

@@ -63,7 +63,7 @@ KINDS = [
          damage.reading_trials, 3000, 600),
     Kind("fallback", "one of two damaged: the other is used; both: refused",
          damage.resuming_trials, 40, 3),
-    Kind("mutants", "mutated files of every format: an error of ours, in bounded memory",
+    Kind("mutants", "mutated files: an error of ours, in bounded memory",
          mutants.trials, 20000, 9000),
     Kind("claims", "files one of whose numbers asks for more memory than their size justifies",
          claims.trials, 60, 12),
