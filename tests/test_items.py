@@ -290,6 +290,20 @@ def test_next_item_as_scripts_call_it(run_embed, baskets, letters):
     assert 1 == run_embed("evaluate", *more, "--separator", ",").returncode
 
 
+def test_thresholds_of_next_items(run_embed, baskets, letters):
+    save(letters, str(baskets.parent / "letters.vec"))
+    (baskets.parent / "x.csv").write_text("a,b\nb,a\na,c\n")
+    (baskets.parent / "unknown.csv").write_text("x,y\ny,x\n")
+    task = ("evaluate", "-m", "letters.vec", "--separator", ",", "--next-item")
+    gain = run_embed(*task, "x.csv", "-k", 1, "--fail-under-gain", 101)
+    undefined = run_embed(*task, "unknown.csv", "--fail-under", 0)
+
+    assert (1, True) == (gain.returncode, "below --fail-under-gain 101: +" in gain.stderr)
+    assert "x.csv: 3 of 3 lines; 0 more hold one item only" in gain.stderr
+    message = "below --fail-under 0: n/a (0 of 2 covered) by letters.vec on unknown.csv"
+    assert (1, True) == (undefined.returncode, message in undefined.stderr)
+
+
 def test_baskets_of_groceries(shared, tmp_path):
     baskets = shared / "data" / "tasks" / "baskets.csv"
     if not baskets.exists():
