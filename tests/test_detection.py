@@ -44,6 +44,7 @@ TELLING = {
     "words of numbers": (b"2 1\n1 2\n2 1\n", "word2vec"),
     "words with spaces": (b"2 2\niphone 6 1.0 2.0\nb 5.0 6.0\n", "word2vec"),
     "words in latin-1": (b"2 2\ncaf\xe9 1.0 2.0\nb 5.0 6.0\n", "word2vec"),
+    "a binary row that ends like a count": (b"1 1\n\xc3\xbc\xe3\x81\xbb {I\t6\n", "word2vec-bin"),
     "counts, the first word of which is a number and occurs once": (b"6183 1\n548 1\n", "vocab"),
     "counts": (b"5 20\nb 10\n\x1b 3\n", "vocab"),
     "a word with a word of tar at the right place": (

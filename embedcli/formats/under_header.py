@@ -6,7 +6,7 @@ word may be a number:
 1. every line is a word and D numbers: ``word2vec``, unless rule 3 holds as well and a word has a
    space in it or a number cannot be read, or rule 2 does and there are not V lines;
 2. every line is a word and a whole number: ``vocab``, unless rule 3 holds as well and not all of it
-   is text;
+   is text, or counts stand behind a space in one line and behind a tab in another;
 3. V rows of a word, a space and 4 D bytes end where the file ends (of a large file: the rows that
    are in its head follow each other so): ``word2vec-bin``;
 4. neither, so something is damaged: text if most lines have D numbers or nothing in it is foreign
@@ -57,11 +57,17 @@ def under_header(source: Source, header: tuple[int, int], lines: Sequence[bytes]
         is_other = are_counts and source.is_whole and n_rows != header[0]
         return "vocab" if is_other else "word2vec"
     is_text = _is_text(source)
-    if are_counts and (is_text or not is_binary):
+    if are_counts and (not is_binary or (is_text and _have_one_separator(lines))):
         return "vocab"
     if is_binary:
         return "word2vec" if is_text and 2 * sum(sound) > len(sound) > 1 else "word2vec-bin"
     return "word2vec" if is_text or 2 * sum(sound) > len(sound) else "word2vec-bin"
+
+
+def _have_one_separator(lines: Sequence[bytes]) -> bool:
+    """Whether the same character stands before the last field of all lines."""
+    ends = [line.rstrip() for line in lines]
+    return len({end[: len(end) - len(end.split()[-1])][-1:] for end in ends if end}) == 1
 
 
 def _is_plain(line: bytes, dim: int) -> bool:
