@@ -20,15 +20,15 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.errors import CorpusError, EmbedError, ResourceError
+from embedcli.errors import CorpusError, EmbedError
 from embedcli.files.memory import memory_size
 from embedcli.files.scratch import ScratchFile
 from embedcli.files.spans import Span
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
-from embedcli.quoting import quoted
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.encoder import Encoder
+from embedcli.text.examination import check_text, find_remarks
 from embedcli.text.judging import check_encodings
 from embedcli.text.merging import Limits, Merged
 from embedcli.text.sources import opened
@@ -38,7 +38,6 @@ from embedcli.vocabulary import UNKNOWN, Vocabulary
 __all__ = ["Corpus", "Tally", "count_corpus", "digest_corpus", "encode_corpus", "ids_fault"]
 
 BLOCK_BYTES = 1 << 20
-_MOST_TOO_LONG = 0.01  # of the bytes of tokens: more, and something is read by the wrong rules
 _TABLES_SHARE, _TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
 _CHECKED = 1 << 22  # ids or offsets looked at together
 _VOCABULARY_SHARE = 4  # the vocabulary is useless unless the matrices fit too
@@ -335,10 +334,11 @@ def _examined(
         field.check(encoder.library.title, is_part=is_part)
     n_malformed, n_tokens = encoder.marks.malformed_tokens, merged.n_tokens
     where = check_encodings(encoder.library, n_malformed, n_tokens + encoder.marks.too_long)
-    remarks = _remarks(encoder, merged, where)
+    remarks = find_remarks(encoder, merged, where)
     if is_part:
         return remarks
-    _check(encoder, merged, min_count, vocabulary)
+    n_known = None if vocabulary is None else len(vocabulary)
+    check_text(encoder, merged, min_count, n_known)
     if unk and not merged.n_unknown and vocabulary is None:
         title = encoder.library.title
         remarks.append(f"no word of {title} is left out: {UNKNOWN} has nothing to learn from")
@@ -400,83 +400,3 @@ def _tally(encoder: Encoder, merged: Merged) -> Tally:
         unknown=merged.n_unknown,
         too_long_bytes=encoder.too_long_bytes,
     )
-
-
-def _no_token(encoder: Encoder, where: str, n_bytes: int) -> str:
-    """What to say of a text without a token: by white space alone it is all white space."""
-    rules = encoder.library.rules
-    if rules.tokenizer == "pattern":
-        pattern = quoted(rules.pattern or "")
-        return f"no token of {where} ({n_bytes} bytes) matches --pattern {pattern}"
-    if rules.tokenizer != "whitespace":
-        return f"no token of {where} ({n_bytes} bytes) is found by --tokenizer {rules.tokenizer}"
-    if rules.separator is not None:
-        what = f"the separator {quoted(rules.separator)} and line ends"
-        return f"{where} holds only {what} ({n_bytes} bytes)"
-    return f"{where} holds only white space ({n_bytes} bytes)"
-
-
-def _check(encoder: Encoder, merged: Merged, min_count: int, vocabulary: Vocabulary | None) -> None:
-    """Refuse a text that nothing can be learned from."""
-    n_bytes, n_tokens = encoder.library.n_bytes, merged.n_tokens
-    where = encoder.library.title
-    if n_bytes == 0:
-        raise CorpusError(f"{where} is empty")
-    if n_tokens == 0 and encoder.too_long:
-        raise CorpusError(
-            f"{where} holds no token of at most {MAX_BYTES} bytes, but {encoder.too_long} longer "
-            f"ones; {encoder.advice}"
-        )
-    if n_tokens == 0:
-        raise CorpusError(_no_token(encoder, where, n_bytes))
-    if n_tokens == 1:
-        raise CorpusError(f"{where} holds 1 token; nothing to predict")
-    if merged.n_kept > merged.n_unknown:
-        return
-    if vocabulary is not None:
-        raise CorpusError(
-            f"none of the {n_tokens} tokens of {where} is among the {len(vocabulary)} words of the "
-            "vocabulary; was one of them made with --lowercase?"
-        )
-    first, second = merged.counts
-    if first >= min_count:
-        raise ResourceError(
-            f"the {merged.n_types} words of {where} do not fit in memory, and none of them occurs "
-            f"more than {merged.pruned_bound} times, which would tell it from the rest"
-        )
-    raise CorpusError(
-        f"no word of {where} occurs {min_count} times: {merged.n_types} types, {n_tokens} tokens, "
-        f"highest count {first}; try --min-count {second or first}"
-    )
-
-
-def _remarks(encoder: Encoder, merged: Merged, where: str) -> list[str]:
-    """What is worth a warning; `where` there are malformed sequences."""
-    marks, remarks = encoder.marks, list(encoder.library.suspicions)
-    field = encoder.library.field
-    if field is not None:
-        remarks += field.remarks()
-    if marks.invalid:
-        remarks.append(
-            f"{marks.invalid} malformed UTF-8 sequences in {marks.malformed_tokens} tokens{where} "
-            "were replaced by U+FFFD"
-        )
-    if encoder.too_long_bytes > _MOST_TOO_LONG * encoder.token_bytes:
-        share = encoder.too_long_bytes / encoder.token_bytes
-        remarks.append(
-            f"{share:.0%} of the text, by bytes, are {encoder.too_long:,} tokens of more than "
-            f"{MAX_BYTES} bytes, which are left out; {encoder.advice}"
-        )
-    if marks.nuls:
-        remarks.append(f"{marks.nuls} NUL bytes were taken for white space: is this text?")
-    if marks.boms:
-        remarks.append(
-            f"{marks.boms} tokens hold a byte order mark (U+FEFF): were files joined that begin "
-            "with one?"
-        )
-    if merged.pruned_bound:
-        remarks.append(
-            f"the vocabulary did not fit in memory: words that occur up to {merged.pruned_bound} "
-            "times were left out; a higher --min-count or --max-vocab says where to cut"
-        )
-    return remarks
