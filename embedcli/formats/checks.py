@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.formats.narrow import row_blocks
-from embedcli.formats.row_words import LONGEST_WORD
+from embedcli.formats.row_words import LONGEST_WORD, is_utf8
 from embedcli.quoting import quoted, quoted_bytes
 from embedcli.vocabulary import Vocabulary
 
@@ -81,20 +81,12 @@ def check_words(vocabulary: Vocabulary, *, any_bytes: bool = False) -> None:
 def _refuse_bytes(vocabulary: Vocabulary) -> None:
     for row, word in enumerate(vocabulary.words, 1):
         held = word.encode(errors="surrogateescape")
-        if not _is_utf8(held):
+        if not is_utf8(held):
             raise FormatError(
                 f"cannot save the word {quoted_bytes(held)} (row {row}): it is not UTF-8, and only "
                 "safetensors and fasttext hold words of any bytes (--decode-errors replace mends "
                 "it)"
             )
-
-
-def _is_utf8(word: bytes) -> bool:
-    try:
-        word.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def check_spaceless(vocabulary: Vocabulary, format_name: str, allowed: str = "") -> None:

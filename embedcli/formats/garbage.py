@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.formats.decimals import is_number
+from embedcli.formats.row_words import is_utf8
 from embedcli.quoting import quoted_bytes
 
 __all__ = ["binary_garbage", "matrix_without_words"]
@@ -43,9 +44,9 @@ def binary_garbage(words: Sequence[bytes], vectors: NDArray[np.float32]) -> str 
         vectors: float32 (n, D), theirs.
     """
     joined = b"\n".join(words)
-    suspect = b"\0" in joined or not _is_utf8(joined)  # as a rule nothing is, and that is quick
+    suspect = b"\0" in joined or not is_utf8(joined)  # as a rule nothing is, and that is quick
     for row, word in enumerate(words if suspect else ()):
-        is_cut = b"\0" in word or (not _is_utf8(word) and _after_rest_of_word(vectors, row))
+        is_cut = b"\0" in word or (not is_utf8(word) and _after_rest_of_word(vectors, row))
         if is_cut:
             before = f" ({quoted_bytes(words[row - 1])}, row {row})" if row else ""
             return (
@@ -78,11 +79,3 @@ def _is_big_endian(vectors: NDArray[np.float32]) -> bool:
     sizes = np.abs(numbers)
     odd = (sizes < _LEAST**2) | (sizes > _MOST**2)
     return bool((sizes < _SMALLEST_NORMAL).all() or (len(numbers) >= _FEW and odd.mean() > 0.25))
-
-
-def _is_utf8(word: bytes) -> bool:
-    try:
-        word.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -25,6 +25,7 @@ __all__ = [
     "SKIP_HINT",
     "checked_words",
     "embeddings_of",
+    "is_utf8",
     "not_finite",
     "raw_vocabulary",
     "vocabulary_of",
@@ -251,3 +252,12 @@ def _advice(words: list[bytes], reading: ReadingOptions) -> str:
 
 def _of(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def is_utf8(word: bytes) -> bool:
+    """Whether a word is valid UTF-8."""
+    try:
+        word.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
