@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.blocks import BLOCK_OUTPUTS
-from embedcli.kernels.rules import DROPOUT, EPSILON, Features, Rule
+from embedcli.kernels.optimizer import DROPOUT, EPSILON, Features, Optimizer
 from embedcli.kernels.sampling import (
     GOLDEN,
     RADIUS,
@@ -29,7 +29,7 @@ from embedcli.kernels.weights import Scratch, Weights
 
 __all__ = [
     "cbow_slice",
-    "cbow_slice_by_rule",
+    "cbow_slice_by_optimizer",
     "cbow_window",
     "draw_mask",
     "draw_outputs",
@@ -40,7 +40,7 @@ __all__ = [
     "shuffle",
     "sigmoid",
     "skipgram_slice",
-    "skipgram_slice_by_rule",
+    "skipgram_slice_by_optimizer",
     "skipgram_window",
     "stage",
     "update_row",
@@ -302,23 +302,23 @@ def update_row(
     gradient: NDArray[np.float64],
     lr: float,
     features: Features,
-    rule: Rule,
+    optimizer: Optimizer,
     squares: Matrix,
     word: int,
 ) -> None:
-    """One step on one row (a view, float32 (D,)), as `rules.py` says."""
-    direction = gradient - float(rule.l2) * row
+    """One step on one row (a view, float32 (D,)), as `optimizers.py` says."""
+    direction = gradient - float(optimizer.l2) * row
     rate = lr
     if features.adagrad:
         squares[word] += (direction**2).mean()
         rate = lr / (np.sqrt(squares[word]) + EPSILON)
     row += (rate * direction).astype(np.float32)
     norm = float(np.linalg.norm(row.astype(np.float64)))
-    if features.max_norm and norm > rule.max_norm:
-        row *= rule.max_norm / np.float32(norm)
+    if features.max_norm and norm > optimizer.max_norm:
+        row *= optimizer.max_norm / np.float32(norm)
 
 
-def skipgram_slice_by_rule(
+def skipgram_slice_by_optimizer(
     staged: Staged,
     start: int,
     stop: int,
@@ -332,7 +332,7 @@ def skipgram_slice_by_rule(
     scratch: Scratch,
     dim: int,
     features: Features,
-    rule: Rule,
+    optimizer: Optimizer,
 ) -> None:
     """Skip-gram by an optimizer: all gradients of a window first, then its rows."""
     x = weights.syn0.reshape(-1, weights.stride)[:, :dim]
@@ -346,19 +346,19 @@ def skipgram_slice_by_rule(
         masks = np.ones((len(inputs), dim), np.float32)
         if features.dropout:
             numbers = range(2 * i * window, 2 * i * window + len(inputs))
-            masks = np.array([draw_mask(key, number, dim, rule.dropout) for number in numbers])
+            masks = np.array([draw_mask(key, number, dim, optimizer.dropout) for number in numbers])
         h = x[inputs] * masks
         scratch.tally[:3] += loss(h, o[outputs], labels), len(inputs) * n_outputs, 1
         g = labels - sigmoid(h.astype(np.float64) @ o[outputs].T)
         errors, deltas = masks * (g @ o[outputs]), g.T @ h
         for word, error in zip(inputs, errors, strict=True):
-            if not (features.frozen and rule.frozen[word]):
-                update_row(x[word], error, lr, features, rule, rule.squares0, word)
+            if not (features.frozen and optimizer.frozen[word]):
+                update_row(x[word], error, lr, features, optimizer, optimizer.squares0, word)
         for word, delta in zip(outputs, deltas, strict=True):
-            update_row(o[word], delta, lr, features, rule, rule.squares1, word)
+            update_row(o[word], delta, lr, features, optimizer, optimizer.squares1, word)
 
 
-def cbow_slice_by_rule(
+def cbow_slice_by_optimizer(
     staged: Staged,
     start: int,
     stop: int,
@@ -373,7 +373,7 @@ def cbow_slice_by_rule(
     scratch: Scratch,
     dim: int,
     features: Features,
-    rule: Rule,
+    optimizer: Optimizer,
 ) -> None:
     """CBOW by an optimizer."""
     x = weights.syn0.reshape(-1, weights.stride)[:, :dim]
@@ -384,14 +384,14 @@ def cbow_slice_by_rule(
         if not inputs:
             scratch.tally[3] += 1
             continue
-        mask = draw_mask(key, i, dim, rule.dropout) if features.dropout else np.ones(dim)
+        mask = draw_mask(key, i, dim, optimizer.dropout) if features.dropout else np.ones(dim)
         h = mask * x[inputs].mean(axis=0, dtype=np.float64)
         scratch.tally[:3] += loss(h[np.newaxis], o[outputs], labels), n_outputs, 1
         g = labels - sigmoid(o[outputs].astype(np.float64) @ h)
         error, deltas = mask * (g @ o[outputs]), np.outer(g, h)
         for word in inputs:
-            if not (features.frozen and rule.frozen[word]):
+            if not (features.frozen and optimizer.frozen[word]):
                 share = error / len(inputs) if divide else error
-                update_row(x[word], share, lr, features, rule, rule.squares0, word)
+                update_row(x[word], share, lr, features, optimizer, optimizer.squares0, word)
         for word, delta in zip(outputs, deltas, strict=True):
-            update_row(o[word], delta, lr, features, rule, rule.squares1, word)
+            update_row(o[word], delta, lr, features, optimizer, optimizer.squares1, word)

@@ -17,6 +17,7 @@ import reference
 
 from embedcli import TrainConfig, save, train
 from embedcli.errors import ConfigError
+from embedcli.kernels.barrier import LINE_ITEMS, make_phases
 from embedcli.kernels.marks import (
     all_marks,
     begin_marks,
@@ -25,7 +26,6 @@ from embedcli.kernels.marks import (
     marked_word,
     readers_of,
 )
-from embedcli.kernels.meeting import LINE_ITEMS, make_clock
 from embedcli.kernels.rounds import rounds
 from embedcli.kernels.sampling import (
     ROUND_STRETCH,
@@ -275,7 +275,7 @@ def test_rounds_equal_their_twin(lanes, is_cbow):
     for first, stop in ((0, 3), (3, n_rounds)):  # calls may end between any two rounds
         assert kernel(
             0, 1, 1, first, stop, LENGTH, streams, lists, *copied, weights, V, WINDOW,
-            True, False, *MOVED, make_clock(1), scratch,
+            True, False, *MOVED, make_phases(1), scratch,
         )  # fmt: skip
     twin.train(streams, n_rounds, 0.05)
     shape = (rows, stride)

@@ -10,39 +10,39 @@ from types import SimpleNamespace
 
 import pytest
 
-from embedcli.kernels import jit, kept
+from embedcli.kernels import cache, jit
 
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
     monkeypatch.setenv("EMBED_CACHE_DIR", str(tmp_path))
-    kept.cache_directory.cache_clear()
+    cache.cache_directory.cache_clear()
     yield tmp_path
-    kept.cache_directory.cache_clear()
+    cache.cache_directory.cache_clear()
 
 
 def test_the_directory_is_ours_alone(fresh):
-    path = kept.cache_directory()
+    path = cache.cache_directory()
     assert fresh / "kernels" == path.parent
     assert 0o700 == stat.S_IMODE(path.stat().st_mode)
-    assert kept.is_first_run()
+    assert cache.is_first_run()
     assert 0 == call(fresh).returncode
-    assert not kept.is_first_run()
+    assert not cache.is_first_run()
 
 
 def test_another_source_is_another_directory(fresh, monkeypatch):
-    before = kept.cache_directory()
-    kept.cache_directory.cache_clear()
-    monkeypatch.setattr(kept, "version", lambda package: "0.0")
-    assert before != kept.cache_directory()
+    before = cache.cache_directory()
+    cache.cache_directory.cache_clear()
+    monkeypatch.setattr(cache, "version", lambda package: "0.0")
+    assert before != cache.cache_directory()
 
 
 def test_a_directory_others_may_write_is_not_used(fresh):
-    path = kept.cache_directory()
+    path = cache.cache_directory()
     path.chmod(0o777)
-    kept.cache_directory.cache_clear()
+    cache.cache_directory.cache_clear()
     with pytest.warns(UserWarning, match="not kept.*EMBED_CACHE_DIR"):
-        other = kept.cache_directory()
+        other = cache.cache_directory()
     assert path != other
 
 
@@ -103,7 +103,7 @@ def test_where_another_may_put_code_none_is_kept(fresh, monkeypatch, make):
     place = fresh / "link" / "cache" if (fresh / "link").is_symlink() else fresh / "cache"
     monkeypatch.setenv("EMBED_CACHE_DIR", str(place))
     with pytest.warns(UserWarning, match=f"not kept: .*{message}"):
-        other = kept.cache_directory()
+        other = cache.cache_directory()
     assert not other.is_relative_to(fresh)
     assert [] == list(fresh.rglob("*.nb?"))
 
@@ -117,27 +117,27 @@ def test_links_of_ours_above_the_cache_are_followed(fresh, monkeypatch):
     monkeypatch.setenv("EMBED_CACHE_DIR", str(fresh / "a" / "b" / "first" / "cache"))
     before = os.umask(0)
     try:
-        path = kept.cache_directory()
+        path = cache.cache_directory()
     finally:
         os.umask(before)
     assert fresh / "there" / "cache" / "kernels" == path.parent.resolve()
     assert [0o700] * 3 == [stat.S_IMODE(p.stat().st_mode) for p in (path, *list(path.parents)[:2])]
     (fresh / "loop").symlink_to("loop")
-    kept.cache_directory.cache_clear()
+    cache.cache_directory.cache_clear()
     monkeypatch.setenv("EMBED_CACHE_DIR", str(fresh / "loop" / "cache"))
     with pytest.warns(UserWarning, match="not kept"):
-        kept.cache_directory()
+        cache.cache_directory()
 
 
 @pytest.mark.parametrize("member", ["", "mallory"])
 def test_the_group_of_one_user_is_no_other_user(monkeypatch, member):
     user = SimpleNamespace(pw_gid=1000, pw_name="ann")
     group = SimpleNamespace(gr_gid=1000, gr_name="ann", gr_mem=[member] if member else ["root"])
-    monkeypatch.setattr(kept.pwd, "getpwuid", lambda uid: user)
-    monkeypatch.setattr(kept.grp, "getgrgid", lambda gid: group)
-    assert (member == "") is kept._is_private(1000)
+    monkeypatch.setattr(cache.pwd, "getpwuid", lambda uid: user)
+    monkeypatch.setattr(cache.grp, "getgrgid", lambda gid: group)
+    assert (member == "") is cache._is_private(1000)
     group.gr_name = "staff"
-    assert not kept._is_private(1000)
+    assert not cache._is_private(1000)
 
 
 def test_what_killed_processes_left_of_them_is_removed(fresh, monkeypatch):
@@ -151,7 +151,7 @@ def test_what_killed_processes_left_of_them_is_removed(fresh, monkeypatch):
     (fresh / f"embed-kernels-{dead.pid}-young").mkdir()
     monkeypatch.setenv("EMBED_CACHE_DIR", "/dev/null")
     with pytest.warns(UserWarning, match="not kept"):
-        made = kept.cache_directory()
+        made = cache.cache_directory()
     assert made.parent == fresh
     left = {path.name for path in fresh.iterdir()} - {made.name}
     assert {f"embed-kernels-{os.getpid()}-abc", f"embed-kernels-{dead.pid}-young"} == left
@@ -162,9 +162,9 @@ def test_a_place_that_cannot_be_written_is_no_failure(fresh, monkeypatch):
     blocked.write_text("")
     monkeypatch.setenv("EMBED_CACHE_DIR", str(blocked))
     with pytest.warns(UserWarning, match="not kept"):
-        other = kept.cache_directory()
+        other = cache.cache_directory()
     assert other.is_dir()
-    assert not kept.is_first_run()  # of others nobody knows
+    assert not cache.is_first_run()  # of others nobody knows
 
 
 @pytest.mark.parametrize("lanes", ["5", "x"])
@@ -251,7 +251,7 @@ def test_kernels_made_by_several_threads_are_all_kept_in_their_place(fresh, monk
     for thread in threads:
         thread.join()
     assert 8 == len(made)
-    assert {str(kept.cache_directory())} == {os.path.dirname(path) for path in made}  # noqa: PTH120
+    assert {str(cache.cache_directory())} == {os.path.dirname(path) for path in made}  # noqa: PTH120
     assert "" == jit.numba.config.CACHE_DIR
 
 

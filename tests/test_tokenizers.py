@@ -17,7 +17,7 @@ from embedcli import formats
 from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, CorpusError, EmbedError, MissingExtraError
-from embedcli.kernels.blank import blank
+from embedcli.kernels.word_mask import mask_non_words
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
 from embedcli.text import apart, encoder
@@ -211,18 +211,18 @@ def test_digits(text, digits, expected):
 def test_blank_is_its_twin(text, cut):
     data = text.encode(errors="surrogatepass")
     buffer = np.frombuffer(data + b" " * 8, np.uint8).copy()
-    blank(buffer, 0, len(data), *_word_bits())
+    mask_non_words(buffer, 0, len(data), *_word_bits())
 
     sound = "".join(c for c in text if not "\ud800" <= c <= "\udfff")
     if sound == text:
         is_kept = WORDS.__contains__, JOINED.__contains__
-        assert reference.blank(text, *is_kept).encode() == bytes(buffer[: len(data)])
+        assert reference.mask_non_words(text, *is_kept).encode() == bytes(buffer[: len(data)])
 
 
 def test_malformed_bytes_stay_to_be_counted(text):
     broken = b"ok \xff\xfe caf\xe9 \xed\xa0\x80 \xf0\x80\x80\x80 \xc3"
     buffer = np.frombuffer(broken + b" " * 8, np.uint8).copy()
-    blank(buffer, 0, len(broken), *_word_bits())
+    mask_non_words(buffer, 0, len(broken), *_word_bits())
     assert broken == bytes(buffer[: len(broken)])
 
     text.write_bytes(b"word, " * 999 + b"caf\xe9 ")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, load, save
-from embedcli.kernels.rules import Features
+from embedcli.kernels.optimizer import Features
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.forecast import forecast
 from embedcli.training.trainer import Guard, Stopped, train

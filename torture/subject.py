@@ -194,6 +194,6 @@ def _text() -> str:
 
 def cache_folder() -> Path:
     """Where the kernels that this process uses are kept."""
-    from embedcli.kernels.kept import cache_directory
+    from embedcli.kernels.cache import cache_directory
 
     return Path(os.fspath(cache_directory()))

@@ -56,19 +56,19 @@ _Generated = tuple[Any, Callable[..., ir.Value]]
 
 @intrinsic(prefer_literal=True)
 def block_dots(
-    typing_context: Any,
-    lanes: Any,
-    n_outputs: Any,
-    together: Any,
-    syn0: Any,
-    syn1: Any,
-    inputs: Any,
-    n_inputs: Any,
-    outputs: Any,
-    first_output: Any,
-    n_vectors: Any,
-    dots: Any,
-    first_dot: Any,
+    typing_context,
+    lanes,
+    n_outputs,
+    together,
+    syn0,
+    syn1,
+    inputs,
+    n_inputs,
+    outputs,
+    first_output,
+    n_vectors,
+    dots,
+    first_dot,
 ) -> _Generated:
     """The dot products of a block.
 
@@ -86,7 +86,7 @@ def block_dots(
     """
     n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         arrays = [data_pointer(context, builder, signature.args[i], args[i]) for i in (3, 4, 5, 7)]
         x_rows, o_rows, inputs_, outputs_ = arrays
         dots_ = data_pointer(context, builder, signature.args[10], args[10])
@@ -124,16 +124,7 @@ def block_dots(
 
 @intrinsic(prefer_literal=True)
 def block_gradients(
-    typing_context: Any,
-    lanes: Any,
-    n_outputs: Any,
-    together: Any,
-    n_inputs: Any,
-    dots: Any,
-    first_dot: Any,
-    has_centre: Any,
-    lr: Any,
-    losses: Any,
+    typing_context, lanes, n_outputs, together, n_inputs, dots, first_dot, has_centre, lr, losses
 ) -> _Generated:
     """Turn a block's dots into gradients ``lr (label - sigma(dot))`` in place; adds up its loss.
 
@@ -152,7 +143,7 @@ def block_gradients(
     """
     n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         dots_ = data_pointer(context, builder, signature.args[4], args[4])
         count, first, centre, rate = args[3], args[5], args[6], args[7]
         v = Lanes(builder, n)
@@ -200,7 +191,7 @@ class LossLanes:
     """The lanes of a `Losses` that a kernel adds to: the product in a register, until `add`."""
 
     def __init__(
-        self, context: Any, builder: ir.IRBuilder, v: Lanes, losses_type: Any, losses: ir.Value
+        self, context, builder: ir.IRBuilder, v: Lanes, losses_type, losses: ir.Value
     ) -> None:
         arrays = [
             data_pointer(context, builder, kind, builder.extract_value(losses, i))
@@ -237,7 +228,7 @@ class LossLanes:
 
 
 @kernel
-def take_losses(losses: Any) -> Any:
+def take_losses(losses) -> Any:
     """The sum of the losses in a `Losses`, in nats, float64; starts it anew."""
     total = 0.0
     for lane in range(losses.hinge.shape[0]):
@@ -256,18 +247,18 @@ def _marks(n_lanes: int, vector: int, dots: range) -> list[float]:
 
 @intrinsic(prefer_literal=True)
 def block_update(
-    typing_context: Any,
-    lanes: Any,
-    n_outputs: Any,
-    syn0: Any,
-    syn1: Any,
-    inputs: Any,
-    n_inputs: Any,
-    outputs: Any,
-    first_output: Any,
-    n_vectors: Any,
-    gradients: Any,
-    first_gradient: Any,
+    typing_context,
+    lanes,
+    n_outputs,
+    syn0,
+    syn1,
+    inputs,
+    n_inputs,
+    outputs,
+    first_output,
+    n_vectors,
+    gradients,
+    first_gradient,
 ) -> _Generated:
     """Apply the gradients that `block_gradients` left; arguments as there.
 
@@ -277,7 +268,7 @@ def block_update(
     """
     n, m = lanes.literal_value, n_outputs.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         arrays = [data_pointer(context, builder, signature.args[i], args[i]) for i in (2, 3, 4, 6)]
         x_rows, o_rows, inputs_, outputs_ = arrays
         g_rows = data_pointer(context, builder, signature.args[9], args[9])

@@ -72,9 +72,7 @@ class Counter(NamedTuple):
 
 
 @kernel
-def collect(
-    ids: Any, offsets: Any, begin: Any, end: Any, layout: Any, counter: Any, n_entries: Any
-) -> Any:
+def collect(ids, offsets, begin, end, layout, counter, n_entries) -> Any:
     """Pair each token in ``ids[begin:end]`` with the tokens to its left in its sentence.
 
     Stops early when the entries are nearly full.
@@ -115,9 +113,7 @@ def collect(
 
 
 @kernel
-def sort_entries(
-    entries: Any, spare: Any, places: Any, n: Any, first_bit: Any, last_bit: Any
-) -> Any:
+def sort_entries(entries, spare, places, n, first_bit, last_bit) -> Any:
     """Sort by the bits from `first_bit` to below `last_bit`, 11 at a time, lowest first.
 
     Args:
@@ -150,7 +146,7 @@ def sort_entries(
 
 
 @kernel
-def add_up(entries: Any, n: Any, layout: Any, keys: Any, sums: Any) -> Any:
+def add_up(entries, n, layout, keys, sums) -> Any:
     """Make cells of sorted entries; returns how many.
 
     Args:
@@ -174,17 +170,7 @@ def add_up(entries: Any, n: Any, layout: Any, keys: Any, sums: Any) -> Any:
 
 
 @kernel
-def merge(
-    keys: Any,
-    sums: Any,
-    cursors: Any,
-    ends: Any,
-    heap: Any,
-    layout: Any,
-    rows: Any,
-    columns: Any,
-    counts: Any,
-) -> Any:
+def merge(keys, sums, cursors, ends, heap, layout, rows, columns, counts) -> Any:
     """Merge sorted runs of cells, and add up those of the same key; returns how many are left.
 
     Args:
@@ -229,7 +215,7 @@ def merge(
 
 
 @inlined
-def _sift(heap: Any, n: Any, place: Any, keys: Any, cursors: Any) -> None:
+def _sift(heap, n, place, keys, cursors) -> None:
     """Move the run at `place` down to where no lower key is below it."""
     while 2 * place + 1 < n:
         child = 2 * place + 1

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from embedcli.kernels.jit import at, inlined_step
+from embedcli.kernels.jit import inlined_step, unsigned
 from embedcli.kernels.rows import blend_row, copy_row
 from embedcli.kernels.simd import prefetch
 from embedcli.kernels.streams import STREAMS
@@ -30,31 +28,18 @@ _AHEAD = 6  # rows between asking for one and copying it
 
 
 @inlined_step
-def gather(
-    lanes: Any, n_vectors: Any, w: Any, copied: Any, matrix: Any, first_copy: Any, stride: Any
-) -> None:
+def gather(lanes, n_vectors, w, copied, matrix, first_copy, stride) -> None:
     """Step 3 for stream `w` and one matrix: copy rows to row `first_copy` and those after it."""
     words, n = copied.words[w], copied.begins[w, STREAMS]
     for slot in range(n):
         if slot + _AHEAD < n:
-            prefetch(matrix, np.int64(words[at(slot + _AHEAD)]) * stride, n_vectors * lanes)
-        row = np.int64(words[at(slot)]) * stride
-        copy_row(lanes, n_vectors, matrix, row, (first_copy + slot) * stride)
+            prefetch(matrix, np.int64(words[unsigned(slot + _AHEAD)]) * stride, n_vectors * lanes)
+        row = np.int64(words[unsigned(slot)]) * stride
+        copy_row(lanes, n_vectors, matrix, row, matrix, (first_copy + slot) * stride)
 
 
 @inlined_step
-def merge(
-    lanes: Any,
-    n_vectors: Any,
-    block: Any,
-    phase: Any,
-    size: Any,
-    copied: Any,
-    shares: Any,
-    matrix: Any,
-    first_copy: Any,
-    stride: Any,
-) -> None:
+def merge(lanes, n_vectors, block, phase, size, copied, shares, matrix, first_copy, stride) -> None:
     """Step 5 for a block of `size` streams and one matrix: the classes that are its in a phase.
 
     Args:
@@ -68,13 +53,13 @@ def merge(
         earlier, end = _EARLIER[STREAMS * w + c], copied.begins[w, c + 1]
         for i in range(copied.begins[w, c], end):
             if i + _AHEAD < end:
-                word = np.int64(words[at(order[at(i + _AHEAD)])])
+                word = np.int64(words[unsigned(order[unsigned(i + _AHEAD)])])
                 prefetch(matrix, word * stride, n_vectors * lanes)
-            slot = np.int64(order[at(i)])
-            word, these = np.int64(words[at(slot)]), np.int64(users[at(slot)])
+            slot = np.int64(order[unsigned(i)])
+            word, these = np.int64(words[unsigned(slot)]), np.int64(users[unsigned(slot)])
             copy = first_copy + w * per_stream + slot
             # M + sum of s (C - M) is (1 - s m) M + s sum of C: with the first copy M shrinks.
-            share = shares[at(min(word, n_hot))]
-            n_copies = _COPIES[at(these if these & earlier == 0 else 0)]
+            share = shares[unsigned(min(word, n_hot))]
+            n_copies = _COPIES[unsigned(these if these & earlier == 0 else 0)]
             keep = np.float32(1.0) - share * n_copies
             blend_row(lanes, n_vectors, matrix, word * stride, copy * stride, keep, share)

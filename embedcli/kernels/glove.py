@@ -78,7 +78,7 @@ class Cells(NamedTuple):
 
 
 @kernel
-def order_cells(cells: Any, mirrored: Any, key: Any, ordered: Any) -> Any:
+def order_cells(cells, mirrored, key, ordered) -> Any:
     """Copy cells in random order; returns how many there are then.
 
     Args:
@@ -108,17 +108,7 @@ def order_cells(cells: Any, mirrored: Any, key: Any, ordered: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def _step(
-    typing_context: Any,
-    lanes: Any,
-    n_vectors: Any,
-    weights: Any,
-    row: Any,
-    column: Any,
-    target: Any,
-    weight: Any,
-    lr: Any,
-) -> _Generated:
+def _step(typing_context, lanes, n_vectors, weights, row, column, target, weight, lr) -> _Generated:
     """One step on a cell; returns twice its loss, float32.
 
     Args:
@@ -129,7 +119,7 @@ def _step(
     """
     n, n_row = lanes.literal_value, n_vectors.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         words, contexts, words_squares, contexts_squares = (
             data_pointer(context, builder, kind, builder.extract_value(args[2], i))
             for i, kind in enumerate(signature.args[2].types[:4])
@@ -190,7 +180,7 @@ def glove(lanes: int, n_vectors: int) -> Callable[..., None]:
     width = n_vectors * lanes
 
     @kernel
-    def train_slice(cells: Any, start: Any, stop: Any, weights: Any, lr: Any, tally: Any) -> None:
+    def train_slice(cells, start, stop, weights, lr, tally) -> None:
         """Train on the cells from `start` to `stop`.
 
         Args:

@@ -36,7 +36,7 @@ from numba.extending import intrinsic
 
 from embedcli.kernels.simd import F32, F64, I32, I64, Lanes, data_pointer, loop
 
-__all__ = ["gather_mean", "hidden_gradients", "scatter_add", "update_outputs"]
+__all__ = ["gather_hidden", "hidden_gradients", "scatter_hidden", "update_with_hidden"]
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
@@ -56,16 +56,8 @@ def _columns(lanes: int, n_vectors: int) -> list[range]:
 
 
 @intrinsic(prefer_literal=True)
-def gather_mean(
-    typing_context: Any,
-    lanes: Any,
-    n_vectors: Any,
-    matrix: Any,
-    rows: Any,
-    first: Any,
-    count: Any,
-    hidden: Any,
-    error: Any,
+def gather_hidden(
+    typing_context, lanes, n_vectors, matrix, rows, first, count, hidden, error
 ) -> _Generated:
     """``h = mean_j x_j`` over the rows of `matrix` at ``rows[first:first + count]``, and ``e = 0``.
 
@@ -77,7 +69,7 @@ def gather_mean(
     """
     n, vectors = lanes.literal_value, n_vectors.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         x_rows, rows_, hidden_ = (
             data_pointer(context, builder, signature.args[i], args[i]) for i in (2, 3, 6)
         )
@@ -104,14 +96,7 @@ def gather_mean(
 
 @intrinsic(prefer_literal=True)
 def hidden_gradients(
-    typing_context: Any,
-    lanes: Any,
-    n_positive: Any,
-    n_outputs: Any,
-    weight: Any,
-    lr: Any,
-    dots: Any,
-    losses: Any,
+    typing_context, lanes, n_positive, n_outputs, weight, lr, dots, losses
 ) -> _Generated:
     """Turn the dots of h with its outputs into their gradients, in place; adds up the loss.
 
@@ -129,7 +114,7 @@ def hidden_gradients(
     """
     n = lanes.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         positive, count, weight_, rate = args[1], args[2], args[3], args[4]
         dots_ = data_pointer(context, builder, signature.args[5], args[5])
         losses_type = signature.args[6]
@@ -171,17 +156,8 @@ def hidden_gradients(
 
 
 @intrinsic(prefer_literal=True)
-def update_outputs(
-    typing_context: Any,
-    lanes: Any,
-    n_vectors: Any,
-    matrix: Any,
-    outputs: Any,
-    first: Any,
-    count: Any,
-    gradients: Any,
-    hidden: Any,
-    error: Any,
+def update_with_hidden(
+    typing_context, lanes, n_vectors, matrix, outputs, first, count, gradients, hidden, error
 ) -> _Generated:
     """``o_k += g_k h``, output by output; then ``sum_k g_k o_k`` is added to h and to e.
 
@@ -194,7 +170,7 @@ def update_outputs(
     """
     n, vectors = lanes.literal_value, n_vectors.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         o_rows, outputs_, gradients_, hidden_ = (
             data_pointer(context, builder, signature.args[i], args[i]) for i in (2, 3, 6, 7)
         )
@@ -223,26 +199,17 @@ def update_outputs(
 
 
 @intrinsic(prefer_literal=True)
-def scatter_add(
-    typing_context: Any,
-    lanes: Any,
-    n_vectors: Any,
-    matrix: Any,
-    rows: Any,
-    first: Any,
-    count: Any,
-    hidden: Any,
-    error: Any,
-    share: Any,
+def scatter_hidden(
+    typing_context, lanes, n_vectors, matrix, rows, first, count, hidden, error, share
 ) -> _Generated:
     """``x_j += share e`` for the rows of `matrix` at ``rows[first:first + count]``.
 
-    Args as in `gather_mean`; e lies in `hidden` from `error` (int64, in floats) on; share is
+    Args as in `gather_hidden`; e lies in `hidden` from `error` (int64, in floats) on; share is
     float32.
     """
     n, vectors = lanes.literal_value, n_vectors.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         x_rows, rows_, hidden_ = (
             data_pointer(context, builder, signature.args[i], args[i]) for i in (2, 3, 6)
         )

@@ -7,7 +7,7 @@ Probabilistic Neural Network Language Model*; Mikolov et al. 2013).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Tree(NamedTuple):
 
 
 @kernel
-def join(counts: Any, parents: Any, is_second: Any) -> None:
+def join(counts, parents, is_second) -> None:
     """Join the two rarest subtrees until one is left.
 
     Words come by falling count, and inner nodes are made by rising count; so the two rarest are
@@ -63,7 +63,7 @@ def join(counts: Any, parents: Any, is_second: Any) -> None:
 
 
 @kernel
-def measure(parents: Any, depths: Any) -> None:
+def measure(parents, depths) -> None:
     """Write how far each word and inner node is from the root, int64 (2 V - 1,)."""
     root = parents.shape[0] - 1
     depths[root] = 0
@@ -72,7 +72,7 @@ def measure(parents: Any, depths: Any) -> None:
 
 
 @kernel
-def write_paths(parents: Any, is_second: Any, places: Any, tree: Any) -> None:
+def write_paths(parents, is_second, places, tree) -> None:
     """Write the path of each word into a `Tree` whose offsets are set.
 
     Args:

@@ -1,6 +1,6 @@
 """How every kernel is compiled, and how its machine code is kept.
 
-Numba trusts what it finds in its cache (`kept.py` says where that is): a file that was cut short
+Numba trusts what it finds in its cache (`cache.py` says where that is): a file that was cut short
 ends every later start with an EOFError (numba#10434), and one flipped bit of machine code is run.
 So each file ends with the SHA-256 of what comes before it (a pickle ends where it says it ends,
 what follows is not read), and a file that is not ours or not as it was written is compiled anew. A
@@ -25,9 +25,9 @@ from numba import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import intrinsic
 
-from embedcli.kernels.kept import cache_directory
+from embedcli.kernels.cache import cache_directory
 
-__all__ = ["at", "inlined", "inlined_step", "kernel", "step"]
+__all__ = ["inlined", "inlined_step", "kernel", "step", "unsigned"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -87,7 +87,7 @@ def inlined(function: _Function) -> _Function:
 
 
 @intrinsic
-def at(typing_context: Any, index: Any) -> Any:
+def unsigned(typing_context: Any, index: Any) -> Any:
     """`index`, which is not negative, as the compiler should see it: uint64.
 
     From the end Numba counts negative ones, and asks of each signed index whether it is one: for a

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from embedcli.kernels.jit import at, inlined, step
+from embedcli.kernels.jit import inlined, step, unsigned
 from embedcli.kernels.marks import (
     all_marks,
     drawers_of,
@@ -25,17 +25,7 @@ __all__ = ["list_words", "place_words", "weigh"]
 
 
 @step
-def list_words(
-    n_outputs: Any,
-    w: Any,
-    thread: Any,
-    start: Any,
-    stop: Any,
-    streams: Any,
-    lists: Any,
-    noise: Any,
-    window: Any,
-) -> None:
+def list_words(n_outputs, w, thread, start, stop, streams, lists, noise, window) -> None:
     """Step 1 for the words `start` to `stop` of stream `w`."""
     kept, words, inputs, items = streams.kept[w], lists.words[w], lists.inputs[w], lists.items[w]
     marks, empty = lists.marks[thread], empty_mark(lists.stamps, thread)
@@ -45,60 +35,50 @@ def list_words(
     first, last = start // ROUND_STRETCH, (stop - 1) // ROUND_STRETCH + 1
     # The marks are scattered, and to read and write one after the other would wait for each.
     for position in range(begin, end):
-        prefetch(marks, np.int64(kept[at(position)]), np.int64(1))
+        prefetch(marks, np.int64(kept[unsigned(position)]), np.int64(1))
     for number in range(first, last):
         first_item, end_item = stretch_items(number, noise, n_outputs - 1)
         for item in range(first_item, end_item):
-            prefetch(marks, np.int64(noise.pool[at(item)]), np.int64(1))
+            prefetch(marks, np.int64(noise.pool[unsigned(item)]), np.int64(1))
     n = np.int64(0)
     for position in range(begin, end):
-        word = np.int64(kept[at(position)])
-        inputs[at(position - begin)], n = _list_word(marks, empty, words, word, w, False, n)
+        word = np.int64(kept[unsigned(position)])
+        inputs[unsigned(position - begin)], n = _list_word(marks, empty, words, word, w, False, n)
         # Cold words count too, where nobody looks, and not all in one place, where each would wait
         # for the one before.
         place = word if word < n_hot else n_hot + (position & (SPREAD - 1))
-        uses0[at(place)] += np.int32(1)
+        uses0[unsigned(place)] += np.int32(1)
     for h in range(n_hot):
-        uses1[at(h)] = uses0[at(h)]
+        uses1[unsigned(h)] = uses0[unsigned(h)]
     listed = np.int64(0)
     for number in range(first, last):
         n_windows = min(stop, (number + 1) * ROUND_STRETCH) - max(start, number * ROUND_STRETCH)
         n_readings = np.int32((n_windows + STRETCH_WINDOWS - 1) // STRETCH_WINDOWS)
         first_item, end_item = stretch_items(number, noise, n_outputs - 1)
         for item in range(first_item, end_item):
-            word = np.int64(noise.pool[at(item)])
-            items[at(listed)], n = _list_word(marks, empty, words, word, w, True, n)
+            word = np.int64(noise.pool[unsigned(item)])
+            items[unsigned(listed)], n = _list_word(marks, empty, words, word, w, True, n)
             listed += 1
             place = word if word < n_hot else n_hot + (item & (SPREAD - 1))
-            uses1[at(place)] += n_readings
+            uses1[unsigned(place)] += n_readings
     for filler in range(n_outputs):  # what is drawn where a stretch is not enough
-        items[at(listed)], n = _list_word(marks, empty, words, filler, w, True, n)
+        items[unsigned(listed)], n = _list_word(marks, empty, words, filler, w, True, n)
         listed += 1
     lists.n_words[w, 0], lists.n_words[w, 1] = n, listed
 
 
 @inlined
-def _list_word(marks: Any, empty: Any, words: Any, word: Any, w: Any, draws: Any, n: Any) -> Any:
+def _list_word(marks, empty, words, word, w, draws, n) -> Any:
     """Mark a word of stream `w` and put it on its list of `n`; returns its slot and the new n."""
-    mark, slot, is_new = marked_word(max(marks[at(word)], empty), w, draws, n)
-    marks[at(word)] = mark
-    words[at(n)] = word
+    mark, slot, is_new = marked_word(max(marks[unsigned(word)], empty), w, draws, n)
+    marks[unsigned(word)] = mark
+    words[unsigned(n)] = word
     return slot, n + np.int64(is_new)
 
 
 @step
 def place_words(
-    w: Any,
-    thread: Any,
-    threads: Any,
-    start: Any,
-    stop: Any,
-    streams: Any,
-    lists: Any,
-    copied0: Any,
-    copied1: Any,
-    first_copy: Any,
-    window: Any,
+    w, thread, threads, start, stop, streams, lists, copied0, copied1, first_copy, window
 ) -> None:
     """Step 2 for stream `w`: its words share a row with others, or have one of their own."""
     words, n_words = lists.words[w], lists.n_words[w, 0]
@@ -109,19 +89,19 @@ def place_words(
     for slot in range(n_words):
         for other in range(threads):
             if other != thread:
-                place = other * lists.marks.shape[1] + words[at(slot)]
+                place = other * lists.marks.shape[1] + words[unsigned(slot)]
                 prefetch_to_read(lists.marks, place, np.int64(1))
     n0, n1 = np.int64(0), np.int64(0)
     for slot in range(n_words):
-        word = np.int64(words[at(slot)])
+        word = np.int64(words[unsigned(slot)])
         marked = all_marks(lists.marks, lists.stamps, threads, word)
         readers = readers_of(marked)
         users = readers | drawers_of(marked)
         is_copy0, is_copy1 = (readers & mine != 0) & (readers != mine), users != mine
-        words0[at(n0)], words1[at(n1)] = word, word
-        users0[at(n0)], users1[at(n1)] = np.uint8(readers), np.uint8(users)
-        rows0[at(slot)] = first_copy + n0 if is_copy0 else word
-        rows1[at(slot)] = first_copy + n1 if is_copy1 else word
+        words0[unsigned(n0)], words1[unsigned(n1)] = word, word
+        users0[unsigned(n0)], users1[unsigned(n1)] = np.uint8(readers), np.uint8(users)
+        rows0[unsigned(slot)] = first_copy + n0 if is_copy0 else word
+        rows1[unsigned(slot)] = first_copy + n1 if is_copy1 else word
         n0 += np.int64(is_copy0)
         n1 += np.int64(is_copy1)
     _sort_by_class(words0, n0, copied0.order[w], copied0.begins[w])
@@ -129,31 +109,31 @@ def place_words(
     begin, end = text_of_round(streams, w, start, stop, window)
     inputs, centres, items = lists.inputs[w], lists.centres[w], lists.items[w]
     for i in range(end - begin):
-        slot = inputs[at(i)]
-        inputs[at(i)], centres[at(i)] = rows0[at(slot)], rows1[at(slot)]
+        slot = inputs[unsigned(i)]
+        inputs[unsigned(i)], centres[unsigned(i)] = rows0[unsigned(slot)], rows1[unsigned(slot)]
     for item in range(lists.n_words[w, 1]):
-        items[at(item)] = rows1[at(items[at(item)])]
+        items[unsigned(item)] = rows1[unsigned(items[unsigned(item)])]
 
 
 @step
-def _sort_by_class(words: Any, n: Any, order: Any, begins: Any) -> None:
+def _sort_by_class(words, n, order, begins) -> None:
     """Counting sort of ``words[:n]`` by word mod W: `order` and where each class `begins`."""
     begins[: STREAMS + 1] = 0
     for slot in range(n):
-        begins[at((words[at(slot)] & (STREAMS - 1)) + 1)] += 1
+        begins[unsigned((words[unsigned(slot)] & (STREAMS - 1)) + 1)] += 1
     for c in range(STREAMS):
         begins[c + 1] += begins[c]
     for slot in range(n):
-        c = words[at(slot)] & (STREAMS - 1)
-        order[at(begins[at(c)])] = slot
-        begins[at(c)] += 1
+        c = words[unsigned(slot)] & (STREAMS - 1)
+        order[unsigned(begins[unsigned(c)])] = slot
+        begins[unsigned(c)] += 1
     for c in range(STREAMS, 0, -1):
         begins[c] = begins[c - 1]
     begins[0] = 0
 
 
 @step
-def weigh(thread: Any, threads: Any, uses: Any, moved: Any, shares: Any) -> None:
+def weigh(thread, threads, uses, moved, shares) -> None:
     """By what the changes of hot rows are multiplied, whoever adds them: one thread's part.
 
     Args:
@@ -165,8 +145,8 @@ def weigh(thread: Any, threads: Any, uses: Any, moved: Any, shares: Any) -> None
     for word in range(thread * n_hot // threads, (thread + 1) * n_hot // threads):
         of_all, one_by_one = np.int64(0), np.float32(0.0)
         for w in range(STREAMS):
-            of_one = np.int64(uses[at(w), at(word)])
+            of_one = np.int64(uses[unsigned(w), unsigned(word)])
             of_all += of_one
-            one_by_one += moved[at(min(of_one, most))]
-        share = moved[at(min(of_all, most))] / one_by_one
-        shares[at(word)] = share if one_by_one > 0 else np.float32(1.0)
+            one_by_one += moved[unsigned(min(of_one, most))]
+        share = moved[unsigned(min(of_all, most))] / one_by_one
+        shares[unsigned(word)] = share if one_by_one > 0 else np.float32(1.0)

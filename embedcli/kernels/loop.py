@@ -20,14 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from embedcli.kernels.blocks import take_losses
-from embedcli.kernels.jit import at, inlined_step, kernel
+from embedcli.kernels.jit import inlined_step, kernel, unsigned
+from embedcli.kernels.optimizer import Features, optimizer_step
 from embedcli.kernels.paths import lay_path
-from embedcli.kernels.rules import Features, optimizer_step
 from embedcli.kernels.sampling import ROUND_STRETCH, draw_in_stretch, draw_outputs, draw_radius
 from embedcli.kernels.simd import prefetch
 from embedcli.kernels.steps import window_step
@@ -119,7 +118,7 @@ def train_words(
             now, ahead = ahead, now
             here, there = there, here
             if i + 1 < stop:
-                centre = np.int64(text.centres[at(i + 1 - text.begin)])
+                centre = np.int64(text.centres[unsigned(i + 1 - text.begin)])
                 if kind_of_outputs == NEGATIVES:
                     draw_outputs(centre, i + 1, source, n_outputs, stride, n_words, rows, ahead)
                     n_next = n_outputs
@@ -148,8 +147,8 @@ def train_words(
                     n_inputs_next = append_rows(more[0], centre, stride, inputs, there)
                     for j in range(n_inputs_next):
                         prefetch(syn0, inputs[there + j], width)
-                elif entering < min(np.int64(text.last[at(i + 1)]), text.end):
-                    word = np.int64(text.inputs[at(entering - text.begin)])
+                elif entering < min(np.int64(text.last[unsigned(i + 1)]), text.end):
+                    word = np.int64(text.inputs[unsigned(entering - text.begin)])
                     if kind_of_inputs == WORDS:
                         prefetch(syn0, word * stride, width)
                     else:
@@ -193,9 +192,7 @@ def train_words(
 
 
 @cache
-def training_kernel(
-    lanes: int, n_outputs: int, n_vectors: int, **kinds: Any
-) -> Callable[..., None]:
+def training_kernel(lanes: int, n_outputs: int, n_vectors: int, **kinds) -> Callable[..., None]:
     """The kernel that trains a slice of a chunk; args as in `train_words`.
 
     Its sizes are constants to the compiler, which unrolls by them: about a tenth of the time.

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from embedcli.kernels.jit import at, inlined
-from embedcli.kernels.meeting import LINE_ITEMS
+from embedcli.kernels.barrier import LINE_ITEMS
+from embedcli.kernels.jit import inlined, unsigned
 
 __all__ = [
     "all_marks",
@@ -35,7 +35,7 @@ _SLOT = (1 << _READERS) - 1
 
 
 @inlined
-def begin_marks(marks: Any, stamps: Any, thread: Any) -> None:
+def begin_marks(marks, stamps, thread) -> None:
     """A new round: what this thread marked is forgotten."""
     stamp = stamps[thread * LINE_ITEMS] + 1
     if stamp > _LAST_STAMP:
@@ -45,13 +45,13 @@ def begin_marks(marks: Any, stamps: Any, thread: Any) -> None:
 
 
 @inlined
-def empty_mark(stamps: Any, thread: Any) -> Any:
+def empty_mark(stamps, thread) -> Any:
     """The mark of this round that says nothing else."""
-    return stamps[at(thread * LINE_ITEMS)] << _STAMP
+    return stamps[unsigned(thread * LINE_ITEMS)] << _STAMP
 
 
 @inlined
-def marked_word(mark: Any, w: Any, draws: Any, n: Any) -> Any:
+def marked_word(mark, w, draws, n) -> Any:
     """The mark of a word that stream `w` draws or reads; its slot, `n` for a new one; if it is new.
 
     No branches: nothing could predict them.
@@ -64,22 +64,22 @@ def marked_word(mark: Any, w: Any, draws: Any, n: Any) -> Any:
 
 
 @inlined
-def all_marks(marks: Any, stamps: Any, threads: Any, word: Any) -> Any:
+def all_marks(marks, stamps, threads, word) -> Any:
     """What all threads together have marked a word with; of the slot, nothing."""
     marked = np.int64(0)
     for thread in range(threads):
         empty = empty_mark(stamps, thread)
-        marked |= max(marks[at(thread), at(word)], empty) - empty
+        marked |= max(marks[unsigned(thread), unsigned(word)], empty) - empty
     return marked
 
 
 @inlined
-def readers_of(marked: Any) -> Any:
+def readers_of(marked) -> Any:
     """The bits of the streams that have a word in their text."""
     return (marked >> _READERS) & ((1 << _STREAM_BITS) - 1)
 
 
 @inlined
-def drawers_of(marked: Any) -> Any:
+def drawers_of(marked) -> Any:
     """The bits of the streams that may draw a word."""
     return marked >> _DRAWERS

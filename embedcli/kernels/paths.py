@@ -69,22 +69,22 @@ def lay_path(word, tree, no_node, stride, scratch, first):
 
 @intrinsic(prefer_literal=True)
 def path_gradients(
-    typing_context: Any,
-    lanes: Any,
-    n_outputs: Any,
-    together: Any,
-    n_inputs: Any,
-    dots: Any,
-    first_dot: Any,
-    signs: Any,
-    first_sign: Any,
-    lr: Any,
-    losses: Any,
+    typing_context,
+    lanes,
+    n_outputs,
+    together,
+    n_inputs,
+    dots,
+    first_dot,
+    signs,
+    first_sign,
+    lr,
+    losses,
 ) -> _Generated:
     """As `blocks.block_gradients`, with the sign of each output in `signs` from `first_sign` on."""
     n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         dots_, signs_ = (data_pointer(context, builder, signature.args[i], args[i]) for i in (4, 6))
         count, first, first_sign_, rate = args[3], args[5], args[7], args[8]
         v = Lanes(builder, n)

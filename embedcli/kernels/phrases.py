@@ -35,23 +35,14 @@ _AHEAD = 12  # words between asking for a slot and using it
 
 
 @kernel
-def count_words(ids: Any, counts: Any) -> None:
+def count_words(ids, counts) -> None:
     """Add to ``counts``, int64 (V,), how often each word occurs in `ids`, int32 (N,)."""
     for i in range(ids.shape[0]):
         counts[ids[i]] += 1
 
 
 @kernel
-def count_pairs(
-    firsts: Any,
-    seconds: Any,
-    offsets: Any,
-    wanted: Any,
-    part: Any,
-    n_parts: Any,
-    slots: Any,
-    state: Any,
-) -> Any:
+def count_pairs(firsts, seconds, offsets, wanted, part, n_parts, slots, state) -> Any:
     """Count neighbours from where `state` says on; False where the table is full.
 
     Args:
@@ -100,7 +91,7 @@ def count_pairs(
 
 
 @kernel
-def insert_pairs(pairs: Any, slots: Any) -> None:
+def insert_pairs(pairs, slots) -> None:
     """Put distinct `pairs`, laid out like a table, uint64 (2 n,), into the empty table `slots`.
 
     Pairs with the value 0 are left out, so that a table may be put into a larger one.
@@ -116,7 +107,7 @@ def insert_pairs(pairs: Any, slots: Any) -> None:
 
 
 @kernel
-def _find(slots: Any, first: Any, second: Any) -> Any:
+def _find(slots, first, second) -> Any:
     """The value of a pair, or 0."""
     mask = np.uint64(slots.shape[0] // 2 - 1)
     key = np.uint64(first) << _32 | np.uint64(second)
@@ -127,7 +118,7 @@ def _find(slots: Any, first: Any, second: Any) -> Any:
 
 
 @kernel
-def _branch(tree: Any, node: Any, word: Any, connects: Any, state: Any) -> Any:
+def _branch(tree, node, word, connects, state) -> Any:
     """The node of `word` behind `node`, which is made if it is new; 0 where the tree is full."""
     n_slots = tree.shape[0] // 2
     mask = np.uint64(n_slots - 1)
@@ -145,16 +136,7 @@ def _branch(tree: Any, node: Any, word: Any, connects: Any, state: Any) -> Any:
 
 
 @kernel
-def link_words(
-    ids: Any,
-    offsets: Any,
-    connects: Any,
-    tree: Any,
-    state: Any,
-    firsts: Any,
-    seconds: Any,
-    new_offsets: Any,
-) -> Any:
+def link_words(ids, offsets, connects, tree, state, firsts, seconds, new_offsets) -> Any:
     """Leave connectors out, and link words by way of them; False where the tree is full.
 
     Args:
@@ -191,16 +173,7 @@ def link_words(
 
 
 @kernel
-def join_pairs(
-    ids: Any,
-    offsets: Any,
-    connects: Any,
-    tree: Any,
-    begins: Any,
-    slots: Any,
-    out: Any,
-    new_offsets: Any,
-) -> Any:
+def join_pairs(ids, offsets, connects, tree, begins, slots, out, new_offsets) -> Any:
     """Replace pairs by words of their own, from left to right; returns how many ids remain.
 
     A word is part of one pair at most: the first one that it can be. `out` may be `ids`.
@@ -258,7 +231,7 @@ def join_pairs(
 
 
 @kernel
-def write_text(ids: Any, offsets: Any, words: Any, ends: Any, out: Any) -> Any:
+def write_text(ids, offsets, words, ends, out) -> Any:
     """Write lines of words with a space between them; returns the number of bytes.
 
     Args:

@@ -10,7 +10,7 @@ sees its own updates at once and those of others not at all; between rounds they
 So what is computed depends on W streams and on the length of a round, which are constants, and the
 threads share out the streams.
 
-**Steps of a round**, with a meeting of all threads after the first, after the fourth, and between
+**Steps of a round**, with a barrier for all threads after the first, after the fourth, and between
 the phases of the last:
 
 1. *List* (`listing.py`). A stream lists the words whose rows it may train: those of its text, with
@@ -50,12 +50,12 @@ multiplied by the ratio of the two: 1 where one stream has used the row, nearly 
 **What this promises.** No number that is read depends on time. In step 1 a thread writes its own
 marks and lists; in steps 2 to 4 it reads the marks of all, writes rows that its stream alone has
 marked and copies of its own, and reads rows that nobody writes; in a phase of step 5 it writes rows
-of classes that are its own. A meeting (release and acquire) stands between a writer in one step and
+of classes that are its own. A barrier (release and acquire) stands between a writer in one step and
 a reader in another. Sums of the loss are kept by stream. So the bytes are the same for any number
 of threads, for a run that was stopped between two rounds, and under any load. They are not the same
 for other lanes (`simd.py`), whose sums add up in another order.
 
-**What it costs.** Listing, copying and merging, and the meetings; docs/training.md has the figures.
+**What it costs.** Listing, copying and merging, and the barriers; docs/training.md has the figures.
 More than `STREAMS` threads find nothing to do. Updates of a row that several streams train in a
 round all begin at the same old row: with ``STREAMS * ROUND`` words a round the frequent ones are
 stale by a few updates, which the scores do not notice, and where few words are most of a text, by
@@ -68,12 +68,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from embedcli.kernels.barrier import wait_for_all
 from embedcli.kernels.copies import gather, merge
 from embedcli.kernels.jit import inlined, kernel
 from embedcli.kernels.listing import list_words, place_words, weigh
 from embedcli.kernels.loop import LISTED, train_words
 from embedcli.kernels.marks import begin_marks
-from embedcli.kernels.meeting import meet
 from embedcli.kernels.sampling import ROUND_STRETCH, Noise, stretch_items
 from embedcli.kernels.simd import prefetch_to_read
 from embedcli.kernels.streams import ROUND, STREAMS, text_of_round
@@ -89,25 +89,25 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
 
     @kernel
     def train_rounds(
-        thread: Any,
-        threads: Any,
-        blocks: Any,
-        first: Any,
-        most: Any,
-        length: Any,
-        streams: Any,
-        lists: Any,
-        copied0: Any,
-        copied1: Any,
-        weights: Any,
-        n_vocabulary: Any,
-        window: Any,
-        shrink: Any,
-        divide: Any,
-        moved0: Any,
-        moved1: Any,
-        clock: Any,
-        scratch: Any,
+        thread,
+        threads,
+        blocks,
+        first,
+        most,
+        length,
+        streams,
+        lists,
+        copied0,
+        copied1,
+        weights,
+        n_vocabulary,
+        window,
+        shrink,
+        divide,
+        moved0,
+        moved1,
+        phases,
+        scratch,
     ) -> bool:
         """At most `most` rounds of a group from `first` on, by thread `thread` of `threads`.
 
@@ -120,7 +120,8 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
             weights: `Weights` of V + W C rows, the copies last. n_vocabulary: V.
             window, shrink, divide: as in `skipgram` and `cbow`.
             moved0, moved1: `moved_shares` of rows of syn0 and of syn1neg.
-            clock: `make_clock`, of zeros. scratch: `Scratch`, this thread's; its tally is not used.
+            phases: `make_phases`, of zeros.
+            scratch: `Scratch`, this thread's; its tally is not used.
 
         Returns:
             Whether all went well: False if another thread called it off.
@@ -128,8 +129,8 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         size = STREAMS // blocks
         syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
         per_stream = copied0.order.shape[1]
-        time = 1
-        if not meet(clock, thread, threads, time):
+        reached = 1
+        if not wait_for_all(phases, thread, threads, reached):
             return False
         longest = 0
         for w in range(STREAMS):
@@ -146,8 +147,8 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                         noise = _noise(streams, w)
                         list_words(n_outputs, w, thread, start, end, streams, lists, noise, window)
                         _ask_for_noise(noise, start + length, n_outputs)
-            time += 1
-            if not meet(clock, thread, threads, time):
+            reached += 1
+            if not wait_for_all(phases, thread, threads, reached):
                 return False
             weigh(thread, threads, lists.uses[0], moved0, lists.shares[0])
             weigh(thread, threads, lists.uses[1], moved1, lists.shares[1])
@@ -176,8 +177,8 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                               streams.window_keys[w], streams.lrs[w], divide, scratch, None,
                               streams.tally[w])  # fmt: skip
             for phase in range(blocks):
-                time += 1
-                if not meet(clock, thread, threads, time):
+                reached += 1
+                if not wait_for_all(phases, thread, threads, reached):
                     return False
                 for block in range(thread, blocks, threads):
                     merge(lanes, n_vectors, block, phase, size, copied0, lists.shares[0], syn0,
@@ -190,13 +191,13 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
 
 
 @inlined
-def _noise(streams: Any, w: Any) -> Any:
+def _noise(streams, w) -> Any:
     """What stream `w` draws from."""
     return Noise(streams.pool, streams.begins[w], streams.noise_keys[w])
 
 
 @inlined
-def _ask_for_noise(noise: Any, position: Any, n_outputs: Any) -> None:
+def _ask_for_noise(noise, position, n_outputs) -> None:
     """The stretches of the next round are far from those of this one."""
     begin, end = stretch_items(position // ROUND_STRETCH, noise, n_outputs - 1)
     prefetch_to_read(noise.pool, begin, (end - begin) * (ROUND // ROUND_STRETCH))

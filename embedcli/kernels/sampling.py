@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.jit import at, inlined, kernel
+from embedcli.kernels.jit import inlined, kernel, unsigned
 
 __all__ = [
     "GOLDEN",
@@ -100,7 +100,7 @@ class Noise(NamedTuple):
 
 
 @inlined
-def mix(z: Any) -> Any:
+def mix(z) -> Any:
     """SplitMix64's finaliser: uint64 to uint64, every input bit changes half the output bits."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -108,7 +108,7 @@ def mix(z: Any) -> Any:
 
 
 @kernel
-def shuffle(tokens: Any, offsets: Any, key: Any, shuffled: Any) -> None:
+def shuffle(tokens, offsets, key, shuffled) -> None:
     """Shuffle the words of each line of a chunk (Fisher & Yates, from the inside out).
 
     Args:
@@ -129,7 +129,7 @@ def shuffle(tokens: Any, offsets: Any, key: Any, shuffled: Any) -> None:
 
 
 @kernel
-def stage(tokens: Any, offsets: Any, keep: Any, key: Any, staged: Any) -> Any:
+def stage(tokens, offsets, keep, key, staged) -> Any:
     """Subsample a chunk; returns how many words stay.
 
     Args:
@@ -156,7 +156,7 @@ def stage(tokens: Any, offsets: Any, keep: Any, key: Any, staged: Any) -> Any:
 
 
 @kernel
-def count_kept(tokens: Any, keep: Any, kept: Any) -> None:
+def count_kept(tokens, keep, kept) -> None:
     """How many tokens of each `KEPT_BLOCK` will stay, nearly: those of a sample are expected to.
 
     Args:
@@ -168,29 +168,20 @@ def count_kept(tokens: Any, keep: Any, kept: Any) -> None:
         total, n_counted = 0.0, 0
         begin, end = block * KEPT_BLOCK, min(n, (block + 1) * KEPT_BLOCK)
         for t in range(begin, end, _KEPT_STEP):
-            total += keep[at(tokens[at(t)])]
+            total += keep[unsigned(tokens[unsigned(t)])]
             n_counted += 1
         kept[block] = total * (end - begin) / (n_counted * float(0xFFFFFFFF))
 
 
 @inlined
-def draw_radius(key: Any, position: Any, window: Any) -> Any:
+def draw_radius(key, position, window) -> Any:
     """A window radius, uniform on 1..window (word2vec's dynamic window)."""
     bits = mix(key + np.uint64(position) * RADIUS) >> np.uint64(32)
     return window - np.int64((bits * np.uint64(window)) >> np.uint64(32))
 
 
 @inlined
-def draw_outputs(
-    centre: Any,
-    position: Any,
-    noise: Any,
-    n_outputs: Any,
-    stride: Any,
-    n_words: Any,
-    rows: Any,
-    first: Any,
-) -> None:
+def draw_outputs(centre, position, noise, n_outputs, stride, n_words, rows, first) -> None:
     """Write the offsets of `n_outputs` distinct output rows to `rows` from `first` on.
 
     The centre word comes first. The K negatives of the word at `position` are the K items of its
@@ -203,9 +194,9 @@ def draw_outputs(
     begin, item, length = _stretch(
         position, noise, n_outputs - 1, STRETCH_WINDOWS, STRETCH_READINGS
     )
-    rows[at(first)] = centre * stride
+    rows[unsigned(first)] = centre * stride
     for k in range(1, n_outputs):
-        row = np.int64(pool[at(begin + item)]) * stride
+        row = np.int64(pool[unsigned(begin + item)]) * stride
         item += 1
         if item == length:
             item = 0
@@ -218,21 +209,12 @@ def draw_outputs(
                 row = np.int64(pool[drawn]) * stride
             else:
                 row = (row + stride) % (n_words * stride)
-        rows[at(first + k)] = row
+        rows[unsigned(first + k)] = row
 
 
 @inlined
 def draw_in_stretch(
-    centre: Any,
-    position: Any,
-    noise: Any,
-    n_outputs: Any,
-    items: Any,
-    begin: Any,
-    spare: Any,
-    stride: Any,
-    rows: Any,
-    first: Any,
+    centre, position, noise, n_outputs, items, begin, spare, stride, rows, first
 ) -> None:
     """Write the offsets of the centre word's row and of K distinct others to `rows`.
 
@@ -246,23 +228,23 @@ def draw_in_stretch(
             from `spare` on.
     """
     _, item, length = _stretch(position, noise, n_outputs - 1, STRETCH_WINDOWS, ROUND_READINGS)
-    rows[at(first)] = np.int64(centre) * stride
+    rows[unsigned(first)] = np.int64(centre) * stride
     for k in range(1, n_outputs):
-        row = np.int64(items[at(begin + item)]) * stride
+        row = np.int64(items[unsigned(begin + item)]) * stride
         item = item + 1 if item + 1 < length else 0
         in_vain = 0
         while _is_taken(row, rows, first, k):
             in_vain += 1
             if in_vain < length:
-                row = np.int64(items[at(begin + item)]) * stride
+                row = np.int64(items[unsigned(begin + item)]) * stride
                 item = item + 1 if item + 1 < length else 0
             else:
-                row = np.int64(items[at(spare + in_vain - length)]) * stride
-        rows[at(first + k)] = row
+                row = np.int64(items[unsigned(spare + in_vain - length)]) * stride
+        rows[unsigned(first + k)] = row
 
 
 @inlined
-def stretch_items(number: Any, noise: Any, n_negatives: Any) -> Any:
+def stretch_items(number, noise, n_negatives) -> Any:
     """Where in the pool the stretch of `ROUND_STRETCH` positions begins and ends."""
     begin, _, length = _stretch(
         number * ROUND_STRETCH, noise, n_negatives, STRETCH_WINDOWS, ROUND_READINGS
@@ -271,9 +253,7 @@ def stretch_items(number: Any, noise: Any, n_negatives: Any) -> Any:
 
 
 @inlined
-def draw_shared(
-    position: Any, noise: Any, apart: Any, n: Any, stride: Any, rows: Any, first: Any
-) -> None:
+def draw_shared(position, noise, apart, n, stride, rows, first) -> None:
     """Write the offsets of `n` output rows of the word at `position` to `rows`.
 
     As they come: repeats and the words to predict are kept. Who uses these updates one output after
@@ -289,7 +269,7 @@ def draw_shared(
 
 
 @inlined
-def _stretch(position: Any, noise: Any, n_negatives: Any, n_windows: Any, n_readings: Any) -> Any:
+def _stretch(position, noise, n_negatives, n_windows, n_readings) -> Any:
     """The stretch of the word at `position`: where it begins, its item to begin with, its length.
 
     It is one item longer than its `n_windows` need, so that the same negatives do not meet in one
@@ -303,15 +283,15 @@ def _stretch(position: Any, noise: Any, n_negatives: Any, n_windows: Any, n_read
 
 
 @inlined
-def _is_taken(row: Any, rows: Any, first: Any, n: Any) -> Any:
+def _is_taken(row, rows, first, n) -> Any:
     taken = False
     for k in range(n):
-        taken |= rows[at(first + k)] == row
+        taken |= rows[unsigned(first + k)] == row
     return taken
 
 
 @kernel
-def fill_pool(cumulative: Any, phase: Any, key: Any, pool: Any) -> None:
+def fill_pool(cumulative, phase, key, pool) -> None:
     """Fill `pool` with word ids in noise proportions, exact to one slot, in pseudo-random order.
 
     Word w gets every slot i with ``cumulative[w - 1] <= (i + phase) / P < cumulative[w]``, so its

@@ -225,15 +225,13 @@ def loop(builder: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
         yield body.index
 
 
-def data_pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value) -> ir.Value:
+def data_pointer(context, builder: ir.IRBuilder, array_type, array: ir.Value) -> ir.Value:
     """The pointer to the first item of a Numba array."""
     return context.make_array(array_type)(context, builder, array).data
 
 
 @intrinsic
-def prefetch(
-    typing_context: Any, array: Any, offset: Any, n_items: Any
-) -> tuple[Any, Callable[..., ir.Value]]:
+def prefetch(typing_context, array, offset, n_items) -> tuple[Any, Callable[..., ir.Value]]:
     """Ask for the cache lines of ``array[offset:offset + n_items]``, to be written soon.
 
     `array` of 4-byte items (n,), aligned to 64 bytes; `offset` int64, a multiple of 16.
@@ -242,15 +240,13 @@ def prefetch(
 
 
 @intrinsic
-def prefetch_to_read(
-    typing_context: Any, array: Any, offset: Any, n_items: Any
-) -> tuple[Any, Callable[..., ir.Value]]:
+def prefetch_to_read(typing_context, array, offset, n_items) -> tuple[Any, Callable[..., ir.Value]]:
     """As `prefetch`, for what is only read; any alignment and offset, up to a line too few."""
     return types.void(array, types.int64, types.int64), _prefetch(for_writing=False)
 
 
 def _prefetch(*, for_writing: bool) -> Callable[..., ir.Value]:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         base = data_pointer(context, builder, signature.args[0], args[0])
         byte_pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte_pointer, I32, I32, I32])

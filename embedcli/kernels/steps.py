@@ -47,19 +47,11 @@ _Generated = tuple[Any, Callable[..., ir.Value]]
 
 
 @intrinsic(prefer_literal=True)
-def gather_mean(
-    typing_context: Any,
-    lanes: Any,
-    syn0: Any,
-    inputs: Any,
-    n_inputs: Any,
-    n_vectors: Any,
-    hidden: Any,
-) -> _Generated:
+def gather_mean(typing_context, lanes, syn0, inputs, n_inputs, n_vectors, hidden) -> _Generated:
     """``hidden[:D] = mean_j x_j`` over the rows of `syn0` at offsets ``inputs[:n_inputs]``."""
     n = lanes.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         x_rows, inputs_, hidden_ = (
             data_pointer(context, builder, signature.args[i], args[i]) for i in (1, 2, 5)
         )
@@ -80,18 +72,18 @@ def gather_mean(
 
 @intrinsic(prefer_literal=True)
 def update_outputs(
-    typing_context: Any,
-    lanes: Any,
-    n_outputs: Any,
-    syn1: Any,
-    outputs: Any,
-    first_output: Any,
-    n_vectors: Any,
-    gradients: Any,
-    first_gradient: Any,
-    hidden: Any,
-    error: Any,
-    is_first: Any,
+    typing_context,
+    lanes,
+    n_outputs,
+    syn1,
+    outputs,
+    first_output,
+    n_vectors,
+    gradients,
+    first_gradient,
+    hidden,
+    error,
+    is_first,
 ) -> _Generated:
     """``e += sum_k g_k o_k`` (from zero if `is_first`), then ``o_k += g_k h``, for M outputs.
 
@@ -99,7 +91,7 @@ def update_outputs(
     """
     n, m = lanes.literal_value, n_outputs.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         o_rows, outputs_, gradients_, hidden_ = (
             data_pointer(context, builder, signature.args[i], args[i]) for i in (2, 3, 6, 8)
         )
@@ -133,20 +125,12 @@ def update_outputs(
 
 @intrinsic(prefer_literal=True)
 def scatter_add(
-    typing_context: Any,
-    lanes: Any,
-    syn0: Any,
-    inputs: Any,
-    n_inputs: Any,
-    n_vectors: Any,
-    hidden: Any,
-    error: Any,
-    share: Any,
+    typing_context, lanes, syn0, inputs, n_inputs, n_vectors, hidden, error, share
 ) -> _Generated:
     """``x_j += share * e`` for every input row; e lies in `hidden` from `error` on."""
     n = lanes.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         x_rows, inputs_, hidden_ = (
             data_pointer(context, builder, signature.args[i], args[i]) for i in (1, 2, 5)
         )

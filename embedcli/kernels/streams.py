@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.kernels.barrier import LINE_ITEMS
 from embedcli.kernels.jit import inlined
-from embedcli.kernels.meeting import LINE_ITEMS
 from embedcli.kernels.sampling import ROUND_STRETCH, SPARE, STRETCH_WINDOWS
 from embedcli.kernels.weights import TALLY
 
@@ -174,7 +174,7 @@ def n_blocks(threads: int) -> int:
 
 
 @inlined
-def text_of_round(streams: Any, w: Any, start: Any, stop: Any, window: Any) -> Any:
+def text_of_round(streams, w, start, stop, window) -> Any:
     """The first word and one past the last that words `start` to `stop` are or have as context."""
     begin = max(np.int64(streams.first[w, start]), start - window)
     return begin, min(np.int64(streams.last[w, stop - 1]), stop + window)

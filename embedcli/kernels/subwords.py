@@ -21,7 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.blocks import SINGLE, block_dots
-from embedcli.kernels.hidden import gather_mean, hidden_gradients, scatter_add, update_outputs
+from embedcli.kernels.hidden import (
+    gather_hidden,
+    hidden_gradients,
+    scatter_hidden,
+    update_with_hidden,
+)
 from embedcli.kernels.jit import inlined
 from embedcli.kernels.sampling import SPARE, draw_shared
 from embedcli.kernels.weights import TALLY, Scratch, aligned, make_losses
@@ -173,7 +178,7 @@ def _meet(lanes, n_vectors, block, n_blocks, n_words, n, weight, syn1, stride, f
         o, d = first + b * block, b * block
         block_dots(lanes, block, 1, hidden, syn1, SINGLE, 1, outputs, o, n_vectors, dots, d)
     hidden_gradients(lanes, n_words, n, weight, lr, dots, scratch.losses)
-    update_outputs(lanes, n_vectors, syn1, outputs, first, n, dots, hidden, stride)
+    update_with_hidden(lanes, n_vectors, syn1, outputs, first, n, dots, hidden, stride)
 
 
 @inlined
@@ -186,7 +191,7 @@ def shared_step(
         block: `padded_outputs`. here: where the inputs begin. now: where the outputs begin.
     """
     inputs, hidden = scratch.inputs, scratch.hidden
-    gather_mean(lanes, n_vectors, syn0, inputs, here, n_inputs, hidden, stride)
+    gather_hidden(lanes, n_vectors, syn0, inputs, here, n_inputs, hidden, stride)
     groups, done = n_groups(n, words_in_group(n_outputs)), 0
     for g in range(groups):
         end = n * (g + 1) // groups
@@ -197,7 +202,7 @@ def shared_step(
             lanes, n_vectors, block, GROUP // block, n_words, GROUP, weight, syn1, stride,
             now + GROUP * g, lr, scratch,
         )  # fmt: skip
-    scatter_add(lanes, n_vectors, syn0, inputs, here, n_inputs, hidden, stride, np.float32(1.0))
+    scatter_hidden(lanes, n_vectors, syn0, inputs, here, n_inputs, hidden, stride, np.float32(1.0))
 
 
 @inlined
@@ -209,8 +214,8 @@ def context_step(
     n_blocks = n_groups(n_outputs, block)
     for k in range(n_outputs, n_blocks * block):
         outputs[now + k] = outputs[now]
-    gather_mean(lanes, n_vectors, syn0, inputs, 0, n, hidden, stride)
+    gather_hidden(lanes, n_vectors, syn0, inputs, 0, n, hidden, stride)
     one = np.float32(1.0)
     _meet(lanes, n_vectors, block, n_blocks, 1, n_outputs, one, syn1, stride, now, lr, scratch)
     share = one / np.float32(n) if divide else one
-    scatter_add(lanes, n_vectors, syn0, inputs, 0, n, hidden, stride, share)
+    scatter_hidden(lanes, n_vectors, syn0, inputs, 0, n, hidden, stride, share)

@@ -95,15 +95,15 @@ _0, _1, _2, _3, _8, _16, _62, _63, _64 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 
 _LENGTH = np.uint64(0xFFFF)
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def _address(context, builder, array_type, array, index) -> Any:
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
 @intrinsic
-def load8(typing_context: Any, text: Any, index: Any) -> Any:
+def load8(typing_context, text, index) -> Any:
     """``text[index:index + 8]`` as a little-endian uint64, aligned or not."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments) -> Any:
         address = _address(context, builder, signature.args[0], *arguments)
         return builder.load(builder.bitcast(address, _WORD.as_pointer()), align=1)
 
@@ -111,10 +111,10 @@ def load8(typing_context: Any, text: Any, index: Any) -> Any:
 
 
 @intrinsic
-def store8(typing_context: Any, text: Any, index: Any, word: Any) -> Any:
+def store8(typing_context, text, index, word) -> Any:
     """Write eight bytes at `index`."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments) -> Any:
         address = _address(context, builder, signature.args[0], *arguments[:2])
         builder.store(arguments[2], builder.bitcast(address, _WORD.as_pointer()), align=1)
         return context.get_dummy_value()
@@ -123,7 +123,7 @@ def store8(typing_context: Any, text: Any, index: Any, word: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def _classify(typing_context: Any, separator: Any, text: Any, index: Any) -> Any:
+def _classify(typing_context, separator, text, index) -> Any:
     """Four uint64 masks of ``text[index:index + 64]``, bit i for byte i.
 
     ASCII white space (NUL, 09-0D, 1C-20); first bytes of white space that is two bytes wide
@@ -133,20 +133,20 @@ def _classify(typing_context: Any, separator: Any, text: Any, index: Any) -> Any
     """
     byte_between = separator.literal_value
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments) -> Any:
         def load(shift: int) -> Any:
             at = builder.add(arguments[2], ir.Constant(arguments[2].type, shift))
             address = _address(context, builder, signature.args[1], arguments[1], at)
             return builder.load(builder.bitcast(address, _CHUNK.as_pointer()), align=1)
 
-        def among(byte: Any, first: int, count: int = 1) -> Any:
+        def among(byte, first: int, count: int = 1) -> Any:
             offset = builder.sub(byte, ir.Constant(_CHUNK, [first] * 64))
             return builder.icmp_unsigned("<", offset, ir.Constant(_CHUNK, [count] * 64))
 
-        def either(*masks: Any) -> Any:
+        def either(*masks) -> Any:
             return functools.reduce(builder.or_, masks)
 
-        def both(*masks: Any) -> Any:
+        def both(*masks) -> Any:
             return functools.reduce(builder.and_, masks)
 
         byte = load(0)
@@ -178,10 +178,10 @@ def _classify(typing_context: Any, separator: Any, text: Any, index: Any) -> Any
 
 
 @intrinsic
-def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+def _prefetch_slot(typing_context, array, index) -> Any:
     """Ask for the cache line of ``array[index]``, to be written soon."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments) -> Any:
         address = _address(context, builder, signature.args[0], *arguments)
         line = builder.bitcast(address, _BYTE.as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [line.type, *[_INT] * 3])
@@ -193,20 +193,20 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
-def _lowest_bit(typing_context: Any, mask: Any) -> Any:
+def _lowest_bit(typing_context, mask) -> Any:
     """The index of the lowest set bit of a uint64 that is not zero."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.intp(types.uint64), generate
 
 
 @intrinsic
-def _fold(typing_context: Any, left: Any, right: Any) -> Any:
+def _fold(typing_context, left, right) -> Any:
     """The two halves of the 128-bit product of two uint64, xored (the mixer of wyhash)."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context, builder, signature, arguments) -> Any:
         wide = ir.IntType(128)
         product = builder.mul(*(builder.zext(argument, wide) for argument in arguments))
         high = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), _WORD)
@@ -216,7 +216,7 @@ def _fold(typing_context: Any, left: Any, right: Any) -> Any:
 
 
 @kernel
-def _piece(text: Any, at: Any, n_bytes: Any, lower: Any) -> Any:
+def _piece(text, at, n_bytes, lower) -> Any:
     """``min(n_bytes, 8)`` bytes from `at` on, zero padded; A-Z made a-z if `lower` is _HIGH."""
     word = load8(text, at)
     if n_bytes < 8:
@@ -229,7 +229,7 @@ def _piece(text: Any, at: Any, n_bytes: Any, lower: Any) -> Any:
 
 
 @kernel
-def _key(text: Any, start: Any, length: Any, lower: Any, seeds: Any) -> Any:
+def _key(text, start, length, lower, seeds) -> Any:
     """The first two words of a token's slot, and its hash."""
     first = _piece(text, start, length, lower)
     second = _piece(text, start + 8, length - 8, lower)
@@ -240,9 +240,7 @@ def _key(text: Any, start: Any, length: Any, lower: Any, seeds: Any) -> Any:
 
 
 @kernel
-def _intern(
-    text: Any, start: Any, length: Any, weight: Any, lower: Any, table: Any, state: Any
-) -> Any:
+def _intern(text, start, length, weight, lower, table, state) -> Any:
     """Count ``text[start:start + length]`` `weight` times; its id, or -1 where the table is full.
 
     A new word is appended to the blob and the offsets. Half the slots at most are taken.
@@ -283,7 +281,7 @@ def tokenizer(separator: int) -> Callable[..., Any]:
     """The scan of texts whose tokens are apart by the byte `separator`, or by `WHITE_SPACE`."""
 
     @kernel
-    def tokenize(text: Any, n: Any, lowercase: Any, table: Any, out: Any, state: Any) -> Any:
+    def tokenize(text, n, lowercase, table, out, state) -> Any:
         """Encode ``text[state[POSITION]:n]`` until done (True) or until the table is full (False).
 
         Args:
@@ -349,7 +347,7 @@ def tokenizer(separator: int) -> Callable[..., Any]:
 
 
 @kernel
-def absorb(words: Any, ends: Any, counts: Any, table: Any, ids: Any, state: Any) -> Any:
+def absorb(words, ends, counts, table, ids, state) -> Any:
     """Add one table's words to another from ``state[POSITION]`` on; False where it is full.
 
     Args:
@@ -366,7 +364,7 @@ def absorb(words: Any, ends: Any, counts: Any, table: Any, ids: Any, state: Any)
         ahead = i + _AHEAD
         if ahead < counts.size:
             _, _, at = _key(words, ends[ahead], ends[ahead + 1] - ends[ahead], _0, seeds)
-            _prefetch(slots, (at & mask) << _2)
+            _prefetch_slot(slots, (at & mask) << _2)
         length = ends[i + 1] - ends[i]
         word = _intern(words, ends[i], length, np.uint64(counts[i]), _0, table, state)
         if word < 0:
@@ -378,7 +376,7 @@ def absorb(words: Any, ends: Any, counts: Any, table: Any, ids: Any, state: Any)
 
 
 @kernel
-def rehash(table: Any, larger: Any) -> None:
+def rehash(table, larger) -> None:
     """Copy all slots of `table` to `larger`, uint64, which is empty."""
     seeds, slots, _, _ = table
     mask = np.uint64(larger.size // 4 - 1)
@@ -392,7 +390,7 @@ def rehash(table: Any, larger: Any) -> None:
 
 
 @kernel
-def remap(provisional: Any, ids: Any, out: Any, ends: Any) -> Any:
+def remap(provisional, ids, out, ends) -> Any:
     """Translate ids, leave out what has none, and note where sentences end.
 
     Args:

@@ -71,7 +71,7 @@ def context_rows(text, position, radius, stride, inputs, first):
 
 @intrinsic
 def rows_of_words(
-    typing_context: Any, words: Any, begin: Any, n: Any, stride: Any, rows: Any, first: Any
+    typing_context, words, begin, n, stride, rows, first
 ) -> tuple[Any, Callable[..., ir.Value]]:
     """``rows[first + i] = words[begin + i] * stride`` for i < n, eight at a time.
 
@@ -79,7 +79,7 @@ def rows_of_words(
     (less than `SPARE`) too many are read and written.
     """
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         source = data_pointer(context, builder, signature.args[0], args[0])
         target = data_pointer(context, builder, signature.args[4], args[4])
         narrow, wide = ir.VectorType(I32, SPARE), ir.VectorType(I64, SPARE)

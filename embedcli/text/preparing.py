@@ -1,9 +1,10 @@
 """The stage before the scan, for tokenizers that see more than white space.
 
 A thread that reads text has its blocks prepared first: tokens apart by white space, everything else
-as it was. ``words`` is a compiled loop over the block (`kernels/blank.py`). The others are Python
-(`tokens.py`), which runs one thread at a time: so each thread that reads has a process of its own
-(`apart.py`), which is handed the block, and hands it back. A pattern is matched there in any case.
+as it was. ``words`` is a compiled loop over the block (`kernels/word_mask.py`). The others are
+Python (`tokens.py`), which runs one thread at a time: so each thread that reads has a process of
+its own (`apart.py`), which is handed the block, and hands it back. A pattern is matched there in
+any case.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.blank import blank
 from embedcli.kernels.tokenize import PAD
+from embedcli.kernels.word_mask import mask_non_words
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.apart import Apart
 from embedcli.text.blocks import Block
@@ -59,7 +60,7 @@ def preparing(rules: TextRules, *, apart: bool) -> Iterator[Prepare]:
 
 
 def _blank(is_word: Text, is_joined: Text, text: Text, block: Block) -> tuple[Text, Block]:
-    blank(text, block.start, block.end, is_word, is_joined)
+    mask_non_words(text, block.start, block.end, is_word, is_joined)
     return text, block
 
 

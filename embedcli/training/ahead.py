@@ -18,7 +18,7 @@ import threading
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from embedcli.kernels.kept import is_first_run
+from embedcli.kernels.cache import is_first_run
 from embedcli.settings.config import TrainConfig, usable_cores
 
 __all__ = ["Elsewhere", "begin_elsewhere", "compile_ahead"]

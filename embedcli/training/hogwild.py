@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.corpus import Corpus
-from embedcli.kernels.rules import Rule
+from embedcli.kernels.optimizer import Optimizer
 from embedcli.kernels.weights import Weights
 from embedcli.settings.config import TrainConfig
 from embedcli.training.chunks import Chunks
@@ -26,7 +26,7 @@ from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline
 from embedcli.training.weights import initial_weights
 from embedcli.training.work import Job, Step, account_words, word_counts
-from embedcli.training.worker import Worker, outputs_of, rule_of
+from embedcli.training.worker import Worker, optimizer_of, outputs_of
 
 __all__ = ["HogwildWork", "hogwild_run", "team_of"]
 
@@ -98,10 +98,10 @@ def hogwild_run(
     tree_counts = given.tree_counts(counts) if given is not None and is_tree else None
     outputs = outputs_of(counts if tree_counts is None else tree_counts, len(corpus.ids), config)
     weights = weights or initial_weights(len(counts), config.dim, config.seed)
-    rule = rule_of(config, len(counts), None if given is None else given.frozen)
+    optimizer = optimizer_of(config, len(counts), None if given is None else given.frozen)
     squares = None
-    if rule is not None and config.optimizer == "adagrad":
-        squares = rule.squares0, rule.squares1
+    if optimizer is not None and config.optimizer == "adagrad":
+        squares = optimizer.squares0, optimizer.squares1
     model = WordModel(weights, config.dim, tree_counts, squares)
     if given is not None:
         syn0, syn1 = model.rows()
@@ -109,13 +109,13 @@ def hogwild_run(
         if tree_counts is not None:
             given.copy_nodes_to(syn1)
 
-    def make_worker(chunk: int, window: int, rule: Rule | None) -> Worker:
-        return Worker(weights, outputs, config, chunk, window, rule)
+    def make_worker(chunk: int, window: int, optimizer: Optimizer | None) -> Worker:
+        return Worker(weights, outputs, config, chunk, window, optimizer)
 
-    workers = team_of(partial(make_worker, rule=rule), text, config)
+    workers = team_of(partial(make_worker, optimizer=optimizer), text, config)
     held_out = None
     if measured is not None:
-        measurers = team_of(partial(make_worker, rule=None), measured, config)
+        measurers = team_of(partial(make_worker, optimizer=None), measured, config)
         held_out = HeldOut(measured, keep, measurers)
     work = HogwildWork(text, keep, model, workers)
     return Run(corpus, config, work, held_out, deadline=deadline, score=score)

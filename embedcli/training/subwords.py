@@ -94,7 +94,7 @@ class SubwordWorker(Worker):
         self._words = words
         super().__init__(weights, outputs, config, chunk, window)
 
-    def _choose(self, outputs: Any, rule: Any) -> tuple[Callable[..., None], Scratch, int]:
+    def _choose(self, outputs: Any, optimizer: Any) -> tuple[Callable[..., None], Scratch, int]:
         """The kernel, its scratch, and the multiply-adds it takes for a word."""
         if not isinstance(outputs, Pool):
             raise ValueError("subwords are trained by negative sampling")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.meeting import make_clock
+from embedcli.kernels.barrier import make_phases
 from embedcli.kernels.rounds import rounds
 from embedcli.kernels.sampling import Staged, shuffle, stage
 from embedcli.kernels.simd import host_lanes
@@ -103,7 +103,7 @@ class Team:
         self._scratches = [
             make_scratch(n_outputs, window, weights.stride) for _ in range(self._threads)
         ]
-        self._clock = make_clock(self._threads)
+        self._phases = make_phases(self._threads)
         is_cbow = config.arch == "cbow"
         lanes = host_lanes()
         self._kernel = rounds(is_cbow, lanes, n_outputs, -(-config.dim // lanes))
@@ -191,15 +191,15 @@ class Team:
             self._shrinks,
             config.cbow_gradient == "divided",
             *self._moved,
-            self._clock,
+            self._phases,
             self._scratches[thread],
         )
 
     def _together(self, function: Callable[[int], None]) -> None:
         """Call ``function(t)`` for each thread t, and wait for all; errors as in `run_together`."""
-        self._clock[:] = 0
+        self._phases[:] = 0
         run_together(function, self._threads, self._call_off)
 
     def _call_off(self) -> None:
         """Let no thread wait in the middle of a round for one that has failed."""
-        self._clock[-8:] = 1  # the line where it is called off
+        self._phases[-8:] = 1  # the line where it is called off

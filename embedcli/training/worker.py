@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from embedcli.kernels.huffman import Tree
 from embedcli.kernels.loop import PATH, training_kernel
+from embedcli.kernels.optimizer import Features, Optimizer, make_optimizer, make_optimizer_scratch
 from embedcli.kernels.paths import make_path_scratch
-from embedcli.kernels.rules import Features, Rule, make_rule, make_rule_scratch
 from embedcli.kernels.sampling import Noise, fill_pool, make_staged, shuffle, stage
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.weights import Scratch, Weights, make_scratch
@@ -26,9 +26,9 @@ __all__ = [
     "Worker",
     "compile_kernels",
     "features_of",
+    "optimizer_of",
     "outputs_of",
     "pool_of",
-    "rule_of",
     "train_two_words",
     "words_to_compile",
 ]
@@ -77,7 +77,7 @@ class Worker:
         config: TrainConfig,
         chunk: int,
         window: int,
-        rule: Rule | None = None,
+        optimizer: Optimizer | None = None,
     ) -> None:
         self._config = config
         self._weights = weights
@@ -87,12 +87,12 @@ class Worker:
         self._window = window
         self._shrinks = config.shrinks
         self._more: tuple[Any, ...] | None = None  # what some kernels work with beside all others
-        self._kernel, self.scratch, work = self._choose(outputs, rule)
+        self._kernel, self.scratch, work = self._choose(outputs, optimizer)
         self._slice = max(1, _SLICE_WORK // work)
         self.subsampled = 0
 
     def _choose(
-        self, outputs: Pool | Tree, rule: Rule | None
+        self, outputs: Pool | Tree, optimizer: Optimizer | None
     ) -> tuple[Callable[..., None], Scratch, int]:
         """The kernel, its scratch, and the multiply-adds that it takes for a word."""
         config, window, stride = self._config, self._window, self._weights.stride
@@ -106,12 +106,16 @@ class Worker:
         else:
             n_outputs = 1 + outputs.negative
             scratch = make_scratch(n_outputs, window, stride)
-            features = None if rule is None else features_of(config)
+            features = None if optimizer is None else features_of(config)
             kernel = training_kernel(
                 lanes, n_outputs, n_vectors, is_cbow=is_cbow, features=features
             )
-            if rule is not None:
-                self._more = config.dim, rule, make_rule_scratch(n_outputs, window, stride)
+            if optimizer is not None:
+                self._more = (
+                    config.dim,
+                    optimizer,
+                    make_optimizer_scratch(n_outputs, window, stride),
+                )
         inputs = 1 if is_cbow else 2 * window
         return kernel, scratch, 3 * inputs * n_outputs * stride
 
@@ -190,12 +194,14 @@ def features_of(config: TrainConfig) -> Features | None:
     return features if any(features) or config.l2 > 0 else None
 
 
-def rule_of(config: TrainConfig, n_words: int, frozen: NDArray[np.bool_] | None) -> Rule | None:
-    """The rule by which rows are updated; None where plain steps are taken."""
+def optimizer_of(
+    config: TrainConfig, n_words: int, frozen: NDArray[np.bool_] | None
+) -> Optimizer | None:
+    """The optimizer by which rows are updated; None where plain steps are taken."""
     features = features_of(config)
     if features is None:
         return None
-    return make_rule(
+    return make_optimizer(
         n_words,
         features,
         l2=config.l2,
@@ -208,18 +214,20 @@ def rule_of(config: TrainConfig, n_words: int, frozen: NDArray[np.bool_] | None)
 def compile_kernels(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs, by training on two words."""
     weights = initial_weights(words_to_compile(config), config.dim, 0)
-    rule = rule_of(config, words_to_compile(config), np.zeros(words_to_compile(config), np.bool_))
-    rules = [rule]
-    if rule is not None and (config.valid or config.valid_fraction):
-        rules.append(None)  # what is held out is measured by the plain kernel
-    for each in rules:
+    optimizer = optimizer_of(
+        config, words_to_compile(config), np.zeros(words_to_compile(config), np.bool_)
+    )
+    optimizers = [optimizer]
+    if optimizer is not None and (config.valid or config.valid_fraction):
+        optimizers.append(None)  # what is held out is measured by the plain kernel
+    for each in optimizers:
         train_two_words(partial(_worker_by, weights, each, config), config)
 
 
 def _worker_by(
-    weights: Weights, rule: Rule | None, config: TrainConfig, outputs: Pool | Tree
+    weights: Weights, optimizer: Optimizer | None, config: TrainConfig, outputs: Pool | Tree
 ) -> Worker:
-    return Worker(weights, outputs, config, 2, 1, rule)
+    return Worker(weights, outputs, config, 2, 1, optimizer)
 
 
 def words_to_compile(config: TrainConfig) -> int:

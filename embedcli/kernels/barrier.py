@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from embedcli.kernels.jit import step
 from embedcli.kernels.simd import data_pointer
 
-__all__ = ["LINE_ITEMS", "make_clock", "meet"]
+__all__ = ["LINE_ITEMS", "make_phases", "wait_for_all"]
 
 LINE_ITEMS = 8  # int64 items in a cache line
 # A thread that is waited for has mostly been interrupted, for 20 to 50 microseconds. To sleep then
 # is to wake up late and be waited for in turn; to look on where another process has the core burns
 # what that thread needs. Offering the core costs little where nobody wants it.
-_SPINS = 200  # looks at a clock before the processor is offered to others
+_SPINS = 200  # looks at a phase before the processor is offered to others
 _YIELDS = 1000  # offers before sleeping
 _SLEEP_MICROSECONDS = 50
 
@@ -30,23 +30,23 @@ _sched_yield = types.ExternalFunction("sched_yield", types.int32())
 _usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
-def make_clock(threads: int) -> NDArray[np.int64]:
-    """What threads meet by: a line for each, and one where any of them can call it off."""
+def make_phases(threads: int) -> NDArray[np.int64]:
+    """A barrier: a line for the phase of each thread, and one where any of them can call it off."""
     return np.zeros((threads + 1) * LINE_ITEMS, np.int64)
 
 
 @step
-def meet(clock: Any, thread: Any, threads: Any, time: Any) -> Any:
-    """Wait until all threads have come to `time`; False if one of them called it off.
+def wait_for_all(phases, thread, threads, phase) -> Any:
+    """Wait until all threads have come to `phase`; False if one of them called it off.
 
     What they wrote before is seen by all afterwards. Who waits long (another process has the core)
     gives the processor away instead of burning what the others need.
     """
-    _set(clock, thread * LINE_ITEMS, time)
+    _set(phases, thread * LINE_ITEMS, phase)
     for other in range(threads):
         looks = 0
-        while _get(clock, other * LINE_ITEMS) < time:
-            if _get(clock, threads * LINE_ITEMS) != 0:
+        while _get(phases, other * LINE_ITEMS) < phase:
+            if _get(phases, threads * LINE_ITEMS) != 0:
                 return False
             looks += 1
             if looks < _SPINS:
@@ -62,27 +62,27 @@ _Generated = tuple[Any, Callable[..., ir.Value]]
 
 
 @intrinsic
-def _set(typing_context: Any, clock: Any, at: Any, value: Any) -> _Generated:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+def _set(typing_context, phases, at, value) -> _Generated:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         base = data_pointer(context, builder, signature.args[0], args[0])
         builder.store_atomic(args[2], builder.gep(base, [args[1]]), "release", 8)
         return context.get_dummy_value()
 
-    return types.void(clock, types.int64, types.int64), generate
+    return types.void(phases, types.int64, types.int64), generate
 
 
 @intrinsic
-def _get(typing_context: Any, clock: Any, at: Any) -> _Generated:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+def _get(typing_context, phases, at) -> _Generated:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         base = data_pointer(context, builder, signature.args[0], args[0])
         return builder.load_atomic(builder.gep(base, [args[1]]), "acquire", 8)
 
-    return types.int64(clock, types.int64), generate
+    return types.int64(phases, types.int64), generate
 
 
 @intrinsic
-def _pause(typing_context: Any) -> _Generated:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+def _pause(typing_context) -> _Generated:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         if llvm.get_process_triple().startswith("x86_64"):
             kind = ir.FunctionType(ir.VoidType(), [])
             name = "llvm.x86.sse2.pause"

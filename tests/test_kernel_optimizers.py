@@ -1,4 +1,4 @@
-"""The kernels that update rows by a rule, against their slow twins and finite differences."""
+"""The kernels that update rows by a optimizer, against their slow twins and finite differences."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from test_kernels import (
     staged_sentences,
 )
 
-from embedcli.kernels.rules import Features, draw_mask, make_rule, make_rule_scratch
+from embedcli.kernels.optimizer import Features, draw_mask, make_optimizer, make_optimizer_scratch
 from embedcli.kernels.sampling import Noise
 from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.weights import make_scratch
@@ -30,36 +30,36 @@ CASES = [  # each is compiled: arch, dim, negative, window, features, lanes
 ]
 
 
-def rule_of(features):
+def optimizer_of(features):
     frozen = np.arange(V) % 3 == 0
-    return make_rule(V, features, l2=0.01, dropout=0.3, max_norm=1.2, frozen=frozen)
+    return make_optimizer(V, features, l2=0.01, dropout=0.3, max_norm=1.2, frozen=frozen)
 
 
 @pytest.mark.parametrize(("arch", "dim", "negative", "window", "features", "lanes"), CASES)
 def test_a_kernel_equals_its_twin(arch, dim, negative, window, features, lanes):
     fast, staged, n_outputs = make_weights(dim), staged_sentences(), 1 + negative
     slow, noise = copy(fast), make_noise()
-    rules = [rule_of(features) for _ in range(2)]
+    optimizers = [optimizer_of(features) for _ in range(2)]
     scratch = [make_scratch(n_outputs, window, fast.stride) for _ in range(2)]
     extra = (True,) if arch == "cbow" else ()
     make = cbow if arch == "cbow" else skipgram
     kernel = make(lanes, n_outputs, -(-dim // lanes), features=features)
-    more = make_rule_scratch(n_outputs, window, fast.stride)
+    more = make_optimizer_scratch(n_outputs, window, fast.stride)
     for a, b in ((0, 130), (130, 300)):  # slices do not change the result
         kernel(
             staged, a, b, fast, noise, window, True, np.uint64(99), np.float32(0.05), True,
-            scratch[0], (dim, rules[0], more),
+            scratch[0], (dim, optimizers[0], more),
         )  # fmt: skip
-    twin = reference.cbow_slice_by_rule if extra else reference.skipgram_slice_by_rule
+    twin = reference.cbow_slice_by_optimizer if extra else reference.skipgram_slice_by_optimizer
     twin(
         staged, 0, 300, slow, noise, n_outputs, window, True, 99, 0.05, *extra, scratch[1],
-        dim, features, rules[1],
+        dim, features, optimizers[1],
     )  # fmt: skip
     np.testing.assert_allclose(fast.syn0, slow.syn0, rtol=1e-3, atol=2e-5)
     np.testing.assert_allclose(fast.syn1neg, slow.syn1neg, rtol=1e-3, atol=2e-5)
     np.testing.assert_allclose(scratch[0].tally, scratch[1].tally, rtol=1e-4)
-    np.testing.assert_allclose(rules[0].squares0, rules[1].squares0, rtol=1e-3)
-    np.testing.assert_allclose(rules[0].squares1, rules[1].squares1, rtol=1e-3)
+    np.testing.assert_allclose(optimizers[0].squares0, optimizers[1].squares0, rtol=1e-3)
+    np.testing.assert_allclose(optimizers[0].squares1, optimizers[1].squares1, rtol=1e-3)
     rows, before = (w.syn0.reshape(V, -1) for w in (fast, make_weights(dim)))
     assert not rows[:, dim:].any()
     trained = np.unique(staged.kept[:300])
@@ -90,11 +90,12 @@ def test_a_step_follows_the_gradient_of_the_loss_and_the_penalty(arch):
 
     make = cbow if arch == "cbow" else skipgram
     noise = Noise(np.arange(V - 1, -1, -1, dtype=np.int32), np.int64(0), np.uint64(0))
-    rule = make_rule(V, features, l2=l2, frozen=np.zeros(V, bool))
+    optimizer = make_optimizer(V, features, l2=l2, frozen=np.zeros(V, bool))
     after = copy(weights)
     make(lanes, n_outputs, -(-16 // lanes), features=features)(
         one_window(4), 0, 1, after, noise, 4, False, np.uint64(1), np.float32(1.0), True,
-        make_scratch(n_outputs, 4, stride), (dim, rule, make_rule_scratch(n_outputs, 4, stride)),
+        make_scratch(n_outputs, 4, stride),
+        (dim, optimizer, make_optimizer_scratch(n_outputs, 4, stride)),
     )  # fmt: skip
     for name, matrix in (("syn0", x), ("syn1neg", o)):
         step = (getattr(after, name).astype(float) - getattr(weights, name)).reshape(V, stride)
@@ -116,11 +117,11 @@ def test_a_mask_keeps_the_share_and_the_mean_it_should():
 
 def test_a_rate_of_adagrad_falls_with_the_gradients_of_its_row():
     features = Features(adagrad=1)
-    rule = make_rule(2, features)
+    optimizer = make_optimizer(2, features)
     row, gradient = np.zeros(3, np.float32), np.array([3.0, 0.0, 0.0])
     for step in (1, 2, 3):
         before = row.copy()
-        reference.update_row(row, gradient, 0.1, features, rule, rule.squares0, 1)
+        reference.update_row(row, gradient, 0.1, features, optimizer, optimizer.squares0, 1)
         expected = 0.1 * gradient / np.sqrt(step * 3.0)
         np.testing.assert_allclose(row - before, expected, rtol=1e-5)
-    assert [0, 9] == rule.squares0.tolist()
+    assert [0, 9] == optimizer.squares0.tolist()

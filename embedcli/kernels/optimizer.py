@@ -2,7 +2,7 @@
 
 A plain kernel adds ``lr g`` to a row as it goes. A variant takes one step on a whole window: the
 dots of copies of the input rows (with dropout, of masked copies), then the gradients of all its
-rows from the rows as they were, and then each row by a rule::
+rows from the rows as they were, and then each row by a optimizer::
 
     e_j = m_j * sum_k g_jk o_k      d_k = sum_j g_jk (m_j * x_j)      g = label - sigma(dot)
 
@@ -18,7 +18,8 @@ what embedding tables of recommenders use (FBGEMM's ``rowwise_adagrad``), and ta
 instead of 4 D. The mask m is that of inverted dropout (Srivastava et al. 2014): each component is 0
 with probability p, else 1 / (1 - p).
 
-Which of this a kernel does is compiled in (`Features`); the numbers are given at run time (`Rule`).
+Which of this a kernel does is compiled in (`Features`); the numbers are given at run time
+(`Optimizer`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from numpy.typing import NDArray
 
 from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE
 from embedcli.kernels.jit import inlined
+from embedcli.kernels.rows import copy_row
 from embedcli.kernels.sampling import GOLDEN, mix
 from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop
 from embedcli.kernels.steps import gather_mean, gradients_of_outputs
@@ -45,11 +47,11 @@ __all__ = [
     "DROPOUT",
     "EPSILON",
     "Features",
-    "Rule",
-    "RuleScratch",
+    "Optimizer",
+    "OptimizerScratch",
     "draw_mask",
-    "make_rule",
-    "make_rule_scratch",
+    "make_optimizer",
+    "make_optimizer_scratch",
     "optimizer_step",
 ]
 
@@ -65,8 +67,8 @@ class Features(NamedTuple):
     Attributes:
         adagrad: rates by row-wise AdaGrad, not the same one for every row.
         dropout: input vectors lose components at random.
-        max_norm: rows are not longer than ``Rule.max_norm``.
-        frozen: the rows of syn0 that ``Rule.frozen`` marks stay bit for bit.
+        max_norm: rows are not longer than ``Optimizer.max_norm``.
+        frozen: the rows of syn0 that ``Optimizer.frozen`` marks stay bit for bit.
     """
 
     adagrad: int = 0
@@ -75,8 +77,8 @@ class Features(NamedTuple):
     frozen: int = 0
 
 
-class Rule(NamedTuple):
-    """The numbers of a rule, and what it keeps for each row.
+class Optimizer(NamedTuple):
+    """The numbers of a optimizer, and what it keeps for each row.
 
     Attributes:
         squares0, squares1: float32 (V,), AdaGrad's G of the rows of syn0 and syn1neg; (1,) without.
@@ -94,7 +96,7 @@ class Rule(NamedTuple):
     max_norm: np.float32
 
 
-class RuleScratch(NamedTuple):
+class OptimizerScratch(NamedTuple):
     """What one thread writes on the way; rows of `stride` floats.
 
     Attributes:
@@ -112,7 +114,7 @@ class RuleScratch(NamedTuple):
     deltas: NDArray[np.float32]
 
 
-def make_rule(
+def make_optimizer(
     n_words: int,
     features: Features,
     *,
@@ -120,13 +122,13 @@ def make_rule(
     dropout: float = 0.0,
     max_norm: float = 0.0,
     frozen: NDArray[np.bool_] | None = None,
-) -> Rule:
-    """The rule at the beginning of a run on `n_words` words; `frozen`: bool (V,), None: no word."""
+) -> Optimizer:
+    """The optimizer of a run on `n_words` words, at its beginning; `frozen`: bool (V,), or None."""
     n_squares = n_words if features.adagrad else 1
     marks = np.zeros(n_words if features.frozen else 1, np.uint8)
     if features.frozen and frozen is not None:
         marks[:] = frozen
-    return Rule(
+    return Optimizer(
         np.zeros(n_squares, np.float32),
         np.zeros(n_squares, np.float32),
         marks,
@@ -136,10 +138,10 @@ def make_rule(
     )
 
 
-def make_rule_scratch(n_outputs: int, window: int, stride: int) -> RuleScratch:
+def make_optimizer_scratch(n_outputs: int, window: int, stride: int) -> OptimizerScratch:
     """Fresh scratch for one thread; `n_outputs` is 1 + K."""
     n_inputs = 2 * window + 1
-    return RuleScratch(
+    return OptimizerScratch(
         np.arange(n_inputs, dtype=np.int64) * stride,
         aligned(n_inputs * stride),
         aligned(n_inputs * stride),
@@ -149,7 +151,7 @@ def make_rule_scratch(n_outputs: int, window: int, stride: int) -> RuleScratch:
 
 
 @inlined
-def draw_mask(key: Any, number: Any, dim: Any, dropout: Any, masks: Any, at: Any) -> None:
+def draw_mask(key, number, dim, dropout, masks, at) -> None:
     """Write the mask of one input row to ``masks[at:at + dim]``: 0, or 1 / (1 - dropout).
 
     Args:
@@ -169,40 +171,11 @@ def draw_mask(key: Any, number: Any, dim: Any, dropout: Any, masks: Any, at: Any
 
 
 @intrinsic(prefer_literal=True)
-def copy_row(
-    typing_context: Any,
-    lanes: Any,
-    source: Any,
-    offset: Any,
-    n_vectors: Any,
-    target: Any,
-    at: Any,
-) -> _Generated:
-    """``target[at:] = source[offset:]`` for one row."""
-    n = lanes.literal_value
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
-        source_, target_ = (
-            data_pointer(context, builder, signature.args[i], args[i]) for i in (1, 4)
-        )
-        v = Lanes(builder, n)
-        with loop(builder, args[3]) as vector:
-            column = builder.mul(vector, I64(n))
-            x = v.load(source_, builder.add(args[2], column))
-            v.store(x, target_, builder.add(args[5], column))
-        return context.get_dummy_value()
-
-    return types.void(lanes, source, types.int64, types.int64, target, types.int64), generate
-
-
-@intrinsic(prefer_literal=True)
-def multiply_row(
-    typing_context: Any, lanes: Any, target: Any, masks: Any, at: Any, n_vectors: Any
-) -> _Generated:
+def multiply_row(typing_context, lanes, target, masks, at, n_vectors) -> _Generated:
     """``target[at:] *= masks[at:]`` for one row."""
     n = lanes.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         target_, masks_ = (
             data_pointer(context, builder, signature.args[i], args[i]) for i in (1, 2)
         )
@@ -217,24 +190,24 @@ def multiply_row(
 
 @intrinsic(prefer_literal=True)
 def block_errors(
-    typing_context: Any,
-    lanes: Any,
-    n_outputs: Any,
-    together: Any,
-    syn1: Any,
-    outputs: Any,
-    first_output: Any,
-    n_vectors: Any,
-    places: Any,
-    n_inputs: Any,
-    stride: Any,
-    hidden: Any,
-    gradients: Any,
-    first_gradient: Any,
-    errors: Any,
-    deltas: Any,
-    first_delta: Any,
-    is_first: Any,
+    typing_context,
+    lanes,
+    n_outputs,
+    together,
+    syn1,
+    outputs,
+    first_output,
+    n_vectors,
+    places,
+    n_inputs,
+    stride,
+    hidden,
+    gradients,
+    first_gradient,
+    errors,
+    deltas,
+    first_delta,
+    is_first,
 ) -> _Generated:
     """``e_j += sum_k g_jk o_k`` (from zero if `is_first`) and ``d_k = sum_j g_jk h_j``: M outputs.
 
@@ -250,7 +223,7 @@ def block_errors(
     """
     n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         o_rows, outputs_, places_, hidden_, gradients_, errors_, deltas_ = (
             data_pointer(context, builder, signature.args[i], args[i])
             for i in (3, 4, 7, 10, 11, 13, 14)
@@ -291,24 +264,24 @@ def block_errors(
 
 @intrinsic(prefer_literal=True)
 def update_row(
-    typing_context: Any,
-    lanes: Any,
-    adagrad: Any,
-    limited: Any,
-    matrix: Any,
-    offset: Any,
-    n_vectors: Any,
-    dim: Any,
-    gradients: Any,
-    at: Any,
-    share: Any,
-    lr: Any,
-    l2: Any,
-    squares: Any,
-    row: Any,
-    max_norm: Any,
+    typing_context,
+    lanes,
+    adagrad,
+    limited,
+    matrix,
+    offset,
+    n_vectors,
+    dim,
+    gradients,
+    at,
+    share,
+    lr,
+    l2,
+    squares,
+    row,
+    max_norm,
 ) -> _Generated:
-    """Take the step on one row that the rule asks for.
+    """Take the step on one row that the optimizer asks for.
 
     Args (all but the first three at run time):
         lanes: int literal.
@@ -321,7 +294,7 @@ def update_row(
     """
     n = lanes.literal_value
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
         rows, gradients_, squares_ = (
             data_pointer(context, builder, signature.args[i], args[i]) for i in (3, 7, 12)
         )
@@ -397,9 +370,9 @@ def optimizer_step(
 
         Args:
             i: position of the centre word. key: of the chunk.
-            more: components of a row, `Rule`, whose squares are updated, and `RuleScratch`.
+            more: components of a row, `Optimizer` (its squares are updated), `OptimizerScratch`.
         """
-        dim, rule, rows_of = more
+        dim, optimizer, rows_of = more
         syn0, syn1, stride = weights.syn0, weights.syn1neg, weights.stride
         rows, dots, places, hidden = scratch.rows, scratch.dots, rows_of.places, rows_of.hidden
         masks, errors, deltas = rows_of.masks, rows_of.errors, rows_of.deltas
@@ -408,16 +381,16 @@ def optimizer_step(
             n_hidden, per_block = 1, DOTS_STRIDE
             gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
             if dropout:
-                draw_mask(key, np.int64(i), dim, rule.dropout, masks, 0)
+                draw_mask(key, np.int64(i), dim, optimizer.dropout, masks, 0)
                 multiply_row(lanes, hidden, masks, 0, n_vectors)
             gradients(0, per_block, hidden, places, 1, syn1, now, one, scratch)
         else:
             n_hidden, per_block = n, window * DOTS_STRIDE
             for j in range(n):
-                copy_row(lanes, syn0, inputs[j], n_vectors, hidden, j * stride)
+                copy_row(lanes, n_vectors, syn0, inputs[j], hidden, j * stride)
                 if dropout:
                     number = np.int64(i) * 2 * window + j
-                    draw_mask(key, number, dim, rule.dropout, masks, j * stride)
+                    draw_mask(key, number, dim, optimizer.dropout, masks, j * stride)
                     multiply_row(lanes, hidden, masks, j * stride, n_vectors)
             places[n] = places[n - 1]  # an odd number is filled up to pairs
             gradients(0, per_block, hidden, places, n, syn1, now, one, scratch)
@@ -439,19 +412,19 @@ def optimizer_step(
         share = one / np.float32(n) if is_cbow and divide else one
         for j in range(n):
             word, place = inputs[j] // stride, 0 if is_cbow else j * stride
-            if frozen and rule.frozen[word]:
+            if frozen and optimizer.frozen[word]:
                 continue
             if dropout and not is_cbow:
                 multiply_row(lanes, errors, masks, place, n_vectors)
             update_row(
                 lanes, adagrad, max_norm, syn0, inputs[j], n_vectors, dim, errors, place, share, lr,
-                rule.l2, rule.squares0, word, rule.max_norm,
+                optimizer.l2, optimizer.squares0, word, optimizer.max_norm,
             )  # fmt: skip
         for k in range(n_outputs):
             offset = rows[now + k]
             update_row(
                 lanes, adagrad, max_norm, syn1, offset, n_vectors, dim, deltas, k * stride, one, lr,
-                rule.l2, rule.squares1, offset // stride, rule.max_norm,
+                optimizer.l2, optimizer.squares1, offset // stride, optimizer.max_norm,
             )  # fmt: skip
 
     return step

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from embedcli.kernels.jit import kernel
 
-__all__ = ["blank"]
+__all__ = ["mask_non_words"]
 
 _SPACE, _LINE_END = np.uint8(0x20), np.uint8(0x0A)
 _HIGHEST = 0x10FFFF
 
 
 @kernel
-def blank(text: Any, start: Any, end: Any, is_word: Any, is_joined: Any) -> None:
+def mask_non_words(text, start, end, is_word, is_joined) -> None:
     """Overwrite every character of ``text[start:end]`` that is in no word, but ends of lines.
 
     Malformed bytes stay, so that they are counted like those of any other text.
