@@ -84,7 +84,7 @@ __all__ = ["rounds"]
 
 @cache
 def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., bool]:
-    """The kernel that trains rounds of skip-gram or CBOW; constants as in `skipgram`."""
+    """The kernel that trains rounds of skip-gram or CBOW; constants as in `train_words`."""
     train = train_words(lanes, n_outputs, n_vectors, is_cbow=is_cbow, kind_of_outputs=LISTED)
 
     @kernel
@@ -118,7 +118,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
             length: words of a stream in a round, `ROUND` at most.
             streams: `Streams`. lists: `Lists`. copied0, copied1: `Copied` of syn0 and syn1neg.
             weights: `Weights` of V + W C rows, the copies last. n_vocabulary: V.
-            window, shrink, divide: as in `skipgram` and `cbow`.
+            window, shrink, divide: as in `train_words`.
             moved0, moved1: `moved_shares` of rows of syn0 and of syn1neg.
             phases: `make_phases`, of zeros.
             scratch: `Scratch`, this thread's; its tally is not used.
