@@ -49,7 +49,7 @@ from embedcli.kernels.weights import TALLY, Weights, aligned, make_scratch, row_
 from embedcli.training import team as team_module
 from embedcli.training.chunks import Chunks
 from embedcli.training.deterministic import Groups
-from embedcli.training.pace import Pace, moved_shares
+from embedcli.training.round_length import RoundLength, moved_shares
 from embedcli.training.team import Chunk, Team
 from embedcli.training.worker import pool_of
 
@@ -360,7 +360,7 @@ def a_team(threads):
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
     config = config_of(threads=threads).resolve()
     outputs = pool_of(np.ones(n_words, np.int64), 200, config)
-    return Team(weights, outputs, Pace(n_words, ROUND, 6.0), 3000, 5, keep, config)
+    return Team(weights, outputs, RoundLength(n_words, ROUND, 6.0), 3000, 5, keep, config)
 
 
 def chunks_of(n):

@@ -108,9 +108,9 @@ def command(
     chosen.
     """
     from embedcli.files.locks import locked
-    from embedcli.training.ahead import begin_elsewhere
     from embedcli.training.continuing import kept_subwords, read_given
     from embedcli.training.outputs import check_outputs, find_targets
+    from embedcli.training.precompile import begin_precompiling
 
     outputs = outputs or ("model.safetensors",)
     targets, named = find_targets(outputs, to), list(named_files())
@@ -142,7 +142,7 @@ def command(
         show_plan(setup, base, as_json=as_json)
         return
     with locked(outputs):
-        elsewhere = None if resume or where is not None else begin_elsewhere(config)
+        precompiler = None if resume or where is not None else begin_precompiling(config)
         from embedcli.training.session import Here, Session
 
         session = Session(
@@ -159,7 +159,7 @@ def command(
             named,
             Here() if where is None else where,
             _callbacks(where, vocab_file, to),
-            elsewhere=elsewhere,
+            precompiler=precompiler,
             began=began,
         )
         embeddings = session.run(resume=resume)

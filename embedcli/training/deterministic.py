@@ -21,7 +21,7 @@ from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.given import Given
 from embedcli.training.held_out import HeldOut, split_text
 from embedcli.training.models import WordModel
-from embedcli.training.pace import Pace, pace_of
+from embedcli.training.round_length import RoundLength, round_length_of
 from embedcli.training.run import Run, Score
 from embedcli.training.sampling import keep_thresholds, kept_share
 from embedcli.training.state import Epoch
@@ -126,8 +126,8 @@ def deterministic_run(
     model = WordModel(weights, config.dim)
     if given is not None:
         given.copy_to(*model.rows())
-    pace = pace_of(counts, context, outputs.negative, config)
-    team = Team(everything, outputs, pace, text.longest_part, window, keep, config)
+    round_length = round_length_of(counts, context, outputs.negative, config)
+    team = Team(everything, outputs, round_length, text.longest_part, window, keep, config)
     held_out = None
     if measured is not None:  # one worker, as sums by thread would depend on their number
         widest = config.widest_window(min(measured.longest_line, measured.size))
@@ -158,5 +158,5 @@ def compile_rounds(config: TrainConfig) -> None:
     weights = initial_weights(n_words, config.dim, 0, n_copies=copies)
     outputs = Pool(np.zeros(2, np.int32), config.negative)
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
-    pace = Pace(n_words, ROUND, 1.0)
-    Team(weights, outputs, pace, 2, window, keep, config).compile()
+    round_length = RoundLength(n_words, ROUND, 1.0)
+    Team(weights, outputs, round_length, 2, window, keep, config).compile()

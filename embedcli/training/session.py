@@ -27,10 +27,10 @@ from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value
 from embedcli.subwords.table import Subwords
 from embedcli.training import trainer
-from embedcli.training.ahead import Elsewhere
 from embedcli.training.checkpoint import Checkpoint, Checkpoints, checkpoint_directory, completed
 from embedcli.training.continuing import kept_subwords, read_given
 from embedcli.training.outputs import Target, check_outputs, find_targets, scratch_directory
+from embedcli.training.precompile import Precompiler
 from embedcli.training.resuming import (
     Digest,
     check_complete,
@@ -173,7 +173,7 @@ class Session:
         trainer: what trains.
         callbacks: what is told to the caller.
         scratch: a directory for temporary files; None: beside the first output.
-        elsewhere: another process that compiles already what trains.
+        precompiler: another process that compiles already what trains.
         began: `time.perf_counter` when the work began.
         was_complete: whether there was nothing to do.
     """
@@ -192,7 +192,7 @@ class Session:
     trainer: Trainer = field(default_factory=Here)
     callbacks: Callbacks = field(default_factory=Callbacks)
     scratch: str | None = None
-    elsewhere: Elsewhere | None = None
+    precompiler: Precompiler | None = None
     began: float = field(default_factory=time.perf_counter)
     was_complete: bool = field(default=False, init=False)
     _has_begun: bool = field(default=False, init=False)  # to train
@@ -304,7 +304,7 @@ class Session:
             self._deferred,
             before_training,
             self.began,
-            self.elsewhere,
+            self.precompiler,
             keeps_interrupted=callbacks.deferred is None,
         )
         callbacks.before_reading(setup)

@@ -26,7 +26,7 @@ from embedcli.kernels.streams import (
 )
 from embedcli.kernels.weights import Weights, make_scratch
 from embedcli.settings.config import TrainConfig, usable_cores
-from embedcli.training.pace import Pace, moved_shares
+from embedcli.training.round_length import RoundLength, moved_shares
 from embedcli.training.sampling import random_key
 from embedcli.training.worker import Pool
 from embedcli.training.workers import run_together
@@ -75,7 +75,7 @@ class Team:
     Args:
         weights: of V words and `rows_for_copies` more rows for each stream.
         outputs: where negatives come from.
-        pace: of the text.
+        round_length: of the text.
         chunk: tokens of the largest chunk. window: the widest.
         keep: uint32 (V,), see `stage`.
     """
@@ -84,21 +84,23 @@ class Team:
         self,
         weights: Weights,
         outputs: Pool,
-        pace: Pace,
+        round_length: RoundLength,
         chunk: int,
         window: int,
         keep: NDArray[np.uint32],
         config: TrainConfig,
     ) -> None:
         self._config, self._weights, self._keep = config, weights, keep
-        self._window, self._pace = window, pace
+        self._window, self._round_length = window, round_length
         self._shrinks = config.shrinks
         self._n_words, n_outputs = len(keep), 1 + outputs.negative
         self._n_outputs = n_outputs
         # More than the cores there are would only wait for each other, in every step of a round.
         self._threads = min(config.threads or 1, STREAMS, usable_cores())
         self._streams = make_streams(chunk, outputs.words)
-        self._lists = make_lists(window, self._n_words, pace.n_hot, n_outputs, self._threads)
+        self._lists = make_lists(
+            window, self._n_words, round_length.n_hot, n_outputs, self._threads
+        )
         self._copied = [make_copied(window, n_outputs) for _ in range(2)]
         self._scratches = [
             make_scratch(n_outputs, window, weights.stride) for _ in range(self._threads)
@@ -109,7 +111,7 @@ class Team:
         self._kernel = rounds(is_cbow, lanes, n_outputs, -(-config.dim // lanes))
         inputs = 1 if is_cbow else 2 * window
         work = 3 * inputs * n_outputs * weights.stride * STREAMS
-        self._length = min(pace.length, max(1, _ROUND_WORK // work))
+        self._length = min(round_length.length, max(1, _ROUND_WORK // work))
         self._slice = max(1, _ROUND_WORK * self._threads // (work * self._length))
         self.streams = [Stream(tally) for tally in self._streams.tally]
 
@@ -127,7 +129,7 @@ class Team:
         returned; None when it is done.
         """
         self._streams.n_kept[:] = 0
-        context, lr = self._pace.context, max(chunk.lr for chunk in chunks)
+        context, lr = self._round_length.context, max(chunk.lr for chunk in chunks)
         most = STREAMS * (self._length + 2 * self._window) * self._n_outputs
         self._moved = (
             moved_shares(context * self._n_outputs, lr, most),

@@ -22,12 +22,12 @@ from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
-from embedcli.training.ahead import Elsewhere, compile_ahead
 from embedcli.training.architectures import prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.continuing import kept_subwords
 from embedcli.training.given import load_given, match, movement
 from embedcli.training.metrics import Metrics
+from embedcli.training.precompile import Precompiler, compile_all
 from embedcli.training.run import Run, Score
 from embedcli.training.state import State
 from embedcli.training.stopping import Deadline, best_epoch
@@ -59,7 +59,7 @@ class Guard:
             whether to save and stop.
         before_training: called with the corpus when the text is read, and with what is known of the
             given vectors, if there are any; may refuse.
-        elsewhere: another process that compiles already what trains.
+        precompiler: another process that compiles already what trains.
         began: `time.perf_counter` when the work began that a time budget is for; None: when
             training is asked for.
         keeps_interrupted: whether to save a checkpoint, too, where an interrupt is raised in the
@@ -71,7 +71,7 @@ class Guard:
     deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] = never
     before_training: Callable[[Corpus, Mapping[str, Any] | None], None] = lambda corpus, given: None
     began: float | None = None
-    elsewhere: Elsewhere | None = None
+    precompiler: Precompiler | None = None
     keeps_interrupted: bool = False
 
 
@@ -106,7 +106,7 @@ def train(
             "text: leave --vocab out"
         )
     # While the text is read.
-    compiling = Background(partial(compile_ahead, config, guard.elsewhere))
+    compiling = Background(partial(compile_all, config, guard.precompiler))
     with ExitStack() as stack:
         directory = None if scratch is None else Path(scratch)
 

@@ -11,7 +11,7 @@ import pytest
 
 from embedcli import TrainConfig
 from embedcli.settings.config import usable_cores
-from embedcli.training import ahead
+from embedcli.training import precompile
 
 TEXT = "the cat sat on the mat and the dog on the log\n" * 50
 
@@ -53,7 +53,7 @@ def others(cache):
             environment = (folder / "environ").read_bytes().split(b"\0")
         except OSError:  # it has ended
             continue
-        if b"embedcli.training.ahead" in words:
+        if b"embedcli.training.precompile" in words:
             mine = f"EMBED_CACHE_DIR={cache}".encode()
             found += [int(folder.name)] if mine in environment else []
     return found
@@ -77,15 +77,15 @@ def test_a_second_run_compiles_nothing(text, flags):
 
 def test_only_a_first_run_is_given_another_process(monkeypatch):
     begun = []
-    monkeypatch.setattr(ahead, "Elsewhere", lambda config: begun.append(config))
-    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
+    monkeypatch.setattr(precompile, "Precompiler", lambda config: begun.append(config))
+    monkeypatch.setattr(precompile, "usable_cores", lambda: 2)
     config = TrainConfig(dim=8).resolve()
-    ahead.compile_ahead(config)
+    precompile.compile_all(config)
     begun.clear()
-    ahead.compile_ahead(config)
+    precompile.compile_all(config)
     assert [] == begun
-    monkeypatch.setattr(ahead, "is_first_run", lambda: True)
-    ahead.compile_ahead(config)
+    monkeypatch.setattr(precompile, "is_first_run", lambda: True)
+    precompile.compile_all(config)
     assert [config] == begun
 
 
@@ -93,12 +93,12 @@ def test_where_no_other_process_is_allowed_this_one_compiles(monkeypatch):
     def refuse(*arguments, **more):
         raise BlockingIOError("no more processes")
 
-    monkeypatch.setattr(ahead.subprocess, "Popen", refuse)
-    monkeypatch.setattr(ahead, "usable_cores", lambda: 2)
-    monkeypatch.setattr(ahead, "is_first_run", lambda: True)
+    monkeypatch.setattr(precompile.subprocess, "Popen", refuse)
+    monkeypatch.setattr(precompile, "usable_cores", lambda: 2)
+    monkeypatch.setattr(precompile, "is_first_run", lambda: True)
     config = TrainConfig(dim=8).resolve()
-    assert ahead.begin_elsewhere(config) is None
-    ahead.compile_ahead(config)
+    assert precompile.begin_precompiling(config) is None
+    precompile.compile_all(config)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")

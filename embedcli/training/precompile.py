@@ -3,8 +3,8 @@
 A first run compiles what reads text and what trains, and Numba compiles one function at a time in a
 process. So where nothing has been compiled yet, another process compiles what trains and leaves it
 in the cache, while this one loads its libraries and begins to read. `python -m
-embedcli.training.ahead` is that process: it gets the settings as a line of JSON on standard input,
-and ends with its parent, whose end of the pipe is closed however that ends.
+embedcli.training.precompile` is that process: it gets the settings as a line of JSON on standard
+input, and ends with its parent, whose end of the pipe is closed however that ends.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any, NoReturn
 from embedcli.kernels.cache import is_first_run
 from embedcli.settings.config import TrainConfig, usable_cores
 
-__all__ = ["Elsewhere", "begin_elsewhere", "compile_ahead"]
+__all__ = ["Precompiler", "begin_precompiling", "compile_all"]
 
 
-class Elsewhere:
+class Precompiler:
     """Another process, that finds the same modules as this one and fills the cache."""
 
     def __init__(self, config: TrainConfig) -> None:
@@ -49,27 +49,27 @@ class Elsewhere:
             self._process.stdin.close()
 
 
-def begin_elsewhere(config: TrainConfig) -> Elsewhere | None:
+def begin_precompiling(config: TrainConfig) -> Precompiler | None:
     """Compile what trains `config` in another process, if that saves time."""
     if is_first_run() and usable_cores() > 1 and sys.executable:
         with suppress(OSError):  # no more processes are allowed: this one compiles alone
-            return Elsewhere(config)
+            return Precompiler(config)
     return None
 
 
-def compile_ahead(config: TrainConfig, elsewhere: Elsewhere | None = None) -> None:
+def compile_all(config: TrainConfig, precompiler: Precompiler | None = None) -> None:
     """Compile, or load from the cache, what `config` needs.
 
-    `elsewhere`: another process that does already. Without one, it is begun if that saves time.
+    `precompiler`: another process that does already. Without one, it is begun if that saves time.
     """
     from embedcli.training.architectures import compile_architecture
     from embedcli.training.deterministic import compile_staging
 
-    elsewhere = elsewhere or begin_elsewhere(config)
-    if elsewhere is not None:
+    precompiler = precompiler or begin_precompiling(config)
+    if precompiler is not None:
         if config.deterministic:  # whose kernel takes longer to compile than all else
             compile_staging(config)
-        elsewhere.wait()
+        precompiler.wait()
     compile_architecture(config)  # what is not in the cache now, whatever became of the other
 
 

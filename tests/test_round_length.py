@@ -8,7 +8,7 @@ import pytest
 from embedcli import TrainConfig, train
 from embedcli.kernels.streams import HOT, ROUND
 from embedcli.training.chunks import Chunks
-from embedcli.training.pace import moved_shares, pace_of
+from embedcli.training.round_length import moved_shares, round_length_of
 
 
 def zipf(n_words, n_tokens):
@@ -27,7 +27,7 @@ def zipf(n_words, n_tokens):
     ],
 )
 def test_rounds_are_shorter_where_few_words_are_most_of_the_text(counts, settings, length):
-    pace = pace_of(counts, 6.0, 5, TrainConfig(**settings).resolve())
+    pace = round_length_of(counts, 6.0, 5, TrainConfig(**settings).resolve())
     assert length == pace.length
     assert min(len(counts), HOT) <= pace.n_hot <= len(counts)
 

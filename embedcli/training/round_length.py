@@ -16,7 +16,7 @@ from embedcli.kernels.streams import HOT, ROUND
 from embedcli.settings.config import TrainConfig
 from embedcli.training.sampling import keep_probabilities, noise_distribution
 
-__all__ = ["Pace", "moved_shares", "pace_of"]
+__all__ = ["RoundLength", "moved_shares", "round_length_of"]
 
 _MOST_HOT = 1024
 _HOT_SHARE = 1 / _MOST_HOT  # of the noise or of the words trained: hot, however many they are
@@ -31,7 +31,7 @@ _FAR = 0.5
 _PULL = 0.05
 
 
-class Pace(NamedTuple):
+class RoundLength(NamedTuple):
     """How far it goes at a time.
 
     Attributes:
@@ -45,10 +45,10 @@ class Pace(NamedTuple):
     context: float
 
 
-def pace_of(
+def round_length_of(
     counts: NDArray[np.int64], context: float, n_negatives: int, config: TrainConfig
-) -> Pace:
-    """The pace of a text.
+) -> RoundLength:
+    """The round length of a text.
 
     Args:
         counts: int64 (V,), of its words.
@@ -63,17 +63,19 @@ def pace_of(
     n_hot = min(len(counts), max(HOT, int(frequent.max(initial=-1)) + 1))
     n_outputs = 1 + n_negatives
     predicted = (trained + n_negatives * noise) / n_outputs
-    of_input = n_outputs * context * _met_again(trained)  # pairs for each word that is trained
-    of_output = n_outputs * _met_again(predicted)
+    of_input = (
+        n_outputs * context * _collision_probability(trained)
+    )  # pairs for each word that is trained
+    of_output = n_outputs * _collision_probability(predicted)
     if config.arch == "skipgram":  # CBOW predicts once for all of the context
         of_output *= context
     length = ROUND
     while length > 1 and length * config.starting_lr * max(of_input, of_output) > _FAR:
         length //= 2
-    return Pace(n_hot, length, context)
+    return RoundLength(n_hot, length, context)
 
 
-def _met_again(shares: NDArray[np.float64]) -> float:
+def _collision_probability(shares: NDArray[np.float64]) -> float:
     """The share of a text that the word which is met next has, in the mean."""
     return float(np.sum(shares**2))  # not a dot product, which BLAS adds up as it likes
 
