@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from embedcli.kernels.tokenize import MAX_BYTES, WHITE_SPACE
 
-__all__ = ["Scan", "blank", "ranked", "scan"]
+__all__ = ["Scan", "mask_non_words", "ranked", "scan"]
 
 
 @dataclass
@@ -59,7 +59,9 @@ def ranked(counts: dict[bytes, int], min_count: int = 1) -> list[bytes]:
     return sorted(kept, key=lambda word: (-counts[word], word))
 
 
-def blank(text: str, is_word: Callable[[str], bool], is_joined: Callable[[str], bool]) -> str:
+def mask_non_words(
+    text: str, is_word: Callable[[str], bool], is_joined: Callable[[str], bool]
+) -> str:
     """Spaces in place of characters that are in no word; as many as the character has bytes."""
     kept = ""
     inside = False

@@ -183,7 +183,7 @@ class TestEveryFormat:
                 formats.load(tmp_path / "packed")
         else:
             assert_same(random_embeddings(), formats.load(tmp_path / "packed"))
-        with pytest.raises(FormatError, match="damaged"):
+        with pytest.raises(FormatError, match=r"damaged|truncated"):
             formats.load(tmp_path / "cut")
 
 
@@ -281,7 +281,7 @@ def test_metadata_that_is_not_json_is_refused(tmp_path):
     ("change", "message"),
     [
         ({"metadata": {"format": "pt"}}, "not one of embed's (tensors: norms, sha256, syn0"),
-        ({"metadata": {"format": "embed", "version": "3"}}, "'3', this embed reads '1', '2' and"),
+        ({"metadata": {"format": "embed", "version": "3"}}, "'3', this embed reads 1, 2 and pq"),
         (
             {"metadata": {"format": "embed", "version": "2"}},
             "'syn0' is float32 (2, 2), expected F16",

@@ -139,14 +139,20 @@ def test_a_vocabulary_that_model2vec_quantises_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"weights": np.ones(7, np.float32)}, "'weights' is float32 .7,., not one number for each"),
-        ({"weights": np.ones((8, 1), np.float32)}, "'weights' is float32 .8, 1., not one"),
-        ({"weights": np.ones(8, np.int32)}, "'weights' is int32"),
+        (
+            {"weights": np.ones(7, np.float32)},
+            "tensor weights is float32 .7,., not one number for each",
+        ),
+        ({"weights": np.ones((8, 1), np.float32)}, "tensor weights is float32 .8, 1., not one"),
+        ({"weights": np.ones(8, np.int32)}, "tensor weights is int32"),
         ({"weights": np.full(8, np.nan, np.float32)}, "not finite"),
-        ({"mapping": np.zeros(8, np.float32)}, "'mapping' is float32 .8,., not a row for each"),
-        ({"mapping": np.zeros((8, 1), np.int64)}, "'mapping' is int64 .8, 1."),
-        ({"mapping": np.full(8, 8)}, "'mapping' names rows beyond the 8"),
-        ({"mapping": np.full(8, -1)}, "'mapping' names rows beyond the 8"),
+        (
+            {"mapping": np.zeros(8, np.float32)},
+            "tensor mapping is float32 .8,., not a row for each",
+        ),
+        ({"mapping": np.zeros((8, 1), np.int64)}, "tensor mapping is int64 .8, 1."),
+        ({"mapping": np.full(8, 8)}, "tensor mapping names rows beyond the 8"),
+        ({"mapping": np.full(8, -1)}, "tensor mapping names rows beyond the 8"),
         ({"mapping": np.zeros(5, np.int64)}, "5 vectors, but 8 tokens"),
     ],
     ids=str,
