@@ -23,7 +23,7 @@ _N_WORDS, _N_LINES, _LINE = 400, 1500, 10
 _SETTINGS = ("--dim", "16", "--min-count", "1", "--epochs", "40", "--threads", "1", "--sample", "0")
 _EVERY = ("--checkpoint-every", "0.02s")
 _CHECKPOINT = "m.safetensors.checkpoint"
-_OURS = re.compile(r"\.(m\.\w+|[12]\.safetensors)(\.\d+\.[0-9a-f]{8}\.tmp|\.lock)")
+_OURS = re.compile(r"\.(m\.\w+(?:\.checkpoint)?|[12]\.safetensors)(\.\d+\.[0-9a-f]{8}\.tmp|\.lock)")
 
 
 class Place:
