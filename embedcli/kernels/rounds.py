@@ -59,7 +59,8 @@ for other lanes (`simd.py`), whose sums add up in another order.
 More than `STREAMS` threads find nothing to do. Updates of a row that several streams train in a
 round all begin at the same old row: with ``STREAMS * ROUND`` words a round the frequent ones are
 stale by a few updates, which the scores do not notice, and where few words are most of a text, by
-so many that they would diverge. There rounds are shorter, down to a word (`training/pace.py`).
+so many that they would diverge. There rounds are shorter, down to a word
+(`training/round_length.py`).
 """
 
 from __future__ import annotations

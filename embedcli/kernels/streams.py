@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 STREAMS = 8  # W; as many threads can work at once
-ROUND = 256  # words of each stream in a round at most (`training/pace.py`)
+ROUND = 256  # words of each stream in a round at most (`training/round_length.py`)
 HOT = 128  # words that are hot in any case, if there are so many
 
 _APART = 16  # int64 items after which nothing is in the same cache line as the first W + 1
