@@ -215,6 +215,18 @@ def test_a_link_to_nothing_makes_nothing(tmp_path):
     assert not (tmp_path / "victim").exists()
 
 
+def test_a_lock_that_a_disk_cannot_read_is_an_output_error(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    with (
+        pytest.raises(OutputError, match=r"cannot lock .*: Input/output error"),
+        locked([str(tmp_path / "m.vec")]),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("content", [b"", b"12345\n"])
 def test_the_lock_of_a_killed_run_is_taken_over(tmp_path, content):
     lock = tmp_path / ".m.vec.lock"

@@ -91,6 +91,9 @@ def _acquire(path: str, real: str) -> int:
                     os.ftruncate(descriptor, 0)
                     os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
                 return descriptor
+        except OSError as error:
+            os.close(descriptor)
+            raise OutputError(f"cannot lock {real}: {error.strerror}: {path}") from error
         except BaseException:
             os.close(descriptor)
             raise
