@@ -45,6 +45,8 @@ class Crew:
     def run(self, jobs: Sequence[Callable[[], None]], on_wake: Callable[[], None]) -> None:
         """Call every job in a thread of its own and wait for all.
 
+        `on_wake` is called about ten times a second and once more when all jobs are done.
+
         Raises:
             BaseException: what a job or `on_wake` raised first, after all threads have ended.
         """
@@ -53,11 +55,10 @@ class Crew:
         try:
             for thread in threads:
                 thread.start()
-            while any(thread.is_alive() for thread in threads):
-                for thread in threads:
-                    if thread.is_alive():
-                        thread.join(_WAKE_SECONDS)
-                        break
+            while waited_for := next((t for t in threads if t.is_alive()), None):
+                waited_for.join(_WAKE_SECONDS)
+                on_wake()
+            if self._error is None:
                 on_wake()
         finally:
             self._stop()
