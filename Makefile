@@ -32,7 +32,7 @@ test: $(VENV)/installed-dev ## run the tests on all cores (PYTEST="-k config": s
 	$(BIN)/python -m pytest $(PYTEST)
 
 consumers: $(VENV)/installed-consumers ## load our files in PyTorch, Keras, sentence-transformers and fastText too (2 GB)
-	$(BIN)/python -m pytest -q tests/test_interchange.py tests/test_subwords.py
+	$(BIN)/python -m pytest -q tests/formats/test_interchange.py tests/subwords/test_subwords.py
 
 lint: $(VENV)/installed-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -3,7 +3,8 @@
     cd DIRECTORY_WITH_wiki-1m.txt.gz && python -m docs.outputs
 
 Every block fenced as `console` is run, in order, in the working directory and on a terminal; the
-first one trains the model. `tests/test_docs.py` fails where the page and the outputs differ.
+first one trains the model. `tests/project/test_docs_outputs.py` fails where the page and the
+outputs differ.
 """
 
 from __future__ import annotations

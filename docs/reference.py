@@ -3,7 +3,7 @@
     make docs
 
 What stands between `<!-- NAME: from the help -->` and `<!-- end -->` is replaced; the rest is
-written by hand. `tests/test_docs.py` fails where the page and the help differ.
+written by hand. `tests/project/test_docs.py` fails where the page and the help differ.
 """
 
 from __future__ import annotations

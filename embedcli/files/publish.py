@@ -14,7 +14,7 @@ has no "previous content" to protect and would be destroyed by a rename: it is w
 is what this process was given open (``/dev/stdout``, ``/dev/fd/3``): ``>>`` means to append.
 
 What the bytes mean is not decided here (`formats/`). The primitives below (`os.open` and so on) are
-called by their module names on purpose: `tests/test_publish.py` makes each of them fail in turn.
+called by their module names on purpose: `tests/files/test_publish.py` makes each fail in turn.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Vector files: `load` and `save`, for any format of the registry.
 
 A format is one module with a ``read`` and a ``write``, and one line in `registry.py`. The contract
-test in `tests/test_formats.py` then runs over it. Nothing here knows the bytes of any format.
+test in `tests/formats/test_formats.py` then runs over it. Nothing here knows the bytes of a format.
 """
 
 from __future__ import annotations

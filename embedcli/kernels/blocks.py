@@ -11,7 +11,7 @@ and its gradient step is::
 
 Both sums use the rows as they were before the block, except that an input row listed twice is read
 again after its first update. Outputs of one block must be distinct: they are held in registers
-and stored once. `tests/reference.py` says the same in NumPy.
+and stored once. `tests/reference/__init__.py` says the same in NumPy.
 
 **The loss.** With f = x.o and E = exp(-|f|), -log sigma(s f) = max(-s f, 0) + log(1 + E). A
 logarithm of each pair would cost as much as its sigmoid; but a sum of logarithms is that of a

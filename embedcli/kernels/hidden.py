@@ -18,7 +18,7 @@ gradient is that of p separate steps from the same h.
 
 Outputs may repeat: they are updated one after the other, and e uses each as it then is. A row x_j
 that occurs twice, as a word may have the same n-gram twice, is stepped twice.
-`tests/reference_hidden.py` says all this in NumPy.
+`tests/reference/hidden.py` says all this in NumPy.
 
 h and e stay in registers while the outputs pass by, a few vectors of their columns at a time
 (`_columns`): with 16 lanes all of D = 100 at once.

@@ -19,7 +19,7 @@ Items (`--items`) are separated by one byte of their own and by nothing else but
 the same scan with other bit masks, compiled for that byte (`tokenizer`).
 
 Nothing here allocates or validates: `text/words.py` owns the arrays and grows them when a kernel
-comes back early. The specification, in plain Python, is `tests/reference_tokenize.py`.
+comes back early. The specification, in plain Python, is `tests/reference/tokenize.py`.
 """
 
 from __future__ import annotations

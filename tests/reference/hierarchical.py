@@ -1,0 +1,111 @@
+"""The slow NumPy twins of the kernels of hierarchical softmax, and of the building of its tree."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.kernels.blocks import BLOCK_OUTPUTS
+from embedcli.kernels.huffman import Tree
+from embedcli.kernels.sampling import Staged
+from embedcli.kernels.weights import Scratch, Weights
+from tests.reference import draw_radius, loss, sigmoid
+
+__all__ = ["cbow_hs_slice", "path_lengths", "path_of", "skipgram_hs_slice"]
+
+
+def path_lengths(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The lengths of a Huffman code, int64 (V,), by the textbook: join the two rarest of a heap.
+
+    Ties may be broken otherwise than word2vec.c does; the sum of counts times lengths is the same.
+    """
+    heap = [(int(count), word, [word]) for word, count in enumerate(counts)]
+    heapq.heapify(heap)
+    lengths = np.zeros(len(counts), np.int64)
+    while len(heap) > 1:
+        first, second = heapq.heappop(heap), heapq.heappop(heap)
+        words = first[2] + second[2]
+        lengths[words] += 1
+        heapq.heappush(heap, (first[0] + second[0], min(words), words))
+    return lengths
+
+
+def path_of(word: int, tree: Tree) -> tuple[list[int], NDArray[np.float64]]:
+    """The inner nodes on the way to a word, and the label of each: 1 for the first turn, else 0."""
+    where = slice(tree.offsets[word], tree.offsets[word + 1])
+    return tree.nodes[where].tolist(), (tree.signs[where] > 0).astype(np.float64)
+
+
+def _contexts(
+    staged: Staged, start: int, stop: int, window: int, shrink: bool, key: int
+) -> list[list[int]]:
+    found = []
+    for i in range(start, stop):
+        radius = draw_radius(key, i, window) if shrink else window
+        near = range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1))
+        found.append([int(staged.kept[j]) for j in near if j != i])
+    return found
+
+
+def skipgram_hs_slice(
+    staged: Staged,
+    start: int,
+    stop: int,
+    weights: Weights,
+    tree: Tree,
+    window: int,
+    shrink: bool,
+    key: int,
+    lr: float,
+    scratch: Scratch,
+) -> None:
+    """Twin of `hierarchical.skipgram_hs`: see `reference.skipgram_slice`."""
+    x = weights.syn0.reshape(-1, weights.stride)
+    o = weights.syn1neg.reshape(-1, weights.stride)
+    contexts = _contexts(staged, start, stop, window, shrink, key)
+    for word, inputs in zip(staged.kept[start:stop], contexts, strict=True):
+        if not inputs:
+            scratch.tally[3] += 1
+            continue
+        nodes, labels = path_of(word, tree)
+        scratch.tally[:3] += loss(x[inputs], o[nodes], labels), len(inputs) * len(nodes), 1
+        g = lr * (labels - sigmoid(x[inputs].astype(np.float64) @ o[nodes].T))
+        for block in range(0, len(nodes), BLOCK_OUTPUTS):
+            rows = nodes[block : block + BLOCK_OUTPUTS]
+            old = o[rows].copy()
+            for context, step in zip(inputs, g[:, block : block + BLOCK_OUTPUTS], strict=True):
+                o[rows] += np.outer(step, x[context]).astype(np.float32)
+                x[context] += (step @ old).astype(np.float32)
+
+
+def cbow_hs_slice(
+    staged: Staged,
+    start: int,
+    stop: int,
+    weights: Weights,
+    tree: Tree,
+    window: int,
+    shrink: bool,
+    key: int,
+    lr: float,
+    divide: bool,
+    scratch: Scratch,
+) -> None:
+    """Twin of `hierarchical.cbow_hs`."""
+    x = weights.syn0.reshape(-1, weights.stride)
+    o = weights.syn1neg.reshape(-1, weights.stride)
+    contexts = _contexts(staged, start, stop, window, shrink, key)
+    for word, inputs in zip(staged.kept[start:stop], contexts, strict=True):
+        if not inputs:
+            scratch.tally[3] += 1
+            continue
+        nodes, labels = path_of(word, tree)
+        h = x[inputs].mean(axis=0, dtype=np.float64)
+        scratch.tally[:3] += loss(h[np.newaxis], o[nodes], labels), len(nodes), 1
+        g = lr * (labels - sigmoid(o[nodes].astype(np.float64) @ h))
+        error = g @ o[nodes]
+        o[nodes] += np.outer(g, h).astype(np.float32)
+        for context in inputs:
+            x[context] += (error / len(inputs) if divide else error).astype(np.float32)
