@@ -18,8 +18,8 @@ from pathlib import Path
 
 import click
 
-from embedcli.reading import ReadingOptions
 from embedcli.settings.config import settings
+from embedcli.settings.reading import ReadingOptions
 
 PAGE = Path(__file__).parent / "cli.md"
 _PART = re.compile(r"(<!-- ([^:\n]+): from the help -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -46,13 +46,13 @@ def _compiling(mark: Callable[[], None]) -> None:
 
 
 def _training(mark: Callable[[], None]) -> None:
+    from embedcli.training.round_threads import RoundThreads
     from embedcli.training.run import Run
-    from embedcli.training.team import Team
     from embedcli.training.worker import Worker
 
     _slow(Run, "train", mark, step=0)
     _slow(Worker, "train", lambda: None)
-    _slow(Team, "train", lambda: None)
+    _slow(RoundThreads, "train", lambda: None)
 
 
 def _saving(mark: Callable[[], None]) -> None:

@@ -43,11 +43,11 @@ def trials(subject: Subject, n: int, rng: Random) -> Iterator[Outcome]:
 
 
 def _failing(command: list[str], error: type[Exception], at: int) -> int:
-    from embedcli.training.team import Team
+    from embedcli.training.round_threads import RoundThreads
     from embedcli.training.worker import Worker
 
     calls = itertools.count(1)
-    for owner, name in ((Worker, "train"), (Team, "_stage")):
+    for owner, name in ((Worker, "train"), (RoundThreads, "_stage")):
         change(owner, name, partialmethod(_failing_at, getattr(owner, name), calls, error, at))
     return _main(command)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.apart import keep_apart
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import json_option, restrict_option, threshold_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk, warn
-from embedcli.cli.reading import reading_options
 from embedcli.errors import ThresholdError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedcli.embeddings import Embeddings
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
     from embedcli.spaces.alignment import Precision
 
     Doubles = NDArray[np.float64]

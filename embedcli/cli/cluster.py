@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
-from embedcli.cli.reading import reading_options
 
 if TYPE_CHECKING:
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["command"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from embedcli.cluster.dask_run import RunEstimate
     from embedcli.embeddings import Embeddings
     from embedcli.training.checkpoint import Checkpoint
-    from embedcli.training.trainer import Guard
+    from embedcli.training.trainer import RunControl
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Cluster", "check_options", "cluster_options", "digest_text"]
@@ -81,7 +81,7 @@ class Cluster:
         Raises:
             UsageError: it began on one machine.
         """
-        if "shards" not in resumed.given and resumed.state is not None:
+        if "shards" not in resumed.arguments and resumed.state is not None:
             raise UsageError(f"{resumed.path} is of a run on one machine: leave out --cluster")
 
     @property
@@ -95,15 +95,15 @@ class Cluster:
         config: TrainConfig,
         *,
         vocabulary: Vocabulary | None = None,
-        given: Embeddings | None = None,
+        pretrained: Embeddings | None = None,
         scratch: str | None = None,
         on_progress: OnProgress = ignore_progress,
-        guard: Guard | None = None,
+        control: RunControl | None = None,
     ) -> Embeddings:
         """Do what `training.trainer.train` does, on the cluster.
 
-        Workers have scratch directories of their own. `given` is not used, because the settings
-        that name such vectors are refused.
+        Workers have scratch directories of their own. `pretrained` is not used, because the
+        settings that name such vectors are refused.
         """
         from embedcli.cluster.connect import connect
 
@@ -121,7 +121,7 @@ class Cluster:
                 sync_every=self.sync_every,
                 vocabulary=vocabulary,
                 on_progress=on_progress,
-                guard=guard,
+                control=control,
             )
 
     def estimate(

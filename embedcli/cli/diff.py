@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import json_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
-from embedcli.cli.reading import reading_options
 from embedcli.errors import UnknownWordError
 from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["command"]
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import (
     json_option,
     text_encoding_option,
     threshold_option,
     verbosity_options,
 )
-from embedcli.cli.reading import reading_options
 from embedcli.errors import UsageError
 from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["command"]
 

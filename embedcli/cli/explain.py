@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import (
     json_option,
     model_option,
@@ -18,7 +19,6 @@ from embedcli.cli.options import (
 )
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
 from embedcli.cli.progress import show_progress
-from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import say_answered
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.quoting import quoted
@@ -28,7 +28,7 @@ from embedcli.settings.text_rules import TextRules
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus
     from embedcli.embeddings import Embeddings
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
     from embedcli.spaces.contexts import Explanation
 
 __all__ = ["command"]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import DEFAULT_MODEL, json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
-from embedcli.cli.reading import reading_options
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.files.source import Source
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.neighbors_runs import model_paths, show_agreement
 from embedcli.cli.neighbors_vectors import show_vectors
 from embedcli.cli.options import (
@@ -21,7 +22,6 @@ from embedcli.cli.options import (
 )
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.cli.progress import show_progress
-from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import MAX_HINTS, fallback_options, say_answered, stdin_lines
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.files.watch import Watch
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from embedcli.lookup.index import Index
     from embedcli.lookup.out_of_vocabulary import Fallbacks
     from embedcli.lookup.query import Neighbor, Query
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command"]

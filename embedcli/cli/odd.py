@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
-from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import fallback_options, say_answered
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
     from embedcli.lookup.out_of_vocabulary import Fallbacks
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["command"]
 

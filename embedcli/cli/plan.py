@@ -45,11 +45,11 @@ def show_estimate(setup: Setup, *, is_given: bool) -> None:
     `is_given` is as in `show_needs`.
     """
     from embedcli.files.targets import readable_size
-    from embedcli.text.glimpse import glimpse
+    from embedcli.text.estimate import estimate_text
     from embedcli.training.forecast import check_resources, check_scratch, sure_vocabulary
 
     config = setup.config
-    seen = glimpse(
+    seen = estimate_text(
         setup.sources, rules=config, recursive=config.recursive, min_count=config.min_count
     )
     words = setup.vocabulary

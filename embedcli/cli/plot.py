@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.apart import keep_apart
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import default_model, json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
-from embedcli.cli.reading import reading_options
 from embedcli.errors import FormatError, InputError, UsageError
 from embedcli.quoting import escaped, quoted
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["command"]
 
@@ -306,7 +306,7 @@ def _place(value: object) -> float | str:
 def _loss_curves(models: Sequence[str], kind: str, reading: ReadingOptions | None = None) -> bytes:
     import embedcli
     from embedcli.maps.figures import draw_curves
-    from embedcli.reading import STRICT
+    from embedcli.settings.reading import STRICT
 
     curves = {}
     for model in models:

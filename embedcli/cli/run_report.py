@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 __all__ = [
     "say_differences",
-    "say_given",
     "say_idle",
+    "say_pretrained",
     "summarise",
     "warn_of_few_words",
     "warn_of_unused",
 ]
 
 
-def say_differences(given: Embeddings, config: TrainConfig) -> None:
+def say_differences(pretrained: Embeddings, config: TrainConfig) -> None:
     """What a run that goes on with a model does not do as that was trained."""
     if not config.continue_from:
         return
     from embedcli.training.continuing import differences
 
     path = config.continue_from
-    if not given.metadata:
+    if not pretrained.metadata:
         talk(
             f"{path} does not say how it was trained: settings that no option says are the defaults"
         )
         return
     found = [
         f"--{each.name.replace('_', '-')} {_shown(each.here)} (there {_shown(each.there)})"
-        for each in differences(given, config)
+        for each in differences(pretrained, config)
     ]
     unlike = f", but for {', '.join(found)}" if found else ""
     talk(f"going on with the settings of {path}{unlike}")
@@ -49,32 +49,32 @@ def _shown(value: Value) -> str:
     return "none" if value is None else str(value)
 
 
-def say_given(given: Mapping[str, Any], n_words: int) -> None:
-    """How much of the text begins with given vectors, before it is trained."""
-    frozen = f", {given['frozen']:,} of them frozen" if given["frozen"] else ""
-    made = f"{given['by_subwords']:,} begin by subwords, " if given["by_subwords"] else ""
+def say_pretrained(facts: Mapping[str, Any], n_words: int) -> None:
+    """How much of the text begins with pretrained vectors, before it is trained."""
+    frozen = f", {facts['frozen']:,} of them frozen" if facts["frozen"] else ""
+    made = f"{facts['by_subwords']:,} begin by subwords, " if facts["by_subwords"] else ""
     talk(
-        f"{given['file']}: {given['found']:,} of its {given['words']:,} words are among the "
-        f"{n_words:,} trained, {given['share_of_tokens']:.1%} of the text{frozen}; {made}the "
+        f"{facts['file']}: {facts['found']:,} of its {facts['words']:,} words are among the "
+        f"{n_words:,} trained, {facts['share_of_tokens']:.1%} of the text{frozen}; {made}the "
         "others begin at random"
     )
-    if not given["output_vectors"]:
+    if not facts["output_vectors"]:
         warn(
-            f"{given['file']} has no output vectors: they begin at 0, and the given vectors will "
+            f"{facts['file']} has no output vectors: they begin at 0, and the given vectors will "
             "move further until they are learnt"
         )
 
 
-def _say_movement(given: Mapping[str, Any]) -> None:
-    """How far the given words have moved."""
-    moved = given["moved"]
+def _say_movement(facts: Mapping[str, Any]) -> None:
+    """How far the pretrained words have moved."""
+    moved = facts["moved"]
     if not moved["words"]:
         talk("no given vector has moved")
         return
     cosine = moved["cosine"]
     most = ", ".join(f"{word} {value:.2f}" for word, value in moved["most"])
     talk(
-        f"{moved['words']:,} of {given['found']:,} given words have moved; cosine with where they "
+        f"{moved['words']:,} of {facts['found']:,} given words have moved; cosine with where they "
         f"began: median {cosine['p50']:.3f}, a tenth below {cosine['p10']:.3f}; most: {most}"
     )
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import DEFAULT_MODEL, json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
-from embedcli.cli.reading import reading_options
 from embedcli.cli.signals import heard
 from embedcli.cli.unknown import fallback_options, say_answered
 from embedcli.errors import EmbedError, UsageError
@@ -30,7 +30,7 @@ from embedcli.quoting import escaped
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
     from embedcli.lookup.out_of_vocabulary import Fallbacks
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["command"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import json_option, model_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
-from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import asked_words
 from embedcli.errors import InputError
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["command"]
 

@@ -14,11 +14,11 @@ import click
 from embedcli.cli import run_report
 from embedcli.cli.apart import named_files
 from embedcli.cli.cluster_options import Cluster, check_options, cluster_options, digest_text
+from embedcli.cli.model_options import given_options
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
 from embedcli.cli.plan import show_cluster_plan, show_estimate, show_needs, show_plan
 from embedcli.cli.progress import show_progress
-from embedcli.cli.reading import given_options
 from embedcli.cli.signals import Deferred, heard
 from embedcli.files.targets import is_plain
 from embedcli.quoting import shell_line
@@ -27,7 +27,7 @@ from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
     from embedcli.corpus import Corpus
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
     from embedcli.training.session import Callbacks, Setup
     from embedcli.vocabulary import Vocabulary
 
@@ -108,7 +108,7 @@ def command(
     chosen.
     """
     from embedcli.files.locks import locked
-    from embedcli.training.continuing import kept_subwords, read_given
+    from embedcli.training.continuing import kept_subwords, read_pretrained
     from embedcli.training.outputs import check_outputs, find_targets
     from embedcli.training.precompile import begin_precompiling
 
@@ -118,10 +118,10 @@ def command(
     spool = f"{outputs[0]}.stdin" if is_plain(outputs[0]) else None
     where = Cluster(cluster, sync_every, spool) if cluster else None
     check_options(where, chosen)
-    config, given = read_given(config, chosen, reading)
+    config, pretrained = read_pretrained(config, chosen, reading)
     config = config.resolve() if where is None else where.resolve(config, chosen)
-    if given is not None:
-        run_report.say_differences(given, config)
+    if pretrained is not None:
+        run_report.say_differences(pretrained, config)
     began = time.perf_counter()
     if not corpus and not resume:
         raise click.UsageError("Missing argument 'CORPUS...'.", click.get_current_context())
@@ -136,9 +136,9 @@ def command(
         from embedcli.training.session import Setup
 
         scratch = Path(plain[0][0]).resolve().parent if plain else None
-        subwords = kept_subwords(given, config)
+        subwords = kept_subwords(pretrained, config)
         setup = Setup(corpus, config, vocabulary, subwords, plain, bool(plain), scratch)
-        base = given.vocabulary if given is not None and config.continue_from else None
+        base = pretrained.vocabulary if pretrained is not None and config.continue_from else None
         show_plan(setup, base, as_json=as_json)
         return
     with locked(outputs):
@@ -154,7 +154,7 @@ def command(
             None if math.isinf(every) else every,
             _vocabulary(vocab_file, config, targets),
             vocab_file,
-            given,
+            pretrained,
             reading,
             named,
             Here() if where is None else where,
@@ -196,7 +196,7 @@ def _callbacks(where: Cluster | None, vocab_file: str | None, to: str | None) ->
 
     def before_training(setup: Setup, corpus: Corpus, pretrained: Mapping[str, Any] | None) -> None:
         if pretrained is not None:
-            run_report.say_given(pretrained, len(corpus.vocabulary))
+            run_report.say_pretrained(pretrained, len(corpus.vocabulary))
         run_report.say_idle(setup.config)
         show_needs(setup, corpus.vocabulary, len(corpus.ids), is_given=is_given)
 

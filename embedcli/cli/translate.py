@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.align import Alignment, alignment_options
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
-from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import asked_words, fallback_options, report_unknown, say_answered
 from embedcli.errors import UnknownWordError
 
 if TYPE_CHECKING:
     from embedcli.lookup.out_of_vocabulary import Fallbacks
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["command"]
 

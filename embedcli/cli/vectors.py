@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.apart import keep_apart
+from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import (
     json_option,
     model_option,
@@ -15,7 +16,6 @@ from embedcli.cli.options import (
     verbosity_options,
 )
 from embedcli.cli.output import echo, echo_json, for_cell, talk
-from embedcli.cli.reading import reading_options
 from embedcli.cli.unknown import (
     asked_words,
     check_stdin,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from embedcli.embeddings import Embeddings
     from embedcli.lookup.out_of_vocabulary import Fallbacks
-    from embedcli.reading import ReadingOptions
+    from embedcli.settings.reading import ReadingOptions
     from embedcli.spaces.sentences import Averager
 
     Floats = NDArray[np.float32]

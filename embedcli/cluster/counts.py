@@ -18,7 +18,7 @@ from embedcli.corpus import Tally, count_corpus
 from embedcli.errors import CorpusError, FormatError, ResourceError
 from embedcli.files.memory import memory_size
 from embedcli.settings.config import TrainConfig
-from embedcli.text.merging import Generation, Limits, Merged, merge, parts_of
+from embedcli.text.merging import Limits, Merged, Subtotal, merge, parts_of
 from embedcli.text.words import SPARE, Words
 from embedcli.vocabulary import LARGEST_SUM, Vocabulary
 
@@ -122,7 +122,7 @@ def _merged(tables: Sequence[Table], limits: Limits) -> Merged:
     total = sum(int(each.counts.sum()) for each in words)
     if total > LARGEST_SUM:
         raise FormatError(f"the counts add up to {total}; at most {LARGEST_SUM}")
-    return merge([Generation(each) for each in words], limits)
+    return merge([Subtotal(each) for each in words], limits)
 
 
 def _as_words(vocabulary: Vocabulary) -> Words:

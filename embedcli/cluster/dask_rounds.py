@@ -26,7 +26,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.progress import OnProgress, Progress
 from embedcli.settings.config import TrainConfig
 from embedcli.training.schedule import learning_rate
-from embedcli.training.trainer import Guard, Stopped
+from embedcli.training.trainer import RunControl, Stopped
 from embedcli.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class DaskRounds:
         plan: shards and settings; `rounds` is a number.
         text: encoded by the workers.
         on_progress: called after each round.
-        guard: the checkpoints, and the one to resume from.
+        control: the checkpoints, and the one to resume from.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class DaskRounds:
         plan: Plan,
         text: EncodedText,
         on_progress: OnProgress,
-        guard: Guard,
+        control: RunControl,
     ) -> None:
         self._driver = driver
         self._plan = plan
         self._vocabulary = text.vocabulary
         self._words = text.words
         self._on_progress = on_progress
-        self._guard = guard
+        self._control = control
         self._state = at_beginning()
         self._digests = [shard.digest for shard in text.encoded]
         self._tally = text.tally
@@ -95,16 +95,16 @@ class DaskRounds:
 
     def begin(self, saved: Embeddings | None) -> None:
         """Make the first model, or scatter the one that was saved."""
-        if self._guard.checkpoints is not None:
-            given = dict(self._guard.checkpoints.given)
+        if self._control.checkpoints is not None:
+            arguments = dict(self._control.checkpoints.arguments)
             shards = self._plan.as_json()["shards"]
             more = {"settings": self._config.as_dict(), "shards": shards}
-            self._guard.checkpoints.given = given | more
+            self._control.checkpoints.arguments = arguments | more
         empty = np.empty(0, np.int32), np.zeros(1, np.int64)
-        self._guard.before_training(
+        self._control.before_training(
             Corpus(self._vocabulary, *empty, self._tally, self._facts["sha256"]), None
         )
-        resumed = self._guard.resumed
+        resumed = self._control.resumed
         if saved is None or saved.output_vectors is None or resumed is None or not resumed.state:
             self._model = self._driver.first_model(self._parts)
             return
@@ -130,7 +130,7 @@ class DaskRounds:
                 raise Stopped from None
             self._state = advance(self._state, changes, self._config, self._n_tokens)
             self._report()
-            checkpoints = self._guard.checkpoints
+            checkpoints = self._control.checkpoints
             if checkpoints is not None and checkpoints.is_due():
                 self._save(must=False)
 
@@ -170,7 +170,7 @@ class DaskRounds:
 
     def _save(self, *, must: bool) -> None:
         """Write a checkpoint, and scatter its model, so that nothing older is needed."""
-        checkpoints = self._guard.checkpoints
+        checkpoints = self._control.checkpoints
         if checkpoints is None:
             return
         model = self._gathered()

@@ -26,7 +26,7 @@ from embedcli.errors import ResourceError
 from embedcli.files.targets import readable_size
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.settings.config import TrainConfig
-from embedcli.training.trainer import Guard
+from embedcli.training.trainer import RunControl
 from embedcli.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def train_on_cluster(
     sync_every: float,
     vocabulary: Vocabulary | None = None,
     on_progress: OnProgress = ignore_progress,
-    guard: Guard | None = None,
+    control: RunControl | None = None,
 ) -> Embeddings:
     """Train word embeddings on the workers of a Dask cluster.
 
@@ -84,7 +84,7 @@ def train_on_cluster(
         sync_every: target seconds between synchronisations.
         vocabulary: words to train, instead of those that occur often enough.
         on_progress: called with `Progress` reports.
-        guard: the checkpoints, and the one to resume from.
+        control: the checkpoints, and the one to resume from.
 
     Returns:
         As `training.trainer.train`; the settings hold the numbers of shards and rounds.
@@ -93,22 +93,22 @@ def train_on_cluster(
         ClusterError: the scheduler or too many workers were lost.
         CorpusError: text that cannot be read, or too little of it, or another than was trained.
         TrainingError: no word had a context to train with, or the numbers diverged.
-        Stopped: `guard` asked to stop.
+        Stopped: `control` asked to stop.
     """
-    guard = guard or Guard()
+    control = control or RunControl()
     began = time.perf_counter()
-    plan = _plan(client, paths, shard_settings(config), guard)
-    saved = guard.resumed.embeddings if guard.resumed is not None else None
+    plan = _plan(client, paths, shard_settings(config), control)
+    saved = control.resumed.embeddings if control.resumed is not None else None
     known = saved.metadata["shards"]["digests"] if saved is not None else {}
     with _driver(client, plan) as driver:
         words = saved.vocabulary if saved is not None else vocabulary
         text = _encode(driver, plan, words, known, on_progress)
         if plan.config.rounds is None:
             plan = _with_rounds(plan, _measure(driver, plan, text), sync_every)
-        run = DaskRounds(driver, plan, text, on_progress, guard)
+        run = DaskRounds(driver, plan, text, on_progress, control)
         run.begin(saved)
         read = time.perf_counter()
-        with guard.deferred() as stopping:
+        with control.deferred() as stopping:
             run.train(stopping)
         timings = {"reading": read - began, "training": time.perf_counter() - read}
         return run.result(timings)
@@ -127,7 +127,7 @@ def estimate_run(
 
     Arguments and errors are those of `train_on_cluster`.
     """
-    plan = _plan(client, paths, shard_settings(config), Guard())
+    plan = _plan(client, paths, shard_settings(config), RunControl())
     with _driver(client, plan) as driver:
         text = _encode(driver, plan, vocabulary, {}, on_progress)
         seconds = _measure(driver, plan, text)
@@ -167,10 +167,10 @@ def _unregister(client: Client, name: str) -> None:
             return
 
 
-def _plan(client: Client, paths: Sequence[str], config: TrainConfig, guard: Guard) -> Plan:
+def _plan(client: Client, paths: Sequence[str], config: TrainConfig, control: RunControl) -> Plan:
     """The shards: those of the checkpoint, or of the text."""
-    if guard.resumed is not None and "shards" in guard.resumed.given:
-        return Plan(shards_of(guard.resumed.given["shards"]), config)
+    if control.resumed is not None and "shards" in control.resumed.arguments:
+        return Plan(shards_of(control.resumed.arguments["shards"]), config)
     n_workers = len(client.scheduler_info(n_workers=-1)["workers"])
     return make_plan(paths, config, n_workers)
 

@@ -31,7 +31,7 @@ from embedcli.kernels.cooccurrence import (
     sort_entries,
 )
 from embedcli.progress import OnProgress, Progress, ignore_progress
-from embedcli.text.crew import Crew
+from embedcli.text.ordered_pool import OrderedPool
 
 __all__ = [
     "compile_counting",
@@ -198,8 +198,8 @@ def _collect(
         corpus.release()
         on_progress(Progress("counting", sum(w.n_tokens for w in workers), n_tokens))
 
-    crew = Crew(lambda: None)
-    crew.run([partial(worker.count, crew, stretches) for worker in workers], report)
+    pool = OrderedPool(lambda: None)
+    pool.run([partial(worker.count, pool, stretches) for worker in workers], report)
     first, *others = workers
     for worker in others:
         first.counter.table[:] += worker.counter.table
@@ -227,19 +227,19 @@ class _Worker:
         self._places = np.empty(RADIX, np.int64)
         self._corpus, self._layout, self._runs = corpus, layout, runs
 
-    def count(self, crew: Crew, stretches: Iterator[tuple[int, int]]) -> None:
+    def count(self, pool: OrderedPool, stretches: Iterator[tuple[int, int]]) -> None:
         """Count stretches of the text as long as there are any."""
         ids, offsets, n_entries = self._corpus.ids, self._corpus.offsets, 0
         for begin, end in stretches:
             place = begin
-            while place < end and not crew.stopped:
+            while place < end and not pool.stopped:
                 place, n_entries = collect(
                     ids, offsets, place, end, self._layout, self.counter, n_entries
                 )
                 if place < end:
                     self._spill(n_entries)
                     n_entries = 0
-            if crew.stopped:
+            if pool.stopped:
                 return
             self.n_tokens += end - begin
         self._spill(n_entries)

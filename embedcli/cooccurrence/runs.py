@@ -16,7 +16,7 @@ from embedcli.cooccurrence.cells import CellFiles
 from embedcli.files.scratch import ScratchFile
 from embedcli.kernels.cooccurrence import Layout, merge
 from embedcli.progress import OnProgress, Progress
-from embedcli.text.crew import Crew
+from embedcli.text.ordered_pool import OrderedPool
 
 __all__ = ["RUN_BYTES", "Runs", "compile_merging"]
 
@@ -99,14 +99,14 @@ class _Merger:
                 mapping.madvise(mmap.MADV_DONTNEED)
             on_progress(Progress("merging", self._n_done, total))
 
-        crew = Crew(self._deliver)
+        pool = OrderedPool(self._deliver)
         parts = iter(range(len(self._places) - 1))
-        crew.run([partial(self._merge_parts, crew, parts)] * threads, report)
+        pool.run([partial(self._merge_parts, pool, parts)] * threads, report)
 
-    def _merge_parts(self, crew: Crew, parts: Iterator[int]) -> None:
+    def _merge_parts(self, pool: OrderedPool, parts: Iterator[int]) -> None:
         """What each thread does."""
         for part in parts:
-            if crew.stopped:
+            if pool.stopped:
                 return
             cursors, ends = self._places[part].copy(), self._places[part + 1]
             n_given = int((ends - cursors).sum())
@@ -115,7 +115,7 @@ class _Merger:
                 self._keys, self._sums, cursors, ends, np.empty_like(ends), self._layout,
                 cells[0], cells[1], cells[2].view(np.float32),
             )  # fmt: skip
-            crew.hand_in(part, cells[:, :n], n_given)
+            pool.put_result(part, cells[:, :n], n_given)
 
     def _deliver(self, cells: NDArray[np.int32], n_given: int) -> None:
         self._files.append(cells)

@@ -18,7 +18,7 @@ from embedcli.errors import FormatError
 from embedcli.files.compression import DamagedError
 from embedcli.quoting import quoted
 
-__all__ = ["ZIP_DAMAGE", "Member", "only_member"]
+__all__ = ["ZIP_DAMAGE", "ZipMember", "only_member"]
 
 _ASIDE: Final = re.compile(
     r"(.*/)?(__MACOSX/.*|\..*|[^/]*(read.?me|licen[cs]e|copying|notice)[^/]*|LIST|[^/]*\."
@@ -38,7 +38,7 @@ ZIP_DAMAGE: Final = (
 )
 
 
-class Member(io.RawIOBase):
+class ZipMember(io.RawIOBase):
     """A file in an archive, being read."""
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
@@ -69,7 +69,7 @@ class Member(io.RawIOBase):
         super().close()
 
 
-def only_member(path: str) -> Member | None:
+def only_member(path: str) -> ZipMember | None:
     """The one file of vectors in the archive at `path`; None for NumPy's archives.
 
     Raises:
@@ -90,7 +90,7 @@ def only_member(path: str) -> Member | None:
                 f"{path} is a zip archive with {len(found)} files that may be the vectors ({held}"
                 f"{more}): name one as zip://NAME::{path}"
             )
-        return Member(archive, found[0])
+        return ZipMember(archive, found[0])
     except ZIP_DAMAGE as error:
         raise FormatError(f"{path} is a damaged zip archive: {error}") from error
 

@@ -33,7 +33,7 @@ from embedcli.formats.registry import (
 )
 from embedcli.formats.sizes import check_room
 from embedcli.quoting import quoted
-from embedcli.reading import STRICT, ReadingOptions
+from embedcli.settings.reading import STRICT, ReadingOptions
 from embedcli.vocabulary import Vocabulary, counts_fault
 
 __all__ = [

@@ -30,7 +30,7 @@ from embedcli.formats.row_words import SKIP_HINT, embeddings_of
 from embedcli.formats.rows import BOM
 from embedcli.formats.text_rows import text_lines
 from embedcli.quoting import quoted, quoted_bytes
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["looks_like", "read"]
 

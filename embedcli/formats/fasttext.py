@@ -37,7 +37,7 @@ from embedcli.files.source import Source
 from embedcli.formats.row_words import LONGEST_WORD, checked_words, raw_vocabulary
 from embedcli.formats.rows import LONGEST_ROW
 from embedcli.quoting import quoted_bytes
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.rules import LONGEST as LONGEST_NGRAM
 from embedcli.subwords.table import Subwords

@@ -23,7 +23,7 @@ import numpy as np
 from embedcli.embeddings import Embeddings
 from embedcli.files.source import Made, Source
 from embedcli.formats import fasttext
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 
 __all__ = ["looks_like", "read"]

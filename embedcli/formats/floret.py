@@ -26,7 +26,7 @@ from embedcli.formats import word2vec_text
 from embedcli.formats.rows import Rows
 from embedcli.formats.text_rows import read_rows, text_lines
 from embedcli.quoting import quoted_bytes
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.subwords.floret import FloretParts
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary

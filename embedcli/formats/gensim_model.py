@@ -46,7 +46,7 @@ from embedcli.formats.pickled_arrays import (
 )
 from embedcli.formats.row_words import vocabulary_of
 from embedcli.quoting import quoted, quoted_bytes
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import Vocabulary

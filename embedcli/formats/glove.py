@@ -24,7 +24,7 @@ from embedcli.formats.rows import BOM, Rows
 from embedcli.formats.text_rows import count_numbers, read_rows, text_lines
 from embedcli.formats.word2vec_text import write_rows
 from embedcli.quoting import quoted, quoted_bytes
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check", "read", "write"]

@@ -20,7 +20,7 @@ from embedcli.errors import FormatError
 from embedcli.files.source import Source
 from embedcli.formats.row_words import vocabulary_of
 from embedcli.formats.vocab import read_vocab
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["looks_like", "read"]
 

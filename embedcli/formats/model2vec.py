@@ -46,7 +46,7 @@ from embedcli.formats.model2vec_rules import normalizer, pre_tokenizer
 from embedcli.formats.narrow import row_blocks, to_float16
 from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import escaped, json_text, quoted
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.settings.text_rules import TextRules
 from embedcli.vocabulary import Vocabulary
 

@@ -70,7 +70,7 @@ from embedcli.formats.native_layout import (
 )
 from embedcli.formats.product import Product, product_bytes, quantized
 from embedcli.quoting import json_text, quoted
-from embedcli.reading import STRICT, ReadingOptions
+from embedcli.settings.reading import STRICT, ReadingOptions
 from embedcli.subwords.rules import model_of, units_from
 from embedcli.subwords.table import Subwords
 from embedcli.vocabulary import LARGEST_SUM, Vocabulary

@@ -26,7 +26,7 @@ from embedcli.formats.checks import check_savable, check_words
 from embedcli.formats.folder_lines import read_lines, refuse_characters, write_lines
 from embedcli.formats.narrow import to_float16
 from embedcli.formats.row_words import embeddings_of
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["FILES", "check", "read", "write", "write_array"]

@@ -24,7 +24,7 @@ from embedcli.formats.pickled import read_pickle
 from embedcli.formats.pickled_arrays import ARRAY_GLOBALS, array_of
 from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import quoted
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["read"]
 

@@ -25,7 +25,7 @@ from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable
 from embedcli.formats.narrow import to_float16
 from embedcli.formats.parquet_columns import Table
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["read", "write", "write_narrow"]
 

@@ -25,7 +25,7 @@ from embedcli.errors import FormatError
 from embedcli.files.parquet import chunks_of
 from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import quoted
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["Table"]
 

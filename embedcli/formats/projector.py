@@ -26,7 +26,7 @@ from embedcli.formats.decimals import format_rows, parse_numbers
 from embedcli.formats.folder_lines import read_lines, refuse_characters
 from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import quoted_bytes
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["FILES", "check", "read", "write"]

@@ -27,7 +27,7 @@ from embedcli.formats import native
 from embedcli.formats.narrow import row_blocks, widened
 from embedcli.formats.registry import Folder, Format
 from embedcli.formats.vocab import read_vocab
-from embedcli.reading import STRICT
+from embedcli.settings.reading import STRICT
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check_read_back"]

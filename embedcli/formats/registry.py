@@ -42,7 +42,7 @@ from embedcli.formats import (
 )
 from embedcli.formats.checks import check_words
 from embedcli.quoting import quoted
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["DTYPES", "FORMATS", "VECTOR_FORMATS", "WRITTEN", "Folder", "Format", "named"]

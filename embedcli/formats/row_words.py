@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.quoting import quoted_bytes
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
 __all__ = [

@@ -17,7 +17,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.source import Source
 from embedcli.formats.row_words import embeddings_of, not_finite
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["BOM", "LONGEST_ROW", "Rows", "parse_header"]
 

@@ -25,7 +25,7 @@ from embedcli.errors import FormatError, InputError
 from embedcli.formats.arrays import load_array
 from embedcli.formats.floret import made_of_parts
 from embedcli.formats.row_words import LONGEST_WORD, embeddings_of, vocabulary_of
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.subwords.floret import FloretParts
 from embedcli.subwords.murmur import murmur64
 

@@ -31,7 +31,7 @@ from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable
 from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import quoted
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 
 __all__ = ["read", "write"]
 

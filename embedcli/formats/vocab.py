@@ -27,7 +27,7 @@ from embedcli.formats.row_words import vocabulary_of
 from embedcli.formats.rows import BOM
 from embedcli.formats.text_rows import text_lines
 from embedcli.quoting import quoted_bytes
-from embedcli.reading import STRICT, ReadingOptions
+from embedcli.settings.reading import STRICT, ReadingOptions
 from embedcli.vocabulary import Vocabulary, counts_fault
 
 __all__ = ["check", "is_vocab_line", "read", "read_vocab", "read_words", "write", "write_vocab"]

@@ -25,7 +25,7 @@ from embedcli.formats.garbage import binary_garbage
 from embedcli.formats.row_words import LONGEST_WORD
 from embedcli.formats.rows import Rows, parse_header
 from embedcli.quoting import quoted, quoted_bytes
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check", "file_size", "read", "write"]

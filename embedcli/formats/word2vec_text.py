@@ -19,7 +19,7 @@ from embedcli.formats.decimals import format_rows
 from embedcli.formats.rows import BOM, Rows, parse_header
 from embedcli.formats.text_rows import read_rows, text_lines
 from embedcli.quoting import quoted_bytes
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check", "read", "write", "write_rows"]

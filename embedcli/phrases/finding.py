@@ -19,7 +19,7 @@ from embedcli.errors import ResourceError
 from embedcli.kernels import phrases as kernels
 from embedcli.phrases.linking import Linked, Tree, link, marked, table
 from embedcli.phrases.scores import PairCounts, score_pairs
-from embedcli.text.crew import Crew
+from embedcli.text.ordered_pool import OrderedPool
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Phrase", "PhraseRules", "PhraseText"]
@@ -210,20 +210,20 @@ class PhraseText:
         distinct: list[int] = []
         lock = threading.Lock()
 
-        def count_parts(crew: Crew) -> None:
-            while not crew.stopped:
+        def count_parts(pool: OrderedPool) -> None:
+            while not pool.stopped:
                 with lock:
                     part = waiting.pop() if waiting else None
                 if part is None:
                     break
-                keys, counts = _count_part(linked, wanted, part, n_parts, crew)
+                keys, counts = _count_part(linked, wanted, part, n_parts, pool)
                 often = counts >= max(1, rules.min_count)
                 with lock:
                     distinct.append(int(np.count_nonzero(counts)))
                     found.append((keys[often], counts[often]))
 
-        crew = Crew(lambda: None)
-        crew.run([partial(count_parts, crew)] * self._threads, lambda: None)
+        pool = OrderedPool(lambda: None)
+        pool.run([partial(count_parts, pool)] * self._threads, lambda: None)
         keys = np.concatenate([keys for keys, _ in found])
         counts = np.concatenate([counts for _, counts in found])
         order = np.argsort(keys)
@@ -235,12 +235,12 @@ class PhraseText:
 
 
 def _count_part(
-    linked: Linked, wanted: NDArray[np.uint8], part: int, n_parts: int, crew: Crew
+    linked: Linked, wanted: NDArray[np.uint8], part: int, n_parts: int, pool: OrderedPool
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     slots = table(_FIRST_SLOTS)
     state = np.zeros(3, np.int64)
     text = linked.firsts, linked.seconds, linked.offsets, wanted, part, n_parts
-    while not kernels.count_pairs(*text, slots, state) and not crew.stopped:
+    while not kernels.count_pairs(*text, slots, state) and not pool.stopped:
         larger = table(len(slots))
         kernels.insert_pairs(slots, larger)
         slots = larger

@@ -16,9 +16,9 @@ from embedcli.kernels.tokenize import remap
 from embedcli.progress import OnProgress, Progress
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.blocks import Block, BlockReader
-from embedcli.text.crew import Crew
 from embedcli.text.decoding import Marks, normalise
-from embedcli.text.merging import Generation, Limits, Merged, merge
+from embedcli.text.merging import Limits, Merged, Subtotal, merge
+from embedcli.text.ordered_pool import OrderedPool
 from embedcli.text.preparing import Prepare, is_prepared, preparing
 from embedcli.text.separators import Separator
 from embedcli.text.sources import Library
@@ -74,8 +74,8 @@ class Encoder:
         self._separator = Separator(rules.separator_in_records)
         texts = map(self._separator.of, library)
         self._reader = BlockReader(texts, block_bytes, self._separator, anywhere=is_prepared(rules))
-        self._generations: list[Generation] = []
-        self._blocks: list[tuple[Generation, int]] = []  # in order: whose ids, and how many
+        self._subtotals: list[Subtotal] = []
+        self._blocks: list[tuple[Subtotal, int]] = []  # in order: whose ids, and how many
         self._n_entries = 0
         self._lock = threading.Lock()
 
@@ -96,8 +96,8 @@ class Encoder:
     def count(self, ids: ScratchFile | None, on_progress: OnProgress) -> None:
         """Read the text; count its words and, where `ids` is given, write their provisional ids."""
 
-        def record(entries: NDArray[np.int32], block: Block, generation: Generation) -> None:
-            self._blocks.append((generation, len(entries)))
+        def record(entries: NDArray[np.int32], block: Block, subtotal: Subtotal) -> None:
+            self._blocks.append((subtotal, len(entries)))
             self.n_lines += block.open_line
             if ids is not None:
                 ids.write(entries, self._n_entries * _ID)
@@ -107,12 +107,12 @@ class Encoder:
             done = self.library.n_consumed
             on_progress(Progress("reading", done, self.library.n_total))
 
-        crew = Crew(record)
-        crew.run([partial(self._count_blocks, crew)] * self._threads, report)
+        pool = OrderedPool(record)
+        pool.run([partial(self._count_blocks, pool)] * self._threads, report)
 
     def merge(self, limits: Limits, given: Words | None = None, *, grows: bool = False) -> Merged:
         """Make one vocabulary of what was counted, or take the `given` one, or let that grow."""
-        return merge(self._generations, limits, given, grows=grows)
+        return merge(self._subtotals, limits, given, grows=grows)
 
     def translate(self, ids: ScratchFile, offsets: ScratchFile) -> tuple[int, int]:
         """Replace the provisional ids by the final ones and write the sentences' offsets.
@@ -124,50 +124,50 @@ class Encoder:
             How many ids there are, and how many sentences.
         """
         text = _Translated(ids, offsets)
-        crew = Crew(text.append)
+        pool = OrderedPool(text.append)
         places = itertools.accumulate((n for _, n in self._blocks), initial=0)
         blocks = iter(zip(itertools.count(), self._blocks, places, strict=False))
-        crew.run([partial(self._translate_blocks, crew, blocks, ids)] * self._threads, lambda: None)
+        pool.run([partial(self._translate_blocks, pool, blocks, ids)] * self._threads, lambda: None)
         ids.cut(text.n_ids * _ID)
         return text.n_ids, text.n_sentences
 
-    def _count_blocks(self, crew: Crew) -> None:
+    def _count_blocks(self, pool: OrderedPool) -> None:
         """What each thread does in the first pass."""
         with preparing(self._rules, apart=self._threads > 1 and self._is_long()) as prepare:
-            self._count_prepared(crew, prepare)
+            self._count_prepared(pool, prepare)
 
     def _is_long(self) -> bool:
         """Whether there is enough text for processes to be started for it, as far as one knows."""
         return self.library.n_total is None or self.library.n_total > _LONG_TEXT
 
-    def _count_prepared(self, crew: Crew, prepare: Prepare) -> None:
+    def _count_prepared(self, pool: OrderedPool, prepare: Prepare) -> None:
         raw = self._reader.buffer()
         out = np.empty(len(raw) + 2, np.int32)
-        table, generation = self._begin()
-        while not crew.stopped and (block := self._reader.next(raw)) is not None:
+        table, subtotal = self._begin()
+        while not pool.stopped and (block := self._reader.next(raw)) is not None:
             text, block = prepare(raw, block)
             if len(text) + 2 > len(out):
                 out = np.empty(len(text) + 2, np.int32)
-            crew.hand_in(block.index, table.encode(block, text, out), block, generation)
+            pool.put_result(block.index, table.encode(block, text, out), block, subtotal)
             if table.is_due(self._share):
-                self._finish(table, generation)
-                generation.spill(self.scratch)
-                table, generation = self._begin()
-        self._finish(table, generation)
+                self._finish(table, subtotal)
+                subtotal.spill(self.scratch)
+                table, subtotal = self._begin()
+        self._finish(table, subtotal)
 
-    def _begin(self) -> tuple[WordTable, Generation]:
-        generation = Generation()
+    def _begin(self) -> tuple[WordTable, Subtotal]:
+        subtotal = Subtotal()
         with self._lock:
-            self._generations.append(generation)
+            self._subtotals.append(subtotal)
         lowercase, separator = self._rules.lowercase is True, self._separator.byte
-        return WordTable(lowercase=lowercase, separator=separator), generation
+        return WordTable(lowercase=lowercase, separator=separator), subtotal
 
-    def _finish(self, table: WordTable, generation: Generation) -> None:
+    def _finish(self, table: WordTable, subtotal: Subtotal) -> None:
         marks = Marks(nuls=table.nuls)
         raw = table.words()
         n_bytes = int((raw.lengths * raw.counts).sum())
         words = normalise(raw, self._rules, marks)
-        generation.fill(words, distinct=words is raw)
+        subtotal.fill(words, distinct=words is raw)
         with self._lock:
             self.marks += marks
             self.n_lines += table.lines
@@ -177,22 +177,22 @@ class Encoder:
 
     def _translate_blocks(
         self,
-        crew: Crew,
-        blocks: Iterator[tuple[int, tuple[Generation, int], int]],
+        pool: OrderedPool,
+        blocks: Iterator[tuple[int, tuple[Subtotal, int], int]],
         ids: ScratchFile,
     ) -> None:
         """What each thread does in the second pass."""
         most = max(n for _, n in self._blocks)
         entries, out = np.empty(most, np.int32), np.empty(most, np.int32)
         ends = np.empty(most, np.int64)
-        while not crew.stopped:
+        while not pool.stopped:
             with self._lock:
-                number, (generation, n), place = next(blocks, (-1, (None, 0), 0))
-            if generation is None:
+                number, (subtotal, n), place = next(blocks, (-1, (None, 0), 0))
+            if subtotal is None:
                 break
             ids.read(entries[:n], place * _ID)
-            n_out, n_ends = remap(entries[:n], generation.ids, out, ends)
-            crew.hand_in(number, out[:n_out], ends[:n_ends].copy())
+            n_out, n_ends = remap(entries[:n], subtotal.ids, out, ends)
+            pool.put_result(number, out[:n_out], ends[:n_ends].copy())
 
 
 class _Translated:

@@ -1,8 +1,8 @@
 """Many tables of counted words made one vocabulary, exactly, in bounded memory.
 
 Each thread counts in a table of its own, and a table that has taken its share of the memory is put
-away on disk and a new one begun: each is a *generation*. Words are dealt into parts by a hash, so
-that what all generations hold of one part can be added up at a time. Counts are exact whatever the
+away on disk and a new one begun: each is a *subtotal*. Words are dealt into parts by a hash, so
+that what all subtotals hold of one part can be added up at a time. Counts are exact whatever the
 memory. What may not fit is the vocabulary itself: then its rarest words are left out, and `Merged`
 says how often such a word occurred at most.
 """
@@ -20,7 +20,7 @@ from embedcli.files.scratch import Shelf
 from embedcli.text.ranking import rank
 from embedcli.text.words import BATCH_WORDS, NO_WORDS, SPARE, Words, WordTable, concatenate
 
-__all__ = ["Generation", "Limits", "Merged", "merge", "parts_of"]
+__all__ = ["Limits", "Merged", "Subtotal", "merge", "parts_of"]
 
 _PARTS = 64
 _BINS = 1 << 12  # of the histogram of counts; the last one holds all that are higher
@@ -69,7 +69,7 @@ class Merged:
     pruned_bound: int
 
 
-class Generation:
+class Subtotal:
     """One table's words, and after `merge` their final ids.
 
     Attributes:
@@ -140,16 +140,16 @@ class Generation:
 
 
 def merge(
-    generations: list[Generation],
+    subtotals: list[Subtotal],
     limits: Limits,
     given: Words | None = None,
     *,
     grows: bool = False,
 ) -> Merged:
-    """Add the generations up, choose and rank the vocabulary, and set the generations' `ids`.
+    """Add the subtotals up, choose and rank the vocabulary, and set the subtotals' `ids`.
 
     Args:
-        generations: all of them.
+        subtotals: all of them.
         limits: what the vocabulary takes.
         given: distinct words to use instead: as they stand, order and all, and their counts are of
             no account; or, if it `grows`, beside those that the limits take, whose counts are then
@@ -159,15 +159,15 @@ def merge(
     dictionary = None
     if given is not None:
         nothing = np.zeros(len(given), np.int64)
-        dictionary = Generation(Words(given.blob, given.offsets, nothing))
-    everything = generations if dictionary is None else [dictionary, *generations]
+        dictionary = Subtotal(Words(given.blob, given.offsets, nothing))
+    everything = subtotals if dictionary is None else [dictionary, *subtotals]
     sums = _Sums(everything)
-    census = _Census()
+    statistics = _CountStatistics()
     for part in range(sums.n_parts):
-        census.add(sums.of_part(part)[0])
-    floor, pruned_bound = census.floor(limits)
+        statistics.add(sums.of_part(part)[0])
+    floor, pruned_bound = statistics.floor(limits)
     if dictionary is not None and not grows:
-        floor, pruned_bound = census.top_counts[0] + 1, 0
+        floor, pruned_bound = statistics.top_counts[0] + 1, 0
 
     def is_chosen(words: Words, part: int) -> NDArray[np.bool_]:
         n_given = 0 if dictionary is None else len(dictionary.part(part))
@@ -188,22 +188,22 @@ def merge(
     if limits.unknown is not None:
         stays = dictionary is not None and not grows
         chosen, order, n_known = _with_unknown(
-            limits.unknown, ranked, words, order, census.n_tokens, stays=stays
+            limits.unknown, ranked, words, order, statistics.n_tokens, stays=stays
         )
         # Also of words that occur often enough, and are one too many.
         final[:-2] = final[-1] = _place_of(limits.unknown, chosen)
     inside = order >= 0
     final[order[inside]] = np.flatnonzero(inside)
-    for generation in generations:
-        generation.translate(final)
-    n_unknown = census.n_tokens - n_known if final[-1] >= 0 else 0
+    for subtotal in subtotals:
+        subtotal.translate(final)
+    n_unknown = statistics.n_tokens - n_known if final[-1] >= 0 else 0
     return Merged(
         chosen,
-        census.n_tokens,
+        statistics.n_tokens,
         n_known + n_unknown,
         n_unknown,
-        census.n_types,
-        census.top_counts,
+        statistics.n_types,
+        statistics.top_counts,
         pruned_bound,
     )
 
@@ -268,11 +268,11 @@ def _place_of(word: bytes, words: Words) -> int:
 
 
 def _choose(
-    everything: list[Generation],
+    everything: list[Subtotal],
     sums: _Sums,
     is_chosen: Callable[[Words, int], NDArray[np.bool_]],
 ) -> Words:
-    """The chosen words of all parts; the generations' ids become indices into them.
+    """The chosen words of all parts; the subtotals' ids become indices into them.
 
     They become -1 for other words, and `_EMPTY` for what is none.
     """
@@ -284,40 +284,40 @@ def _choose(
         places = np.full(len(words), -1, np.int32)
         places[words.lengths == 0] = _EMPTY
         places[rows] = np.arange(n_chosen, n_chosen + len(rows))
-        for generation, of_generation in zip(everything, ids, strict=True):
-            generation.set_ids(part, places[of_generation])
+        for subtotal, of_subtotal in zip(everything, ids, strict=True):
+            subtotal.set_ids(part, places[of_subtotal])
         chosen.append(words.take(rows))
         n_chosen += len(rows)
-    for generation in everything:
-        generation.let_go()
+    for subtotal in everything:
+        subtotal.let_go()
     sums.let_go()
     return chosen[0] if len(chosen) == 1 else concatenate(chosen)
 
 
 class _Sums:
-    """What all generations hold together, part by part; a single part is added up only once."""
+    """What all subtotals hold together, part by part; a single part is added up only once."""
 
-    def __init__(self, generations: list[Generation]) -> None:
-        self._generations = generations
-        self.n_parts = _PARTS if any(generation.is_dealt for generation in generations) else 1
+    def __init__(self, subtotals: list[Subtotal]) -> None:
+        self._subtotals = subtotals
+        self.n_parts = _PARTS if any(subtotal.is_dealt for subtotal in subtotals) else 1
         self._last: tuple[int, Words, list[NDArray[np.int32]]] | None = None
-        for generation in generations:
-            if self.n_parts > 1 and not generation.is_dealt:
-                generation.deal()
+        for subtotal in subtotals:
+            if self.n_parts > 1 and not subtotal.is_dealt:
+                subtotal.deal()
 
     def of_part(self, part: int) -> tuple[Words, list[NDArray[np.int32]]]:
-        """The distinct words of one part, and where each generation's are among them."""
+        """The distinct words of one part, and where each subtotal's are among them."""
         if self._last is None or self._last[0] != part:
             self._last = None
-            several = [generation.part(part) for generation in self._generations]
-            if len(several) == 1 and self._generations[0].distinct:
+            several = [subtotal.part(part) for subtotal in self._subtotals]
+            if len(several) == 1 and self._subtotals[0].distinct:
                 self._last = part, several[0], [np.arange(len(several[0]), dtype=np.int32)]
             else:
                 table = WordTable(max(map(len, several)))  # mostly they have the same words
                 ids = [table.absorb(words) for words in several]
                 self._last = part, table.words(), ids
-                for generation in self._generations:
-                    generation.release()
+                for subtotal in self._subtotals:
+                    subtotal.release()
         return self._last[1:]
 
     def let_go(self) -> None:
@@ -325,7 +325,7 @@ class _Sums:
         self._last = None
 
 
-class _Census:
+class _CountStatistics:
     """What is to be known of all words before any is chosen."""
 
     def __init__(self) -> None:

@@ -11,9 +11,9 @@ from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
 from embedcli.training.deterministic import compile_rounds, compile_staging, deterministic_run
-from embedcli.training.given import Given
 from embedcli.training.glove import compile_glove, count_cells, glove_run
 from embedcli.training.hogwild import hogwild_run
+from embedcli.training.pretrained import Pretrained
 from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline
 from embedcli.training.subwords import compile_subwords, subword_run
@@ -45,7 +45,7 @@ def prepared(
     config: TrainConfig,
     *,
     valid: Corpus | None = None,
-    given: Given | None = None,
+    pretrained: Pretrained | None = None,
     subwords: Subwords | None = None,
     deadline: Deadline | None = None,
     score: Score | None = None,
@@ -58,7 +58,7 @@ def prepared(
         corpus: as in `hogwild_run`, like the next five.
         config: resolved settings.
         valid: another text that is measured.
-        given: vectors to begin with.
+        pretrained: vectors to begin with.
         subwords: how words are cut, if not by what ``config.subword`` names (`subword_run`).
         deadline: when to be ready.
         score: of the vectors, that is to be followed.
@@ -70,11 +70,19 @@ def prepared(
             yield glove_run(corpus, cells, config, deadline=deadline, score=score)
     elif config.deterministic:
         yield deterministic_run(
-            corpus, config, valid=valid, given=given, deadline=deadline, score=score
+            corpus, config, valid=valid, pretrained=pretrained, deadline=deadline, score=score
         )
     elif config.subword is not None:
         yield subword_run(
-            corpus, config, subwords, valid=valid, given=given, deadline=deadline, score=score
+            corpus,
+            config,
+            subwords,
+            valid=valid,
+            pretrained=pretrained,
+            deadline=deadline,
+            score=score,
         )
     else:
-        yield hogwild_run(corpus, config, valid=valid, given=given, deadline=deadline, score=score)
+        yield hogwild_run(
+            corpus, config, valid=valid, pretrained=pretrained, deadline=deadline, score=score
+        )

@@ -74,14 +74,14 @@ class Checkpoint:
     Attributes:
         path: its file.
         sequence: higher is newer.
-        given: what the command was given: ``settings``, ``sources``, and whatever else it needs.
+        arguments: of the command: ``settings``, ``sources``, and whatever else it needs.
         embeddings: both matrices, mapped, and the metadata so far; None before training began.
         state: where the run stood; None before training began.
     """
 
     path: Path
     sequence: int
-    given: Mapping[str, Any]
+    arguments: Mapping[str, Any]
     embeddings: Embeddings | None = None
     state: State | None = None
 
@@ -90,7 +90,7 @@ class Checkpoint:
         """Whether nothing is left to train."""
         if self.state is None:
             return False
-        return self.state.is_complete or self.state.epoch == self.given["settings"]["epochs"]
+        return self.state.is_complete or self.state.epoch == self.arguments["settings"]["epochs"]
 
     @property
     def place(self) -> str:
@@ -99,7 +99,7 @@ class Checkpoint:
             return "before training"
         if self.is_complete:
             return "when training was complete"
-        return f"in epoch {self.state.epoch + 1} of {self.given['settings']['epochs']}"
+        return f"in epoch {self.state.epoch + 1} of {self.arguments['settings']['epochs']}"
 
 
 class Checkpoints:
@@ -108,12 +108,12 @@ class Checkpoints:
     Args:
         directory: where they are (`checkpoint_directory`); made when the first one is written.
         every: seconds between two of them; None for none but the last.
-        given: what the command was given; the plain values of JSON.
+        arguments: what the command was given; the plain values of JSON.
     """
 
-    def __init__(self, directory: Path, every: float | None, given: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, every: float | None, arguments: Mapping[str, Any]) -> None:
         self.directory = directory
-        self.given = given
+        self.arguments = arguments
         self._every = every
         self._saved_at = time.monotonic()
         self._files = [directory / f"{number}.safetensors" for number in (1, 2)]
@@ -194,7 +194,7 @@ class Checkpoints:
         make_directory(self.directory, beside=str(self.directory).removesuffix(_SUFFIX))
         self.check()
         facts = {"version": _VERSION, "sequence": sequence, **_position(state)}
-        text = json_text(facts | {"given": dict(self.given)})
+        text = json_text(facts | {"given": dict(self.arguments)})
         arrays, metadata = _contents(embeddings, state)
         metadata["checkpoint"] = text
         with publish(path, size=safetensors.size(arrays, metadata)) as sink:

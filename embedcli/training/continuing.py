@@ -16,16 +16,16 @@ from typing import Any
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, UsageError
 from embedcli.formats import load
-from embedcli.reading import ReadingOptions
 from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import NGRAMS, TrainConfig, settings
+from embedcli.settings.reading import ReadingOptions
 from embedcli.settings.text_rules import REWRITING
 from embedcli.settings.values import Value
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
 from embedcli.subwords.table import Subwords
 
-__all__ = ["Difference", "continued", "differences", "kept_subwords", "read_given"]
+__all__ = ["Difference", "continued", "differences", "kept_subwords", "read_pretrained"]
 
 _AUTOMATIC = ("window", "lr", "schedule", "sample")  # stored with nothing left open
 # What fastText calls them in its files, and what its numbers mean.
@@ -43,7 +43,7 @@ class Difference:
     there: Value
 
 
-def read_given(
+def read_pretrained(
     config: TrainConfig, chosen: Mapping[str, Value], reading: ReadingOptions
 ) -> tuple[TrainConfig, Embeddings | None]:
     """The settings of a run and the vectors it begins with, if any.
@@ -54,10 +54,10 @@ def read_given(
     path = config.init or config.continue_from
     if path is None:
         return config, None
-    given = load(path, reading=reading)
+    pretrained = load(path, reading=reading)
     if config.continue_from:
-        return continued(path, given, config, chosen), given
-    return (config if "dim" in chosen else replace(config, dim=given.dim)), given
+        return continued(path, pretrained, config, chosen), pretrained
+    return (config if "dim" in chosen else replace(config, dim=pretrained.dim)), pretrained
 
 
 def continued(
@@ -111,11 +111,11 @@ def differences(embeddings: Embeddings, config: TrainConfig) -> list[Difference]
     ]
 
 
-def kept_subwords(given: Embeddings | None, config: TrainConfig) -> Subwords | None:
+def kept_subwords(pretrained: Embeddings | None, config: TrainConfig) -> Subwords | None:
     """The n-grams or pieces that a run goes on with."""
-    if given is None or not config.continue_from or config.subword is None:
+    if pretrained is None or not config.continue_from or config.subword is None:
         return None
-    return given.subwords
+    return pretrained.subwords
 
 
 def _said(embeddings: Embeddings) -> dict[str, Any]:

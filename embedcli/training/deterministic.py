@@ -1,6 +1,6 @@
 """A run whose bytes do not depend on the number of threads: `kernels/rounds.py` says how and why.
 
-What an epoch passes over are groups of chunks, one for each stream, and one team trains them.
+What an epoch passes over are groups of chunks, one for each stream, which the same threads train.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from embedcli.kernels.streams import ROUND, STREAMS, rows_for_copies
 from embedcli.kernels.weights import Weights
 from embedcli.settings.config import TrainConfig
 from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
-from embedcli.training.given import Given
 from embedcli.training.held_out import HeldOut, split_text
 from embedcli.training.models import WordModel
+from embedcli.training.pretrained import Pretrained
 from embedcli.training.round_length import RoundLength, round_length_of
+from embedcli.training.round_threads import Chunk, RoundThreads
 from embedcli.training.run import Run, Score
 from embedcli.training.sampling import keep_thresholds, kept_share
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline
-from embedcli.training.team import Chunk, Team
 from embedcli.training.weights import initial_weights
 from embedcli.training.work import Job, Step, account_words, word_counts
 from embedcli.training.worker import Pool, Worker, compile_kernels, pool_of, words_to_compile
@@ -64,21 +64,21 @@ class Groups:
 
 
 class DeterministicWork:
-    """The `Work` of a run in rounds: one team trains the chunks of a group together.
+    """The `Work` of a run in rounds: its threads train the chunks of a group together.
 
     Args:
         groups: of the text.
         model: what is trained.
-        team: the threads.
+        threads: what trains a group.
         release: of the corpus.
     """
 
     def __init__(
-        self, groups: Groups, model: WordModel, team: Team, release: Callable[[], None]
+        self, groups: Groups, model: WordModel, threads: RoundThreads, release: Callable[[], None]
     ) -> None:
-        self.parts, self.model, self.counts = groups, model, team.streams
+        self.parts, self.model, self.counts = groups, model, threads.streams
         self.jobs: Sequence[Job] = [self._train]
-        self._team, self._release = team, release
+        self._threads, self._release = threads, release
 
     def account(self, number: int, n_chunks: int) -> Epoch:
         """As in `Work`."""
@@ -97,7 +97,7 @@ class DeterministicWork:
             place = step.epoch, step.chunk * STREAMS + w
             text = self.parts.chunks.within(begin, end)
             chunks.append(Chunk(*text, place, step.lr(begin)))
-        left = self._team.train(chunks, position=step.position, wants_stop=step.wants_stop)
+        left = self._threads.train(chunks, position=step.position, wants_stop=step.wants_stop)
         self._release()  # 2 MB; what is trained until the next report is 7
         return left
 
@@ -107,7 +107,7 @@ def deterministic_run(
     config: TrainConfig,
     *,
     valid: Corpus | None = None,
-    given: Given | None = None,
+    pretrained: Pretrained | None = None,
     deadline: Deadline | None = None,
     score: Score | None = None,
 ) -> Run:
@@ -124,16 +124,18 @@ def deterministic_run(
     own = len(counts) * everything.stride
     weights = Weights(everything.syn0[:own], everything.syn1neg[:own], everything.stride)
     model = WordModel(weights, config.dim)
-    if given is not None:
-        given.copy_to(*model.rows())
+    if pretrained is not None:
+        pretrained.copy_to(*model.rows())
     round_length = round_length_of(counts, context, outputs.negative, config)
-    team = Team(everything, outputs, round_length, text.longest_part, window, keep, config)
+    threads = RoundThreads(
+        everything, outputs, round_length, text.longest_part, window, keep, config
+    )
     held_out = None
     if measured is not None:  # one worker, as sums by thread would depend on their number
         widest = config.widest_window(min(measured.longest_line, measured.size))
         worker = Worker(weights, outputs, config, measured.size, widest)
         held_out = HeldOut(measured, keep, [worker])
-    work = DeterministicWork(Groups(text, keep), model, team, corpus.release)
+    work = DeterministicWork(Groups(text, keep), model, threads, corpus.release)
     return Run(corpus, config, work, held_out, deadline=deadline, score=score)
 
 
@@ -159,4 +161,4 @@ def compile_rounds(config: TrainConfig) -> None:
     outputs = Pool(np.zeros(2, np.int32), config.negative)
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
     round_length = RoundLength(n_words, ROUND, 1.0)
-    Team(weights, outputs, round_length, 2, window, keep, config).compile()
+    RoundThreads(weights, outputs, round_length, 2, window, keep, config).compile()

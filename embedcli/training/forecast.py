@@ -30,7 +30,7 @@ from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
-from embedcli.text.glimpse import Glimpse
+from embedcli.text.estimate import TextEstimate
 from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.sampling import pool_size
 from embedcli.training.word_parts import WordParts, units_of
@@ -186,7 +186,7 @@ def check_resources(
     )
 
 
-def sure_vocabulary(seen: Glimpse, config: TrainConfig) -> Vocabulary:
+def sure_vocabulary(seen: TextEstimate, config: TrainConfig) -> Vocabulary:
     """The words that will be trained for sure, after what was seen of the text."""
     words = seen.words[: config.max_vocab]
     offsets = np.zeros(len(words) + 1, np.int64)
@@ -194,7 +194,7 @@ def sure_vocabulary(seen: Glimpse, config: TrainConfig) -> Vocabulary:
     return Vocabulary(np.frombuffer(b"".join(words), np.uint8), offsets)
 
 
-def check_scratch(seen: Glimpse, directory: Path) -> None:
+def check_scratch(seen: TextEstimate, directory: Path) -> None:
     """Refuse a text that does not fit, encoded, on the disk for temporary files.
 
     The text is not read yet: only what is missing by far is refused.

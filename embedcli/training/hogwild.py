@@ -17,9 +17,9 @@ from embedcli.kernels.optimizer import Optimizer
 from embedcli.kernels.weights import Weights
 from embedcli.settings.config import TrainConfig
 from embedcli.training.chunks import Chunks
-from embedcli.training.given import Given
 from embedcli.training.held_out import HeldOut, split_text
 from embedcli.training.models import WordModel
+from embedcli.training.pretrained import Pretrained
 from embedcli.training.run import Run, Score
 from embedcli.training.sampling import keep_thresholds
 from embedcli.training.state import Epoch
@@ -76,7 +76,7 @@ def hogwild_run(
     weights: Weights | None = None,
     *,
     valid: Corpus | None = None,
-    given: Given | None = None,
+    pretrained: Pretrained | None = None,
     deadline: Deadline | None = None,
     score: Score | None = None,
 ) -> Run:
@@ -87,7 +87,7 @@ def hogwild_run(
         config: resolved settings.
         weights: the matrices to train; fresh ones by default.
         valid: another text, in the same vocabulary, that is measured and not trained.
-        given: vectors to begin with.
+        pretrained: vectors to begin with.
         deadline: when to be ready.
         score: of the input vectors, float32 (V, D), that is to be followed.
     """
@@ -95,19 +95,19 @@ def hogwild_run(
     text, measured = split_text(corpus, valid, config)
     keep = keep_thresholds(counts, config.subsampling)
     is_tree = config.loss == "hs"
-    tree_counts = given.tree_counts(counts) if given is not None and is_tree else None
+    tree_counts = pretrained.tree_counts(counts) if pretrained is not None and is_tree else None
     outputs = outputs_of(counts if tree_counts is None else tree_counts, len(corpus.ids), config)
     weights = weights or initial_weights(len(counts), config.dim, config.seed)
-    optimizer = optimizer_of(config, len(counts), None if given is None else given.frozen)
+    optimizer = optimizer_of(config, len(counts), None if pretrained is None else pretrained.frozen)
     squares = None
     if optimizer is not None and config.optimizer == "adagrad":
         squares = optimizer.squares0, optimizer.squares1
     model = WordModel(weights, config.dim, tree_counts, squares)
-    if given is not None:
+    if pretrained is not None:
         syn0, syn1 = model.rows()
-        given.copy_to(syn0, None if is_tree else syn1)
+        pretrained.copy_to(syn0, None if is_tree else syn1)
         if tree_counts is not None:
-            given.copy_nodes_to(syn1)
+            pretrained.copy_nodes_to(syn1)
 
     def make_worker(chunk: int, window: int, optimizer: Optimizer | None) -> Worker:
         return Worker(weights, outputs, config, chunk, window, optimizer)

@@ -17,7 +17,14 @@ from embedcli.settings.values import Value
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Digest", "check_complete", "digest_text", "find_checkpoint", "given", "settings_of"]
+__all__ = [
+    "Digest",
+    "arguments_of",
+    "check_complete",
+    "digest_text",
+    "find_checkpoint",
+    "settings_of",
+]
 
 # The digest of a text, as the run that made a model (its metadata) has digested it.
 Digest = Callable[[Sequence[str], Mapping[str, Any]], str]
@@ -95,7 +102,7 @@ def settings_of(
     Raises:
         ConfigError: something was chosen that the checkpoint contradicts; names it.
     """
-    saved = _merged(str(checkpoint.path), checkpoint.given["settings"], chosen)
+    saved = _merged(str(checkpoint.path), checkpoint.arguments["settings"], chosen)
     words = checkpoint.embeddings.vocabulary if checkpoint.embeddings else None
     if vocabulary is not None and words is not None and vocabulary != words:
         raise ConfigError(
@@ -126,6 +133,8 @@ def _merged(made: str, saved: Mapping[str, Value], chosen: Mapping[str, Value]) 
     return merged
 
 
-def given(config: TrainConfig, sources: Sequence[str], vocab_file: str | None) -> dict[str, Any]:
+def arguments_of(
+    config: TrainConfig, sources: Sequence[str], vocab_file: str | None
+) -> dict[str, Any]:
     """What a checkpoint keeps of the command."""
     return {"settings": config.as_dict(), "sources": list(sources), "vocab_file": vocab_file}

@@ -22,24 +22,24 @@ from embedcli.files.locks import locked
 from embedcli.files.targets import is_plain
 from embedcli.formats.vocab import read_words
 from embedcli.progress import OnProgress, ignore_progress
-from embedcli.reading import ReadingOptions
 from embedcli.settings.config import TrainConfig
+from embedcli.settings.reading import ReadingOptions
 from embedcli.settings.values import Value
 from embedcli.subwords.table import Subwords
 from embedcli.training import trainer
 from embedcli.training.checkpoint import Checkpoint, Checkpoints, checkpoint_directory, completed
-from embedcli.training.continuing import kept_subwords, read_given
+from embedcli.training.continuing import kept_subwords, read_pretrained
 from embedcli.training.outputs import Target, check_outputs, find_targets, scratch_directory
 from embedcli.training.precompile import Precompiler
 from embedcli.training.resuming import (
     Digest,
+    arguments_of,
     check_complete,
     digest_text,
     find_checkpoint,
-    given,
     settings_of,
 )
-from embedcli.training.trainer import Guard, Stopped, never
+from embedcli.training.trainer import RunControl, Stopped, never
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Callbacks", "Here", "Session", "Setup", "Trainer", "train"]
@@ -95,7 +95,7 @@ class Callbacks:
         before_reading: called before the text is read; may refuse.
         before_training: called before the first epoch with the text and with what is known of the
             pretrained vectors, if there are any; may refuse.
-        deferred: see `Guard`; None: interrupts are not deferred, but raised where they happen.
+        deferred: see `RunControl`; None: interrupts are not deferred, but raised where they happen.
         raise_deferred: raises what came meanwhile.
         interrupted: called when an interrupt or an error has been caught.
         resume_line: how to go on, from the sources and the outputs.
@@ -131,10 +131,10 @@ class Trainer(Protocol):
         config: TrainConfig,
         *,
         vocabulary: Vocabulary | None,
-        given: Embeddings | None,
+        pretrained: Embeddings | None,
         scratch: str | None,
         on_progress: OnProgress,
-        guard: Guard,
+        control: RunControl,
     ) -> Embeddings:
         """Do what `trainer.train` does."""
         ...
@@ -151,7 +151,7 @@ class Here:
 
     def check_resumed(self, resumed: Checkpoint) -> None:
         """As in `Trainer`."""
-        if "shards" in resumed.given:
+        if "shards" in resumed.arguments:
             raise UsageError(f"{resumed.path} is of a run on a cluster: give --cluster too")
 
 
@@ -225,7 +225,7 @@ class Session:
             self._go_on(resumed, checkpoints)
         if self.pretrained is None:  # the checkpoint knows what the run began with
             settings = self.config.as_dict()
-            _, self.pretrained = read_given(self.config, settings, self.reading)
+            _, self.pretrained = read_pretrained(self.config, settings, self.reading)
         if not self.sources:
             raise UsageError(f"there is no checkpoint for {self.outputs[0]}, and no text is named")
         if resumed is not None:
@@ -257,7 +257,7 @@ class Session:
         if not self.plain_targets:
             return None
         directory = checkpoint_directory(self.plain_targets[0][0])
-        asked = given(self.config, self.sources, self.vocab_file)
+        asked = arguments_of(self.config, self.sources, self.vocab_file)
         checkpoints = Checkpoints(directory, self.every, asked)
         checkpoints.check()
         return checkpoints
@@ -265,16 +265,16 @@ class Session:
     def _go_on(self, resumed: Checkpoint, checkpoints: Checkpoints) -> None:
         """Take from a checkpoint what it says of the run."""
         self.trainer.check_resumed(resumed)
-        before = {**resumed.given["settings"], **self.chosen}
+        before = {**resumed.arguments["settings"], **self.chosen}
         config = settings_of(resumed, self.chosen, self.vocabulary)
         self.config = config = self.trainer.resolve(config, before)
         if resumed.embeddings is not None:
             self.vocabulary = resumed.embeddings.vocabulary
-        elif self.vocabulary is None and resumed.given.get("vocab_file"):
-            self.vocab_file = str(resumed.given["vocab_file"])
+        elif self.vocabulary is None and resumed.arguments.get("vocab_file"):
+            self.vocab_file = str(resumed.arguments["vocab_file"])
             self.vocabulary = read_words(self.vocab_file, spaced=config.items)
-        self.sources = self.sources or tuple(resumed.given["sources"])
-        checkpoints.given = given(config, self.sources, self.vocab_file)
+        self.sources = self.sources or tuple(resumed.arguments["sources"])
+        checkpoints.arguments = arguments_of(config, self.sources, self.vocab_file)
 
     def _train(self, checkpoints: Checkpoints | None, resumed: Checkpoint | None) -> Embeddings:
         saved = None if resumed is None else resumed.embeddings
@@ -298,7 +298,7 @@ class Session:
                 formats.check_contents(name, corpus.vocabulary, config.subword_kind)
             callbacks.before_training(setup, corpus, facts)
 
-        guard = Guard(
+        control = RunControl(
             checkpoints,
             resumed,
             self._deferred,
@@ -314,10 +314,10 @@ class Session:
                     self.sources,
                     config,
                     vocabulary=self.vocabulary,
-                    given=self.pretrained,
+                    pretrained=self.pretrained,
                     scratch=scratch,
                     on_progress=on_progress,
-                    guard=guard,
+                    control=control,
                 )
             except Stopped:
                 callbacks.raise_deferred()
@@ -437,7 +437,7 @@ def train(
             texts,
             config,
             vocabulary=vocabulary,
-            given=given,
+            pretrained=given,
             scratch=scratch,
             on_progress=on_progress,
         )

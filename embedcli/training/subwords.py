@@ -14,10 +14,10 @@ from embedcli.kernels.weights import Scratch, Weights
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
-from embedcli.training.given import Given
 from embedcli.training.held_out import HeldOut, split_text
 from embedcli.training.hogwild import HogwildWork, team_of
 from embedcli.training.models import SubwordModel
+from embedcli.training.pretrained import Pretrained
 from embedcli.training.run import Run, Score
 from embedcli.training.sampling import keep_thresholds
 from embedcli.training.stopping import Deadline
@@ -42,7 +42,7 @@ def subword_run(
     subwords: Subwords | None = None,
     *,
     valid: Corpus | None = None,
-    given: Given | None = None,
+    pretrained: Pretrained | None = None,
     deadline: Deadline | None = None,
     score: Score | None = None,
 ) -> Run:
@@ -54,7 +54,7 @@ def subword_run(
         subwords: how words are cut, and parts that have a row in any case, where that is not for
             ``config.subword`` to say: those of a model or checkpoint that the run goes on with.
         valid: as in `hogwild_run`, like the next three.
-        given: vectors to begin with.
+        pretrained: vectors to begin with.
         deadline: when to be ready.
         score: that is to be followed.
     """
@@ -66,10 +66,10 @@ def subword_run(
     outputs = outputs_of(counts, len(corpus.ids), config)
     weights = initial_weights(len(counts), config.dim, config.seed, n_parts=len(words.ids))
     model = SubwordModel(weights, config.dim, words, corpus.vocabulary)
-    if given is not None:
+    if pretrained is not None:
         rows, syn1neg = model.rows()
-        given.copy_parts_to(rows, words.ids)
-        given.copy_outputs_to(syn1neg)
+        pretrained.copy_parts_to(rows, words.ids)
+        pretrained.copy_outputs_to(syn1neg)
     make_worker = partial(SubwordWorker, weights, outputs, words, config)
     workers = team_of(make_worker, text, config)
     held_out = None

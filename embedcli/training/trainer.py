@@ -25,9 +25,9 @@ from embedcli.subwords.table import Subwords
 from embedcli.training.architectures import prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.continuing import kept_subwords
-from embedcli.training.given import load_given, match, movement
 from embedcli.training.metrics import Metrics
 from embedcli.training.precompile import Precompiler, compile_all
+from embedcli.training.pretrained import load_pretrained, match, movement
 from embedcli.training.run import Run, Score
 from embedcli.training.state import State
 from embedcli.training.stopping import Deadline, best_epoch
@@ -36,7 +36,7 @@ from embedcli.training.word_parts import units_of
 from embedcli.training.workers import Background
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 
-__all__ = ["Guard", "Stopped", "never", "train"]
+__all__ = ["RunControl", "Stopped", "never", "train"]
 
 
 class Stopped(Exception):
@@ -44,12 +44,12 @@ class Stopped(Exception):
 
 
 def never() -> AbstractContextManager[Callable[[], bool]]:
-    """A `Guard.deferred` that never asks to stop."""
+    """A `RunControl.deferred` that never asks to stop."""
     return nullcontext(lambda: False)
 
 
 @dataclass(frozen=True)
-class Guard:
+class RunControl:
     """What keeps the work of a run.
 
     Attributes:
@@ -58,7 +58,7 @@ class Guard:
         deferred: a context that training runs in; it yields what is asked about ten times a second
             whether to save and stop.
         before_training: called with the corpus when the text is read, and with what is known of the
-            given vectors, if there are any; may refuse.
+            pretrained vectors, if there are any; may refuse.
         precompiler: another process that compiles already what trains.
         began: `time.perf_counter` when the work began that a time budget is for; None: when
             training is asked for.
@@ -69,7 +69,7 @@ class Guard:
     checkpoints: Checkpoints | None = None
     resumed: Checkpoint | None = None
     deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] = never
-    before_training: Callable[[Corpus, Mapping[str, Any] | None], None] = lambda corpus, given: None
+    before_training: Callable[[Corpus, Mapping[str, Any] | None], None] = lambda corpus, facts: None
     began: float | None = None
     precompiler: Precompiler | None = None
     keeps_interrupted: bool = False
@@ -80,40 +80,40 @@ def train(
     config: TrainConfig | None = None,
     *,
     vocabulary: Vocabulary | None = None,
-    given: Embeddings | None = None,
+    pretrained: Embeddings | None = None,
     scratch: str | Path | None = None,
     on_progress: OnProgress = ignore_progress,
-    guard: Guard | None = None,
+    control: RunControl | None = None,
 ) -> Embeddings:
-    """Train word embeddings on text, and keep nothing but what `guard` says.
+    """Train word embeddings on text, and keep nothing but what `control` says.
 
-    Arguments, results and errors are those of `session.train`; `guard` says where checkpoints go,
+    Arguments, results and errors are those of `session.train`; `control` says where checkpoints go,
     and which one to go on from.
 
     Raises:
-        Stopped: `guard` asked to stop.
+        Stopped: `control` asked to stop.
     """
     config = (config or TrainConfig()).resolve()
-    guard = guard or Guard()
+    control = control or RunControl()
     began = time.perf_counter()
     if config.evaluate:
         read_evaluation_file(config.evaluate)  # before the work, not after it
-    given = load_given(config, given)
-    subwords = _subwords(config, guard.resumed, given)
-    if config.continue_from and vocabulary is not None and guard.resumed is None:
+    pretrained = load_pretrained(config, pretrained)
+    subwords = _subwords(config, control.resumed, pretrained)
+    if config.continue_from and vocabulary is not None and control.resumed is None:
         raise UsageError(
             f"a vocabulary is given, but the words are those of {config.continue_from} and of the "
             "text: leave --vocab out"
         )
     # While the text is read.
-    compiling = Background(partial(compile_all, config, guard.precompiler))
+    compiling = Background(partial(compile_all, config, control.precompiler))
     with ExitStack() as stack:
         directory = None if scratch is None else Path(scratch)
 
         def read(sources: Sequence[str], words: Vocabulary | None, **more: Any) -> Corpus:
             return stack.enter_context(_read(sources, config, words, directory, **more))
 
-        base = given.vocabulary if given is not None and config.continue_from else None
+        base = pretrained.vocabulary if pretrained is not None and config.continue_from else None
         texts = [str(path) for path in paths]
         corpus = read(texts, vocabulary, on_progress=on_progress, base=base, unk=config.unk)
         facts: dict[str, Any] = {"corpus": _facts(corpus)}
@@ -122,23 +122,23 @@ def train(
             has_unknown = UNKNOWN in corpus.vocabulary  # there is no row for it otherwise
             valid = read([config.valid], corpus.vocabulary, unk=config.unk and has_unknown)
             facts["held_out"] = _facts(valid)
-        start = None if given is None else match(config, given, corpus.vocabulary)
+        start = None if pretrained is None else match(config, pretrained, corpus.vocabulary)
         if start is not None:
             facts["given"] = start.facts(corpus.vocabulary)
         _trim_heap()
-        if guard.resumed is not None:
-            facts = _same_texts(guard.resumed, facts)
+        if control.resumed is not None:
+            facts = _same_texts(control.resumed, facts)
         compiling.wait()
-        guard.before_training(corpus, facts.get("given"))
+        control.before_training(corpus, facts.get("given"))
         elapsed = time.perf_counter() - began
-        before = began - guard.began if guard.began is not None else 0.0
-        deadline = _deadline(config, guard.resumed, before + elapsed)
+        before = began - control.began if control.began is not None else 0.0
+        deadline = _deadline(config, control.resumed, before + elapsed)
         score = _score(config.evaluate, corpus.vocabulary)
         way = prepared(
             corpus,
             config,
             valid=valid,
-            given=start,
+            pretrained=start,
             subwords=subwords,
             deadline=deadline,
             score=score,
@@ -149,10 +149,10 @@ def train(
         _trim_heap()  # of what the words' shares took: 4 MB
         counted = time.perf_counter() - began - elapsed
         facts |= run.facts()
-        if guard.resumed is not None:
-            _restore(run, guard.resumed)
-        with guard.deferred() as stopping, _metrics(config.metrics, run, on_progress) as report:
-            _train(run, guard, facts, report, stopping)
+        if control.resumed is not None:
+            _restore(run, control.resumed)
+        with control.deferred() as stopping, _metrics(config.metrics, run, on_progress) as report:
+            _train(run, control, facts, report, stopping)
         if not run.epochs:
             raise TrainingError(
                 f"the time budget of {config.time_budget} was over before training began: reading "
@@ -193,13 +193,13 @@ def _read(
 
 
 def _subwords(
-    config: TrainConfig, resumed: Checkpoint | None, given: Embeddings | None
+    config: TrainConfig, resumed: Checkpoint | None, pretrained: Embeddings | None
 ) -> Subwords | None:
     """How words are cut: as they were, even if the file that says so has changed since."""
     saved = None if resumed is None else resumed.embeddings
     if saved is not None and saved.subwords is not None:
         return saved.subwords
-    kept = kept_subwords(given, config)
+    kept = kept_subwords(pretrained, config)
     if kept is None and config.subword is not None:
         units_of(config)  # before the work, not after it
     return kept
@@ -242,13 +242,13 @@ def _metrics(path: str | None, run: Run, on_progress: OnProgress) -> Iterator[On
 
 def _train(
     run: Run,
-    guard: Guard,
+    control: RunControl,
     facts: Mapping[str, Any],
     on_progress: OnProgress,
     stopping: Callable[[], bool],
 ) -> None:
     """Train to the end, with a checkpoint when one is due; or save one and stop when asked to."""
-    checkpoints = guard.checkpoints
+    checkpoints = control.checkpoints
 
     def wants_pause() -> bool:
         return stopping() or (checkpoints is not None and checkpoints.is_due())
@@ -267,8 +267,8 @@ def _train(
             if stops:
                 raise Stopped
     except BaseException as error:
-        is_interrupt = not isinstance(error, Exception)
-        if is_interrupt and guard.keeps_interrupted and checkpoints is not None and run.is_settled:
+        is_kept = control.keeps_interrupted and not isinstance(error, Exception)
+        if is_kept and checkpoints is not None and run.is_settled:
             keep(checkpoints.save)
         raise
 

@@ -93,7 +93,7 @@ def run_together(
             on_error()
 
     others = [
-        threading.Thread(target=call, args=(t,), name=f"embed-team-{t}", daemon=True)
+        threading.Thread(target=call, args=(t,), name=f"embed-round-{t}", daemon=True)
         for t in range(1, n_threads)
     ]
     for thread in others:

@@ -59,13 +59,13 @@ def test_every_setting_is_stored_and_survives_a_resume(tmp_path, name):
     chosen = {name: value} | BESIDE.get(name, {})
     config = TrainConfig(**chosen)
     assert value == _settings(config.resolve())[name]  # what the model says
-    Checkpoints(tmp_path, None, resuming.given(config, ["text"], None)).save()
+    Checkpoints(tmp_path, None, resuming.arguments(config, ["text"], None)).save()
 
     kept = Checkpoints(tmp_path, None, {}).newest()
     assert config.resolve() == resuming.settings_of(kept, {}, None)
     assert config.resolve() == resuming.settings_of(kept, {name: value}, None)
     if name not in used_by("resume"):
-        kept.given["settings"][name] = getattr(TrainConfig, name)
+        kept.arguments["settings"][name] = getattr(TrainConfig, name)
         with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} is .*, but .* was made"):
             resuming.settings_of(kept, {name: value}, None)
 

@@ -104,8 +104,8 @@ def test_a_plan_for_a_cluster_is_shown_as_one_for_this_machine(tmp_path, monkeyp
 
 
 def test_a_run_goes_on_where_it_was_begun():
-    here = SimpleNamespace(path="1.safetensors", given={"settings": {}}, state=object())
-    there = SimpleNamespace(path="1.safetensors", given={"shards": []}, state=object())
+    here = SimpleNamespace(path="1.safetensors", arguments={"settings": {}}, state=object())
+    there = SimpleNamespace(path="1.safetensors", arguments={"shards": []}, state=object())
 
     Here().check_resumed(here)
     THERE.check_resumed(there)

@@ -121,13 +121,13 @@ def test_a_checkpoint_at_any_time_names_them(folder, tmp_path):
     given = {"settings": config.as_dict(), "sources": [text], "vocab_file": NAME}
     checkpoints = Checkpoints(tmp_path / NAME, None, given)
     checkpoints.save()
-    assert given == checkpoints.newest().given
+    assert given == checkpoints.newest().arguments
     from embedcli.training.checkpoint import completed
 
     model = load(folder / f"{NAME}.safetensors")
     checkpoints.save(model, completed(model))
     read = read_checkpoint(checkpoints.newest().path)
-    assert given == read.given
+    assert given == read.arguments
     assert model.metadata["settings"] == read.embeddings.metadata["settings"]
 
 

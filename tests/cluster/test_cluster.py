@@ -27,7 +27,7 @@ from embedcli.errors import ClusterError, CorpusError, MissingExtraError, UsageE
 from embedcli.formats import save
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.resuming import check_complete
-from embedcli.training.trainer import Guard, Stopped
+from embedcli.training.trainer import RunControl, Stopped
 
 distributed = pytest.importorskip("distributed")
 import dask  # noqa: E402
@@ -152,9 +152,9 @@ def test_stopped_and_resumed_it_ends_with_the_same_bytes(client, corpus, expecte
     for n_asked in (0, 3, 6, 10**9):
         checkpoints = Checkpoints(tmp_path / "c", None, {"settings": CONFIG.as_dict()})
         resumed = checkpoints.newest()
-        guard = Guard(checkpoints, resumed, stop_after(n_asked))
+        control = RunControl(checkpoints, resumed, stop_after(n_asked))
         try:
-            found = run(client, corpus, guard=guard)
+            found = run(client, corpus, control=control)
         except Stopped:
             state = checkpoints.newest().state
             places.append((state.epoch, state.chunk))
@@ -173,7 +173,7 @@ def test_each_checkpoint_is_handed_out_anew(client, corpus, expected, tmp_path, 
         return found
 
     monkeypatch.setattr(DaskDriver, "results", results)
-    found = run(client, corpus, guard=Guard(checkpoints))
+    found = run(client, corpus, control=RunControl(checkpoints))
     assert 1 == max(held)  # the model comes part by part: never two of it
 
     assert expected.vectors.tobytes() == found.vectors.tobytes()
@@ -185,11 +185,11 @@ def test_another_text_is_not_gone_on_with(client, corpus, tmp_path):
     text = tmp_path / "text"
     text.write_text(Path(corpus).read_text())
     with pytest.raises(Stopped):
-        run(client, str(text), guard=Guard(checkpoints, None, stop_after(0)))
+        run(client, str(text), control=RunControl(checkpoints, None, stop_after(0)))
     text.write_text(text.read_text().replace("w7 ", "w8 "))
 
     with pytest.raises(CorpusError, match="not what it was: it had sha256"):
-        run(client, str(text), guard=Guard(checkpoints, checkpoints.newest()))
+        run(client, str(text), control=RunControl(checkpoints, checkpoints.newest()))
 
 
 def test_a_complete_run_is_left_as_it_is(corpus, expected, tmp_path):
@@ -445,14 +445,14 @@ def test_a_scheduler_that_was_killed_is_the_end_and_another_goes_on(
             patched.setattr(DaskDriver, "wait", wait)
             with quietly(), pytest.raises(ClusterError, match="the scheduler was lost"):  # noqa: SIM117
                 with connect(file) as found:
-                    run(found, corpus, guard=Guard(checkpoints))
+                    run(found, corpus, control=RunControl(checkpoints))
     finally:
         for process in (scheduler, worker):
             process.kill()
             process.wait()
     newest = checkpoints.newest()
     assert (1, 0) == (newest.state.epoch, newest.state.chunk)
-    again = run(client, corpus, guard=Guard(checkpoints, newest))
+    again = run(client, corpus, control=RunControl(checkpoints, newest))
     assert expected.vectors.tobytes() == again.vectors.tobytes()
 
 

@@ -11,7 +11,7 @@ import pytest
 from embedcli import Embeddings, Vocabulary, formats
 from embedcli.errors import FormatError
 from embedcli.formats.fasttext_writing import left_out
-from embedcli.reading import ReadingOptions
+from embedcli.settings.reading import ReadingOptions
 from embedcli.subwords.ngrams import NGrams
 
 DATA = Path(__file__).parents[1] / "data"

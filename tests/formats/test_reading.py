@@ -20,9 +20,9 @@ from embedcli.errors import FormatError, UsageError
 from embedcli.files.publish import publish
 from embedcli.formats.row_words import checked_words
 from embedcli.formats.vocab import read_vocab
-from embedcli.reading import ReadingOptions
 from embedcli.settings.config import TrainConfig
-from embedcli.training.continuing import read_given
+from embedcli.settings.reading import ReadingOptions
+from embedcli.training.continuing import read_pretrained
 from embedcli.vocabulary import Vocabulary
 
 SPACES = b"3 2\na 1.0 2.0\niphone 6 3.0 4.0\nb 5.0 6.0\n"
@@ -244,9 +244,9 @@ def test_vectors_to_begin_with_are_read_by_the_same_options(tmp_path):
     path.write_bytes(b"9 4\na 1 2 3 4\nb 4 3 2 nan\nb 1 1 1 1\na 0 0 0 0\n")
     config, said = TrainConfig(init=str(path)), []
     with pytest.raises(FormatError, match="--header ignore reads the rows that are there"):
-        read_given(config, {}, ReadingOptions())
+        read_pretrained(config, {}, ReadingOptions())
     ways = {"header": "ignore", "bad_rows": "skip", "duplicates": "first"}
-    config, given = read_given(config, {}, ReadingOptions(**ways, on_mended=said.append))
+    config, given = read_pretrained(config, {}, ReadingOptions(**ways, on_mended=said.append))
     assert (4, ["a", "b"]) == (config.dim, given.vocabulary.words)
     assert 2 == len(said)
 

@@ -10,8 +10,8 @@ from embedcli.formats import load, save
 from embedcli.kernels.loop import PATH, training_kernel
 from embedcli.kernels.paths import make_path_scratch
 from embedcli.kernels.simd import LANES, host_lanes
-from embedcli.training.given import load_given
 from embedcli.training.huffman import huffman_tree, longest_path
+from embedcli.training.pretrained import load_pretrained
 from tests import reference
 from tests.kernels.test_kernels import (
     V,
@@ -212,7 +212,7 @@ def test_the_command_says_what_decides_nothing(run_embed, corpus):
 
 def test_the_vectors_of_nodes_are_no_words_output_vectors(corpus, tmp_path):
     save(train([corpus], config_of(epochs=1)), tmp_path / "hs.safetensors")
-    given = load_given(TrainConfig(dim=20, init=str(tmp_path / "hs.safetensors")))
+    given = load_pretrained(TrainConfig(dim=20, init=str(tmp_path / "hs.safetensors")))
     assert None is given.output_vectors
     read = load(tmp_path / "hs.safetensors")  # as the command does, to know its dimensions
-    assert None is load_given(TrainConfig(dim=20, init="i"), read).output_vectors
+    assert None is load_pretrained(TrainConfig(dim=20, init="i"), read).output_vectors

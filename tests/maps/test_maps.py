@@ -29,7 +29,7 @@ from embedcli.lookup.query import Query, neighbors, odd_one_out
 from embedcli.maps import figures
 from embedcli.maps.layout import lay_out
 from embedcli.maps.page import make_page
-from embedcli.reading import STRICT
+from embedcli.settings.reading import STRICT
 
 KINDS = ("red", "green", "blue")
 WORDS = [f"{kind}{i}" for i in range(40) for kind in KINDS]

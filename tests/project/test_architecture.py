@@ -27,7 +27,7 @@ LEVELS = [
     {"subwords"},
     {"text", "vocabulary"},
     {"kernels", "files"},
-    {"settings", "progress", "reading"},
+    {"settings", "progress"},
     {"errors"},
     {"quoting"},
 ]

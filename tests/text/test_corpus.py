@@ -23,7 +23,7 @@ from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.files import memory as memory_module
 from embedcli.settings.text_rules import TextRules
-from embedcli.text import crew, judging
+from embedcli.text import judging, ordered_pool
 from embedcli.vocabulary import Vocabulary
 from tests.reference import tokenize as reference
 
@@ -284,7 +284,7 @@ def test_a_full_disk(write, monkeypatch, call):
 
 
 def test_progress_counts_the_bytes_of_the_file(write, monkeypatch):
-    monkeypatch.setattr(crew, "_WAKE_SECONDS", 0.001)  # however fast this is read
+    monkeypatch.setattr(ordered_pool, "_WAKE_SECONDS", 0.001)  # however fast this is read
     reports = []
     path = write(gzip.compress(b"a b a b\n" * 500_000), "text.gz")
     encode_corpus([path], on_progress=reports.append)

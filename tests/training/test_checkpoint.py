@@ -10,7 +10,7 @@ from embedcli import TrainConfig, load
 from embedcli.errors import CorpusError, FormatError, OutputError, TrainingError
 from embedcli.formats import save
 from embedcli.training import checkpoint as checkpoint_module
-from embedcli.training import team as team_module
+from embedcli.training import round_threads
 from embedcli.training import worker as worker_module
 from embedcli.training.checkpoint import (
     Checkpoints,
@@ -19,7 +19,7 @@ from embedcli.training.checkpoint import (
     read_checkpoint,
 )
 from embedcli.training.run import Run
-from embedcli.training.trainer import Guard, Stopped, train
+from embedcli.training.trainer import RunControl, Stopped, train
 
 pytestmark = pytest.mark.usefixtures("in_step")
 
@@ -44,7 +44,7 @@ def given(config, source="text"):
 
 
 def after(n_asked):
-    """A guard's `deferred` that asks to stop when it was asked so often whether to."""
+    """A control's `deferred` that asks to stop when it was asked so often whether to."""
     asked = itertools.count()
     return lambda: nullcontext(lambda: next(asked) >= n_asked)
 
@@ -56,9 +56,9 @@ def stop_and_go(corpus, config, directory, steps):
         checkpoints = Checkpoints(directory, None, given(config, corpus))
         resumed = checkpoints.newest()
         vocabulary = resumed.embeddings.vocabulary if resumed else None
-        guard = Guard(checkpoints, resumed, after(n_asked))
+        control = RunControl(checkpoints, resumed, after(n_asked))
         try:
-            return train([corpus], config, vocabulary=vocabulary, guard=guard), places
+            return train([corpus], config, vocabulary=vocabulary, control=control), places
         except Stopped:
             state = checkpoints.newest().state
             places.append((state.epoch, state.chunk, len(state.arrays["unfinished"])))
@@ -90,7 +90,7 @@ def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(
     corpus, tmp_path, arch, deterministic, monkeypatch
 ):
     monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 16)  # some words
-    monkeypatch.setattr(team_module, "_ROUND_WORK", 1 << 18)  # a few rounds
+    monkeypatch.setattr(round_threads, "_ROUND_WORK", 1 << 18)  # a few rounds
     config = config_of(arch=arch, deterministic=deterministic)
     save(train([corpus], config), tmp_path / "whole.safetensors")
     embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
@@ -115,8 +115,8 @@ def test_a_deterministic_run_may_go_on_with_other_threads(corpus, tmp_path):
             resumed = checkpoints.newest()
             vocabulary = resumed.embeddings.vocabulary if resumed else None
             try:
-                guard = Guard(checkpoints, resumed, after(n))
-                embeddings = train([corpus], chosen, vocabulary=vocabulary, guard=guard)
+                control = RunControl(checkpoints, resumed, after(n))
+                embeddings = train([corpus], chosen, vocabulary=vocabulary, control=control)
                 break
             except Stopped:
                 n_stops += 1
@@ -150,7 +150,7 @@ def test_another_number_of_threads_may_go_on(corpus, tmp_path):
     directory = tmp_path / "c"
     with pytest.raises(Stopped):
         checkpoints = Checkpoints(directory, None, given(config_of(threads=4)))
-        train([corpus], config_of(threads=4), guard=Guard(checkpoints, None, after(0)))
+        train([corpus], config_of(threads=4), control=RunControl(checkpoints, None, after(0)))
     embeddings, _ = stop_and_go(corpus, config_of(threads=1), directory, [])
     for epoch in embeddings.metadata["epochs"]:
         assert epoch["tokens"] == epoch["trained"] + epoch["subsampled"] + epoch["alone"]
@@ -159,18 +159,18 @@ def test_another_number_of_threads_may_go_on(corpus, tmp_path):
 def test_another_text_is_refused(corpus, tmp_path):
     checkpoints = Checkpoints(tmp_path / "c", None, given(config_of()))
     with pytest.raises(Stopped):
-        train([corpus], config_of(), guard=Guard(checkpoints, None, after(0)))
+        train([corpus], config_of(), control=RunControl(checkpoints, None, after(0)))
     other = tmp_path / "other"
     other.write_text(corpus.read_text() + "\none more line")
     resumed = checkpoints.newest()
     with pytest.raises(CorpusError, match=r"not the one that .* was trained on"):
-        train([other], config_of(), guard=Guard(checkpoints, resumed))
+        train([other], config_of(), control=RunControl(checkpoints, resumed))
 
 
 def test_a_checkpoint_is_a_model(corpus, tmp_path):
     checkpoints = Checkpoints(tmp_path / "c", None, given(config_of()))
     with pytest.raises(Stopped):
-        train([corpus], config_of(), guard=Guard(checkpoints, None, after(2)))
+        train([corpus], config_of(), control=RunControl(checkpoints, None, after(2)))
     embeddings = load(checkpoints.newest().path)
     assert embeddings.dim == 20
     assert "w1" in embeddings
@@ -264,7 +264,7 @@ def test_one_before_training_stands_for_the_beginning(tmp_path):
     checkpoints.save()
     found = checkpoints.newest()
     assert (None, None, "before training") == (found.embeddings, found.state, found.place)
-    assert config_of().as_dict() == found.given["settings"]
+    assert config_of().as_dict() == found.arguments["settings"]
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_training(corpus, tmp_path, monkeypatch):
@@ -275,14 +275,14 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_training(corpus, tmp_p
 
     monkeypatch.setattr(checkpoint_module, "publish", fail)
     with pytest.warns(UserWarning, match="no checkpoint this time: the disk is full"):
-        embeddings = train([corpus], config_of(), guard=Guard(checkpoints))
+        embeddings = train([corpus], config_of(), control=RunControl(checkpoints))
     assert 3 == len(embeddings.metadata["epochs"])
 
 
 def test_they_are_written_when_they_are_due(corpus, tmp_path):
     whole = train([corpus], config_of())
     checkpoints = Checkpoints(tmp_path / "c", 0.0, given(config_of()))
-    embeddings = train([corpus], config_of(), guard=Guard(checkpoints))
+    embeddings = train([corpus], config_of(), control=RunControl(checkpoints))
     assert checkpoints.newest().sequence > 3
     assert whole.vectors.tobytes() == embeddings.vectors.tobytes()
 
@@ -292,7 +292,7 @@ def test_what_is_done_within_a_chunk_is_saved_again(corpus, tmp_path, monkeypatc
     config = config_of(deterministic=False)
     checkpoints = Checkpoints(tmp_path / "c", 0.0, given(config))
     with pytest.raises(Stopped):
-        train([corpus], config, guard=Guard(checkpoints, None, after(4)))
+        train([corpus], config, control=RunControl(checkpoints, None, after(4)))
     older, newer = (read_checkpoint(tmp_path / "c" / f"{n}.safetensors").state for n in (1, 2))
     assert (older.epoch, older.chunk) == (newer.epoch, newer.chunk)
     assert older.arrays["unfinished"][0, 1] < newer.arrays["unfinished"][0, 1]
@@ -313,7 +313,7 @@ def test_numbers_that_diverge_are_noticed_and_never_saved(
     monkeypatch.setattr(Run, "check", poisoned)
     checkpoints = Checkpoints(tmp_path / "c", 0.0, given(config_of()))
     with pytest.raises(TrainingError, match=r"diverged .* row 3 of syn.* try --lr"):
-        train([corpus], config_of(), guard=Guard(checkpoints))
+        train([corpus], config_of(), control=RunControl(checkpoints))
     assert checkpoints.newest().sequence >= 1
     assert np.isfinite(checkpoints.newest().embeddings.vectors).all()
 

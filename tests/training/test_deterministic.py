@@ -1,4 +1,4 @@
-"""The same bytes for any number of threads: the kernels of rounds, their team, and the command."""
+"""The same bytes for any number of threads: the kernels of rounds, and the command."""
 
 import hashlib
 import os
@@ -45,11 +45,11 @@ from embedcli.kernels.streams import (
     rows_for_copies,
 )
 from embedcli.kernels.weights import TALLY, Weights, aligned, make_scratch, row_stride
-from embedcli.training import team as team_module
+from embedcli.training import round_threads
 from embedcli.training.chunks import Chunks
 from embedcli.training.deterministic import Groups
 from embedcli.training.round_length import RoundLength, moved_shares
-from embedcli.training.team import Chunk, Team
+from embedcli.training.round_threads import Chunk, RoundThreads
 from embedcli.training.worker import pool_of
 from tests import reference
 
@@ -60,13 +60,13 @@ MOVED = moved_shares(20, 0.05, 5000), moved_shares(4, 0.05, 5000)
 
 @pytest.fixture(autouse=True)
 def many_cores(monkeypatch):
-    """As many threads as asked for: a team takes no more than there are cores."""
-    monkeypatch.setattr(team_module, "usable_cores", lambda: 16)
+    """As many threads as asked for: `RoundThreads` takes no more than there are cores."""
+    monkeypatch.setattr(round_threads, "usable_cores", lambda: 16)
 
 
 def test_a_team_is_no_larger_than_the_cores(monkeypatch):
-    monkeypatch.setattr(team_module, "usable_cores", lambda: 2)
-    assert 2 == a_team(7)._threads
+    monkeypatch.setattr(round_threads, "usable_cores", lambda: 2)
+    assert 2 == some_threads(7)._threads
 
 
 @pytest.fixture(scope="module")
@@ -352,7 +352,7 @@ def test_fewer_words_than_hot_ones_and_more_streams_than_chunks(tmp_path):
     assert np.isfinite(one.vectors).all()
 
 
-def a_team(threads):
+def some_threads(threads):
     n_words = 50
     weights_rows = n_words + STREAMS * rows_for_copies(5, 6)
     stride = row_stride(DIM)
@@ -360,7 +360,7 @@ def a_team(threads):
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
     config = config_of(threads=threads).resolve()
     outputs = pool_of(np.ones(n_words, np.int64), 200, config)
-    return Team(weights, outputs, RoundLength(n_words, ROUND, 6.0), 3000, 5, keep, config)
+    return RoundThreads(weights, outputs, RoundLength(n_words, ROUND, 6.0), 3000, 5, keep, config)
 
 
 def chunks_of(n):
@@ -373,21 +373,21 @@ def chunks_of(n):
 
 @pytest.mark.parametrize("step", ["_stage", "_run"])
 def test_a_thread_that_fails_releases_the_others(monkeypatch, step):
-    team = a_team(3)
-    team.train(chunks_of(10))  # compiled
-    original = getattr(Team, step)
+    threads = some_threads(3)
+    threads.train(chunks_of(10))  # compiled
+    original = getattr(RoundThreads, step)
 
     def fail(*args, **more):
-        if threading.current_thread().name == "embed-team-1":
+        if threading.current_thread().name == "embed-round-1":
             raise MemoryError("no room")
         original(*args, **more)
 
-    monkeypatch.setattr(Team, step, fail)
+    monkeypatch.setattr(RoundThreads, step, fail)
     failed = []
 
     def attempt():
         with pytest.raises(MemoryError, match="no room"):
-            team.train(chunks_of(2000))
+            threads.train(chunks_of(2000))
         failed.append(True)
 
     thread = threading.Thread(target=attempt, daemon=True)
@@ -397,8 +397,8 @@ def test_a_thread_that_fails_releases_the_others(monkeypatch, step):
 
 
 def test_it_stops_between_two_rounds_and_goes_on(monkeypatch):
-    monkeypatch.setattr(team_module, "_ROUND_WORK", 1 << 20)
-    whole, parts = a_team(2), a_team(2)
+    monkeypatch.setattr(round_threads, "_ROUND_WORK", 1 << 20)
+    whole, parts = some_threads(2), some_threads(2)
     chunks = chunks_of(2000)
     assert whole.train(chunks) is None
     position, stops = 0, 0

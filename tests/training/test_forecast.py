@@ -16,7 +16,7 @@ from embedcli.corpus import encode_corpus
 from embedcli.errors import ResourceError
 from embedcli.files.targets import readable_size
 from embedcli.settings.text_rules import TextRules
-from embedcli.text.glimpse import Glimpse, glimpse
+from embedcli.text.estimate import TextEstimate, estimate_text
 from embedcli.training import forecast as forecasts
 from embedcli.training.architectures import compile_architecture
 from embedcli.training.forecast import (
@@ -132,7 +132,7 @@ def test_options_that_decide_nothing_are_not_named(tmp_path):
 def test_a_glimpse_of_a_text(tmp_path, pack):
     line = b"the cat sat on the mat and so did the other cat\n"
     (tmp_path / "text").write_bytes(pack(line * 50_000))  # 2.4 MB
-    seen = glimpse([str(tmp_path / "text")], **LOOK)
+    seen = estimate_text([str(tmp_path / "text")], **LOOK)
     assert seen.n_tokens == pytest.approx(12 * 50_000, rel=0.3 if pack is gzip.compress else 0.001)
     assert seen.n_lines == pytest.approx(seen.n_tokens / 12, rel=0.01)
     assert {b"the", b"cat", b"sat", b"on", b"mat", b"and", b"so", b"did", b"other"} >= set(
@@ -145,9 +145,13 @@ def test_a_glimpse_of_a_text(tmp_path, pack):
 def test_a_glimpse_says_only_what_is_sure(tmp_path):
     (tmp_path / "text").write_text("a b a B c\n")
     path = str(tmp_path / "text")
-    assert (b"a",) == glimpse([path], **LOOK).words
-    assert (b"a", b"b") == glimpse([path], **LOOK | {"rules": TextRules(lowercase=True)}).words
-    sure = sure_vocabulary(glimpse([path], **LOOK | {"min_count": 1}), TrainConfig(max_vocab=2))
+    assert (b"a",) == estimate_text([path], **LOOK).words
+    assert (b"a", b"b") == estimate_text(
+        [path], **LOOK | {"rules": TextRules(lowercase=True)}
+    ).words
+    sure = sure_vocabulary(
+        estimate_text([path], **LOOK | {"min_count": 1}), TrainConfig(max_vocab=2)
+    )
     assert ["a", "b"] == sure.words
 
 
@@ -156,7 +160,7 @@ def test_a_compressible_first_file_says_nothing_of_the_others(tmp_path):
     line = b"the cat sat on the mat and so did the other cat\n"
     for name in ("b", "c"):
         (tmp_path / name).write_bytes(line * 50_000)
-    seen = glimpse([str(tmp_path / name) for name in ("a.gz", "b", "c")], **LOOK)
+    seen = estimate_text([str(tmp_path / name) for name in ("a.gz", "b", "c")], **LOOK)
 
     assert 2 * 12 * 50_000 <= seen.n_tokens <= 2 * 12 * 50_000 + 4 * 500_000
     assert {b"x", b"the", b"cat"} < set(seen.words)
@@ -166,7 +170,7 @@ def test_many_files_are_judged_by_the_largest(tmp_path):
     for number in range(20):
         (tmp_path / f"{number:02}.gz").write_bytes(gzip.compress(b"x\n" * 100_000))
     (tmp_path / "zz").write_bytes(b"the cat sat\n" * 200_000)
-    seen = glimpse([str(tmp_path)], **LOOK | {"recursive": True})
+    seen = estimate_text([str(tmp_path)], **LOOK | {"recursive": True})
 
     assert 600_000 <= seen.n_tokens <= 600_000 + 20 * 100_000
 
@@ -174,7 +178,7 @@ def test_many_files_are_judged_by_the_largest(tmp_path):
 def test_a_compressible_beginning_is_no_reason_to_refuse_a_text(tmp_path, monkeypatch):
     noise = np.random.default_rng(1).bytes(1 << 20).hex().encode()
     (tmp_path / "text.gz").write_bytes(gzip.compress(b"a b\n" * (1 << 20) + noise))
-    seen = glimpse([str(tmp_path / "text.gz")], **LOOK)
+    seen = estimate_text([str(tmp_path / "text.gz")], **LOOK)
     assert seen.n_tokens > 20_000_000
     monkeypatch.setattr(forecasts, "free_space", lambda directory: 16 << 20)
     check_scratch(seen, tmp_path)  # it takes 8 MiB
@@ -182,12 +186,12 @@ def test_a_compressible_beginning_is_no_reason_to_refuse_a_text(tmp_path, monkey
 
 def test_a_pipe_is_not_glimpsed_into(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert glimpse([str(tmp_path / "pipe")], **LOOK) is None
-    assert glimpse(["-"], **LOOK) is None
+    assert estimate_text([str(tmp_path / "pipe")], **LOOK) is None
+    assert estimate_text(["-"], **LOOK) is None
 
 
 def test_room_for_the_encoded_text(tmp_path, monkeypatch):
-    seen = Glimpse(n_tokens=10**9, n_lines=10**8, words=())
+    seen = TextEstimate(n_tokens=10**9, n_lines=10**8, words=())
     monkeypatch.setattr(forecasts, "free_space", lambda directory: 10**9)
     with pytest.raises(
         ResourceError, match=r"1,000,000,000 tokens .* 4\.8 GB .* 1\.0 GB .* TMPDIR"

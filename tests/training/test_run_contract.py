@@ -10,13 +10,13 @@ import pytest
 from embedcli import TrainConfig, load
 from embedcli.errors import TrainingError
 from embedcli.formats import save
-from embedcli.training import team as team_module
+from embedcli.training import round_threads
 from embedcli.training import worker as worker_module
 from embedcli.training.checkpoint import Checkpoints, checkpoint_directory
 from embedcli.training.run import Run
 from embedcli.training.session import train
-from embedcli.training.trainer import Guard, Stopped
-from embedcli.training.trainer import train as train_guarded
+from embedcli.training.trainer import RunControl, Stopped
+from embedcli.training.trainer import train as train_with_control
 from tests.training.test_checkpoint import after, given, stop_and_go
 from tests.training.test_session import interrupt_after
 
@@ -51,7 +51,7 @@ def corpus(tmp_path_factory):
 def config(request, monkeypatch):
     """The settings of each kind; chunks and slices are so short that a run can stop anywhere."""
     monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 18)
-    monkeypatch.setattr(team_module, "_ROUND_WORK", 1 << 20)
+    monkeypatch.setattr(round_threads, "_ROUND_WORK", 1 << 20)
     monkeypatch.setattr("embedcli.training.glove_work._SMALLEST_CHUNK", 512)
     return TrainConfig(**COMMON | KINDS[request.param]).resolve()
 
@@ -84,7 +84,7 @@ def test_interrupted_in_python_it_goes_on_with_the_same_bytes(corpus, config, tm
 def test_a_checkpoint_is_a_model_and_says_where_the_run_stood(corpus, config, tmp_path):
     checkpoints = Checkpoints(tmp_path / "c", None, given(config, corpus))
     with pytest.raises(Stopped):
-        train_guarded([corpus], config, guard=Guard(checkpoints, None, after(1)))
+        train_with_control([corpus], config, control=RunControl(checkpoints, None, after(1)))
     newest = checkpoints.newest()
     assert not newest.is_complete
     embeddings = load(newest.path)

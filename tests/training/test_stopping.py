@@ -19,7 +19,7 @@ from embedcli.training.metrics import check_metrics
 from embedcli.training.schedule import learning_rate
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline, best_epoch, is_stalled
-from embedcli.training.trainer import Guard, Stopped, train
+from embedcli.training.trainer import RunControl, Stopped, train
 
 pytestmark = pytest.mark.usefixtures("in_step")
 
@@ -305,9 +305,9 @@ def test_a_budget_that_reading_uses_up_is_refused(corpus):
 
 
 def test_what_a_command_did_before_it_trained_counts_too(corpus):
-    guard = Guard(began=time.perf_counter() - 7200)
+    control = RunControl(began=time.perf_counter() - 7200)
     with pytest.raises(TrainingError, match="time budget of 2h was over before"):
-        train([corpus], TrainConfig(min_count=1, dim=4, time_budget="2h"), guard=guard)
+        train([corpus], TrainConfig(min_count=1, dim=4, time_budget="2h"), control=control)
 
 
 # What survives an interruption
@@ -325,9 +325,9 @@ def in_pieces(corpus, config, directory, steps):
         checkpoints = Checkpoints(directory, None, given)
         resumed = checkpoints.newest()
         words = resumed.embeddings.vocabulary if resumed else None
-        guard = Guard(checkpoints, resumed, after(n_asked))
+        control = RunControl(checkpoints, resumed, after(n_asked))
         try:
-            return train([corpus], config, vocabulary=words, guard=guard)
+            return train([corpus], config, vocabulary=words, control=control)
         except Stopped:
             continue
     raise AssertionError
@@ -351,18 +351,23 @@ def test_another_held_out_text_is_refused(corpus, valid, tmp_path):
     config = TrainConfig(**SETTINGS | {"valid": str(moved)}).resolve()
     checkpoints = Checkpoints(tmp_path / "c", None, {"settings": config.as_dict()})
     with pytest.raises(Stopped):
-        train([corpus], config, guard=Guard(checkpoints, None, after(0)))
+        train([corpus], config, control=RunControl(checkpoints, None, after(0)))
     moved.write_text(valid.read_text() + "w1 w2\n")
     words = checkpoints.newest().embeddings.vocabulary
     with pytest.raises(CorpusError, match=r"that .* was measured on"):
-        train([corpus], config, vocabulary=words, guard=Guard(checkpoints, checkpoints.newest()))
+        train(
+            [corpus],
+            config,
+            vocabulary=words,
+            control=RunControl(checkpoints, checkpoints.newest()),
+        )
 
 
 def test_a_stopped_run_is_complete(corpus, valid, tmp_path):
     settings = {"valid": str(valid), "patience": 1, "lr": 1e-30, "min_lr": 0}
     config = TrainConfig(**SETTINGS | settings).resolve()
     checkpoints = Checkpoints(tmp_path / "c", 0.0, {"settings": config.as_dict()})
-    stopped = train([corpus], config, guard=Guard(checkpoints))
+    stopped = train([corpus], config, control=RunControl(checkpoints))
     assert 2 == len(stopped.metadata["epochs"])
     newest = checkpoints.newest()
     if newest.is_complete:  # unless the end came before the last question
@@ -373,12 +378,12 @@ def test_the_time_that_is_spent_survives_a_resume(corpus, tmp_path):
     config = TrainConfig(**SETTINGS | {"time_budget": "1h"}).resolve()
     checkpoints = Checkpoints(tmp_path / "c", None, {"settings": config.as_dict()})
     with pytest.raises(Stopped):
-        train([corpus], config, guard=Guard(checkpoints, None, after(0)))
+        train([corpus], config, control=RunControl(checkpoints, None, after(0)))
     first = checkpoints.newest().state.clock
     words = checkpoints.newest().embeddings.vocabulary
-    guard = Guard(checkpoints, checkpoints.newest(), after(0))
+    control = RunControl(checkpoints, checkpoints.newest(), after(0))
     with pytest.raises(Stopped):
-        train([corpus], config, vocabulary=words, guard=guard)
+        train([corpus], config, vocabulary=words, control=control)
     second = checkpoints.newest().state.clock
     assert 0 < first[0] < second[0] < 3600
     assert 0 < first[1] < second[1] < 1
@@ -422,12 +427,12 @@ def test_lines_behind_a_checkpoint_are_dropped(corpus, tmp_path):
     config = TrainConfig(**SETTINGS | {"metrics": str(path)}).resolve()
     checkpoints = Checkpoints(tmp_path / "c", None, {"settings": config.as_dict()})
     with pytest.raises(Stopped):
-        train([corpus], config, guard=Guard(checkpoints, None, after(1)))
+        train([corpus], config, control=RunControl(checkpoints, None, after(1)))
     late = {"event": "epoch", "epoch": 3, "tokens": 54_000, "seconds": 9e9, "loss": 7.0}
     whole = [line for line in path.read_text().splitlines(keepends=True) if "progress" in line]
     path.write_text("".join(whole) + json.dumps(late) + "\n{torn")
     words = checkpoints.newest().embeddings.vocabulary
-    train([corpus], config, vocabulary=words, guard=Guard(checkpoints, checkpoints.newest()))
+    train([corpus], config, vocabulary=words, control=RunControl(checkpoints, checkpoints.newest()))
     assert [1, 2, 3] == [line["epoch"] for line in read_lines(path) if line["event"] == "epoch"]
     assert 7.0 not in [line["loss"] for line in read_lines(path)]
 
@@ -452,7 +457,7 @@ def test_a_checkpoint_of_a_stranger_names_no_file_to_be_replaced(corpus, tmp_pat
     victim = tmp_path / ".bashrc"
     victim.write_text("alias l=ls\n")
     config = TrainConfig(**SETTINGS | {"metrics": str(victim)}).resolve()
-    given = resuming.given(config, [str(corpus)], None)
+    given = resuming.arguments(config, [str(corpus)], None)
     Checkpoints(tmp_path / "m.vec.checkpoint", None, given).save()
     with pytest.raises(OutputError, match=r"bashrc holds something else than metrics"):
         run_train("--resume", "-o", str(tmp_path / "m.vec"))

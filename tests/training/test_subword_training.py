@@ -9,7 +9,7 @@ from embedcli import TrainConfig, load, save
 from embedcli.errors import ConfigError, FormatError, InputError
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.forecast import forecast
-from embedcli.training.trainer import Guard, Stopped, train
+from embedcli.training.trainer import RunControl, Stopped, train
 from embedcli.training.word_parts import WordParts, units_of
 from tests.subwords.test_subwords import sentencepiece_model
 from tests.training.test_checkpoint import after, given
@@ -135,7 +135,7 @@ def test_a_run_goes_on_without_the_file_it_began_with(
     path = str(tmp_path / "m.spm")
     with pytest.raises(Stopped):
         absolute = TrainConfig(**SETTINGS | {"subword": path, "seed": 3, "epochs": 3}).resolve()
-        train([corpus], absolute, guard=Guard(checkpoints, None, after(0)))
+        train([corpus], absolute, control=RunControl(checkpoints, None, after(0)))
     (tmp_path / "m.spm").unlink()
     done = run_embed("train", "--resume", "-o", "resumed.safetensors")
     assert 0 == done.returncode, done.stderr

@@ -10,7 +10,7 @@ from embedcli import TrainConfig, load, save
 from embedcli.kernels.optimizer import Features
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.forecast import forecast
-from embedcli.training.trainer import Guard, Stopped, train
+from embedcli.training.trainer import RunControl, Stopped, train
 from embedcli.training.worker import features_of
 from embedcli.vocabulary import Vocabulary
 
@@ -86,8 +86,8 @@ def test_the_state_of_the_optimiser_survives_a_resume(corpus, tmp_path, arch):
         asked = itertools.count()
         stops = lambda n=n_asked, asked=asked: nullcontext(lambda: next(asked) >= n)  # noqa: E731
         try:
-            guard = Guard(checkpoints, resumed, stops)
-            embeddings = train([corpus], config, vocabulary=words, guard=guard)
+            control = RunControl(checkpoints, resumed, stops)
+            embeddings = train([corpus], config, vocabulary=words, control=control)
             break
         except Stopped:
             saved = checkpoints.newest()

@@ -11,7 +11,7 @@ import click
 from embedcli.cli.options import DEFAULT_MODEL
 from embedcli.cli.output import talk
 from embedcli.errors import InputError
-from embedcli.reading import CHOICES, STRICT, ReadingOptions
+from embedcli.settings.reading import CHOICES, STRICT, ReadingOptions
 
 __all__ = ["given_options", "reading_options"]
 

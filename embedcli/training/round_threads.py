@@ -31,7 +31,7 @@ from embedcli.training.sampling import random_key
 from embedcli.training.worker import Pool
 from embedcli.training.workers import run_together
 
-__all__ = ["Chunk", "Stream", "Team"]
+__all__ = ["Chunk", "RoundThreads", "Stream"]
 
 # Multiply-adds of a round, and of a slice, by one core in half a second: no run stops later.
 _ROUND_WORK = 1 << 32
@@ -66,7 +66,7 @@ class Stream:
         self.subsampled = 0
 
 
-class Team:
+class RoundThreads:
     """The threads of a deterministic run, and what they share.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Threads that read a text together: they stop as one, and their results come out in order."""
+"""A pool of threads that read a text: they stop as one, and their results come out in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Crew"]
+__all__ = ["OrderedPool"]
 
 _WAKE_SECONDS = 0.1
 _LAST_SECONDS = 2.0
@@ -20,7 +20,7 @@ class _Stopped(Exception):
     """Raised in a thread that waits when another one has failed."""
 
 
-class Crew:
+class OrderedPool:
     """What the threads of one pass share: the stop sign, the first error, the results.
 
     The main thread never computes: it waits with a time-out, so that Ctrl-C, progress and the
@@ -68,7 +68,7 @@ class Crew:
         if self._error is not None:
             raise self._error
 
-    def hand_in(self, number: int, array: NDArray[Any], *more: Any) -> None:
+    def put_result(self, number: int, array: NDArray[Any], *more: Any) -> None:
         """Have ``deliver(array, *more)`` called when all lower numbers have been delivered.
 
         The array may be reused on return: it is copied where it has to wait.

@@ -1,11 +1,11 @@
 """Vectors that a run begins with: pretrained ones, or a model that goes on with another text.
 
-Words that are given begin with their vectors, and with their output vectors where the file has
-them; the others begin with what the subwords of the file make of them, if it has any, or else at
-random, as in any run. Given words can be frozen: then their input vectors
-stay bit for bit, while their output vectors and all other words learn. At the end it is told how
-far the given words have moved: the cosine of a word's vector with the one it began with. There is
-nothing to align, as the space is the same one all the time.
+Pretrained words begin with their vectors, and with their output vectors where the file has them;
+the others begin with what the subwords of the file make of them, if it has any, or else at random,
+as in any run. Pretrained words can be frozen: then their input vectors stay bit for bit, while
+their output vectors and all other words learn. At the end it is told how far the pretrained words
+have moved: the cosine of a word's vector with the one it began with. There is nothing to align, as
+the space is the same one all the time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from embedcli.settings.config import TrainConfig
 from embedcli.training.huffman import grown
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Given", "load_given", "match", "movement"]
+__all__ = ["Pretrained", "load_pretrained", "match", "movement"]
 
 _BLOCK_ROWS = 1 << 14
 _MOST_MOVED = 10
@@ -37,8 +37,8 @@ _ALL = "all"
 
 
 @dataclass(frozen=True)
-class Given:
-    """Given vectors, and which words of a run they belong to.
+class Pretrained:
+    """Pretrained vectors, and which words of a run they belong to.
 
     Attributes:
         path: the file, for messages.
@@ -59,9 +59,9 @@ class Given:
     spelling: Sequence[str]
 
     def copy_to(self, syn0: NDArray[np.float32], syn1neg: NDArray[np.float32] | None) -> None:
-        """Put the given vectors into the matrices of a run, float32 (V, D).
+        """Put the pretrained vectors into the matrices of a run, float32 (V, D).
 
-        Without `syn1neg`, the output vectors that may be given are left.
+        Without `syn1neg`, the output vectors are left.
         """
         for first in range(0, len(self.rows), _BLOCK_ROWS):
             rows, words = (a[first : first + _BLOCK_ROWS] for a in (self.rows, self.words))
@@ -73,7 +73,7 @@ class Given:
             syn0[self.made[part]] = self.embeddings.from_subwords(self.spelling[part])[0]
 
     def copy_outputs_to(self, syn1neg: NDArray[np.float32]) -> None:
-        """Put the given output vectors, if there are any, into those of a run, float32 (V, D)."""
+        """Put the pretrained output vectors, if any, into those of a run, float32 (V, D)."""
         output = self.embeddings.output_vectors
         if output is None:
             return
@@ -82,9 +82,9 @@ class Given:
             syn1neg[words] = output[rows]
 
     def tree_counts(self, counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
-        """Those of the given tree with the new words of the run (`huffman.py`).
+        """Those of the pretrained tree with the new words of the run (`huffman.py`).
 
-        None where no tree is given, or some of its words do not go on.
+        None where there is none, or some of its words do not go on.
 
         Args:
             counts: int64 (V,), of the words of the run.
@@ -97,13 +97,13 @@ class Given:
         return grown(before, self.rows, self.words, counts)
 
     def copy_nodes_to(self, syn1: NDArray[np.float32]) -> None:
-        """Put the nodes of the given tree into those of the larger one, float32 (V, D)."""
+        """Put the nodes of the pretrained tree into those of the larger one, float32 (V, D)."""
         n_nodes, output = len(self.embeddings) - 1, self.embeddings.output_vectors
         if output is not None:
             syn1[:n_nodes] = output[:n_nodes]
 
     def copy_parts_to(self, rows: NDArray[np.float32], ids: NDArray[np.int32]) -> None:
-        """Put the given rows of words and of their parts into those of a run.
+        """Put the pretrained rows of words and of their parts into those of a run.
 
         Args:
             rows: float32 (V + U, D), the words' own rows, then those of parts.
@@ -134,12 +134,12 @@ class Given:
         }
 
 
-def load_given(config: TrainConfig, given: Embeddings | None = None) -> Embeddings | None:
+def load_pretrained(config: TrainConfig, pretrained: Embeddings | None = None) -> Embeddings | None:
     """The vectors that `config` begins with; None if it begins with none.
 
     Args:
         config: names their file.
-        given: what is in it, where it has been read already.
+        pretrained: what is in it, where it has been read already.
 
     Raises:
         ConfigError: they have another dimension than ``config.dim``.
@@ -148,7 +148,7 @@ def load_given(config: TrainConfig, given: Embeddings | None = None) -> Embeddin
     path = config.init or config.continue_from
     if path is None:
         return None
-    embeddings = load(path) if given is None else given
+    embeddings = load(path) if pretrained is None else pretrained
     if embeddings.dim != config.dim:
         raise ConfigError(
             f"{path} has {embeddings.dim} dimensions, but dim is {config.dim}: give --dim "
@@ -165,8 +165,8 @@ def load_given(config: TrainConfig, given: Embeddings | None = None) -> Embeddin
     return embeddings
 
 
-def match(config: TrainConfig, embeddings: Embeddings, vocabulary: Vocabulary) -> Given:
-    """Find the words of a run among the given ones, and which are frozen.
+def match(config: TrainConfig, embeddings: Embeddings, vocabulary: Vocabulary) -> Pretrained:
+    """Find the words of a run among the pretrained ones, and which are frozen.
 
     Raises:
         InputError: none of the words is among them, one of their vectors is not finite, or the file
@@ -195,7 +195,7 @@ def match(config: TrainConfig, embeddings: Embeddings, vocabulary: Vocabulary) -
     frozen = _frozen(config.freeze, vocabulary, words)
     made = _made(embeddings, vocabulary, [i for i, row in enumerate(found) if row is None])
     spelling = [vocabulary[i] for i in made.tolist()]
-    return Given(path, embeddings, rows, words, frozen, made, spelling)
+    return Pretrained(path, embeddings, rows, words, frozen, made, spelling)
 
 
 def _made(
@@ -237,12 +237,12 @@ def _listed(path: str) -> Sequence[str]:
 
 
 def movement(
-    given: Given, vectors: NDArray[np.float32], vocabulary: Vocabulary
+    pretrained: Pretrained, vectors: NDArray[np.float32], vocabulary: Vocabulary
 ) -> Mapping[str, Any]:
-    """How far the given words are from where they began; plain values of JSON.
+    """How far the pretrained words are from where they began; plain values of JSON.
 
     Args:
-        given: where they began.
+        pretrained: where they began.
         vectors: float32 (V, D), where they are.
         vocabulary: the V words of the run.
 
@@ -251,12 +251,12 @@ def movement(
         the cosines with where they began; ``most``, the words among the 10,000 most frequent that
         moved most, each with its cosine.
     """
-    cosines = np.ones(len(given.words))
-    moved = np.zeros(len(given.words), np.bool_)
-    for first in range(0, len(given.rows), _BLOCK_ROWS):
+    cosines = np.ones(len(pretrained.words))
+    moved = np.zeros(len(pretrained.words), np.bool_)
+    for first in range(0, len(pretrained.rows), _BLOCK_ROWS):
         part = slice(first, first + _BLOCK_ROWS)
-        before = given.embeddings.vectors[given.rows[part]].astype(np.float64)
-        after = vectors[given.words[part]].astype(np.float64)
+        before = pretrained.embeddings.vectors[pretrained.rows[part]].astype(np.float64)
+        after = vectors[pretrained.words[part]].astype(np.float64)
         moved[part] = (before != after).any(axis=1)
         norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
         dots = np.einsum("ij,ij->i", before, after)
@@ -264,10 +264,10 @@ def movement(
     if not moved.any():
         return {"words": 0}
     low, middle, high = np.percentile(cosines[moved], (10, 50, 90)).tolist()
-    frequent = np.flatnonzero(moved & (given.words < _FREQUENT))
+    frequent = np.flatnonzero(moved & (pretrained.words < _FREQUENT))
     most = frequent[np.argsort(cosines[frequent], kind="stable")][:_MOST_MOVED]
     return {
         "words": int(moved.sum()),
         "cosine": {"p10": low, "p50": middle, "p90": high},
-        "most": [[vocabulary[int(given.words[i])], float(cosines[i])] for i in most],
+        "most": [[vocabulary[int(pretrained.words[i])], float(cosines[i])] for i in most],
     }

@@ -19,7 +19,7 @@ from embedcli.text.apart import splitter
 from embedcli.text.fields import Field
 from embedcli.text.sources import Library, opened
 
-__all__ = ["Glimpse", "glimpse"]
+__all__ = ["TextEstimate", "estimate_text"]
 
 _SAMPLE_BYTES = 1 << 20
 _MOST_FILES = 8
@@ -29,7 +29,7 @@ _ID, _OFFSET = 4, 8  # bytes
 
 
 @dataclass(frozen=True)
-class Glimpse:
+class TextEstimate:
     """What was seen.
 
     Attributes:
@@ -49,9 +49,9 @@ class Glimpse:
         return self.n_tokens * _ID + self.n_lines * _OFFSET
 
 
-def glimpse(
+def estimate_text(
     paths: Sequence[str], *, rules: TextRules, recursive: bool, min_count: int
-) -> Glimpse | None:
+) -> TextEstimate | None:
     """Look at the beginnings of the largest files; None where that would take bytes from a pipe.
 
     They are looked at by the `rules` that all of the text will be read by.
@@ -77,7 +77,7 @@ def glimpse(
     words = tuple(word.encode() for word, n in counts.most_common() if n >= min_count)
     n_lines = sum(each.n_lines for each in seen)
     sure_share = n_sure / n_tokens if n_tokens else 1.0
-    return Glimpse(int(n_tokens * share), int(n_lines * share), words, sure_share)
+    return TextEstimate(int(n_tokens * share), int(n_lines * share), words, sure_share)
 
 
 @dataclass(frozen=True)
