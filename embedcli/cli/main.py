@@ -53,6 +53,7 @@ COMMANDS = {
     "plot": "Draw a map of the words, or loss curves.",
     "tune": "Search the number of dimensions and other settings.",
     "evaluate": "Score models on analogies, word similarity and tasks.",
+    "predict": "Predict the labels of lines by a classifier.",
     "align": "Align two spaces, and measure translation between them.",
     "translate": "Show the nearest words of another model.",
     "diff": "Show the words that moved most between two models.",

@@ -180,18 +180,24 @@ def text_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return text_options_beside()(function)
 
 
-def text_options_beside(*flags: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """As `text_options`, for a command that has `flags` of its own: other names remain."""
+def text_options_beside(
+    *flags: str, only: Collection[str] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """As `text_options`, for a command that has `flags` of its own: other names remain.
+
+    `only` some of the settings, by name, where a model says all others.
+    """
+    offered = {n: rule for n, rule in text_settings().items() if only is None or n in only}
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def with_rules(*args: Any, **options: Any) -> Any:
-            given = {name: options.pop(name) for name in text_settings()}
+            given = {name: options.pop(name) for name in offered}
             chosen = {name: value for name, value in given.items() if value is not None}
             return function(*args, rules=TextRules(**chosen), **options)
 
         decorated: Callable[..., Any] = with_rules
-        for name, setting in reversed(text_settings().items()):
+        for name, setting in reversed(offered.items()):
             decorated = _option(name, setting, TextRules, variable=None, taken=flags)(decorated)
         return decorated
 

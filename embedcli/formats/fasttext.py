@@ -26,7 +26,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +54,16 @@ __all__ = [
     "SHAPE",
     "SIZES",
     "SKIPGRAM",
+    "SUPERVISED",
     "VERSION",
     "VERSIONS",
     "Floats",
+    "ModelFile",
+    "Sizes",
     "has_ngrams",
     "read",
+    "read_entries",
+    "read_rows",
 ]
 
 MAGIC: Final = (793712314).to_bytes(4, "little")
@@ -68,7 +73,7 @@ ARGUMENTS: Final = (
     *("dim", "ws", "epoch", "minCount", "neg", "wordNgrams", "loss", "model", "bucket"),
     *("minn", "maxn", "lrUpdateRate", "t"),
 )
-HS, NS, CBOW, SKIPGRAM, _SUPERVISED = 1, 2, 1, 2, 3
+HS, NS, CBOW, SKIPGRAM, SUPERVISED = 1, 2, 1, 2, 3
 HEADER: Final = struct.Struct("<4si12id")
 SIZES: Final = struct.Struct("<iiiqq")
 ENTRY: Final = struct.Struct("<qb")
@@ -89,7 +94,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     Raises:
         FormatError: damaged, of another version, a classifier or quantized.
     """
-    file = _File(source)
+    file = ModelFile(source)
     arguments = _read_arguments(file)
     spelt, counts, more = _read_words(file, reading)
     dim, bucket = arguments["dim"], arguments["bucket"]
@@ -141,7 +146,17 @@ def has_ngrams(arguments: Mapping[str, int]) -> bool:
     return 0 < arguments["maxn"] >= arguments["minn"]
 
 
-class _File:
+class Sizes(NamedTuple):
+    """What a dictionary says of its sizes; `n_pruned` is -1 where all n-grams have rows."""
+
+    size: int
+    n_words: int
+    n_labels: int
+    n_tokens: int
+    n_pruned: int
+
+
+class ModelFile:
     """The bytes of a file, taken in order."""
 
     def __init__(self, source: Source) -> None:
@@ -186,7 +201,7 @@ class _File:
         return FormatError(f"{self.source.path} is not a sound fastText model: it has {what}")
 
 
-def _read_arguments(file: _File) -> dict[str, Any]:
+def _read_arguments(file: ModelFile) -> dict[str, Any]:
     magic, version, *values = HEADER.unpack(file.take(HEADER.size, "the header"))
     arguments = dict(zip(ARGUMENTS, values, strict=True))
     where = file.source.path
@@ -196,7 +211,7 @@ def _read_arguments(file: _File) -> dict[str, Any]:
         raise FormatError(
             f"{where} is a fastText model of version {version}; versions 11 and 12 are read"
         )
-    if arguments["model"] == _SUPERVISED:
+    if arguments["model"] == SUPERVISED:
         raise FormatError(
             f"{where} is a fastText classifier (supervised), whose vectors were made for its "
             "labels: unsupervised models (skipgram, cbow) are read"
@@ -216,16 +231,27 @@ def _read_arguments(file: _File) -> dict[str, Any]:
 
 
 def _read_words(
-    file: _File, reading: ReadingOptions
+    file: ModelFile, reading: ReadingOptions
 ) -> tuple[list[bytes], NDArray[np.int64] | None, dict[str, Any]]:
     """The words, their counts, and what else is known of the text."""
-    sizes = SIZES.unpack(file.take(SIZES.size, "the sizes of the dictionary"))
-    size, n_words, n_labels, n_tokens, n_pruned = sizes
-    if n_pruned >= 0:
+    sizes = Sizes(*SIZES.unpack(file.take(SIZES.size, "the sizes of the dictionary")))
+    n_words, n_labels, n_tokens = sizes.n_words, sizes.n_labels, sizes.n_tokens
+    if sizes.n_pruned >= 0:
         raise FormatError(
-            f"{file.source.path} is a pruned fastText model, of whose n-grams {n_pruned} are left: "
-            "the model it was made from is read"
+            f"{file.source.path} is a pruned fastText model, of whose n-grams {sizes.n_pruned} are "
+            "left: the model it was made from is read"
         )
+    words, counts = read_entries(file, sizes)
+    more: dict[str, Any] = {"ntokens": n_tokens}
+    if n_labels:  # an unsupervised text that holds labels: they have no vectors
+        more["labels"] = _labels(file, words[n_words:], counts[n_words:], reading)
+    tally = np.array(counts[:n_words], np.int64) if any(counts[:n_words]) else None
+    return words[:n_words], tally, more
+
+
+def read_entries(file: ModelFile, sizes: Sizes) -> tuple[list[bytes], list[int]]:
+    """The words, then the labels, and their counts."""
+    size, n_words, n_labels, n_tokens, _ = sizes
     if size != n_words + n_labels or n_words < 1 or n_labels < 0 or n_tokens < 0:
         what = f"{size} entries, {n_words} words, {n_labels} labels and {n_tokens} tokens"
         raise file.damaged(what)
@@ -238,15 +264,11 @@ def _read_words(
                 f"count {count} and type {kind} in row {row} ({quoted_bytes(words[-1])})"
             )
         counts.append(count)
-    more: dict[str, Any] = {"ntokens": n_tokens}
-    if n_labels:  # an unsupervised text that holds labels: they have no vectors
-        more["labels"] = _labels(file, words[n_words:], counts[n_words:], reading)
-    tally = np.array(counts[:n_words], np.int64) if any(counts[:n_words]) else None
-    return words[:n_words], tally, more
+    return words, counts
 
 
 def _labels(
-    file: _File, labels: list[bytes], counts: list[int], reading: ReadingOptions
+    file: ModelFile, labels: list[bytes], counts: list[int], reading: ReadingOptions
 ) -> list[list[Any]]:
     texts = [label.decode(errors="replace") for label in labels]
     if "\ufffd" in "".join(texts):
@@ -255,7 +277,7 @@ def _labels(
 
 
 def _read_matrix(
-    file: _File, name: str, n_words: int, n_more: int, dim: int
+    file: ModelFile, name: str, n_words: int, n_more: int, dim: int
 ) -> tuple[Floats, Floats]:
     """The rows of the words, float32 (V, D), and those that follow."""
     is_quantized, n_rows, width = SHAPE.unpack(file.take(SHAPE.size, f"the {name} matrix"))
@@ -274,10 +296,10 @@ def _read_matrix(
         raise file.damaged(
             f"an {name} matrix of {4 * n_rows * width} bytes, but {size - file.position} are left"
         )
-    return _read_rows(file, name, n_words, dim), _read_rows(file, name, n_more, dim)
+    return read_rows(file, name, n_words, dim), read_rows(file, name, n_more, dim)
 
 
-def _read_rows(file: _File, name: str, n_rows: int, dim: int) -> Floats:
+def read_rows(file: ModelFile, name: str, n_rows: int, dim: int) -> Floats:
     """Rows, read block by block: memory is taken for what is there."""
     known = file.source.size is not None
     rows = np.empty((n_rows if known else 0, dim), np.float32)

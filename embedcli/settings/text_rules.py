@@ -15,7 +15,7 @@ from embedcli.errors import ConfigError
 from embedcli.settings.patterns import compiled
 from embedcli.settings.values import Setting, choice, number, shorten, switch, text
 
-__all__ = ["ITEM_END", "REWRITING", "TextRules", "text_settings"]
+__all__ = ["ITEM_END", "OF_FILES", "REWRITING", "TextRules", "text_settings"]
 
 ITEM_END = b"\x1f"  # what ASCII has between units, and here is between the items of a record
 
@@ -190,6 +190,7 @@ _NO_ENCODINGS = (
     "raw-unicode-escape",
 )
 _OF_TEXT = ("separator", "field", "pattern", "delimiter", "quote")  # looked for in text
+OF_FILES = ("field", "delimiter", "quote", "bad_records", "encoding", "as_text")
 REWRITING = ("tokenizer", "pattern", "normalize", "lowercase", "digits")
 
 

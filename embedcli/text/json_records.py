@@ -22,7 +22,7 @@ from embedcli.text.fields import (
     Place,
 )
 
-__all__ = ["json_line_texts", "json_texts"]
+__all__ = ["json_line_text", "json_line_texts", "json_texts"]
 
 _READ = 1 << 16
 _ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
@@ -40,8 +40,13 @@ def json_line_texts(lines: Iterable[bytes | None], field: Field, title: str) -> 
         if line is None:
             yield field.reject(OVER_LONG.format(place()))
         elif line.strip():
-            text = line.decode(errors="surrogateescape").removeprefix("\ufeff")  # files were joined
-            yield _text(text, field, place)
+            yield json_line_text(line, field, place)
+
+
+def json_line_text(line: bytes, field: Field, place: Place) -> str:
+    """The text of a JSON line that is not empty."""
+    text = line.decode(errors="surrogateescape").removeprefix("\ufeff")  # files were joined
+    return _text(text, field, place)
 
 
 def _text(line: str, field: Field, place: Place) -> str:

@@ -21,7 +21,7 @@ LEVELS = [
     {"maps", "tuning", "cluster"},
     {"training"},
     {"formats", "evaluation", "spaces", "phrases"},
-    {"lookup"},
+    {"lookup", "classification"},
     {"cooccurrence"},
     {"corpus", "embeddings"},
     {"subwords"},

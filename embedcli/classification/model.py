@@ -1,0 +1,146 @@
+"""`Classifier`: rows of words and n-grams, rows of labels, and the rules that join them.
+
+fastText's classifier (Joulin et al. 2017, *Bag of Tricks for Efficient Text Classification*): a
+line is the mean of the rows of its features, and its labels are told from this mean alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcli.kernels.huffman import join
+from embedcli.kernels.label_scores import Nodes
+from embedcli.kernels.line_features import (
+    Buckets,
+    Dense,
+    Dictionary,
+    Features,
+    Quantized,
+    fill_buckets,
+    fill_slots,
+    hash_of_bytes,
+)
+from embedcli.vocabulary import Vocabulary
+
+__all__ = ["END", "LABEL_PREFIX", "Classifier", "Loss", "Matrix", "NGramRows", "joined_words"]
+
+END: Final = "</s>"
+LABEL_PREFIX: Final = "__label__"
+Loss = Literal["softmax", "ova", "hs", "ns"]
+Matrix = Dense | Quantized
+
+
+@dataclass(frozen=True, eq=False)
+class NGramRows:
+    """Which n-grams of a line have rows, behind those of the words.
+
+    Attributes:
+        shortest, longest: characters of those of words; none where `longest` is 0.
+        words: tokens of those of lines, at most; 1: none.
+        buckets: how many numbers all of them are hashed to; 0 where there are none.
+        kept: int32 (n,), the buckets that have a row, or None for all.
+        rows: int32 (n,), which row, counted from the first behind the words.
+    """
+
+    shortest: int = 0
+    longest: int = 0
+    words: int = 1
+    buckets: int = 0
+    kept: NDArray[np.int32] | None = None
+    rows: NDArray[np.int32] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are behind those of the words."""
+        return self.buckets if self.kept is None else len(self.kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A classifier as it predicts.
+
+    Attributes:
+        words: the V words. labels: the C labels, as the training text had them, with counts.
+        inputs: the rows of words, then of n-grams: V + U rows of D.
+        outputs: the rows of labels, C of D; with a tree those of its inner nodes, the last unused.
+        ngrams: which n-grams have rows.
+        loss: what it was trained with, and predicts with.
+        metadata: what its file says of how it was made.
+    """
+
+    words: Vocabulary
+    labels: Vocabulary
+    inputs: Matrix
+    outputs: Matrix
+    ngrams: NGramRows
+    loss: Loss
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return int(self.inputs.dim)
+
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """Words and labels as kernels look them up."""
+        both = joined_words(self.words, self.labels)
+        hashes = np.empty(len(both), np.uint32)
+        hash_of_bytes(both.blob, both.offsets, hashes)
+        slots = np.zeros(1 << (2 * len(both)).bit_length(), np.int32)
+        fill_slots(hashes, slots)
+        end = self.words.get(END)
+        prefix = np.frombuffer(LABEL_PREFIX.encode(), np.uint8)
+        end = -1 if end is None else end
+        return Dictionary(slots, hashes, both.offsets, both.blob, len(self.words), end, prefix)
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        """The buckets of n-grams as kernels look them up."""
+        ngrams = self.ngrams
+        keys = places = np.empty(0, np.int32)
+        if ngrams.kept is not None and ngrams.rows is not None:
+            size = 1 << (2 * len(ngrams.kept) + 1).bit_length()
+            keys, places = np.zeros(size, np.int32), np.zeros(size, np.int32)
+            fill_buckets(ngrams.kept, ngrams.rows, keys, places)
+        return Buckets(np.uint32(max(1, ngrams.buckets)), keys, places)
+
+    @cached_property
+    def features(self) -> Features:
+        """Which n-grams lines have, as kernels see it."""
+        ngrams = self.ngrams
+        return Features(ngrams.shortest, ngrams.longest, ngrams.words if ngrams.buckets else 1)
+
+    @cached_property
+    def columns(self) -> Dense:
+        """Dense outputs column by column."""
+        if not isinstance(self.outputs, Dense):
+            raise TypeError("quantised outputs have no columns")
+        rows = self.outputs.rows.reshape(len(self.labels), self.dim)
+        return Dense(np.ascontiguousarray(rows.T).ravel(), self.dim)
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """The tree of hierarchical softmax: Huffman's, of the counts of labels."""
+        n = len(self.labels)
+        counts = np.full(2 * n - 1, 0.0)
+        if self.labels.counts is not None:
+            counts[:n] = self.labels.counts
+        parents, is_second = np.zeros(2 * n - 1, np.int64), np.zeros(2 * n - 1, np.int8)
+        join(counts, parents, is_second)
+        children = np.zeros((2, n - 1), np.int32)
+        below = np.arange(2 * n - 2)
+        children[is_second[:-1].astype(np.int64), parents[:-1] - n] = below
+        return Nodes(children[0].copy(), children[1].copy())
+
+
+def joined_words(first: Vocabulary, second: Vocabulary) -> Vocabulary:
+    """The words of both, one after the other, without counts."""
+    offsets = np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]])
+    return Vocabulary(np.concatenate([first.blob, second.blob]), offsets)
