@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from benchmarks.corpora import WIKI
 from embedcli import TrainConfig, Vocabulary, evaluate, train
-from embedcli.corpus import Corpus, Tally
 from embedcli.kernels.sampling import fill_pool
 from embedcli.progress import ignore_progress
+from embedcli.text.corpus import Corpus, Tally
 from embedcli.training import worker
 from embedcli.training.architectures import prepared
 from embedcli.training.sampling import noise_distribution, pool_size

@@ -39,8 +39,8 @@ from embedcli.cluster.run_state import (
 from embedcli.cluster.shard_trainer import ShardTrainer, beginning, make_weights
 from embedcli.cluster.shards import cut
 from embedcli.cluster.steps import Driver
-from embedcli.corpus import encode_corpus
 from embedcli.formats import save
+from embedcli.text.corpus_reader import encode_corpus
 
 Matrix = NDArray[np.float32]
 

@@ -4,7 +4,8 @@ Words live in one blob of UTF-8 with int64 offsets, the layout of the model file
 million words opens without creating a million Python strings. Ids run from 0 by falling count,
 ties by the UTF-8 bytes of the word: the same counts give the same ids on every machine.
 
-Counting text is not done here (`corpus.py`), nor is reading a vocabulary file (`formats/vocab.py`).
+Counting text is not done here (`text/corpus_reader.py`), nor is reading a vocabulary file
+(`formats/vocab.py`).
 """
 
 from __future__ import annotations

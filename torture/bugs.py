@@ -315,7 +315,7 @@ def _index_not_compared() -> None:
 
 
 def _ids_not_looked_at() -> None:
-    from embedcli import corpus
+    from embedcli.text import corpus
 
     change(corpus, "ids_fault", lambda *told: None)
 

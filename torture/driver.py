@@ -23,18 +23,17 @@ _STEP = 0.03  # seconds that each step of a slowed phase takes more
 
 
 def _counting(mark: Callable[[], None]) -> None:
-    from embedcli import corpus
+    from embedcli.text import corpus_reader
     from embedcli.text.words import WordTable
 
-    corpus.BLOCK_BYTES = 2048
+    corpus_reader.BLOCK_BYTES = 2048
     _slow(WordTable, "encode", mark)
 
 
 def _encoding(mark: Callable[[], None]) -> None:
-    from embedcli import corpus
-    from embedcli.text import encoder
+    from embedcli.text import corpus_reader, encoder
 
-    corpus.BLOCK_BYTES = 2048
+    corpus_reader.BLOCK_BYTES = 2048
     _slow(encoder, "remap", mark)
 
 

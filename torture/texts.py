@@ -52,10 +52,10 @@ def _while_reading(place: Place, what: str, block: int) -> str:
     command = place.command()
 
     def run() -> int:
-        from embedcli import corpus
+        from embedcli.text import corpus_reader
         from embedcli.text.words import WordTable
 
-        corpus.BLOCK_BYTES = _BLOCK
+        corpus_reader.BLOCK_BYTES = _BLOCK
         original, calls = WordTable.encode, []
 
         def encode(*args: Any) -> Any:

@@ -26,10 +26,10 @@ from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
 
 if TYPE_CHECKING:
-    from embedcli.corpus import Corpus
     from embedcli.embeddings import Embeddings
     from embedcli.settings.reading import ReadingOptions
     from embedcli.spaces.contexts import Explanation
+    from embedcli.text.corpus import Corpus
 
 __all__ = ["command"]
 
@@ -94,9 +94,9 @@ def command(
     none, the exit code is 3.
     """
     import embedcli
-    from embedcli.corpus import encode_corpus
     from embedcli.lookup.query import cosine_table
     from embedcli.spaces.contexts import explain
+    from embedcli.text.corpus_reader import encode_corpus
 
     embeddings = embedcli.load(model, reading=reading)
     first, second = _as_spelt(embeddings, first, second)

@@ -136,11 +136,11 @@ def command(
     normalised pointwise mutual information (docs/text.md). --list prints pass, the two words, the
     phrase, its count and its score; --json prints the same as JSON.
     """
-    from embedcli.corpus import encode_corpus
     from embedcli.files.publish import check_writable
     from embedcli.phrases.files import read_phrases, write_phrases
     from embedcli.phrases.finding import PhraseText
     from embedcli.phrases.linking import read_words
+    from embedcli.text.corpus_reader import encode_corpus
 
     if rules.items:
         raise UsageError("--items are ids in no order: they make no phrases")

@@ -87,7 +87,7 @@ def show_plan(setup: Setup, base: Vocabulary | None, *, as_json: bool) -> None:
 
     `base` is as in `corpus.encode_corpus`.
     """
-    from embedcli.corpus import encode_corpus
+    from embedcli.text.corpus_reader import encode_corpus
     from embedcli.training.forecast import check_resources, measure_seconds
 
     config, is_given = setup.config, setup.vocabulary is not None

@@ -26,8 +26,8 @@ from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
-    from embedcli.corpus import Corpus
     from embedcli.settings.reading import ReadingOptions
+    from embedcli.text.corpus import Corpus
     from embedcli.training.session import Callbacks, Setup
     from embedcli.vocabulary import Vocabulary
 

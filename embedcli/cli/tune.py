@@ -28,8 +28,8 @@ from embedcli.settings.values import Value, written
 from embedcli.settings.yaml_files import dump_config, load_space
 
 if TYPE_CHECKING:
-    from embedcli.corpus import Corpus
     from embedcli.progress import OnProgress
+    from embedcli.text.corpus import Corpus
     from embedcli.tuning.space import Space
     from embedcli.tuning.trial import Bench, Trial
     from embedcli.vocabulary import Vocabulary
@@ -184,7 +184,7 @@ def command(
 def _encoded(
     paths: Sequence[str], config: TrainConfig, words: Vocabulary | None, on_progress: OnProgress
 ) -> Corpus:
-    from embedcli.corpus import encode_corpus
+    from embedcli.text.corpus_reader import encode_corpus
     from embedcli.vocabulary import UNKNOWN
 
     return encode_corpus(

@@ -16,7 +16,7 @@ from embedcli.cli.progress import show_progress
 from embedcli.settings.text_rules import TextRules
 
 if TYPE_CHECKING:
-    from embedcli.corpus import Tally
+    from embedcli.text.corpus import Tally
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command"]
@@ -68,8 +68,8 @@ def command(
 
     --json prints one object: what was read, and the words unless they go to a file.
     """
-    from embedcli.corpus import count_corpus
     from embedcli.files.publish import check_writable
+    from embedcli.text.corpus_reader import count_corpus
 
     keep_apart([output], texts=corpus, recursive=recursive)
     check_writable(output, stdout=True)

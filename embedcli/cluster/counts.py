@@ -14,10 +14,11 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from embedcli.cluster.shards import Shard
-from embedcli.corpus import Tally, count_corpus
 from embedcli.errors import CorpusError, FormatError, ResourceError
 from embedcli.files.memory import memory_size
 from embedcli.settings.config import TrainConfig
+from embedcli.text.corpus import Tally
+from embedcli.text.corpus_reader import count_corpus
 from embedcli.text.merging import Limits, Merged, Subtotal, merge, parts_of
 from embedcli.text.words import SPARE, Words
 from embedcli.vocabulary import LARGEST_SUM, Vocabulary

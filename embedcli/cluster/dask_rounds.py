@@ -21,10 +21,10 @@ from embedcli.cluster.plan import Plan
 from embedcli.cluster.run_state import advance, at_beginning, loss, next_round, to_embeddings
 from embedcli.cluster.shard_trainer import Encoded
 from embedcli.cluster.shards import joint_digest
-from embedcli.corpus import Corpus, Tally
 from embedcli.embeddings import Embeddings
 from embedcli.progress import OnProgress, Progress
 from embedcli.settings.config import TrainConfig
+from embedcli.text.corpus import Corpus, Tally
 from embedcli.training.schedule import learning_rate
 from embedcli.training.trainer import RunControl, Stopped
 from embedcli.vocabulary import Vocabulary

@@ -20,12 +20,12 @@ from embedcli.cluster.dask_rounds import DaskRounds, EncodedText
 from embedcli.cluster.dask_worker import Job, RunInScheduler, RunOnWorker
 from embedcli.cluster.plan import Plan, make_plan, shard_settings, shards_of
 from embedcli.cluster.shards import text_size
-from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ResourceError
 from embedcli.files.targets import readable_size
 from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.settings.config import TrainConfig
+from embedcli.text.corpus import Tally
 from embedcli.training.trainer import RunControl
 from embedcli.vocabulary import Vocabulary
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from embedcli.cluster.deltas import Change, Matrices, Round
 from embedcli.cluster.shards import joint_digest
-from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError
 from embedcli.settings.config import TrainConfig
+from embedcli.text.corpus import Tally
 from embedcli.training.state import Epoch, State, nothing_trained
 from embedcli.training.versions import versions
 from embedcli.vocabulary import Vocabulary

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from embedcli.cluster.counts import Table, count
 from embedcli.cluster.deltas import Change, Matrices, Round, check, difference
 from embedcli.cluster.shards import Shard
-from embedcli.corpus import Corpus, Tally, encode_corpus
 from embedcli.errors import CorpusError
 from embedcli.kernels.weights import Weights, aligned, row_stride
 from embedcli.settings.config import LINE, TrainConfig
+from embedcli.text.corpus import Corpus, Tally
+from embedcli.text.corpus_reader import encode_corpus
 from embedcli.training.forecast import measure_seconds
 from embedcli.training.hogwild import hogwild_run
 from embedcli.training.sampling import keep_probabilities, noise_distribution

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedcli.corpus import digest_corpus
 from embedcli.errors import CorpusError, UsageError
 from embedcli.files.compression import compression_of
 from embedcli.files.opening import STDIN, open_source, reason
@@ -22,6 +21,7 @@ from embedcli.files.plain import is_file
 from embedcli.files.spans import Span
 from embedcli.files.urls import is_url, url_size
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import digest_corpus
 from embedcli.text.encodings import can_be_cut
 from embedcli.text.places import find_sources
 from embedcli.text.records import is_json_lines

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from embedcli.cluster.counts import Table
 from embedcli.cluster.deltas import Change, Delta
-from embedcli.corpus import Corpus, Tally, ids_fault
 from embedcli.errors import CorpusError, FormatError
 from embedcli.files import safetensors
 from embedcli.files.publish import publish
+from embedcli.text.corpus import Corpus, Tally, ids_fault
 from embedcli.vocabulary import Vocabulary, counts_fault
 
 __all__ = [

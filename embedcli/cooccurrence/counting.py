@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from embedcli.cooccurrence.cells import CellFiles, Cooccurrences
 from embedcli.cooccurrence.runs import Runs, compile_merging
-from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
 from embedcli.files.memory import memory_size
 from embedcli.kernels.cooccurrence import (
@@ -31,6 +30,7 @@ from embedcli.kernels.cooccurrence import (
     sort_entries,
 )
 from embedcli.progress import OnProgress, Progress, ignore_progress
+from embedcli.text.corpus import Corpus
 from embedcli.text.ordered_pool import OrderedPool
 
 __all__ = [

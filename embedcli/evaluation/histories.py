@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import encode_corpus
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Histories", "Lines", "cut_last", "distinct", "read_lines", "without_last"]

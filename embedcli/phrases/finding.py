@@ -14,11 +14,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
 from embedcli.kernels import phrases as kernels
 from embedcli.phrases.linking import Linked, Tree, link, marked, table
 from embedcli.phrases.scores import PairCounts, score_pairs
+from embedcli.text.corpus import Corpus
 from embedcli.text.ordered_pool import OrderedPool
 from embedcli.vocabulary import Vocabulary
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.corpus import Corpus
 from embedcli.errors import UnknownWordError
+from embedcli.text.corpus import Corpus
 
 __all__ = ["Explanation", "Shared", "explain"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from embedcli.corpus import Corpus
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
+from embedcli.text.corpus import Corpus
 from embedcli.training.deterministic import compile_rounds, compile_staging, deterministic_run
 from embedcli.training.glove import compile_glove, count_cells, glove_run
 from embedcli.training.hogwild import hogwild_run

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.corpus import Corpus
 from embedcli.kernels.sampling import count_kept, make_staged, shuffle, stage
 from embedcli.kernels.streams import ROUND, STREAMS, rows_for_copies
 from embedcli.kernels.weights import Weights
 from embedcli.settings.config import TrainConfig
+from embedcli.text.corpus import Corpus
 from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.held_out import HeldOut, split_text
 from embedcli.training.models import WordModel

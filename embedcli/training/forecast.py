@@ -21,7 +21,6 @@ import numpy as np
 from embedcli.cooccurrence.cells import CELL_BYTES
 from embedcli.cooccurrence.counting import counting_memory, expected_cells
 from embedcli.cooccurrence.runs import RUN_BYTES
-from embedcli.corpus import Corpus
 from embedcli.errors import ResourceError
 from embedcli.files.memory import available_memory
 from embedcli.files.targets import free_space, readable_size
@@ -30,6 +29,7 @@ from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
+from embedcli.text.corpus import Corpus
 from embedcli.text.estimate import TextEstimate
 from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.sampling import pool_size

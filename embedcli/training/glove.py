@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from embedcli.cooccurrence.cells import Cooccurrences
 from embedcli.cooccurrence.counting import compile_counting, count_cooccurrences
-from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.kernels.glove import GloveWeights
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
+from embedcli.text.corpus import Corpus
 from embedcli.training.glove_work import CellChunks, GloveWorker, initial_weights
 from embedcli.training.run import Run, Score
 from embedcli.training.sampling import random_key

@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.corpus import Corpus
 from embedcli.errors import TrainingError
 from embedcli.settings.config import LINE, TrainConfig
+from embedcli.text.corpus import Corpus
 from embedcli.training.chunks import Chunks, held_out_stretches
 from embedcli.training.sampling import random_key
 from embedcli.training.work import Job, Step

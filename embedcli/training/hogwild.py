@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.corpus import Corpus
 from embedcli.kernels.optimizer import Optimizer
 from embedcli.kernels.weights import Weights
 from embedcli.settings.config import TrainConfig
+from embedcli.text.corpus import Corpus
 from embedcli.training.chunks import Chunks
 from embedcli.training.held_out import HeldOut, split_text
 from embedcli.training.models import WordModel

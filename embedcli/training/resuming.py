@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from embedcli.corpus import digest_corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
 from embedcli.formats import load
@@ -14,6 +13,7 @@ from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
 from embedcli.settings.values import Value
+from embedcli.text.corpus_reader import digest_corpus
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.vocabulary import Vocabulary
 

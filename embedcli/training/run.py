@@ -1,7 +1,7 @@
 """A run: the loop over epochs, where it stands, and what is saved of that.
 
 The loop pauses, reports, measures and stops; what it trains is a `Work` (`work.py`). It does not
-read text (`corpus.py`), decide about threads (`workers.py`) or write files.
+read text (`text/corpus_reader.py`), decide about threads (`workers.py`) or write files.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import TrainingError
 from embedcli.progress import OnProgress, Progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
+from embedcli.text.corpus import Corpus
 from embedcli.training.held_out import HeldOut
 from embedcli.training.schedule import learning_rate
 from embedcli.training.state import Epoch, State

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from embedcli import formats
-from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, FormatError, OutputError, TrainingError, UsageError
 from embedcli.files.locks import locked
@@ -26,6 +25,7 @@ from embedcli.settings.config import TrainConfig
 from embedcli.settings.reading import ReadingOptions
 from embedcli.settings.values import Value
 from embedcli.subwords.table import Subwords
+from embedcli.text.corpus import Corpus
 from embedcli.training import trainer
 from embedcli.training.checkpoint import Checkpoint, Checkpoints, checkpoint_directory, completed
 from embedcli.training.continuing import kept_subwords, read_pretrained

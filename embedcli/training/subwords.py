@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from embedcli.corpus import Corpus
 from embedcli.kernels.loop import CENTRE_ROWS, CONTEXT_ROWS, SHARED, training_kernel
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.subwords import cbow_scratch, skipgram_scratch
@@ -14,6 +13,7 @@ from embedcli.kernels.weights import Scratch, Weights
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
+from embedcli.text.corpus import Corpus
 from embedcli.training.held_out import HeldOut, split_text
 from embedcli.training.hogwild import HogwildWork, team_of
 from embedcli.training.models import SubwordModel

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.corpus import Corpus, encode_corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import CorpusError, InputError, TrainingError, UsageError
 from embedcli.evaluation import evaluate
@@ -22,6 +21,8 @@ from embedcli.evaluation.files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
+from embedcli.text.corpus import Corpus
+from embedcli.text.corpus_reader import encode_corpus
 from embedcli.training.architectures import prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.continuing import kept_subwords

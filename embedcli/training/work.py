@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import EmbedError, TrainingError
 from embedcli.quoting import quoted
 from embedcli.subwords.table import Subwords
+from embedcli.text.corpus import Corpus
 from embedcli.training.state import Epoch, nothing_trained
 
 __all__ = [

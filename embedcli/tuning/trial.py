@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from embedcli.corpus import Corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import TrainingError
 from embedcli.evaluation import evaluate
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value
+from embedcli.text.corpus import Corpus
 from embedcli.training.architectures import compile_architecture, prepared
 from embedcli.training.forecast import forecast
 from embedcli.tuning.stability import pip_loss

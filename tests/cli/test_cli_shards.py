@@ -14,8 +14,8 @@ from embedcli.cli.cluster_options import Cluster
 from embedcli.cli.spool import spooled
 from embedcli.cli.train import resume_line
 from embedcli.cluster.plan import shard_settings
-from embedcli.corpus import Tally
 from embedcli.errors import FormatError, UsageError
+from embedcli.text.corpus import Tally
 from embedcli.training.session import Here
 
 THERE = Cluster("tcp://there:8786", 30.0)

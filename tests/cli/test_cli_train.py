@@ -6,8 +6,8 @@ import json
 import pytest
 
 from embedcli import Vocabulary, load
-from embedcli.corpus import count_corpus
 from embedcli.formats.vocab import write_vocab
+from embedcli.text.corpus_reader import count_corpus
 from embedcli.training.outputs import find_targets
 
 QUICK = ("--min-count", "1", "--dim", "8", "--epochs", "2", "--sample", "0", "--threads", "1")

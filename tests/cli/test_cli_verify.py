@@ -10,9 +10,9 @@ import pytest
 from embedcli import Vocabulary
 from embedcli.cluster.counts import Table
 from embedcli.cluster.step_files import Stamp, write_table
-from embedcli.corpus import Tally
 from embedcli.embeddings import Embeddings
 from embedcli.formats import load, save
+from embedcli.text.corpus import Tally
 from embedcli.training.checkpoint import Checkpoints
 
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from embedcli import Embeddings, Vocabulary, save
 from embedcli.cli.explain import command
-from embedcli.corpus import encode_corpus
 from embedcli.errors import UnknownWordError
 from embedcli.spaces.contexts import explain
+from embedcli.text.corpus_reader import encode_corpus
 
 LINES = ["a cat eats fish"] * 3 + ["the dog eats fish"] * 4 + ["cat dog run", "the end"]
 

@@ -16,9 +16,9 @@ from embedcli.cluster.run_state import advance, at_beginning, next_round
 from embedcli.cluster.shard_trainer import ShardTrainer, beginning
 from embedcli.cluster.shards import cut
 from embedcli.cluster.steps import Driver
-from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, TrainingError, UsageError
 from embedcli.formats import save
+from embedcli.text.corpus_reader import encode_corpus
 from embedcli.training.trainer import train
 
 CONFIG = TrainConfig(

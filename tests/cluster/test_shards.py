@@ -22,10 +22,10 @@ from embedcli.cluster.counts import (
 )
 from embedcli.cluster.plan import Plan, make_plan, read_plan, write_plan
 from embedcli.cluster.shards import Shard, cut, digest_shards, joint_digest
-from embedcli.corpus import encode_corpus
 from embedcli.errors import CorpusError, FormatError, UsageError
 from embedcli.files.spans import Span
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import encode_corpus
 
 CONFIG = TrainConfig(min_count=1, threads=1, shards=3, rounds=1)
 LINES = [f"word{i % 7} und noch{i % 3} wörter {'x' * (i % 11)}" for i in range(60)]

@@ -9,10 +9,10 @@ from embedcli import TrainConfig, Vocabulary, load, save
 from embedcli.cluster import file_driver, step_files
 from embedcli.cluster.plan import make_plan, shard_settings
 from embedcli.cluster.step_files import CHANGE, COUNTS, IDS
-from embedcli.corpus import encode_corpus
 from embedcli.errors import FormatError
 from embedcli.files import safetensors
 from embedcli.files.publish import publish
+from embedcli.text.corpus_reader import encode_corpus
 
 CONFIG = TrainConfig(dim=4, min_count=1, threads=1, epochs=1, shards=1, rounds=1, sample=0)
 
@@ -168,7 +168,7 @@ def test_a_model_of_another_vocabulary_is_refused(run, tmp_path):
 
 def test_every_encoded_text_is_looked_at(tmp_path, monkeypatch):
     (tmp_path / "text").write_text("a b c a\n\nb a\n" * 50)
-    from embedcli import corpus
+    from embedcli.text import corpus
 
     monkeypatch.setattr(corpus, "_CHECKED", 7)
     with encode_corpus([str(tmp_path / "text")], min_count=1) as sound:

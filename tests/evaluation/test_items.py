@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from embedcli import Embeddings, TrainConfig, Vocabulary, load, save, train
-from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import ConfigError, InputError
 from embedcli.evaluation.histories import Lines, cut_last, read_lines, without_last
 from embedcli.evaluation.next_item import score_next_item
@@ -15,6 +14,7 @@ from embedcli.evaluation.recommenders import baselines, recommenders
 from embedcli.formats.vocab import read_vocab, write_vocab
 from embedcli.kernels.sampling import shuffle
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import count_corpus, encode_corpus
 from embedcli.training.sampling import noise_distribution, random_key
 from tests import reference
 

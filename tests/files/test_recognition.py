@@ -6,10 +6,10 @@ import warnings
 
 import pytest
 
-from embedcli.corpus import count_corpus
 from embedcli.errors import CorpusError
 from embedcli.files.kinds import is_parquet
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import count_corpus
 from embedcli.text.recognition import check_is_text
 
 SPANISH = ("Me " + "pregunto si " * 30)[:257]

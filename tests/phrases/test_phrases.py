@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from embedcli.corpus import encode_corpus
 from embedcli.errors import FormatError, UsageError
 from embedcli.phrases import finding, linking
 from embedcli.phrases.files import read_phrases, write_phrases
 from embedcli.phrases.finding import Phrase, PhraseRules, PhraseText
 from embedcli.phrases.scores import PairCounts, score_pairs
+from embedcli.text.corpus_reader import encode_corpus
 
 LINES = ["new york is big", "i love new york city", "york is new", "big new york city lights"]
 

@@ -11,9 +11,9 @@ import zipfile
 
 import pytest
 
-from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import count_corpus, encode_corpus
 
 SAFE = "plain words that are no trouble at all\n" * 200
 

@@ -18,12 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedcli import corpus as corpus_module
-from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import CorpusError, ResourceError
 from embedcli.files import memory as memory_module
 from embedcli.settings.text_rules import TextRules
-from embedcli.text import judging, ordered_pool
+from embedcli.text import corpus_reader, judging, ordered_pool
+from embedcli.text.corpus_reader import count_corpus, encode_corpus
 from embedcli.vocabulary import Vocabulary
 from tests.reference import tokenize as reference
 
@@ -83,8 +82,8 @@ def test_encoding_is_what_strings_do(directory, text, lowercase, threads, block_
         counts[word] = counts.get(word, 0) + 1
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
-        patch.setattr(corpus_module, "BLOCK_BYTES", block_bytes)
-        patch.setattr(corpus_module, "_TABLES_MOST", 1 if spill else 1 << 28)
+        patch.setattr(corpus_reader, "BLOCK_BYTES", block_bytes)
+        patch.setattr(corpus_reader, "_TABLES_MOST", 1 if spill else 1 << 28)
         patch.setattr(judging, "_MOST_MALFORMED", 1.0)
         with encode_corpus(
             [str(directory / "any.txt")],
@@ -114,8 +113,8 @@ def test_threads_blocks_and_memory_do_not_show(shared, tmp_path, monkeypatch):
 
     first = encoded()
     for threads, block_bytes, tables in [(2, 1 << 18, 1 << 28), (3, 70_001, 1), (7, 4096, 1 << 28)]:
-        monkeypatch.setattr(corpus_module, "BLOCK_BYTES", block_bytes)
-        monkeypatch.setattr(corpus_module, "_TABLES_MOST", tables)
+        monkeypatch.setattr(corpus_reader, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(corpus_reader, "_TABLES_MOST", tables)
         assert first == encoded(threads=threads)
 
 
@@ -171,7 +170,7 @@ def test_given_words_keep_their_order_and_their_counts(write):
 
 @pytest.mark.parametrize("tables", [1, 1 << 28])
 def test_given_words_without_counts_are_counted(write, monkeypatch, tables):
-    monkeypatch.setattr(corpus_module, "_TABLES_MOST", tables)
+    monkeypatch.setattr(corpus_reader, "_TABLES_MOST", tables)
     words = [f"w{i}" for i in range(500)]
     text = " ".join(words[i] for i in range(499) for _ in range(i + 1)).encode()
     corpus = encode_corpus([write(text)], vocabulary=Vocabulary.from_words(words))
@@ -362,7 +361,7 @@ def test_interrupting_while_a_pipe_is_silent(command_environment, tmp_path):
 
 
 def test_a_tally_is_data():
-    from embedcli.corpus import Tally
+    from embedcli.text.corpus import Tally
 
     tally = Tally(read=3, kept=2, oov=1, too_long=0, lines=1, n_bytes=5, invalid=0)
     assert 0 == tally.pruned_bound

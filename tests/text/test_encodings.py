@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.errors import ConfigError, CorpusError
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import count_corpus, encode_corpus
 from embedcli.text.encodings import likely_encoding, seven_bit_encoding
 from embedcli.text.sources import Library
 

@@ -9,10 +9,10 @@ import warnings
 
 import pytest
 
-from embedcli.corpus import count_corpus, digest_corpus, encode_corpus
 from embedcli.errors import CorpusError, MissingExtraError
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.apart import splitter
+from embedcli.text.corpus_reader import count_corpus, digest_corpus, encode_corpus
 from embedcli.text.fields import Field
 
 RULES = TextRules(field="text")

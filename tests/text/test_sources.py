@@ -18,10 +18,10 @@ import pytest
 
 from embedcli.cli.spool import spooled
 from embedcli.cluster.shards import cut
-from embedcli.corpus import count_corpus
 from embedcli.errors import CorpusError, MissingExtraError, ResourceError, UsageError
 from embedcli.files import compression
 from embedcli.text import sources
+from embedcli.text.corpus_reader import count_corpus
 from embedcli.text.sources import Library, find_sources, opened
 
 TEXT = "first line here\nzweite Zeile, größer\n第三 行\n".encode() * 50

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from embedcli.corpus import count_corpus
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import count_corpus
 from embedcli.text.syntax import syntax
 
 PLAIN = TextRules()
@@ -106,7 +106,7 @@ def test_the_share_of_bytes_that_is_too_long(tmp_path):
 
 @pytest.mark.parametrize("block_bytes", [1 << 10, 1 << 20])
 def test_the_bytes_of_a_token_in_several_blocks(tmp_path, monkeypatch, block_bytes):
-    monkeypatch.setattr("embedcli.corpus.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("embedcli.text.corpus_reader.BLOCK_BYTES", block_bytes)
     (tmp_path / "x").write_text(f"a b {'x' * 10_000} a {'y' * 300}\n{'İ' * 127} a\n")
     with pytest.warns(UserWarning, match="100% of the text, by bytes, are 3 tokens"):
         _, tally = count_corpus([str(tmp_path / "x")], rules=TextRules(lowercase=True), min_count=1)

@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from embedcli.corpus import encode_corpus
 from embedcli.errors import ConfigError, CorpusError
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import encode_corpus
 
 ROWS = [
     ("1", "plain words"),

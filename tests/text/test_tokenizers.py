@@ -11,16 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedcli import corpus as corpus_module
 from embedcli import formats
-from embedcli.corpus import count_corpus, encode_corpus
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, CorpusError, EmbedError, MissingExtraError
 from embedcli.kernels.word_mask import mask_non_words
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
-from embedcli.text import apart, encoder
+from embedcli.text import apart, corpus_reader, encoder
 from embedcli.text.apart import Apart, splitter
+from embedcli.text.corpus_reader import count_corpus, encode_corpus
 from embedcli.text.preparing import _word_bits
 from embedcli.text.tokens import word_characters
 from embedcli.vocabulary import Vocabulary
@@ -247,7 +246,7 @@ def test_threads_and_blocks_and_single_texts_agree(text, monkeypatch, settings):
     expected = [tokens for line in TEXT.split("\n") if (tokens := split(line))]
     monkeypatch.setattr(encoder, "_LONG_TEXT", 0)  # processes, however short the text
     for threads, block_bytes in ((1, 1 << 20), (2, 7)):
-        monkeypatch.setattr(corpus_module, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(corpus_reader, "BLOCK_BYTES", block_bytes)
         with encode_corpus([str(text)], rules=rules, min_count=1, threads=threads) as corpus:
             words = corpus.vocabulary.words
             bounds = corpus.offsets.tolist()
@@ -256,7 +255,7 @@ def test_threads_and_blocks_and_single_texts_agree(text, monkeypatch, settings):
 
 
 def test_text_without_white_space_is_cut_into_its_words(text, monkeypatch):
-    monkeypatch.setattr(corpus_module, "BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr(corpus_reader, "BLOCK_BYTES", 1 << 12)
     _write(text, "字\uff0c" * 5000)
 
     assert {"字": 5000} == counted(text, tokenizer="words")

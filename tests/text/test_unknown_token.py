@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, Vocabulary, save, train
-from embedcli.corpus import encode_corpus
 from embedcli.lookup.out_of_vocabulary import resolve
+from embedcli.text.corpus_reader import encode_corpus
 from embedcli.vocabulary import UNKNOWN
 
 LINES = ["a b a rare1", "b a c c", "a rare2 rare3 b c", "a b"]

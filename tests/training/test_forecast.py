@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, Vocabulary
-from embedcli.corpus import encode_corpus
 from embedcli.errors import ResourceError
 from embedcli.files.targets import readable_size
 from embedcli.settings.text_rules import TextRules
+from embedcli.text.corpus_reader import encode_corpus
 from embedcli.text.estimate import TextEstimate, estimate_text
 from embedcli.training import forecast as forecasts
 from embedcli.training.architectures import compile_architecture

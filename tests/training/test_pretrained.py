@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from embedcli import Embeddings, TrainConfig, Vocabulary, load, save, train
-from embedcli.corpus import encode_corpus
 from embedcli.errors import ConfigError, FormatError, InputError, UsageError
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
+from embedcli.text.corpus_reader import encode_corpus
 
 SETTINGS = {"dim": 8, "min_count": 2, "epochs": 2, "sample": 0, "window": 2, "threads": 1}
 OLD = "the cat sat on the mat\nthe dog sat on the log\n" * 30

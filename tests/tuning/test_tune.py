@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedcli.corpus import encode_corpus
 from embedcli.errors import ConfigError, UsageError
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.yaml_files import load_config
+from embedcli.text.corpus_reader import encode_corpus
 from embedcli.tuning.search import Budget, try_all
 from embedcli.tuning.space import Axis, parse_space, work
 from embedcli.tuning.stability import pip_loss
