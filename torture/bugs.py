@@ -333,11 +333,11 @@ def _locks_follow_links() -> None:
 
 
 def _outputs_are_inputs() -> None:
-    from embedcli.training import apart
+    from embedcli.training import distinct_files
 
-    change(apart, "_is_same", lambda one, other: False)
-    change(apart, "_identities", lambda named: set())
-    change(apart, "_keep_apart_from_texts", lambda *told: None)
+    change(distinct_files, "_is_same", lambda one, other: False)
+    change(distinct_files, "_identities", lambda named: set())
+    change(distinct_files, "_keep_apart_from_texts", lambda *told: None)
 
 
 BUGS: Mapping[str, Bug] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import verbosity_options
 from embedcli.cli.output import talk
+from embedcli.cli.parameter_files import keep_apart
 from embedcli.errors import UsageError
 
 __all__ = ["command"]

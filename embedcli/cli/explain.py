@@ -18,7 +18,7 @@ from embedcli.cli.options import (
     verbosity_options,
 )
 from embedcli.cli.output import echo, echo_json, echo_rows, for_terminal, warn
-from embedcli.cli.progress import show_progress
+from embedcli.cli.progress_bar import show_progress
 from embedcli.cli.unknown import say_answered
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.quoting import quoted

@@ -21,7 +21,7 @@ from embedcli.cli.options import (
     verbosity_options,
 )
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
-from embedcli.cli.progress import show_progress
+from embedcli.cli.progress_bar import show_progress
 from embedcli.cli.unknown import MAX_HINTS, fallback_options, say_answered, stdin_lines
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.files.watch import Watch

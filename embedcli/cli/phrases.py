@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, text_options_beside, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
-from embedcli.cli.progress import show_progress
+from embedcli.cli.parameter_files import keep_apart
+from embedcli.cli.progress_bar import show_progress
 from embedcli.errors import UsageError
 from embedcli.quoting import quoted
 from embedcli.settings.text_rules import TextRules
@@ -137,9 +137,9 @@ def command(
     phrase, its count and its score; --json prints the same as JSON.
     """
     from embedcli.files.publish import check_writable
-    from embedcli.phrases.files import read_phrases, write_phrases
     from embedcli.phrases.finding import PhraseText
     from embedcli.phrases.linking import read_words
+    from embedcli.phrases.phrase_list import read_phrases, write_phrases
     from embedcli.text.corpus_reader import encode_corpus
 
     if rules.items:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.apart import keep_apart
 from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import default_model, json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
+from embedcli.cli.parameter_files import keep_apart
 from embedcli.errors import FormatError, InputError, UsageError
 from embedcli.quoting import escaped, quoted
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import (
     DEFAULT_MODEL,
     json_option,
@@ -18,6 +17,7 @@ from embedcli.cli.options import (
     verbosity_options,
 )
 from embedcli.cli.output import for_cell, talk
+from embedcli.cli.parameter_files import keep_apart
 from embedcli.errors import UsageError
 from embedcli.quoting import json_text, quoted
 from embedcli.settings.text_rules import OF_FILES, TextRules

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import train_options_without, verbosity_options
 from embedcli.cli.output import talk
+from embedcli.cli.parameter_files import keep_apart
 from embedcli.errors import UsageError
 from embedcli.settings.compatibility import COMPATIBILITY, used_by
 from embedcli.settings.config import TrainConfig, usable_cores

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli import run_report
-from embedcli.cli.apart import named_files
 from embedcli.cli.cluster_options import Cluster, check_options, cluster_options, digest_text
 from embedcli.cli.model_options import given_options
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
-from embedcli.cli.plan import show_cluster_plan, show_estimate, show_needs, show_plan
-from embedcli.cli.progress import show_progress
+from embedcli.cli.parameter_files import named_files
+from embedcli.cli.progress_bar import show_progress
+from embedcli.cli.run_needs import show_cluster_plan, show_estimate, show_needs, show_plan
 from embedcli.cli.signals import Deferred, heard
 from embedcli.files.targets import is_plain
 from embedcli.quoting import shell_line

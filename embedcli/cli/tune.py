@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.apart import files_of, keep_apart
 from embedcli.cli.cluster_options import check_options
 from embedcli.cli.options import (
     Duration,
@@ -19,7 +18,8 @@ from embedcli.cli.options import (
     verbosity_options,
 )
 from embedcli.cli.output import echo_json, echo_rows, talk, warn
-from embedcli.cli.progress import show_progress
+from embedcli.cli.parameter_files import files_of, keep_apart
+from embedcli.cli.progress_bar import show_progress
 from embedcli.errors import UsageError
 from embedcli.quoting import shell_line, shell_word
 from embedcli.settings.compatibility import used_by
@@ -135,7 +135,7 @@ def command(
     best score. The other training options apply to all trials; a setting that is searched overrides
     its option.
     """
-    from embedcli.evaluation.files import read_evaluation_file
+    from embedcli.evaluation.item_files import read_evaluation_file
     from embedcli.files.publish import check_writable
     from embedcli.tuning.journal import check_journal, import_optuna
     from embedcli.tuning.trial import Bench, recommended

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from embedcli.cli.apart import keep_apart
 from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import (
     json_option,
@@ -16,6 +15,7 @@ from embedcli.cli.options import (
     verbosity_options,
 )
 from embedcli.cli.output import echo, echo_json, for_cell, talk
+from embedcli.cli.parameter_files import keep_apart
 from embedcli.cli.unknown import (
     asked_words,
     check_stdin,

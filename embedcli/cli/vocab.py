@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcli.cli.apart import keep_apart
 from embedcli.cli.options import json_option, text_options, verbosity_options
 from embedcli.cli.output import echo, echo_json, for_terminal, talk
-from embedcli.cli.progress import show_progress
+from embedcli.cli.parameter_files import keep_apart
+from embedcli.cli.progress_bar import show_progress
 from embedcli.settings.text_rules import TextRules
 
 if TYPE_CHECKING:

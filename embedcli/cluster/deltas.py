@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from embedcli.errors import TrainingError
 from embedcli.settings.config import TrainConfig
-from embedcli.training.weights import find_fault
+from embedcli.training.initial_weights import find_fault
 
 __all__ = [
     "Change",

@@ -21,9 +21,9 @@ from embedcli.text.corpus import Corpus, Tally
 from embedcli.text.corpus_reader import encode_corpus
 from embedcli.training.forecast import measure_seconds
 from embedcli.training.hogwild import hogwild_run
+from embedcli.training.initial_weights import initial_weights
 from embedcli.training.sampling import keep_probabilities, noise_distribution
 from embedcli.training.schedule import learning_rate
-from embedcli.training.weights import initial_weights
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Encoded", "ShardStore", "ShardTrainer", "beginning", "make_weights"]

@@ -1,7 +1,8 @@
 """Scores: analogies, word similarity, categories and odd ones out under named protocols.
 
-protocols.py (the rules, as data), files.py (reading), folded.py (which words are seen, and under
-what spelling), analogies.py, similarity.py and groups.py (scoring), report.py (what they return).
+protocols.py (the rules, as data), item_files.py (reading), folded.py (which words are seen, and
+under what spelling), analogies.py, similarity.py and groups.py (scoring), report.py (what they
+return).
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Any, Final
 
 from embedcli.embeddings import Embeddings
 from embedcli.evaluation.analogies import score_analogies
-from embedcli.evaluation.files import (
+from embedcli.evaluation.folded import FoldedWords
+from embedcli.evaluation.groups import score_categories, score_odd
+from embedcli.evaluation.item_files import (
     Analogies,
     Categories,
     Content,
@@ -19,8 +22,6 @@ from embedcli.evaluation.files import (
     Similarities,
     read_evaluation_file,
 )
-from embedcli.evaluation.folded import FoldedWords
-from embedcli.evaluation.groups import score_categories, score_odd
 from embedcli.evaluation.protocols import resolve
 from embedcli.evaluation.report import Report
 from embedcli.evaluation.similarity import score_similarity
@@ -51,7 +52,7 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 1,
 ) -> list[Report]:
-    """Score `embeddings` on files of any kind (`files.py`), told apart by their content.
+    """Score `embeddings` on files of any kind (`item_files.py`), told apart by their content.
 
     Args:
         embeddings: the model.
@@ -62,7 +63,7 @@ def evaluate(
         oov: ``"skip"`` or ``"wrong"`` instead of the protocol's.
         subwords: give unknown words of similarity files vectors made of their subwords.
         unk: give those that are unknown after that the vector of ``<unk>``.
-        kind: one of `KINDS` in `files.py` instead of what the content of the files says.
+        kind: one of `KINDS` in `item_files.py` instead of what the content of the files says.
         encoding: what they are encoded in, where no byte order mark says it; UTF-8 if None.
         skip_bad_lines: leave out lines that are not what the others are; reports count them.
         bootstrap: resamples for the interval of a rank correlation; 0 for none.

@@ -18,11 +18,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.evaluation.analogy_scores import Offsets, Table
 from embedcli.evaluation.folded import FoldedWords
 from embedcli.evaluation.pairs import learned_answers
 from embedcli.evaluation.protocols import Protocol
 from embedcli.evaluation.report import Report, answered_part, answers_of, file_report
-from embedcli.evaluation.tables import Offsets, Table
 
 __all__ = ["Linked", "Question", "Section", "score_analogies"]
 

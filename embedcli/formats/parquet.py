@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.files.parquet import pyarrow
+from embedcli.files.parquet_library import pyarrow
 from embedcli.files.publish import Sink
 from embedcli.files.source import Source
 from embedcli.formats.checks import check_savable

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
-from embedcli.files.parquet import chunks_of
+from embedcli.files.parquet_library import chunks_of
 from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import quoted
 from embedcli.settings.reading import ReadingOptions

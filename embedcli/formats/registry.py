@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from embedcli.embeddings import Embeddings
 from embedcli.errors import UsageError
-from embedcli.files.parquet import pyarrow
+from embedcli.files.parquet_library import pyarrow
 from embedcli.files.publish import Sink
 from embedcli.files.source import Source
 from embedcli.formats import (

@@ -24,7 +24,7 @@ from embedcli.lookup.exact import unit_rows
 from embedcli.lookup.out_of_vocabulary import Fallbacks, resolve
 from embedcli.settings.text_rules import TextRules
 from embedcli.spaces.reduction import principal_axes
-from embedcli.text.apart import splitter
+from embedcli.text.splitting_process import splitter
 
 __all__ = ["SIF_A", "Averager", "remove_common", "word_weights"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from embedcli.errors import CorpusError
-from embedcli.files.parquet import Chunk, chunks_of, pyarrow
+from embedcli.files.parquet_library import Chunk, chunks_of, pyarrow
 from embedcli.text.fields import Field
 
 __all__ = ["parquet_texts"]

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from embedcli.files.spans import Span
 from embedcli.settings.text_rules import TextRules
-from embedcli.text.apart import splitter
 from embedcli.text.fields import Field
 from embedcli.text.sources import Library, opened
+from embedcli.text.splitting_process import splitter
 
 __all__ = ["TextEstimate", "estimate_text"]
 

@@ -3,8 +3,8 @@
 A thread that reads text has its blocks prepared first: tokens apart by white space, everything else
 as it was. ``words`` is a compiled loop over the block (`kernels/word_mask.py`). The others are
 Python (`tokens.py`), which runs one thread at a time: so each thread that reads has a process of
-its own (`apart.py`), which is handed the block, and hands it back. A pattern is matched there in
-any case.
+its own (`splitting_process.py`), which is handed the block, and hands it back. A pattern is matched
+there in any case.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from embedcli.kernels.tokenize import PAD
 from embedcli.kernels.word_mask import mask_non_words
 from embedcli.settings.text_rules import TextRules
-from embedcli.text.apart import Apart
 from embedcli.text.blocks import Block
+from embedcli.text.splitting_process import SplittingProcess
 from embedcli.text.tokens import Cutter, prepared, word_characters
 
 __all__ = ["Prepare", "is_prepared", "preparing"]
@@ -53,7 +53,7 @@ def preparing(rules: TextRules, *, apart: bool) -> Iterator[Prepare]:
         # NFC never makes a word of what is none, so that it can wait for the distinct words.
         yield partial(_blank, *_word_bits())
     elif apart or rules.tokenizer == "pattern":
-        with Apart(rules) as process:
+        with SplittingProcess(rules) as process:
             yield partial(_replaced, process.prepared)
     else:
         yield partial(_replaced, partial(prepared, cut=Cutter(rules)))

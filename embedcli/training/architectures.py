@@ -11,12 +11,12 @@ from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
 from embedcli.text.corpus import Corpus
 from embedcli.training.deterministic import compile_rounds, compile_staging, deterministic_run
-from embedcli.training.glove import compile_glove, count_cells, glove_run
+from embedcli.training.glove_run import compile_glove, count_cells, glove_run
 from embedcli.training.hogwild import hogwild_run
 from embedcli.training.pretrained import Pretrained
 from embedcli.training.run import Run, Score
 from embedcli.training.stopping import Deadline
-from embedcli.training.subwords import compile_subwords, subword_run
+from embedcli.training.subword_run import compile_subwords, subword_run
 from embedcli.training.worker import compile_kernels
 
 __all__ = ["compile_architecture", "prepared"]

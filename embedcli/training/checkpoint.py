@@ -9,7 +9,7 @@ scored and exported like any other, with more arrays and one more piece of metad
     squares0     F32 [V]      sums of squares of row-wise AdaGrad, of the rows of syn0
     squares1     F32 [V]      and of syn1neg; with --optimizer adagrad only
     unfinished   I64 [U, 2]   chunks that were begun: number, words trained
-    glove_...    F32 [V, D+2] of GloVe, its four matrices (`glove.py`): biases, sums of squares
+    glove_...    F32 [V, D+2] of GloVe, its four matrices (`glove_run.py`): biases, sums of squares
     checkpoint                JSON: sequence, epoch, chunk, clock, what the command was given
 
 Random numbers need no state (`training/sampling.py`). Before training has begun there is nothing to
@@ -42,7 +42,7 @@ from embedcli.files.folder import make_directory
 from embedcli.files.publish import check_writable, publish
 from embedcli.formats import load, native
 from embedcli.quoting import json_text
-from embedcli.training.glove import GLOVE_ARRAYS
+from embedcli.training.glove_run import GLOVE_ARRAYS
 from embedcli.training.state import Epoch, State
 
 __all__ = ["Checkpoint", "Checkpoints", "checkpoint_directory", "completed", "read_checkpoint"]

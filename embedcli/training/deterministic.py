@@ -19,6 +19,7 @@ from embedcli.settings.config import TrainConfig
 from embedcli.text.corpus import Corpus
 from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.held_out import HeldOut, split_text
+from embedcli.training.initial_weights import initial_weights
 from embedcli.training.models import WordModel
 from embedcli.training.pretrained import Pretrained
 from embedcli.training.round_length import RoundLength, round_length_of
@@ -27,7 +28,6 @@ from embedcli.training.run import Run, Score
 from embedcli.training.sampling import keep_thresholds, kept_share
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline
-from embedcli.training.weights import initial_weights
 from embedcli.training.work import Job, Step, account_words, word_counts
 from embedcli.training.worker import Pool, Worker, compile_kernels, pool_of, words_to_compile
 

@@ -21,8 +21,8 @@ from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
 from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.weights import TALLY, aligned, row_stride
 from embedcli.settings.config import TrainConfig
+from embedcli.training.initial_weights import random_rows
 from embedcli.training.sampling import random_key
-from embedcli.training.weights import random_rows
 
 __all__ = ["CellChunks", "GloveScratch", "GloveWorker", "initial_weights"]
 

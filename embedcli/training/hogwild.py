@@ -18,13 +18,13 @@ from embedcli.settings.config import TrainConfig
 from embedcli.text.corpus import Corpus
 from embedcli.training.chunks import Chunks
 from embedcli.training.held_out import HeldOut, split_text
+from embedcli.training.initial_weights import initial_weights
 from embedcli.training.models import WordModel
 from embedcli.training.pretrained import Pretrained
 from embedcli.training.run import Run, Score
 from embedcli.training.sampling import keep_thresholds
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline
-from embedcli.training.weights import initial_weights
 from embedcli.training.work import Job, Step, account_words, word_counts
 from embedcli.training.worker import Worker, optimizer_of, outputs_of
 

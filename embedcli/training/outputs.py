@@ -12,8 +12,8 @@ from embedcli.files.locks import lock_path
 from embedcli.files.publish import check_writable
 from embedcli.files.targets import is_plain
 from embedcli.settings.config import TrainConfig
-from embedcli.training.apart import files_of, keep_apart
 from embedcli.training.checkpoint import checkpoint_directory
+from embedcli.training.distinct_files import files_of, keep_apart
 from embedcli.training.metrics import check_metrics
 
 __all__ = ["Target", "check_outputs", "find_targets", "scratch_directory"]

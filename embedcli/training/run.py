@@ -23,10 +23,10 @@ from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
 from embedcli.text.corpus import Corpus
 from embedcli.training.held_out import HeldOut
+from embedcli.training.initial_weights import find_fault
 from embedcli.training.schedule import learning_rate
 from embedcli.training.state import Epoch, State
 from embedcli.training.stopping import Deadline, is_stalled
-from embedcli.training.weights import find_fault
 from embedcli.training.work import Job, Step, Work, mean_loss
 from embedcli.training.workers import run_workers
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from embedcli.embeddings import Embeddings
 from embedcli.errors import CorpusError, InputError, TrainingError, UsageError
 from embedcli.evaluation import evaluate
-from embedcli.evaluation.files import read_evaluation_file
+from embedcli.evaluation.item_files import read_evaluation_file
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords

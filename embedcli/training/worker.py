@@ -18,8 +18,8 @@ from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.weights import Scratch, Weights, make_scratch
 from embedcli.settings.config import TrainConfig
 from embedcli.training.huffman import huffman_tree, longest_path
+from embedcli.training.initial_weights import initial_weights
 from embedcli.training.sampling import noise_distribution, pool_size, random_key
-from embedcli.training.weights import initial_weights
 
 __all__ = [
     "Pool",

@@ -26,7 +26,7 @@ import sys, time, types, warnings
 from importlib.machinery import ModuleSpec
 import click
 from embedcli import errors
-from embedcli.cli import main as shell, options, output, progress
+from embedcli.cli import main as shell, options, output, progress_bar
 from embedcli.progress import Progress
 
 @click.command()

@@ -8,7 +8,7 @@ import pytest
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.evaluation import evaluate
-from embedcli.evaluation.files import Analogies, Similarities, read_evaluation_file
+from embedcli.evaluation.item_files import Analogies, Similarities, read_evaluation_file
 from embedcli.vocabulary import Vocabulary
 
 PAIRS = [("tiger", "cat", 7.35), ("book", "paper", 7.46)]

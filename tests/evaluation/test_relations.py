@@ -11,8 +11,8 @@ from embedcli import Embeddings, Vocabulary, evaluate, save
 from embedcli.errors import FormatError, UsageError
 from embedcli.evaluation.analogies import Section, score_analogies
 from embedcli.evaluation.comparison import compare
-from embedcli.evaluation.files import read_evaluation_file
 from embedcli.evaluation.folded import FoldedWords
+from embedcli.evaluation.item_files import read_evaluation_file
 from embedcli.evaluation.pairs import logistic
 from embedcli.evaluation.protocols import resolve
 from embedcli.lookup.exact import unit_rows

@@ -10,11 +10,11 @@ from embedcli.cli.main import main
 from embedcli.cluster import step_files
 from embedcli.cluster.plan import read_plan
 from embedcli.errors import FormatError, InputError, OutputError
-from embedcli.evaluation.files import read_evaluation_file
+from embedcli.evaluation.item_files import read_evaluation_file
 from embedcli.evaluation.tasks import read_task
 from embedcli.files.plain import read_plain, require_plain
 from embedcli.files.safetensors import read_header
-from embedcli.phrases.files import read_phrases
+from embedcli.phrases.phrase_list import read_phrases
 from embedcli.subwords.pieces import Pieces
 from embedcli.training.checkpoint import Checkpoints
 

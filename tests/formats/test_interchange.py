@@ -18,7 +18,7 @@ from embedcli.formats.model2vec import _tokenizer
 from embedcli.settings.text_rules import TextRules
 from embedcli.spaces.overlap import overlap
 from embedcli.spaces.reduction import reduce_dim
-from embedcli.text.apart import splitter
+from embedcli.text.splitting_process import splitter
 from embedcli.vocabulary import Vocabulary
 
 WORDS = ["the", "cat", "dog", "naïve", "東京", "don't"]

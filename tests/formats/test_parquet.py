@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from embedcli import formats
 from embedcli.cli.info import command as info
 from embedcli.errors import FormatError, UsageError
-from embedcli.files.parquet import chunks_of
+from embedcli.files.parquet_library import chunks_of
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

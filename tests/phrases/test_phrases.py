@@ -7,8 +7,8 @@ import pytest
 
 from embedcli.errors import FormatError, UsageError
 from embedcli.phrases import finding, linking
-from embedcli.phrases.files import read_phrases, write_phrases
 from embedcli.phrases.finding import Phrase, PhraseRules, PhraseText
+from embedcli.phrases.phrase_list import read_phrases, write_phrases
 from embedcli.phrases.scores import PairCounts, score_pairs
 from embedcli.text.corpus_reader import encode_corpus
 

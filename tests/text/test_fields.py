@@ -11,9 +11,9 @@ import pytest
 
 from embedcli.errors import CorpusError, MissingExtraError
 from embedcli.settings.text_rules import TextRules
-from embedcli.text.apart import splitter
 from embedcli.text.corpus_reader import count_corpus, digest_corpus, encode_corpus
 from embedcli.text.fields import Field
+from embedcli.text.splitting_process import splitter
 
 RULES = TextRules(field="text")
 TEXTS = ["The cat, it sat", 'a "mat"', "two\nlines", "é"]
@@ -332,7 +332,7 @@ def test_batches_follow_the_bytes_of_a_row(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    from embedcli.files.parquet import chunks_of
+    from embedcli.files.parquet_library import chunks_of
     from embedcli.text.columns import _batch_rows
 
     rows = [f"{i} " * (1 << 18) for i in range(8)]

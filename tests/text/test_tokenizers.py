@@ -17,10 +17,10 @@ from embedcli.errors import ConfigError, CorpusError, EmbedError, MissingExtraEr
 from embedcli.kernels.word_mask import mask_non_words
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
-from embedcli.text import apart, corpus_reader, encoder
-from embedcli.text.apart import Apart, splitter
+from embedcli.text import corpus_reader, encoder, splitting_process
 from embedcli.text.corpus_reader import count_corpus, encode_corpus
 from embedcli.text.preparing import _word_bits
+from embedcli.text.splitting_process import SplittingProcess, splitter
 from embedcli.text.tokens import word_characters
 from embedcli.vocabulary import Vocabulary
 from tests.reference import tokenize as reference
@@ -262,7 +262,7 @@ def test_text_without_white_space_is_cut_into_its_words(text, monkeypatch):
 
 
 def test_a_process_that_fails_says_so():
-    with Apart(TextRules(tokenizer="pattern", pattern="a")) as process:
+    with SplittingProcess(TextRules(tokenizer="pattern", pattern="a")) as process:
         assert b"a a\na" == process.prepared(b"ba,ab\na")
         process._process.kill()
         process._process.wait()  # so that what is sent stays behind, for `close` to find
@@ -273,8 +273,8 @@ def test_a_process_that_fails_says_so():
 @pytest.mark.parametrize("pattern", ["(a+)+$", r"(?:\p{L}|[a-z]|aa?)+$"])
 def test_a_pattern_that_backtracks_for_ever_is_given_up(text, monkeypatch, pattern):
     pytest.importorskip("regex")
-    assert 10 == apart.LIMIT
-    monkeypatch.setattr(apart, "LIMIT", 0.05)
+    assert 10 == splitting_process.LIMIT
+    monkeypatch.setattr(splitting_process, "LIMIT", 0.05)
     rules = TextRules(tokenizer="pattern", pattern=pattern)
     _write(text, "aa " * 5 + "a" * 60 + "!\n")
     message = f"the pattern {pattern!r} takes without end for 61 characters of text, 'aaaa"
@@ -304,7 +304,7 @@ def test_a_pattern_with_classes_of_characters(text, monkeypatch):
 
 
 def test_a_process_ends_with_its_input():
-    worker = [sys.executable, "-m", "embedcli.text.worker", "{}", "1"]
+    worker = [sys.executable, "-m", "embedcli.text.splitting_worker", "{}", "1"]
     assert 0 == subprocess.run(worker, input=b"", check=False, timeout=30).returncode
 
 

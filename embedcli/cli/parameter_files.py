@@ -1,4 +1,4 @@
-"""Inputs and outputs are never the same file: the check for commands (`training/apart.py`)."""
+"""Inputs and outputs are never the same file: the check for commands."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from embedcli.training import apart
-from embedcli.training.apart import GONE_ON_WITH, WRITTEN, files_of
+from embedcli.training import distinct_files
+from embedcli.training.distinct_files import GONE_ON_WITH, WRITTEN, files_of
 
 __all__ = ["files_of", "keep_apart", "named_files"]
 
@@ -21,10 +21,10 @@ def keep_apart(
 ) -> None:
     """Refuse an output that is read, or would be the next time; or that is another output.
 
-    Arguments and errors are those of `training.apart.keep_apart`; files that other parameters of
+    Arguments and errors are those of `distinct_files.keep_apart`; files that other parameters of
     the command name need not be told.
     """
-    apart.keep_apart(writes, reads, named=named_files(), texts=texts, recursive=recursive)
+    distinct_files.keep_apart(writes, reads, named=named_files(), texts=texts, recursive=recursive)
 
 
 def named_files() -> Iterator[str]:

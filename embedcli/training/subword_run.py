@@ -16,12 +16,12 @@ from embedcli.subwords.table import Subwords
 from embedcli.text.corpus import Corpus
 from embedcli.training.held_out import HeldOut, split_text
 from embedcli.training.hogwild import HogwildWork, team_of
+from embedcli.training.initial_weights import initial_weights
 from embedcli.training.models import SubwordModel
 from embedcli.training.pretrained import Pretrained
 from embedcli.training.run import Run, Score
 from embedcli.training.sampling import keep_thresholds
 from embedcli.training.stopping import Deadline
-from embedcli.training.weights import initial_weights
 from embedcli.training.word_parts import WordParts, units_of
 from embedcli.training.work import word_counts
 from embedcli.training.worker import (

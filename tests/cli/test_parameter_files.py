@@ -15,7 +15,7 @@ from embedcli.cli.main import COMMANDS
 from embedcli.embeddings import Embeddings
 from embedcli.errors import OutputError, UsageError
 from embedcli.files.publish import publish
-from embedcli.training import apart
+from embedcli.training import distinct_files
 from embedcli.vocabulary import Vocabulary
 
 BOTH, NEXT, TWICE = "is both input and output", "would be read.* the next time", "are both written"
@@ -152,7 +152,7 @@ def test_every_command_that_writes_is_here():
         written = {param for param in params if re.fullmatch("out.*|save|journal", param)}
         written -= {"output_vectors"}
         assert (name in met) == bool(written or isinstance(command, click.Group)), name
-        assert written <= set(apart.WRITTEN)
+        assert written <= set(distinct_files.WRITTEN)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_what_a_glob_would_find(tmp_path, monkeypatch, pattern, name, expected):
     (tmp_path / "b").mkdir()
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert expected is apart._matches(str(path), pattern)
+    assert expected is distinct_files._matches(str(path), pattern)
     if glob.has_magic(pattern):
         path.write_text("")
         found = {os.path.realpath(each) for each in glob.glob(pattern, recursive=True)}  # noqa: PTH207

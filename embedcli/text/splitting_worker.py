@@ -1,4 +1,4 @@
-"""A process that prepares text for another one: `python -m embedcli.text.worker RULES LIMIT`.
+"""A process that prepares text for another: `python -m embedcli.text.splitting_worker RULES LIMIT`.
 
 RULES are settings in JSON, LIMIT seconds of processor time. Texts come on standard input and go to
 standard output, each behind its length (8 bytes) and a byte that says whether it is an error

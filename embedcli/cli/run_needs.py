@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedcli.cli.output import echo_json, echo_rows, talk
-from embedcli.cli.progress import show_progress
+from embedcli.cli.progress_bar import show_progress
 from embedcli.settings.config import TrainConfig
 
 if TYPE_CHECKING:

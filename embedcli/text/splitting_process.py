@@ -1,12 +1,12 @@
-"""A process that cuts text into tokens for this one (`worker.py`), and the tokens of single texts.
+"""A process that cuts text into tokens for this one, and the tokens of single texts.
 
 A regular expression can take time without end for a few characters (``(a+)+$``), and it may come
 out of a model file of a stranger. Nothing ends such a match but an exception out of a signal
 handler, which only a process's own main thread gets; so patterns are matched in a process of their
 own, which gives up by itself.
 
-It is started by name and spoken to through its standard streams: it ends when they do, however this
-process ends, and Ctrl-C does not reach it.
+It is started by name (`splitting_worker.py`) and spoken to through its standard streams: it ends
+when they do, however this process ends, and Ctrl-C does not reach it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from contextlib import suppress
 from embedcli.errors import CorpusError, EmbedError, ResourceError
 from embedcli.settings.text_rules import TextRules, text_settings
 from embedcli.text.fields import ESCAPED_ONLY
+from embedcli.text.splitting_worker import HEADER, LIMIT, TOO_SLOW
 from embedcli.text.tokens import Cutter
-from embedcli.text.worker import HEADER, LIMIT, TOO_SLOW
 
-__all__ = ["Apart", "splitter"]
+__all__ = ["SplittingProcess", "splitter"]
 
 
-class Apart:
+class SplittingProcess:
     """A process that prepares texts; it ends with the last reference to this.
 
     Raises:
@@ -40,7 +40,13 @@ class Apart:
         told = {name: getattr(rules, name) for name in text_settings()}
         try:
             self._process = subprocess.Popen(  # noqa: S603 (this very interpreter)
-                [sys.executable, "-m", "embedcli.text.worker", json.dumps(told), str(LIMIT)],
+                [
+                    sys.executable,
+                    "-m",
+                    "embedcli.text.splitting_worker",
+                    json.dumps(told),
+                    str(LIMIT),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for its parent
@@ -74,7 +80,7 @@ class Apart:
             raise EmbedError(f"text could not be cut into tokens: {done.decode()}")
         return done
 
-    def __enter__(self) -> Apart:
+    def __enter__(self) -> SplittingProcess:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -95,7 +101,7 @@ def splitter(rules: TextRules) -> Callable[[str], list[str]]:
         between = re.compile(f"{re.escape(rules.separator_bytes.decode())}|[\0\n\r]")
         return lambda text: [item for item in between.split(text) if item]
     if rules.tokenizer == "pattern":
-        process = Apart(rules)
+        process = SplittingProcess(rules)
 
         def split(text: str) -> list[str]:
             line = ESCAPED_ONLY.sub("\ufffd", _one_line(text))
