@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
+
+from embedcli.cli.signals import ending
 
 __all__ = ["run"]
 
@@ -21,13 +24,21 @@ def run() -> NoReturn:
     does (``unhandled_keyboard_interrupt`` in pythonrun.c outlives the handling). `main` has flushed
     both streams.
     """
-    _at_a_signal(lambda number, frame: os._exit(128 + number))  # until `main` knows better
+    _at_a_signal(_end_at_once)  # until `main` knows better
     from embedcli.cli.main import main
 
     code = main()
     _at_a_signal(lambda number, frame: os._exit(code))
     atexit._run_exitfuncs()
     os._exit(code)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    """End as `main` would, with its line, which a second signal does not wait for."""
+    _at_a_signal(lambda number, frame: os._exit(128 + number))
+    with contextlib.suppress(OSError):
+        os.write(2, f"embed: error: {ending(number)}\n".encode())
+    os._exit(128 + number)
 
 
 def _at_a_signal(handler: Callable[[int, FrameType | None], None]) -> None:

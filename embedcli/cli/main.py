@@ -29,7 +29,7 @@ from click.shell_completion import CompletionItem, shell_complete
 from embedcli import __version__
 from embedcli.cli.options import verbosity_options
 from embedcli.cli.output import DataStream, Verbosity, discard, report_error, talk, warn
-from embedcli.cli.signals import Terminated, let_signals_kill, prepare_signals
+from embedcli.cli.signals import Terminated, ending, let_signals_kill, prepare_signals
 from embedcli.errors import EmbedError, ResourceError
 from embedcli.quoting import quoted
 
@@ -241,9 +241,9 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         case EmbedError():
             return error.exit_code, str(error)
         case KeyboardInterrupt() | click.Abort():
-            return 130, "interrupted"
+            return 130, ending(signal.SIGINT)
         case Terminated():
-            return 128 + error.number, f"ended by {signal.Signals(error.number).name}"
+            return 128 + error.number, ending(error.number)
         case click.UsageError():
             path = error.ctx.command_path if error.ctx else "embed"
             return 2, f"{error.format_message()} (see {path} --help)"

@@ -23,7 +23,14 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-__all__ = ["Deferred", "Terminated", "heard", "let_signals_kill", "prepare_signals"]
+__all__ = [
+    "Deferred",
+    "Terminated",
+    "ending",
+    "heard",
+    "let_signals_kill",
+    "prepare_signals",
+]
 
 _REPEAT_SECONDS = 1.0
 _SOON_SECONDS = 0.01  # when what must not be interrupted may have come to its end
@@ -37,6 +44,11 @@ class Terminated(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+def ending(number: int) -> str:
+    """What is said of a command that a signal ended."""
+    return "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
 
 
 class Deferred:

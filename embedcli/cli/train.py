@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +19,7 @@ from embedcli.cli.parameter_files import named_files
 from embedcli.cli.progress_bar import show_progress
 from embedcli.cli.run_needs import show_cluster_plan, show_estimate, show_needs, show_plan
 from embedcli.cli.signals import Deferred, heard
-from embedcli.files.targets import is_plain
+from embedcli.files.targets import is_plain, real_path
 from embedcli.quoting import shell_line
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value
@@ -135,7 +134,7 @@ def command(
             return
         from embedcli.training.session import Setup
 
-        scratch = Path(plain[0][0]).resolve().parent if plain else None
+        scratch = real_path(plain[0][0]).parent if plain else None
         subwords = kept_subwords(pretrained, config)
         setup = Setup(corpus, config, vocabulary, subwords, plain, bool(plain), scratch)
         base = pretrained.vocabulary if pretrained is not None and config.continue_from else None

@@ -26,7 +26,7 @@ from typing import Final
 from embedcli.errors import OutputError
 from embedcli.files.leftovers import remove_stale, remove_tree, temporary_path
 from embedcli.files.publish import publish, sync_directory
-from embedcli.files.targets import as_output_error, check_may_replace
+from embedcli.files.targets import as_output_error, check_may_replace, real_path
 
 __all__ = ["check_folder_writable", "make_directory", "publish_folder", "sealed"]
 
@@ -52,7 +52,7 @@ def publish_folder(
     """
     target = Path(path)
     check_folder_writable(target, names, prose)
-    real = target.resolve()
+    real = real_path(target)
     remove_stale(os.fspath(real))
     fresh = Path(temporary_path(os.fspath(real)))
     is_ours = True
@@ -95,9 +95,10 @@ def check_folder_writable(
             f"cannot write {target}: no directory {target.parent} (mkdir -p {target.parent})"
         )
     try:
-        real = target.resolve()
+        real = real_path(target)
         held = {entry.name for entry in real.iterdir()} if real.is_dir() else None
-        if held is None and real.exists():
+        if held is None and os.path.lexists(real):
+            real.stat()  # links that go in a circle: raises
             raise OutputError(
                 f"cannot write {target}: it is a file, and this format is a directory"
             )
@@ -140,7 +141,7 @@ def make_directory(path: str | os.PathLike[str], *, beside: str | os.PathLike[st
             mode = 0o777 if Path(beside).stat().st_mode & 0o077 else 0o700
         with contextlib.suppress(FileExistsError):
             Path(target).mkdir(mode)
-        sync_directory(Path(target).resolve().parent)
+        sync_directory(real_path(target).parent)
 
 
 def sealed(text: str) -> bytes:

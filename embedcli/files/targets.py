@@ -15,6 +15,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from embedcli.errors import OutputError, ResourceError
 from embedcli.quoting import quoted
@@ -31,6 +32,7 @@ __all__ = [
     "output_error",
     "own_descriptor",
     "readable_size",
+    "real_path",
 ]
 
 STDOUT = "-"
@@ -110,6 +112,14 @@ def check_may_replace(real: str) -> None:
         return
     if parent.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid, parent.st_uid):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """The path with its links followed; links that go in a circle stay, for `open` to refuse.
+
+    `Path.resolve` raises RuntimeError at a circle, before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
 
 
 def free_space(directory: str) -> int:

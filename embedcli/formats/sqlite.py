@@ -28,6 +28,7 @@ from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError, InputError, OutputError
 from embedcli.files.publish import Sink
 from embedcli.files.source import Source
+from embedcli.files.targets import real_path
 from embedcli.formats.checks import check_savable
 from embedcli.formats.row_words import embeddings_of
 from embedcli.quoting import quoted
@@ -99,7 +100,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
         InputError: another program is writing it, or its write-ahead log cannot be read.
     """
     held = source.plain_size("a database")
-    path = str(Path(source.path).resolve())
+    path = str(real_path(source.path))
     log, journal = _size_of(f"{path}-wal"), _size_of(f"{path}-journal")
     # Without a log nothing is locked, and nothing is written beside the file.
     mode = "mode=ro" if log or journal else "mode=ro&immutable=1"

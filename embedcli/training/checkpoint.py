@@ -40,6 +40,7 @@ from embedcli.errors import EmbedError, FormatError, OutputError
 from embedcli.files import safetensors
 from embedcli.files.folder import make_directory
 from embedcli.files.publish import check_writable, publish
+from embedcli.files.targets import real_path
 from embedcli.formats import load, native
 from embedcli.quoting import json_text
 from embedcli.training.glove_run import GLOVE_ARRAYS
@@ -63,7 +64,7 @@ _ARRAYS = (
 
 def checkpoint_directory(output: str | Path) -> Path:
     """Where the checkpoints of a run that writes `output` are: beside it, links followed."""
-    real = Path(output).resolve()
+    real = real_path(output)
     return real.with_name(real.name + _SUFFIX)
 
 

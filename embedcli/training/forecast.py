@@ -23,7 +23,7 @@ from embedcli.cooccurrence.counting import counting_memory, expected_cells
 from embedcli.cooccurrence.runs import RUN_BYTES
 from embedcli.errors import ResourceError
 from embedcli.files.memory import available_memory
-from embedcli.files.targets import free_space, readable_size
+from embedcli.files.targets import free_space, readable_size, real_path
 from embedcli.kernels.streams import STREAMS, rows_for_copies
 from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
@@ -136,7 +136,7 @@ def _tightest_disk(files: Sequence[tuple[str, int]]) -> tuple[int, int]:
     needs: dict[int, int] = {}
     free: dict[int, int] = {}
     for path, n_bytes in files:
-        directory = Path(path).resolve().parent
+        directory = real_path(path).parent
         disk = directory.stat().st_dev
         needs[disk] = needs.get(disk, 0) + n_bytes
         free[disk] = free_space(str(directory))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from embedcli import formats
 from embedcli.errors import UsageError
 from embedcli.files.locks import lock_path
 from embedcli.files.publish import check_writable
-from embedcli.files.targets import is_plain
+from embedcli.files.targets import is_plain, real_path
 from embedcli.settings.config import TrainConfig
 from embedcli.training.checkpoint import checkpoint_directory
 from embedcli.training.distinct_files import files_of, keep_apart
@@ -80,4 +79,4 @@ def scratch_directory(output: str) -> str | None:
     """The encoded corpus goes beside the model: /tmp is often memory. TMPDIR wins."""
     if os.environ.get("TMPDIR") or not is_plain(output):
         return None
-    return str(Path(output).resolve().parent)
+    return str(real_path(output).parent)

@@ -287,6 +287,32 @@ def test_a_signal_where_it_would_be_lost_is_raised_later_and_only_told_once(
     assert 1 == done.stderr.count("\n")
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "ended by SIGTERM"),
+        (signal.SIGHUP, 129, "ended by SIGHUP"),
+    ],
+)
+def test_a_signal_before_the_command_is_there_has_its_line(command_environment, number, code, line):
+    text = f"""
+import os, sys
+from embedcli.__main__ import run
+class Strike:
+    def find_spec(self, name, *others):
+        if name == "embedcli.cli.main":
+            os.kill(os.getpid(), {int(number)})
+sys.meta_path.insert(0, Strike())
+run()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text], env=command_environment, capture_output=True, text=True
+    )
+
+    assert (code, "", f"embed: error: {line}\n") == (done.returncode, done.stdout, done.stderr)
+
+
 def test_nohup_stays_nohup(command_environment, tmp_path):
     done = shell(
         """trap '' HUP; $PYTHON -c "$PROBE_TEXT" wait > out & sleep 1.5

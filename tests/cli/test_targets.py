@@ -118,3 +118,17 @@ def test_export_and_align_look_at_words_before_they_work(run, tmp_path, monkeypa
     ):
         error, _ = run(*command)
         assert "cannot save 'b c'" in str(error)
+
+
+@pytest.mark.parametrize("name", ["m.vec", "m.safetensors", "m.sqlite", "m.npydir", "m.projector"])
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_links_in_a_circle_are_known_before_training(run, tmp_path, name, options):
+    (tmp_path / "t.txt").write_text("a b c\n" * 30)
+    (tmp_path / name).symlink_to(tmp_path / name)
+
+    error, said = run("train", "t.txt", *QUICK, *options, "-o", name)
+
+    assert f"cannot write {name}: Too many levels of symbolic links" == str(error)
+    assert 5 == error.exit_code
+    assert "epoch" not in said
+    assert {"t.txt", name} == {path.name for path in tmp_path.iterdir()}
