@@ -78,7 +78,7 @@ def command(action):
         output.talk("most talk", at=2)
         output.warn("careful")
     elif action == "progress":
-        with progress.show_progress() as show:
+        with progress_bar.show_progress() as show:
             for done in range(0, 101, 10):
                 show(Progress("reading", done, None))
             for done in range(0, 101, 10):
