@@ -15,8 +15,8 @@ from embedcli.settings.config import TrainConfig
 
 if TYPE_CHECKING:
     from embedcli.cli.cluster_options import Cluster
+    from embedcli.training.callbacks import Setup
     from embedcli.training.forecast import Forecast
-    from embedcli.training.session import Setup
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["show_cluster_plan", "show_estimate", "show_needs", "show_plan"]

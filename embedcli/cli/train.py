@@ -27,7 +27,7 @@ from embedcli.settings.values import Value
 if TYPE_CHECKING:
     from embedcli.settings.reading import ReadingOptions
     from embedcli.text.corpus import Corpus
-    from embedcli.training.session import Callbacks, Setup
+    from embedcli.training.callbacks import Callbacks, Setup
     from embedcli.vocabulary import Vocabulary
 
 __all__ = ["command", "resume_line"]
@@ -132,7 +132,7 @@ def command(
         if where is not None:
             show_cluster_plan(where, corpus, vocabulary, config, plain, as_json=as_json)
             return
-        from embedcli.training.session import Setup
+        from embedcli.training.callbacks import Setup
 
         scratch = real_path(plain[0][0]).parent if plain else None
         subwords = kept_subwords(pretrained, config)
@@ -142,7 +142,8 @@ def command(
         return
     with locked(outputs):
         precompiler = None if resume or where is not None else begin_precompiling(config)
-        from embedcli.training.session import Here, Session
+        from embedcli.training.callbacks import LocalTrainer
+        from embedcli.training.session import Session
 
         session = Session(
             corpus,
@@ -156,7 +157,7 @@ def command(
             pretrained,
             reading,
             named,
-            Here() if where is None else where,
+            LocalTrainer() if where is None else where,
             _callbacks(where, vocab_file, to),
             precompiler=precompiler,
             began=began,
@@ -184,7 +185,7 @@ def _vocabulary(
 
 def _callbacks(where: Cluster | None, vocab_file: str | None, to: str | None) -> Callbacks:
     """What the command does beside the session: talk, forecasts and signals."""
-    from embedcli.training.session import Callbacks
+    from embedcli.training.callbacks import Callbacks
 
     is_given = vocab_file is not None
     signals = Deferred()

@@ -19,7 +19,8 @@ from embedcli.files.memory import memory_size
 from embedcli.settings.config import TrainConfig
 from embedcli.text.corpus import Tally
 from embedcli.text.corpus_reader import count_corpus
-from embedcli.text.merging import Limits, Merged, Subtotal, merge, parts_of
+from embedcli.text.merging import Limits, Merged, merge
+from embedcli.text.subtotals import Subtotal, parts_of
 from embedcli.text.words import SPARE, Words
 from embedcli.vocabulary import LARGEST_SUM, Vocabulary
 

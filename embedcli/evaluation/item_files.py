@@ -23,11 +23,20 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from embedcli.errors import FormatError, UsageError
 from embedcli.evaluation.analogies import Linked, Question, Section
 from embedcli.evaluation.content import encoding_error, read_content
+from embedcli.evaluation.file_kinds import (
+    KINDS,
+    SAMPLE,
+    Line,
+    groups_of,
+    kind_of,
+    number_in,
+    separator_in,
+)
 from embedcli.evaluation.similarity import Pair
 from embedcli.quoting import quoted
 
@@ -41,13 +50,6 @@ __all__ = [
     "read_evaluation_file",
 ]
 
-KINDS: Final = ("analogies", "similarity", "pairs", "categories", "odd")
-
-_SEPARATORS = ("\t", ",", ";")  # else white space
-_SAMPLE = 20  # lines looked at to tell the kinds apart
-_FEWEST_ODD = 5  # words in a line that cannot be a question or a pair
-
-Line = tuple[int, str]
 _Read = TypeVar("_Read")
 
 
@@ -118,7 +120,7 @@ def read_evaluation_file(
     lines = [(i, line) for i, line in every if line]
     if not lines:
         raise FormatError(f"{path}: no question and no pair in it")
-    kind = kind or _kind(every, lines)
+    kind = kind or kind_of(every, lines)
     if kind == "analogies":
         return Analogies(_read_sections(path, lines, bad), skipped=bad.found)
     if kind == "pairs":
@@ -178,44 +180,6 @@ def _decoded(path: str, number: int, line: bytes) -> str:
         raise FormatError(f"{path}, line {number}: byte {error.start} is not UTF-8") from error
 
 
-def _kind(every: Sequence[Line], lines: Sequence[Line]) -> str:
-    """Which kind of file it is, by its lines with and without the empty ones."""
-    if _is_analogies(lines):
-        return "analogies"
-    sample = [line for _, line in lines[:_SAMPLE]]
-    separator = _separator(sample[0], 1)
-    columns = [line.split(separator) for line in sample]
-    if all(len(fields) == 2 for fields in columns):
-        named = [line.split(separator)[-1].strip() for _, line in lines]
-        if any("/" in name for name in named):
-            return "pairs"
-        if separator is not None and not any(_is_score(name) for name in named):
-            return "categories" if _is_categories(lines, separator) else "pairs"
-    if len(_groups(every)) % 2 == 0 and all(len(fields) == 1 for fields in columns):
-        return "odd"
-    words = [line.split(_separator(line, _FEWEST_ODD - 1)) for line in sample]
-    odd = [len(each) >= _FEWEST_ODD and not any(map(_is_score, each[2:])) for each in words]
-    return "odd" if all(odd) else "similarity"
-
-
-def _separator(line: str, times: int) -> str | None:
-    """The first separator that is in a line so many times; None for white space."""
-    return next((s for s in _SEPARATORS if line.count(s) >= times), None)
-
-
-def _is_categories(lines: Sequence[Line], separator: str | None) -> bool:
-    """Whether one of two columns names groups: each of its values is there twice, on average."""
-    rows = [[field.strip() for field in line.split(separator)] for _, line in lines]
-    return any(2 * len({row[side] for row in rows}) <= len(rows) for side in (0, -1))
-
-
-def _is_analogies(lines: Sequence[Line]) -> bool:
-    """Whether there is a section line, or most lines are four words without a score."""
-    sample = [line.split() for _, line in lines[:_SAMPLE]]
-    questions = [len(words) == 4 and not any(map(_is_score, words[2:])) for words in sample]
-    return any(line.startswith(":") for _, line in lines) or 2 * sum(questions) > len(questions)
-
-
 def _read_sections(path: str, lines: Sequence[Line], bad: _BadLines) -> list[Section]:
     sections: list[tuple[str, list[Question]]] = []
 
@@ -239,7 +203,7 @@ def _read_sections(path: str, lines: Sequence[Line], bad: _BadLines) -> list[Sec
 
 def _linked(path: str, number: int, line: str) -> Linked:
     """A word and what it is to: ``man<TAB>woman/lady``."""
-    fields = [field.strip() for field in line.split(_separator(line, 1))]
+    fields = [field.strip() for field in line.split(separator_in(line, 1))]
     answers = tuple(filter(None, fields[-1].split("/")))
     if len(fields) != 2 or not answers or not fields[0]:
         raise FormatError(
@@ -260,7 +224,7 @@ def _read_categories(path: str, lines: Sequence[Line], bad: _BadLines) -> list[t
             )
         return fields[0], fields[1]
 
-    separator = _separator(lines[0][1], 1)
+    separator = separator_in(lines[0][1], 1)
     rows = bad.tried(read, lines)
     first, second = (len({row[side] for row in rows}) for side in (0, 1))
     if first < second and 2 * first <= len(rows):  # the category stands first
@@ -268,28 +232,17 @@ def _read_categories(path: str, lines: Sequence[Line], bad: _BadLines) -> list[t
     return rows
 
 
-def _groups(every: Sequence[Line]) -> list[list[Line]]:
-    """Runs of lines between empty ones."""
-    groups: list[list[Line]] = [[]]
-    for number, line in every:
-        if line:
-            groups[-1].append((number, line))
-        elif groups[-1]:
-            groups.append([])
-    return [group for group in groups if group]
-
-
 def _read_odd(
     path: str, every: Sequence[Line], bad: _BadLines
 ) -> list[tuple[tuple[str, ...], str]]:
-    groups = [[line for _, line in group] for group in _groups(every)]
+    groups = [[line for _, line in group] for group in groups_of(every)]
     if len(groups) % 2 == 0 and all(len(line.split()) < 3 for group in groups for line in group):
         pairs = zip(groups[::2], groups[1::2], strict=True)
         return [(tuple(inside), word) for inside, outside in pairs for word in outside]
 
     def read(numbered: Line) -> tuple[tuple[str, ...], str]:
         number, line = numbered
-        words = [word.strip() for word in line.split(_separator(line, 2))]
+        words = [word.strip() for word in line.split(separator_in(line, 2))]
         if len(words) < 3 or not all(words):
             raise FormatError(
                 f"{path}, line {number}: {len(words)} words; three or more have an odd one out"
@@ -300,15 +253,15 @@ def _read_odd(
 
 
 def _read_pairs(path: str, lines: Sequence[Line], bad: _BadLines) -> list[Pair]:
-    separator = _separator(lines[0][1], 2)
+    separator = separator_in(lines[0][1], 2)
     rows = [(i, [field.strip() for field in line.split(separator)]) for i, line in lines]
-    column = _score_column([fields for _, fields in rows[:_SAMPLE]])
+    column = _score_column([fields for _, fields in rows[:SAMPLE]])
     if column is None:
         raise FormatError(
             f"{path}, line {lines[0][0]}: {quoted(lines[0][1][:80])} is neither a question (four "
             "words) nor a pair (two words and a score); --kind says what else it is"
         )
-    if len(rows) > 1 and all(_number(field) is None for field in rows[0][1][column : column + 1]):
+    if len(rows) > 1 and all(number_in(field) is None for field in rows[0][1][column : column + 1]):
         lines = lines[1:]  # a header
 
     def read(numbered: Line) -> Pair:
@@ -324,7 +277,7 @@ def _score_column(rows: Sequence[Sequence[str]]) -> int | None:
     The first row counts only where no other has one: a header may name its columns 1, 2, 3.
     """
     firsts = [
-        next((i for i in range(2, len(fields)) if _number(fields[i]) is not None), None)
+        next((i for i in range(2, len(fields)) if number_in(fields[i]) is not None), None)
         for fields in rows
     ]
     found = Counter(first for first in firsts[1:] if first is not None).most_common(1)
@@ -337,22 +290,10 @@ def _pair(path: str, number: int, fields: Sequence[str], column: int) -> Pair:
             f"{path}, line {number}: {len(fields)} columns, and the score should be in column "
             f"{column + 1}"
         )
-    score = _number(fields[column])
+    score = number_in(fields[column])
     if score is None or not math.isfinite(score):
         raise FormatError(
             f"{path}, line {number}: the score in column {column + 1} is {quoted(fields[column])}, "
             "not a finite number"
         )
     return fields[0], fields[1], score
-
-
-def _is_score(text: str) -> bool:
-    number = _number(text)
-    return number is not None and math.isfinite(number)  # "nan" and "inf" are words, too
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

@@ -17,7 +17,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-__all__ = ["COMPATIBILITY", "Row", "refused_with", "used_by"]
+__all__ = ["COMPATIBILITY", "Row", "refused_with", "used_by", "without_effect"]
+
+# The words of the second kind, as flags say them.
+_REASONS: Final = {
+    "glove": "with --arch glove",
+    "not glove": "without --arch glove",
+    "hs": "with --loss hs",
+    "not cbow": "without --arch cbow",
+    "not subword N:M": "without --subword N:M",
+    "not evaluate": "without --evaluate",
+}
 
 
 class Row(NamedTuple):
@@ -111,3 +121,13 @@ def refused_with(what: str) -> tuple[str, ...]:
 def used_by(what: str) -> tuple[str, ...]:
     """The settings that `what`, a word of the third kind, uses."""
     return tuple(name for name, row in COMPATIBILITY.items() if what in row.used_by)
+
+
+def without_effect(holds: Mapping[str, bool]) -> dict[str, str]:
+    """The settings that decide nothing, each with the reason; `holds` says which words hold."""
+    unused: dict[str, str] = {}
+    for name, row in COMPATIBILITY.items():
+        for word in row.no_effect:
+            if holds[word]:
+                unused.setdefault(name, _REASONS[word])
+    return unused

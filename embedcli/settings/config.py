@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from embedcli.errors import ConfigError
-from embedcli.settings.compatibility import COMPATIBILITY, refused_with
+from embedcli.settings.combinations import check_architecture, check_combination, not_in_rounds
+from embedcli.settings.compatibility import without_effect
 from embedcli.settings.text_rules import TextRules, text_settings
 from embedcli.settings.values import (
     Setting,
@@ -218,61 +219,10 @@ class TrainConfig(TextRules):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_combination()
+        values = self.as_dict()
+        check_architecture(values, _defaults())
         self._check_subword()
-        if self.min_lr > self.starting_lr:
-            raise ConfigError(
-                f"min_lr is {self.min_lr}, but must not be above lr, which is {self.starting_lr}"
-            )
-        if self.init and self.continue_from:
-            raise ConfigError(
-                f"init is {self.init} and continue_from is {self.continue_from}, but a run begins "
-                "with one of them only: leave one out"
-            )
-        if self.freeze and not (self.init or self.continue_from):
-            raise ConfigError(
-                f"freeze is {self.freeze}, but no vectors are given that could be kept: add init "
-                "or continue_from"
-            )
-        if self.metrics == "-":
-            raise ConfigError("metrics is -, but must be a file; standard output is /dev/stdout")
-        if self.valid and self.valid_fraction:
-            raise ConfigError(
-                f"valid is {self.valid} and valid_fraction is {self.valid_fraction}, but the "
-                "held-out text can come from one of them only: leave one out"
-            )
-        if self.patience and not (self.valid or self.valid_fraction or self.evaluate):
-            raise ConfigError(
-                f"patience is {self.patience}, but nothing is measured that could stop improving: "
-                "add valid, valid_fraction or evaluate"
-            )
-
-    def _check_combination(self) -> None:
-        """Refuse what an architecture or loss cannot do."""
-        what, shown = "", ""
-        if self.arch == "glove":
-            what, shown = "glove", "arch is glove"
-        elif self.loss == "hs":
-            what, shown = "hs", "loss is hs"
-        elif self.subword is not None:
-            what, shown = "subword", f"subword is {self.subword}"
-        for setting in self._changed(refused_with(what)):
-            raise _clash(setting, shown)
-        if self.deterministic and (not_in_rounds := self._not_in_rounds):
-            raise _clash("deterministic is True", not_in_rounds)
-
-    @property
-    def _not_in_rounds(self) -> str | None:
-        """A setting that only Hogwild does, and its value."""
-        if self.arch == "glove":
-            return "arch is glove"
-        return next(self._changed(refused_with("rounds")), None)
-
-    def _changed(self, names: Iterable[str]) -> Iterator[str]:
-        """Which of the settings do not have their defaults, and their values."""
-        for name in names:
-            if (value := getattr(self, name)) != getattr(TrainConfig, name):
-                yield f"{name} is {value}"
+        check_combination(values, self.starting_lr)
 
     def _check_subword(self) -> None:
         """Refuse lengths of n-grams that are none; a file is read when it is needed."""
@@ -299,20 +249,16 @@ class TrainConfig(TextRules):
     @property
     def unused(self) -> dict[str, str]:
         """The settings that decide nothing in this combination, and why; as flags say it."""
-        circumstances = {
-            "glove": (self.arch == "glove", "with --arch glove"),
-            "not glove": (self.arch != "glove", "without --arch glove"),
-            "hs": (self.loss == "hs", "with --loss hs"),
-            "not cbow": (self.arch != "cbow", "without --arch cbow"),
-            "not subword N:M": (self.subword_kind != "ngrams", "without --subword N:M"),
-            "not evaluate": (not self.evaluate, "without --evaluate"),
-        }
-        unused: dict[str, str] = {}
-        for name, row in COMPATIBILITY.items():
-            for holds, why in map(circumstances.__getitem__, row.no_effect):
-                if holds:
-                    unused.setdefault(name, why)
-        return unused
+        return without_effect(
+            {
+                "glove": self.arch == "glove",
+                "not glove": self.arch != "glove",
+                "hs": self.loss == "hs",
+                "not cbow": self.arch != "cbow",
+                "not subword N:M": self.subword_kind != "ngrams",
+                "not evaluate": not self.evaluate,
+            }
+        )
 
     @property
     def budget_seconds(self) -> float | None:
@@ -341,7 +287,7 @@ class TrainConfig(TextRules):
 
     def resolve(self) -> TrainConfig:
         """The same settings with nothing left open: all that have a default have it."""
-        in_rounds = self._not_in_rounds is None
+        in_rounds = not_in_rounds(self.as_dict(), _defaults()) is None
         return replace(
             self,
             deterministic=in_rounds if self.deterministic is None else self.deterministic,
@@ -365,8 +311,8 @@ class TrainConfig(TextRules):
         return {name: getattr(self, name) for name in settings()}
 
 
-def _clash(setting: str, other: str) -> ConfigError:
-    return ConfigError(f"{setting}, but {other}, which cannot do that: leave one of them out")
+def _defaults() -> dict[str, Value]:
+    return {name: getattr(TrainConfig, name) for name in settings()}
 
 
 def settings() -> dict[str, Setting]:

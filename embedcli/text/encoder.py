@@ -17,11 +17,12 @@ from embedcli.progress import OnProgress, Progress
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.blocks import Block, BlockReader
 from embedcli.text.decoding import Marks, normalise
-from embedcli.text.merging import Limits, Merged, Subtotal, merge
+from embedcli.text.merging import Limits, Merged, merge
 from embedcli.text.ordered_pool import OrderedPool
 from embedcli.text.preparing import Prepare, is_prepared, preparing
 from embedcli.text.separators import Separator
 from embedcli.text.sources import Library
+from embedcli.text.subtotals import Subtotal
 from embedcli.text.words import Words, WordTable
 
 __all__ = ["Encoder"]

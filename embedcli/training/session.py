@@ -7,12 +7,11 @@ does, such as handling signals or printing a setup, it passes in as `Callbacks`.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from embedcli import formats
 from embedcli.embeddings import Embeddings
@@ -24,135 +23,23 @@ from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.reading import ReadingOptions
 from embedcli.settings.values import Value
-from embedcli.subwords.table import Subwords
 from embedcli.text.corpus import Corpus
 from embedcli.training import trainer
+from embedcli.training.callbacks import Callbacks, LocalTrainer, Setup, Trainer
 from embedcli.training.checkpoint import Checkpoint, Checkpoints, checkpoint_directory, completed
 from embedcli.training.continuing import kept_subwords, read_pretrained
 from embedcli.training.outputs import Target, check_outputs, find_targets, scratch_directory
 from embedcli.training.precompile import Precompiler
 from embedcli.training.resuming import (
-    Digest,
     arguments_of,
     check_complete,
-    digest_text,
     find_checkpoint,
     settings_of,
 )
 from embedcli.training.trainer import RunControl, Stopped, never
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Callbacks", "Here", "Session", "Setup", "Trainer", "train"]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a session is about to train.
-
-    Attributes:
-        sources: the text.
-        config: resolved settings.
-        vocabulary: the words, where they are known before the text is read.
-        subwords: how words are cut, if not by what ``config.subword`` names.
-        targets: the outputs that are files or directories.
-        checkpoints: whether there are checkpoints.
-        scratch: the directory for temporary files; None: the system's.
-    """
-
-    sources: Sequence[str]
-    config: TrainConfig
-    vocabulary: Vocabulary | None
-    subwords: Subwords | None
-    targets: Sequence[Target]
-    checkpoints: bool
-    scratch: Path | None
-
-
-def _ignore(*_: Any) -> None:
-    """Nobody asked."""
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=3)
-
-
-def _show_nothing() -> AbstractContextManager[OnProgress]:
-    return nullcontext(ignore_progress)
-
-
-def _resume_line(sources: Sequence[str], outputs: Sequence[str]) -> str:
-    return f"embedcli.train({list(sources)!r}, output={list(outputs)!r}, resume=True)"
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """What a session tells its caller, and asks of it.
-
-    Attributes:
-        say: called with lines on what goes on.
-        warn: called with lines on what may be wrong.
-        show_progress: a context for the training, which yields what is called with `Progress`.
-        before_reading: called before the text is read; may refuse.
-        before_training: called before the first epoch with the text and with what is known of the
-            pretrained vectors, if there are any; may refuse.
-        deferred: see `RunControl`; None: interrupts are not deferred, but raised where they happen.
-        raise_deferred: raises what came meanwhile.
-        interrupted: called when an interrupt or an error has been caught.
-        resume_line: how to go on, from the sources and the outputs.
-        digest: of a text, as a run has digested it that is complete.
-    """
-
-    say: Callable[[str], None] = _ignore
-    warn: Callable[[str], None] = _warn
-    show_progress: Callable[[], AbstractContextManager[OnProgress]] = _show_nothing
-    before_reading: Callable[[Setup], None] = _ignore
-    before_training: Callable[[Setup, Corpus, Mapping[str, Any] | None], None] = _ignore
-    deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] | None = None
-    raise_deferred: Callable[[], None] = _ignore
-    interrupted: Callable[[], None] = _ignore
-    resume_line: Callable[[Sequence[str], Sequence[str]], str] = _resume_line
-    digest: Digest = digest_text
-
-
-class Trainer(Protocol):
-    """Where a run is trained: on this machine, or on a cluster."""
-
-    def resolve(self, config: TrainConfig, chosen: Mapping[str, Value]) -> TrainConfig:
-        """The settings with nothing left open that is to be decided here."""
-        ...
-
-    def check_resumed(self, resumed: Checkpoint) -> None:
-        """Refuse a checkpoint that this cannot go on from."""
-        ...
-
-    def train(
-        self,
-        paths: Sequence[str],
-        config: TrainConfig,
-        *,
-        vocabulary: Vocabulary | None,
-        pretrained: Embeddings | None,
-        scratch: str | None,
-        on_progress: OnProgress,
-        control: RunControl,
-    ) -> Embeddings:
-        """Do what `trainer.train` does."""
-        ...
-
-
-class Here:
-    """This machine."""
-
-    train = staticmethod(trainer.train)
-
-    def resolve(self, config: TrainConfig, chosen: Mapping[str, Value]) -> TrainConfig:
-        """As in `Trainer`."""
-        return config.resolve()
-
-    def check_resumed(self, resumed: Checkpoint) -> None:
-        """As in `Trainer`."""
-        if "shards" in resumed.arguments:
-            raise UsageError(f"{resumed.path} is of a run on a cluster: give --cluster too")
+__all__ = ["Session", "train"]
 
 
 @dataclass
@@ -189,7 +76,7 @@ class Session:
     pretrained: Embeddings | None = None
     reading: ReadingOptions = field(default_factory=ReadingOptions)
     named: Iterable[str] = ()
-    trainer: Trainer = field(default_factory=Here)
+    trainer: Trainer = field(default_factory=LocalTrainer)
     callbacks: Callbacks = field(default_factory=Callbacks)
     scratch: str | None = None
     precompiler: Precompiler | None = None

@@ -16,7 +16,7 @@ from embedcli.cli.train import resume_line
 from embedcli.cluster.plan import shard_settings
 from embedcli.errors import FormatError, UsageError
 from embedcli.text.corpus import Tally
-from embedcli.training.session import Here
+from embedcli.training.callbacks import LocalTrainer
 
 THERE = Cluster("tcp://there:8786", 30.0)
 
@@ -107,10 +107,10 @@ def test_a_run_goes_on_where_it_was_begun():
     here = SimpleNamespace(path="1.safetensors", arguments={"settings": {}}, state=object())
     there = SimpleNamespace(path="1.safetensors", arguments={"shards": []}, state=object())
 
-    Here().check_resumed(here)
+    LocalTrainer().check_resumed(here)
     THERE.check_resumed(there)
     with pytest.raises(UsageError, match="of a run on a cluster: give --cluster too"):
-        Here().check_resumed(there)
+        LocalTrainer().check_resumed(there)
     with pytest.raises(UsageError, match="of a run on one machine: leave out --cluster"):
         THERE.check_resumed(here)
 
@@ -126,7 +126,7 @@ def test_threads_are_the_workers_own_unless_somebody_chose_them():
 
     assert THERE.resolve(config, {}).threads is None
     assert 3 == THERE.resolve(config, {"threads": 3}).threads
-    assert Here().resolve(config, {}).threads >= 1
+    assert LocalTrainer().resolve(config, {}).threads >= 1
 
 
 def test_settings_that_rounds_do_not_follow_are_refused():
