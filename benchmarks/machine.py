@@ -17,7 +17,7 @@ from benchmarks.processes import run
 __all__ = ["describe", "now", "versions"]
 
 PACKAGES = ("embedcli", "numpy", "numba", "llvmlite", "gensim", "scipy", "fasttext")
-_LANES = "from embedcli.kernels.simd import host_lanes; print(host_lanes())"
+_LANES = "from embedcli.kernels.intrinsics.lanes import host_lanes; print(host_lanes())"
 
 
 def now() -> str:

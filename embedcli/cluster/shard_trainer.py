@@ -15,7 +15,8 @@ from embedcli.cluster.counts import Table, count
 from embedcli.cluster.deltas import Change, Matrices, Round, check, difference
 from embedcli.cluster.shards import Shard
 from embedcli.errors import CorpusError
-from embedcli.kernels.weights import Weights, aligned, row_stride
+from embedcli.kernels.alignment import aligned, row_stride
+from embedcli.kernels.weights import Weights
 from embedcli.settings.config import LINE, TrainConfig
 from embedcli.text.corpus import Corpus, Tally
 from embedcli.text.corpus_reader import encode_corpus

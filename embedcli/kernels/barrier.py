@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from embedcli.kernels.intrinsics.access import load_acquire, pause, store_release
 from embedcli.kernels.jit import step
-from embedcli.kernels.simd import data_pointer
 
 __all__ = ["LINE_ITEMS", "make_phases", "wait_for_all"]
 
@@ -42,51 +37,17 @@ def wait_for_all(phases, thread, threads, phase) -> Any:
     What they wrote before is seen by all afterwards. Who waits long (another process has the core)
     gives the processor away instead of burning what the others need.
     """
-    _set(phases, thread * LINE_ITEMS, phase)
+    store_release(phases, thread * LINE_ITEMS, phase)
     for other in range(threads):
         looks = 0
-        while _get(phases, other * LINE_ITEMS) < phase:
-            if _get(phases, threads * LINE_ITEMS) != 0:
+        while load_acquire(phases, other * LINE_ITEMS) < phase:
+            if load_acquire(phases, threads * LINE_ITEMS) != 0:
                 return False
             looks += 1
             if looks < _SPINS:
-                _pause()
+                pause()
             elif looks < _SPINS + _YIELDS:
                 _sched_yield()
             else:
                 _usleep(np.uint32(_SLEEP_MICROSECONDS))
     return True
-
-
-_Generated = tuple[Any, Callable[..., ir.Value]]
-
-
-@intrinsic
-def _set(typing_context, phases, at, value) -> _Generated:
-    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
-        base = data_pointer(context, builder, signature.args[0], args[0])
-        builder.store_atomic(args[2], builder.gep(base, [args[1]]), "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(phases, types.int64, types.int64), generate
-
-
-@intrinsic
-def _get(typing_context, phases, at) -> _Generated:
-    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
-        base = data_pointer(context, builder, signature.args[0], args[0])
-        return builder.load_atomic(builder.gep(base, [args[1]]), "acquire", 8)
-
-    return types.int64(phases, types.int64), generate
-
-
-@intrinsic
-def _pause(typing_context) -> _Generated:
-    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
-        if llvm.get_process_triple().startswith("x86_64"):
-            kind = ir.FunctionType(ir.VoidType(), [])
-            name = "llvm.x86.sse2.pause"
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
-        return context.get_dummy_value()
-
-    return types.void(), generate

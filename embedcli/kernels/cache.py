@@ -46,8 +46,9 @@ def cache_directory() -> Path:
     digest = hashlib.sha256()
     for package in ("numba", "llvmlite", "numpy"):
         digest.update(version(package).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode())
+    kernels = Path(__file__).parent
+    for source in sorted(kernels.rglob("*.py")):
+        digest.update(source.relative_to(kernels).as_posix().encode())
         digest.update(source.read_bytes())
     root = _root()
     path = root / digest.hexdigest()[:16]

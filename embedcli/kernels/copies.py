@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from embedcli.kernels.jit import inlined_step, unsigned
-from embedcli.kernels.rows import blend_row, copy_row
-from embedcli.kernels.simd import prefetch
+from embedcli.kernels.intrinsics.access import prefetch, unsigned
+from embedcli.kernels.intrinsics.matrix_rows import blend_row, copy_row
+from embedcli.kernels.jit import inlined_step
 from embedcli.kernels.streams import STREAMS
 
-__all__ = ["gather", "merge"]
+__all__ = ["gather_copies", "merge_copies"]
 
 _COPIES = np.array([bits.bit_count() for bits in range(1 << STREAMS)], np.float32)
 # The streams that come before w in the order of class c: item W w + c.
@@ -28,7 +28,7 @@ _AHEAD = 6  # rows between asking for one and copying it
 
 
 @inlined_step
-def gather(lanes, n_vectors, w, copied, matrix, first_copy, stride) -> None:
+def gather_copies(lanes, n_vectors, w, copied, matrix, first_copy, stride) -> None:
     """Step 3 for stream `w` and one matrix: copy rows to row `first_copy` and those after it."""
     words, n = copied.words[w], copied.begins[w, STREAMS]
     for slot in range(n):
@@ -39,7 +39,9 @@ def gather(lanes, n_vectors, w, copied, matrix, first_copy, stride) -> None:
 
 
 @inlined_step
-def merge(lanes, n_vectors, block, phase, size, copied, shares, matrix, first_copy, stride) -> None:
+def merge_copies(
+    lanes, n_vectors, block, phase, size, copied, shares, matrix, first_copy, stride
+) -> None:
     """Step 5 for a block of `size` streams and one matrix: the classes that are its in a phase.
 
     Args:

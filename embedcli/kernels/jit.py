@@ -20,14 +20,11 @@ from copy import copy
 from typing import IO, Any, TypeVar
 
 import numba
-from llvmlite import ir
-from numba import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
-from numba.extending import intrinsic
 
 from embedcli.kernels.cache import cache_directory
 
-__all__ = ["inlined", "inlined_step", "kernel", "step", "unsigned"]
+__all__ = ["inlined", "inlined_step", "kernel", "step"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -84,20 +81,6 @@ def inlined(function: _Function) -> _Function:
     """What Numba puts into its callers before types are known, so that constants prune branches."""
     compiled: _Function = numba.njit(inline="always")(function)
     return compiled
-
-
-@intrinsic
-def unsigned(typing_context: Any, index: Any) -> Any:
-    """`index`, which is not negative, as the compiler should see it: uint64.
-
-    From the end Numba counts negative ones, and asks of each signed index whether it is one: for a
-    loop that is nothing but reading and writing here and there, two thirds of the time.
-    """
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
-        return context.cast(builder, args[0], signature.args[0], types.uint64)
-
-    return types.uint64(index), generate
 
 
 class _SealedCache(FunctionCache):  # type: ignore[misc]  # numba has no types

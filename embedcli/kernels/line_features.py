@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.kernels.intrinsics.access import prefetch_to_read
 from embedcli.kernels.jit import inlined_step, kernel, step
-from embedcli.kernels.simd import prefetch_to_read
 
 __all__ = [
     "WAITING",

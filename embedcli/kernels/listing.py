@@ -9,16 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from embedcli.kernels.jit import inlined, step, unsigned
-from embedcli.kernels.marks import (
-    all_marks,
-    drawers_of,
-    empty_mark,
-    marked_word,
-    readers_of,
-)
+from embedcli.kernels.intrinsics.access import prefetch, prefetch_to_read, unsigned
+from embedcli.kernels.jit import inlined, step
+from embedcli.kernels.marks import all_marks, drawers_of, empty_mark, marked_word, readers_of
 from embedcli.kernels.sampling import ROUND_STRETCH, STRETCH_WINDOWS, stretch_items
-from embedcli.kernels.simd import prefetch, prefetch_to_read
 from embedcli.kernels.streams import SPREAD, STREAMS, text_of_round
 
 __all__ = ["list_words", "place_words", "weigh"]

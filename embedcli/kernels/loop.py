@@ -3,8 +3,8 @@
 Every kernel of skip-gram and CBOW is this loop. What differs is told by constants, for which the
 compiler prunes the other branches before it looks at their types:
 
-- *inputs*: the rows of the context words (`WORDS`), all rows of their subwords (`CONTEXT_ROWS`), or
-  the rows of the centre word's subwords (`CENTRE_ROWS`);
+- *inputs*: the rows of the context words (`CONTEXT_WORDS`), all rows of their subwords
+  (`CONTEXT_ROWS`), or the rows of the centre word's subwords (`CENTRE_ROWS`);
 - *outputs*: the centre word and K negatives (`NEGATIVES`; `LISTED` where a round has listed them:
   `rounds.py`), the nodes on the path to the centre word (`PATH`: `paths.py`), or the context words
   and the negatives that they share (`SHARED`: `subwords.py`);
@@ -23,12 +23,12 @@ from functools import cache
 
 import numpy as np
 
-from embedcli.kernels.blocks import take_losses
-from embedcli.kernels.jit import inlined_step, kernel, unsigned
+from embedcli.kernels.intrinsics.access import prefetch, unsigned
+from embedcli.kernels.jit import inlined_step, kernel
+from embedcli.kernels.losses import take_losses
 from embedcli.kernels.optimizer import Features, optimizer_step
 from embedcli.kernels.paths import lay_path
 from embedcli.kernels.sampling import ROUND_STRETCH, draw_in_stretch, draw_outputs, draw_radius
-from embedcli.kernels.simd import prefetch
 from embedcli.kernels.steps import window_step
 from embedcli.kernels.subwords import (
     GROUP,
@@ -47,16 +47,16 @@ from embedcli.kernels.windows import Text, context_rows
 __all__ = [
     "CENTRE_ROWS",
     "CONTEXT_ROWS",
+    "CONTEXT_WORDS",
     "LISTED",
     "NEGATIVES",
     "PATH",
     "SHARED",
-    "WORDS",
     "train_words",
     "training_kernel",
 ]
 
-WORDS, CONTEXT_ROWS, CENTRE_ROWS = 0, 1, 2  # inputs
+CONTEXT_WORDS, CONTEXT_ROWS, CENTRE_ROWS = 0, 1, 2  # inputs
 NEGATIVES, LISTED, PATH, SHARED = 0, 1, 2, 3  # outputs
 
 
@@ -67,7 +67,7 @@ def train_words(
     n_vectors: int,
     *,
     is_cbow: bool,
-    kind_of_inputs: int = WORDS,
+    kind_of_inputs: int = CONTEXT_WORDS,
     kind_of_outputs: int = NEGATIVES,
     features: Features | None = None,
 ) -> Callable[..., None]:
@@ -149,7 +149,7 @@ def train_words(
                         prefetch(syn0, inputs[there + j], width)
                 elif entering < min(np.int64(text.last[unsigned(i + 1)]), text.end):
                     word = np.int64(text.inputs[unsigned(entering - text.begin)])
-                    if kind_of_inputs == WORDS:
+                    if kind_of_inputs == CONTEXT_WORDS:
                         prefetch(syn0, word * stride, width)
                     else:
                         for j in range(more[0].offsets[word], more[0].offsets[word + 1]):
@@ -160,7 +160,7 @@ def train_words(
                 n = n_now
             else:
                 radius = draw_radius(key, i, window) if shrink else window
-                if kind_of_inputs == WORDS:
+                if kind_of_inputs == CONTEXT_WORDS:
                     n = context_rows(text, i, radius, stride, inputs, 0)
                 else:
                     n = rows_of_context(more[0], text, i, radius, stride, inputs)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from embedcli.kernels.barrier import LINE_ITEMS
-from embedcli.kernels.jit import inlined, unsigned
+from embedcli.kernels.intrinsics.access import unsigned
+from embedcli.kernels.jit import inlined
 
 __all__ = [
     "all_marks",

@@ -30,22 +30,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE
+from embedcli.kernels.alignment import aligned
+from embedcli.kernels.intrinsics.blocks import BLOCK_OUTPUTS, DOTS_STRIDE, block_errors
+from embedcli.kernels.intrinsics.matrix_rows import copy_row, multiply_row
+from embedcli.kernels.intrinsics.means import gather_mean
+from embedcli.kernels.intrinsics.updates import update_row
 from embedcli.kernels.jit import inlined
-from embedcli.kernels.rows import copy_row
 from embedcli.kernels.sampling import GOLDEN, mix
-from embedcli.kernels.simd import F32, I64, Lanes, data_pointer, loop
-from embedcli.kernels.steps import gather_mean, gradients_of_outputs
-from embedcli.kernels.weights import aligned
+from embedcli.kernels.steps import gradients_of_outputs
 
 __all__ = [
     "DROPOUT",
-    "EPSILON",
     "Features",
     "Optimizer",
     "OptimizerScratch",
@@ -56,7 +53,6 @@ __all__ = [
 ]
 
 DROPOUT = np.uint64(0x8CB92BA72F3D8DD7)  # separates the stream of masks from that of windows
-EPSILON = 1e-8
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
@@ -168,190 +164,6 @@ def draw_mask(key, number, dim, dropout, masks, at) -> None:
             bits = mix(counter)
         masks[at + c] = np.float32(0.0) if (bits & np.uint64(0xFFFF)) < limit else kept
         bits >>= np.uint64(16)
-
-
-@intrinsic(prefer_literal=True)
-def multiply_row(typing_context, lanes, target, masks, at, n_vectors) -> _Generated:
-    """``target[at:] *= masks[at:]`` for one row."""
-    n = lanes.literal_value
-
-    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
-        target_, masks_ = (
-            data_pointer(context, builder, signature.args[i], args[i]) for i in (1, 2)
-        )
-        v = Lanes(builder, n)
-        with loop(builder, args[4]) as vector:
-            place = builder.add(args[3], builder.mul(vector, I64(n)))
-            v.store(builder.fmul(v.load(target_, place), v.load(masks_, place)), target_, place)
-        return context.get_dummy_value()
-
-    return types.void(lanes, target, masks, types.int64, types.int64), generate
-
-
-@intrinsic(prefer_literal=True)
-def block_errors(
-    typing_context,
-    lanes,
-    n_outputs,
-    together,
-    syn1,
-    outputs,
-    first_output,
-    n_vectors,
-    places,
-    n_inputs,
-    stride,
-    hidden,
-    gradients,
-    first_gradient,
-    errors,
-    deltas,
-    first_delta,
-    is_first,
-) -> _Generated:
-    """``e_j += sum_k g_jk o_k`` (from zero if `is_first`) and ``d_k = sum_j g_jk h_j``: M outputs.
-
-    Args (all but the first three at run time):
-        lanes, n_outputs, together: as in `blocks.block_dots`.
-        syn1, outputs, first_output, n_vectors: the output rows, as there.
-        places: int64, where the rows of `hidden` and `errors` begin. n_inputs: how many.
-        stride: int64, floats from one row of `deltas` to the next.
-        hidden: float32, the input rows h. errors: float32, their gradients e.
-        gradients, first_gradient: g, as `blocks.block_gradients` left them.
-        deltas: float32, the outputs' gradients d, one after the other from `first_delta` on.
-        is_first: bool.
-    """
-    n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
-
-    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
-        o_rows, outputs_, places_, hidden_, gradients_, errors_, deltas_ = (
-            data_pointer(context, builder, signature.args[i], args[i])
-            for i in (3, 4, 7, 10, 11, 13, 14)
-        )
-        first, vectors, count, stride_, first_g, first_d = (args[i] for i in (5, 6, 8, 9, 12, 15))
-        v = Lanes(builder, n)
-        o_offsets = [
-            builder.load(builder.gep(outputs_, [builder.add(first, I64(k))])) for k in range(m)
-        ]
-        d_offsets = [builder.add(first_d, builder.mul(stride_, I64(k))) for k in range(m)]
-        with loop(builder, vectors) as vector:
-            at = builder.mul(vector, I64(n))
-            old = [v.load(o_rows, builder.add(offset, at)) for offset in o_offsets]
-            sums = [v.variable(v.splat(0.0)) for _ in range(m)]
-            with loop(builder, count) as j:
-                place = builder.add(builder.load(builder.gep(places_, [j])), at)
-                h = v.load(hidden_, place)
-                e: ir.Value = builder.select(args[16], v.splat(0.0), v.load(errors_, place))
-                group = builder.mul(builder.udiv(j, I64(t)), I64(DOTS_STRIDE))
-                side = builder.mul(builder.urem(j, I64(t)), I64(m))
-                row = builder.add(first_g, builder.add(group, side))
-                for k in range(m):
-                    item = builder.gep(gradients_, [builder.add(row, I64(k))])
-                    g = v.broadcast(builder.load(item))
-                    e = v.fma(g, old[k], e)
-                    builder.store(v.fma(g, h, builder.load(sums[k])), sums[k])
-                v.store(e, errors_, place)
-            for k in range(m):
-                v.store(builder.load(sums[k]), deltas_, builder.add(d_offsets[k], at))
-        return context.get_dummy_value()
-
-    argument_types = (
-        lanes, n_outputs, together, syn1, outputs, types.int64, types.int64, places, types.int64,
-        types.int64, hidden, gradients, types.int64, errors, deltas, types.int64, types.boolean,
-    )  # fmt: skip
-    return types.void(*argument_types), generate
-
-
-@intrinsic(prefer_literal=True)
-def update_row(
-    typing_context,
-    lanes,
-    adagrad,
-    limited,
-    matrix,
-    offset,
-    n_vectors,
-    dim,
-    gradients,
-    at,
-    share,
-    lr,
-    l2,
-    squares,
-    row,
-    max_norm,
-) -> _Generated:
-    """Take the step on one row that the optimizer asks for.
-
-    Args (all but the first three at run time):
-        lanes: int literal.
-        adagrad, limited: int literals, 0 or 1: `Features.adagrad` and `Features.max_norm`.
-        matrix, offset, n_vectors, dim: the row.
-        gradients, at, share: its gradient is ``share * gradients[at:]``; float32, int64, float32.
-        lr, l2: float32.
-        squares, row: AdaGrad's sums, float32 (V,), and which of them.
-        max_norm: float32.
-    """
-    n = lanes.literal_value
-
-    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
-        rows, gradients_, squares_ = (
-            data_pointer(context, builder, signature.args[i], args[i]) for i in (3, 7, 12)
-        )
-        offset_, vectors, dim_, at_ = (args[i] for i in (4, 5, 6, 8))
-        share_, lr_, l2_, row_, limit = (args[i] for i in (9, 10, 11, 13, 14))
-        v = Lanes(builder, n)
-        shares, decay = v.broadcast(share_), v.broadcast(builder.fsub(F32(-0.0), l2_))
-
-        def direction(x: ir.Value, column: ir.Value) -> ir.Value:
-            e = v.load(gradients_, builder.add(at_, column))
-            return v.fma(decay, x, builder.fmul(shares, e))
-
-        rate = lr_
-        if adagrad.literal_value:
-            total = v.variable(v.splat(0.0))
-            with loop(builder, vectors) as vector:
-                column = builder.mul(vector, I64(n))
-                r = direction(v.load(rows, builder.add(offset_, column)), column)
-                builder.store(v.fma(r, r, builder.load(total)), total)
-            mean = builder.fdiv(v.sum(builder.load(total)), builder.sitofp(dim_, F32))
-            sums = builder.gep(squares_, [row_])
-            larger = builder.fadd(builder.load(sums), mean)
-            builder.store(larger, sums)
-            rate = builder.fdiv(lr_, builder.fadd(_root(builder, larger), F32(EPSILON)))
-        rates = v.broadcast(rate)
-        norm = v.variable(v.splat(0.0))
-        with loop(builder, vectors) as vector:
-            column = builder.mul(vector, I64(n))
-            place = builder.add(offset_, column)
-            x = v.load(rows, place)
-            x = v.fma(rates, direction(x, column), x)
-            v.store(x, rows, place)
-            if limited.literal_value:
-                builder.store(v.fma(x, x, builder.load(norm)), norm)
-        if limited.literal_value:
-            square = v.sum(builder.load(norm))
-            is_long = builder.fcmp_ordered(">", square, builder.fmul(limit, limit))
-            with builder.if_then(is_long):
-                factor = v.broadcast(builder.fdiv(limit, _root(builder, square)))
-                with loop(builder, vectors) as vector:
-                    place = builder.add(offset_, builder.mul(vector, I64(n)))
-                    v.store(builder.fmul(factor, v.load(rows, place)), rows, place)
-        return context.get_dummy_value()
-
-    argument_types = (
-        lanes, adagrad, limited, matrix, types.int64, types.int64, types.int64, gradients,
-        types.int64, types.float32, types.float32, types.float32, squares, types.int64,
-        types.float32,
-    )  # fmt: skip
-    return types.void(*argument_types), generate
-
-
-def _root(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """The square root of a float."""
-    kind = ir.FunctionType(F32, [F32])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.sqrt.f32")
-    return builder.call(function, [x])
 
 
 @cache

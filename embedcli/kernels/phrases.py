@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from embedcli.kernels.intrinsics.access import prefetch
+from embedcli.kernels.intrinsics.text_bytes import load8, store8
 from embedcli.kernels.jit import kernel
 from embedcli.kernels.sampling import mix
-from embedcli.kernels.simd import prefetch
-from embedcli.kernels.tokenize import load8, store8
 
 __all__ = [
     "ROOT",

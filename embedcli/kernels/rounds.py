@@ -53,7 +53,7 @@ marked and copies of its own, and reads rows that nobody writes; in a phase of s
 of classes that are its own. A barrier (release and acquire) stands between a writer in one step and
 a reader in another. Sums of the loss are kept by stream. So the bytes are the same for any number
 of threads, for a run that was stopped between two rounds, and under any load. They are not the same
-for other lanes (`simd.py`), whose sums add up in another order.
+for other lanes (`intrinsics/lanes.py`), whose sums add up in another order.
 
 **What it costs.** Listing, copying and merging, and the barriers; docs/training.md has the figures.
 More than `STREAMS` threads find nothing to do. Updates of a row that several streams train in a
@@ -70,13 +70,13 @@ from functools import cache
 from typing import Any
 
 from embedcli.kernels.barrier import wait_for_all
-from embedcli.kernels.copies import gather, merge
+from embedcli.kernels.copies import gather_copies, merge_copies
+from embedcli.kernels.intrinsics.access import prefetch_to_read
 from embedcli.kernels.jit import inlined, kernel
 from embedcli.kernels.listing import list_words, place_words, weigh
 from embedcli.kernels.loop import LISTED, train_words
 from embedcli.kernels.marks import begin_marks
 from embedcli.kernels.sampling import ROUND_STRETCH, Noise, stretch_items
-from embedcli.kernels.simd import prefetch_to_read
 from embedcli.kernels.streams import ROUND, STREAMS, text_of_round
 from embedcli.kernels.windows import Text
 
@@ -165,8 +165,8 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                     end = min(start + length, streams.n_kept[w])
                     if start < end:
                         first_copy = n_vocabulary + w * per_stream
-                        gather(lanes, n_vectors, w, copied0, syn0, first_copy, stride)
-                        gather(lanes, n_vectors, w, copied1, syn1neg, first_copy, stride)
+                        gather_copies(lanes, n_vectors, w, copied0, syn0, first_copy, stride)
+                        gather_copies(lanes, n_vectors, w, copied1, syn1neg, first_copy, stride)
                         # The text of this round by its rows.
                         begin, last = text_of_round(streams, w, start, end, window)
                         text = Text(lists.inputs[w], lists.centres[w], streams.first[w],
@@ -182,10 +182,10 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                 if not wait_for_all(phases, thread, threads, reached):
                     return False
                 for block in range(thread, blocks, threads):
-                    merge(lanes, n_vectors, block, phase, size, copied0, lists.shares[0], syn0,
-                          n_vocabulary, stride)  # fmt: skip
-                    merge(lanes, n_vectors, block, phase, size, copied1, lists.shares[1], syn1neg,
-                          n_vocabulary, stride)  # fmt: skip
+                    merge_copies(lanes, n_vectors, block, phase, size, copied0, lists.shares[0],
+                                 syn0, n_vocabulary, stride)  # fmt: skip
+                    merge_copies(lanes, n_vectors, block, phase, size, copied1, lists.shares[1],
+                                 syn1neg, n_vocabulary, stride)  # fmt: skip
         return True
 
     return train_rounds

@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.jit import inlined, kernel, unsigned
+from embedcli.kernels.intrinsics.access import unsigned
+from embedcli.kernels.intrinsics.matrix_rows import SPARE
+from embedcli.kernels.jit import inlined, kernel
 
 __all__ = [
     "GOLDEN",
     "KEPT_BLOCK",
     "RADIUS",
     "ROUND_STRETCH",
-    "SPARE",
     "STRETCH_WINDOWS",
     "Noise",
     "Staged",
@@ -62,8 +63,6 @@ SHARED_READINGS = 8
 
 KEPT_BLOCK = 512  # tokens counted together by `count_kept`
 _KEPT_STEP = 8
-
-SPARE = 8  # items after the last word that `windows.context_rows` may read
 
 
 class Staged(NamedTuple):

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.barrier import LINE_ITEMS
+from embedcli.kernels.intrinsics.matrix_rows import SPARE
 from embedcli.kernels.jit import inlined
-from embedcli.kernels.sampling import ROUND_STRETCH, SPARE, STRETCH_WINDOWS
+from embedcli.kernels.sampling import ROUND_STRETCH, STRETCH_WINDOWS
 from embedcli.kernels.weights import TALLY
 
 __all__ = [

@@ -3,9 +3,9 @@
 **Skip-gram.** The input is the *centre* word, as in fastText, where plain skip-gram (`steps.py`)
 takes a context word: so the mean h of its rows is made once for all words of its window, and
 written back once. The outputs meet it in groups of `GROUP`: p context words, and the noise words
-there is then room for, which they share, each weighing p K / (GROUP - p) (`hidden.py`). With K = 5
-these are 2 and 14; h moves on after each group. Fewer noise words would be faster, and cost
-accuracy (docs/training.md).
+there is then room for, which they share, each weighing p K / (GROUP - p)
+(`intrinsics/hidden.py`). With K = 5 these are 2 and 14; h moves on after each group. Fewer noise
+words would be faster, and cost accuracy (docs/training.md).
 
 **CBOW.** As in fastText the hidden vector is the mean of *all* rows of the context words, their own
 and those of their subwords, each row counting once; a word of many n-grams counts for more. The
@@ -20,17 +20,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.blocks import SINGLE, block_dots
-from embedcli.kernels.hidden import (
+from embedcli.kernels.alignment import aligned
+from embedcli.kernels.intrinsics.blocks import SINGLE, block_dots
+from embedcli.kernels.intrinsics.hidden import (
     gather_hidden,
     hidden_gradients,
     scatter_hidden,
     update_with_hidden,
 )
+from embedcli.kernels.intrinsics.matrix_rows import SPARE, rows_of_words
 from embedcli.kernels.jit import inlined
-from embedcli.kernels.sampling import SPARE, draw_shared
-from embedcli.kernels.weights import TALLY, Scratch, aligned, make_losses
-from embedcli.kernels.windows import context_bounds, context_rows, room_for_context, rows_of_words
+from embedcli.kernels.losses import make_losses
+from embedcli.kernels.sampling import draw_shared
+from embedcli.kernels.weights import TALLY, Scratch
+from embedcli.kernels.windows import context_bounds, context_rows, room_for_context
 
 __all__ = [
     "GROUP",

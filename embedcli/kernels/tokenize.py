@@ -29,12 +29,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from embedcli.kernels.intrinsics.text_bytes import (
+    classify,
+    fold,
+    load8,
+    lowest_bit,
+    prefetch_slot,
+    store8,
+)
 from embedcli.kernels.jit import kernel
 
 __all__ = [
@@ -48,21 +52,17 @@ __all__ = [
     "POSITION",
     "TOO_LONG",
     "TOO_LONG_BYTES",
-    "WHITE_SPACE",
     "WORDS",
     "Table",
     "absorb",
-    "load8",
     "rehash",
     "remap",
-    "store8",
     "tokenizer",
 ]
 
 MAX_BYTES = 256  # the longest token that is kept
 _AHEAD = 8  # words between asking for a slot and needing it
 PAD = 128  # separators a text must be followed by: loads run past the end
-WHITE_SPACE = -1  # the separator that is no single byte
 
 # Where a scan stands, in an int64 array that it shares with its caller.
 POSITION, OUT, WORDS, BLOB, LINES, NULS, TOO_LONG, TOO_LONG_BYTES = range(N_STATES := 8)
@@ -84,8 +84,6 @@ class Table(NamedTuple):
     blob: NDArray[np.uint8]
 
 
-_BYTE, _INT, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
-_CHUNK = ir.VectorType(_BYTE, 64)
 _LOW7 = np.uint64(0x7F7F7F7F7F7F7F7F)
 _HIGH = np.uint64(0x8080808080808080)
 _TO_A = np.uint64(0x3F3F3F3F3F3F3F3F)  # 0x80 - "A" in each byte
@@ -93,126 +91,6 @@ _TO_Z = np.uint64(0x2525252525252525)  # 0x7F - "Z" in each byte
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 _0, _1, _2, _3, _8, _16, _62, _63, _64 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 16, 62, 63, 64))
 _LENGTH = np.uint64(0xFFFF)
-
-
-def _address(context, builder, array_type, array, index) -> Any:
-    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
-
-
-@intrinsic
-def load8(typing_context, text, index) -> Any:
-    """``text[index:index + 8]`` as a little-endian uint64, aligned or not."""
-
-    def generate(context, builder, signature, arguments) -> Any:
-        address = _address(context, builder, signature.args[0], *arguments)
-        return builder.load(builder.bitcast(address, _WORD.as_pointer()), align=1)
-
-    return types.uint64(text, types.intp), generate
-
-
-@intrinsic
-def store8(typing_context, text, index, word) -> Any:
-    """Write eight bytes at `index`."""
-
-    def generate(context, builder, signature, arguments) -> Any:
-        address = _address(context, builder, signature.args[0], *arguments[:2])
-        builder.store(arguments[2], builder.bitcast(address, _WORD.as_pointer()), align=1)
-        return context.get_dummy_value()
-
-    return types.void(text, types.intp, types.uint64), generate
-
-
-@intrinsic(prefer_literal=True)
-def _classify(typing_context, separator, text, index) -> Any:
-    """Four uint64 masks of ``text[index:index + 64]``, bit i for byte i.
-
-    ASCII white space (NUL, 09-0D, 1C-20); first bytes of white space that is two bytes wide
-    (U+0085, A0); that is three wide (U+1680, 2000-200A, 2028, 2029, 202F, 205F, 3000); NUL and 0A.
-    With a `separator` (int literal) other than `WHITE_SPACE`: that byte, NUL, 0A and 0D; nothing;
-    nothing; NUL and 0A.
-    """
-    byte_between = separator.literal_value
-
-    def generate(context, builder, signature, arguments) -> Any:
-        def load(shift: int) -> Any:
-            at = builder.add(arguments[2], ir.Constant(arguments[2].type, shift))
-            address = _address(context, builder, signature.args[1], arguments[1], at)
-            return builder.load(builder.bitcast(address, _CHUNK.as_pointer()), align=1)
-
-        def among(byte, first: int, count: int = 1) -> Any:
-            offset = builder.sub(byte, ir.Constant(_CHUNK, [first] * 64))
-            return builder.icmp_unsigned("<", offset, ir.Constant(_CHUNK, [count] * 64))
-
-        def either(*masks) -> Any:
-            return functools.reduce(builder.or_, masks)
-
-        def both(*masks) -> Any:
-            return functools.reduce(builder.and_, masks)
-
-        byte = load(0)
-        nul = among(byte, 0x00)
-        if byte_between != WHITE_SPACE:
-            space = either(nul, among(byte, 0x0A), among(byte, 0x0D), among(byte, byte_between))
-            items = (space, either(nul, among(byte, 0x0A)))
-            none = ir.Constant(_WORD, 0)
-            found, counted = (builder.bitcast(mask, _WORD) for mask in items)
-            bits = [found, none, none, counted]
-            return context.make_tuple(builder, signature.return_type, bits)
-        second, third = load(1), load(2)
-        in_2000 = either(among(third, 0x80, 11), among(third, 0xA8, 2), among(third, 0xAF))
-        masks = (
-            either(nul, among(byte, 0x09, 5), among(byte, 0x1C, 5)),
-            both(among(byte, 0xC2), either(among(second, 0x85), among(second, 0xA0))),
-            either(
-                both(among(byte, 0xE1), among(second, 0x9A), among(third, 0x80)),
-                both(among(byte, 0xE2), among(second, 0x80), in_2000),
-                both(among(byte, 0xE2), among(second, 0x81), among(third, 0x9F)),
-                both(among(byte, 0xE3), among(second, 0x80), among(third, 0x80)),
-            ),
-            either(nul, among(byte, 0x0A)),
-        )
-        bits = [builder.bitcast(mask, _WORD) for mask in masks]
-        return context.make_tuple(builder, signature.return_type, bits)
-
-    return types.UniTuple(types.uint64, 4)(separator, text, types.intp), generate
-
-
-@intrinsic
-def _prefetch_slot(typing_context, array, index) -> Any:
-    """Ask for the cache line of ``array[index]``, to be written soon."""
-
-    def generate(context, builder, signature, arguments) -> Any:
-        address = _address(context, builder, signature.args[0], *arguments)
-        line = builder.bitcast(address, _BYTE.as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [line.type, *[_INT] * 3])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [line, _INT(1), _INT(3), _INT(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64), generate
-
-
-@intrinsic
-def _lowest_bit(typing_context, mask) -> Any:
-    """The index of the lowest set bit of a uint64 that is not zero."""
-
-    def generate(context, builder, signature, arguments) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.intp(types.uint64), generate
-
-
-@intrinsic
-def _fold(typing_context, left, right) -> Any:
-    """The two halves of the 128-bit product of two uint64, xored (the mixer of wyhash)."""
-
-    def generate(context, builder, signature, arguments) -> Any:
-        wide = ir.IntType(128)
-        product = builder.mul(*(builder.zext(argument, wide) for argument in arguments))
-        high = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), _WORD)
-        return builder.xor(builder.trunc(product, _WORD), high)
-
-    return types.uint64(types.uint64, types.uint64), generate
 
 
 @kernel
@@ -235,8 +113,8 @@ def _key(text, start, length, lower, seeds) -> Any:
     second = _piece(text, start + 8, length - 8, lower)
     if length > 16:
         for i in range(16, length, 8):
-            second = _fold(second ^ seeds[2], _piece(text, start + i, length - i, lower) ^ seeds[3])
-    return first, second, _fold(first ^ seeds[0], second ^ seeds[1])
+            second = fold(second ^ seeds[2], _piece(text, start + i, length - i, lower) ^ seeds[3])
+    return first, second, fold(first ^ seeds[0], second ^ seeds[1])
 
 
 @kernel
@@ -299,16 +177,16 @@ def tokenizer(separator: int) -> Callable[..., Any]:
         lower = _HIGH if lowercase else _0
         spill = _0  # bits of a white space that runs over the end of a chunk
         while base <= n:  # the white space behind the text ends its last token
-            space, two, three, counted = _classify(separator, text, base)
+            space, two, three, counted = classify(separator, text, base)
             space |= two | two << _1 | three | three << _1 | three << _2 | spill
             spill = two >> _63 | three >> _63 | three >> _62
             while space:
-                bit = _lowest_bit(space)
+                bit = lowest_bit(space)
                 length = base + bit - start
                 if length > 0:
                     first = _piece(text, start, length, lower)
                     second = _piece(text, start + 8, length - 8, lower)
-                    slot = (_fold(first ^ seeds[0], second ^ seeds[1]) & mask) << _2
+                    slot = (fold(first ^ seeds[0], second ^ seeds[1]) & mask) << _2
                     tag = slots[slot + _2]
                     if (
                         slots[slot] == first
@@ -364,7 +242,7 @@ def absorb(words, ends, counts, table, ids, state) -> Any:
         ahead = i + _AHEAD
         if ahead < counts.size:
             _, _, at = _key(words, ends[ahead], ends[ahead + 1] - ends[ahead], _0, seeds)
-            _prefetch_slot(slots, (at & mask) << _2)
+            prefetch_slot(slots, (at & mask) << _2)
         length = ends[i + 1] - ends[i]
         word = _intern(words, ends[i], length, np.uint64(counts[i]), _0, table, state)
         if word < 0:
@@ -382,7 +260,7 @@ def rehash(table, larger) -> None:
     mask = np.uint64(larger.size // 4 - 1)
     for slot in range(0, slots.size, 4):
         if slots[slot + 2]:
-            at = _fold(slots[slot] ^ seeds[0], slots[slot + 1] ^ seeds[1]) & mask
+            at = fold(slots[slot] ^ seeds[0], slots[slot + 1] ^ seeds[1]) & mask
             while larger[(at << _2) + _2]:
                 at = (at + _1) & mask
             for i in range(4):

@@ -7,24 +7,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.blocks import BLOCK_OUTPUTS, DOTS_STRIDE
+from embedcli.kernels.alignment import aligned
+from embedcli.kernels.intrinsics.blocks import BLOCK_OUTPUTS, DOTS_STRIDE
+from embedcli.kernels.losses import Losses, make_losses
 from embedcli.kernels.windows import room_for_context
 
 __all__ = [
-    "ROW_ALIGNMENT",
     "TALLY",
-    "Losses",
     "Scratch",
     "Weights",
-    "aligned",
-    "make_losses",
     "make_scratch",
-    "row_stride",
 ]
 
 TALLY = 4  # sums kept: loss, pairs, words trained, words alone
-
-ROW_ALIGNMENT = 16  # floats: rows begin on a cache line, and on a whole vector of any width
 
 
 class Weights(NamedTuple):
@@ -41,20 +36,6 @@ class Weights(NamedTuple):
     stride: int
 
 
-class Losses(NamedTuple):
-    """The loss of many pairs as sums that cost little to add to, lane by lane: `blocks.py`.
-
-    Attributes:
-        hinge: float64 (16,), sums of max(-s f, 0).
-        product: float32 (16,), mantissas in [1, 2) of the products of the 1 + exp(-|f|).
-        exponent: int32 (16,), their exponents.
-    """
-
-    hinge: NDArray[np.float64]
-    product: NDArray[np.float32]
-    exponent: NDArray[np.int32]
-
-
 class Scratch(NamedTuple):
     """What one thread writes between the matrices: never shared, small enough to stay in L1.
 
@@ -63,7 +44,7 @@ class Scratch(NamedTuple):
         signs: float32, for paths: likewise the signs of the nodes, block after block, once for each
             of two inputs, as the dots are laid (`paths.py`).
         inputs: int64, offsets of the input rows of this position: `windows.py`.
-        dots: float32, dots then gradients, block after block: `blocks.py`.
+        dots: float32, dots then gradients, block after block: `intrinsics/blocks.py`.
         hidden: float32 (2 * stride,), CBOW's mean of the inputs and its gradient.
         losses: of the slice at hand.
         tally: float64 (`TALLY`,), sums over the slices: see the kernels.
@@ -76,29 +57,6 @@ class Scratch(NamedTuple):
     hidden: NDArray[np.float32]
     losses: Losses
     tally: NDArray[np.float64]
-
-
-def row_stride(dim: int) -> int:
-    """Floats from one row to the next for vectors of `dim` components."""
-    return -(-dim // ROW_ALIGNMENT) * ROW_ALIGNMENT
-
-
-def aligned(n: int) -> NDArray[np.float32]:
-    """float32 (n,) of zeros that begins on a cache line.
-
-    From NumPy's allocator and not from mmap, because it asks the kernel for huge pages.
-    """
-    raw = np.zeros(n + ROW_ALIGNMENT, np.float32)
-    start = -(raw.ctypes.data // 4) % ROW_ALIGNMENT
-    return raw[start : start + n]
-
-
-def make_losses() -> Losses:
-    """No loss yet."""
-    lanes = ROW_ALIGNMENT
-    product = aligned(lanes)
-    product[:] = 1.0
-    return Losses(np.zeros(lanes, np.float64), product, np.zeros(lanes, np.int32))
 
 
 def make_scratch(n_outputs: int, window: int, stride: int) -> Scratch:

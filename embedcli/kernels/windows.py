@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from embedcli.kernels.intrinsics.matrix_rows import SPARE, rows_of_words
 from embedcli.kernels.jit import inlined
-from embedcli.kernels.sampling import SPARE
-from embedcli.kernels.simd import I32, I64, data_pointer, loop
 
-__all__ = ["Text", "context_bounds", "context_rows", "room_for_context", "rows_of_words"]
+__all__ = ["Text", "context_bounds", "context_rows", "room_for_context"]
 
 
 class Text(NamedTuple):
@@ -67,34 +62,3 @@ def context_rows(text, position, radius, stride, inputs, first):
     if n > 0:
         inputs[first + n] = inputs[first + n - 1]
     return n
-
-
-@intrinsic
-def rows_of_words(
-    typing_context, words, begin, n, stride, rows, first
-) -> tuple[Any, Callable[..., ir.Value]]:
-    """``rows[first + i] = words[begin + i] * stride`` for i < n, eight at a time.
-
-    So a window costs no loop whose length no predictor can learn: half the time. Up to seven items
-    (less than `SPARE`) too many are read and written.
-    """
-
-    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
-        source = data_pointer(context, builder, signature.args[0], args[0])
-        target = data_pointer(context, builder, signature.args[4], args[4])
-        narrow, wide = ir.VectorType(I32, SPARE), ir.VectorType(I64, SPARE)
-        undefined = ir.Constant(wide, ir.Undefined)
-        stride_ = builder.insert_element(undefined, args[3], I32(0))
-        strides = builder.shuffle_vector(stride_, undefined, ir.Constant(narrow, [0] * SPARE))
-        eights = builder.udiv(builder.add(args[2], I64(SPARE - 1)), I64(SPARE))
-        with loop(builder, eights) as eight:
-            i = builder.mul(eight, I64(SPARE))
-            word = builder.gep(source, [builder.add(args[1], i)])
-            ids = builder.load(builder.bitcast(word, narrow.as_pointer()), align=4)
-            row = builder.gep(target, [builder.add(args[5], i)])
-            offsets = builder.mul(builder.sext(ids, wide), strides)
-            builder.store(offsets, builder.bitcast(row, wide.as_pointer()), align=8)
-        return context.get_dummy_value()
-
-    integers = types.int64, types.int64, types.int64
-    return types.void(words, *integers, rows, types.int64), generate

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.tokenize import WHITE_SPACE
+from embedcli.kernels.intrinsics.text_bytes import WHITE_SPACE
 
 if TYPE_CHECKING:
     from embedcli.text.encodings import Readable

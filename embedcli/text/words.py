@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels import tokenize as kernels
+from embedcli.kernels.intrinsics.text_bytes import WHITE_SPACE
 from embedcli.text.blocks import Block
 
 __all__ = ["BATCH_WORDS", "NO_WORDS", "SPARE", "WordTable", "Words", "concatenate"]
@@ -79,7 +80,7 @@ class WordTable:
     Args:
         n_words: how many words to make room for; there can be more.
         lowercase: whether A-Z are made a-z (the rest of lower case is `decoding.normalise`'s).
-        separator: the byte between tokens, or `kernels.WHITE_SPACE`.
+        separator: the byte between tokens, or `WHITE_SPACE`.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class WordTable:
         n_words: int = _FIRST_WORDS,
         *,
         lowercase: bool = False,
-        separator: int = kernels.WHITE_SPACE,
+        separator: int = WHITE_SPACE,
     ) -> None:
         n_words = 1 << (max(n_words, _FIRST_WORDS) - 1).bit_length()
         self._lowercase = lowercase

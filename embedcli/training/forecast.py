@@ -24,8 +24,8 @@ from embedcli.cooccurrence.runs import RUN_BYTES
 from embedcli.errors import ResourceError
 from embedcli.files.memory import available_memory
 from embedcli.files.targets import free_space, readable_size, real_path
+from embedcli.kernels.alignment import row_stride
 from embedcli.kernels.streams import STREAMS, rows_for_copies
-from embedcli.kernels.weights import row_stride
 from embedcli.progress import ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.cooccurrence.cells import Cooccurrences
+from embedcli.kernels.alignment import aligned, row_stride
 from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
-from embedcli.kernels.simd import host_lanes
-from embedcli.kernels.weights import TALLY, aligned, row_stride
+from embedcli.kernels.intrinsics.lanes import host_lanes
+from embedcli.kernels.weights import TALLY
 from embedcli.settings.config import TrainConfig
 from embedcli.training.initial_weights import random_rows
 from embedcli.training.sampling import random_key

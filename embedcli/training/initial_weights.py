@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.weights import Weights, aligned, row_stride
+from embedcli.kernels.alignment import aligned, row_stride
+from embedcli.kernels.weights import Weights
 
 __all__ = ["find_fault", "initial_weights", "random_rows"]
 

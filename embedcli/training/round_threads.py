@@ -14,16 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.barrier import make_phases
+from embedcli.kernels.intrinsics.lanes import host_lanes
 from embedcli.kernels.rounds import rounds
 from embedcli.kernels.sampling import Staged, shuffle, stage
-from embedcli.kernels.simd import host_lanes
-from embedcli.kernels.streams import (
-    STREAMS,
-    make_copied,
-    make_lists,
-    make_streams,
-    n_blocks,
-)
+from embedcli.kernels.streams import STREAMS, make_copied, make_lists, make_streams, n_blocks
 from embedcli.kernels.weights import Weights, make_scratch
 from embedcli.settings.config import TrainConfig, usable_cores
 from embedcli.training.round_length import RoundLength, moved_shares

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from embedcli.kernels.intrinsics.lanes import host_lanes
 from embedcli.kernels.loop import CENTRE_ROWS, CONTEXT_ROWS, SHARED, training_kernel
-from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.subwords import cbow_scratch, skipgram_scratch
 from embedcli.kernels.weights import Scratch, Weights
 from embedcli.settings.config import TrainConfig

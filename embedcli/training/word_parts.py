@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import TrainingError
-from embedcli.kernels.sampling import SPARE
+from embedcli.kernels.intrinsics.matrix_rows import SPARE
 from embedcli.kernels.subwords import WordRows
 from embedcli.settings.config import NGRAMS, TrainConfig
 from embedcli.subwords.ngrams import NGrams

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.huffman import Tree
+from embedcli.kernels.intrinsics.lanes import host_lanes
 from embedcli.kernels.loop import PATH, training_kernel
 from embedcli.kernels.optimizer import Features, Optimizer, make_optimizer, make_optimizer_scratch
 from embedcli.kernels.paths import make_path_scratch
 from embedcli.kernels.sampling import Noise, fill_pool, make_staged, shuffle, stage
-from embedcli.kernels.simd import host_lanes
 from embedcli.kernels.weights import Scratch, Weights, make_scratch
 from embedcli.settings.config import TrainConfig
 from embedcli.training.huffman import huffman_tree, longest_path

@@ -7,9 +7,9 @@ import pytest
 
 from embedcli import TrainConfig, train
 from embedcli.formats import load, save
+from embedcli.kernels.intrinsics.lanes import LANES, host_lanes
 from embedcli.kernels.loop import PATH, training_kernel
 from embedcli.kernels.paths import make_path_scratch
-from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.training.huffman import huffman_tree, longest_path
 from embedcli.training.pretrained import load_pretrained
 from tests import reference

@@ -170,7 +170,7 @@ def test_a_place_that_cannot_be_written_is_no_failure(fresh, monkeypatch):
 @pytest.mark.parametrize("lanes", ["5", "x"])
 def test_lanes_that_do_not_exist_are_refused(lanes):
     environment = os.environ | {"EMBED_LANES": lanes}
-    code = "from embedcli.kernels.simd import host_lanes; host_lanes()"
+    code = "from embedcli.kernels.intrinsics.lanes import host_lanes; host_lanes()"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )

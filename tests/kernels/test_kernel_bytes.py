@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embedcli import TrainConfig, train
-from embedcli.kernels.simd import host_lanes
+from embedcli.kernels.intrinsics.lanes import host_lanes
 
 LANES = 8  # every processor with AVX2 has as many; sums of other lanes are rounded otherwise
 OPTIMIZER = {

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from embedcli.kernels.intrinsics.lanes import LANES, host_lanes
 from embedcli.kernels.optimizer import Features, draw_mask, make_optimizer, make_optimizer_scratch
 from embedcli.kernels.sampling import Noise
-from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.weights import make_scratch
 from tests import reference
 from tests.kernels.test_kernels import (

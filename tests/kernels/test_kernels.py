@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
+from embedcli.kernels.alignment import ROW_ALIGNMENT, aligned, row_stride
+from embedcli.kernels.intrinsics.lanes import LANES, host_lanes
+from embedcli.kernels.intrinsics.matrix_rows import SPARE
 from embedcli.kernels.loop import training_kernel
-from embedcli.kernels.sampling import SPARE, Noise, Staged, fill_pool, make_staged, stage
-from embedcli.kernels.simd import LANES, host_lanes
-from embedcli.kernels.weights import ROW_ALIGNMENT, Weights, aligned, make_scratch, row_stride
+from embedcli.kernels.sampling import Noise, Staged, fill_pool, make_staged, stage
+from embedcli.kernels.weights import Weights, make_scratch
 from tests import reference
 
 V = 40

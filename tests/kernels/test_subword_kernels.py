@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from embedcli.kernels.alignment import aligned, row_stride
+from embedcli.kernels.intrinsics.lanes import host_lanes
+from embedcli.kernels.intrinsics.matrix_rows import SPARE
 from embedcli.kernels.loop import CENTRE_ROWS, CONTEXT_ROWS, SHARED, training_kernel
-from embedcli.kernels.sampling import SPARE, Noise, Staged
-from embedcli.kernels.simd import host_lanes
+from embedcli.kernels.sampling import Noise, Staged
 from embedcli.kernels.subwords import WordRows, cbow_scratch, skipgram_scratch
-from embedcli.kernels.weights import Weights, aligned, row_stride
+from embedcli.kernels.weights import Weights
 from tests import reference
 from tests.kernels.test_kernels import make_noise, numeric_gradient, staged_sentences
 from tests.reference import hidden as reference_hidden

@@ -7,7 +7,7 @@ import llvmlite.binding as llvm
 import pytest
 
 from docs import outputs
-from embedcli.kernels.simd import host_lanes
+from embedcli.kernels.intrinsics.lanes import host_lanes
 
 PAGE = Path(outputs.PAGE).read_text()
 

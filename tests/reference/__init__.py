@@ -12,8 +12,9 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.blocks import BLOCK_OUTPUTS
-from embedcli.kernels.optimizer import DROPOUT, EPSILON, Features, Optimizer
+from embedcli.kernels.intrinsics.blocks import BLOCK_OUTPUTS
+from embedcli.kernels.intrinsics.updates import EPSILON
+from embedcli.kernels.optimizer import DROPOUT, Features, Optimizer
 from embedcli.kernels.sampling import (
     GOLDEN,
     RADIUS,

@@ -7,8 +7,8 @@ import heapq
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.kernels.blocks import BLOCK_OUTPUTS
 from embedcli.kernels.huffman import Tree
+from embedcli.kernels.intrinsics.blocks import BLOCK_OUTPUTS
 from embedcli.kernels.sampling import Staged
 from embedcli.kernels.weights import Scratch, Weights
 from tests.reference import draw_radius, loss, sigmoid

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from embedcli.kernels.tokenize import MAX_BYTES, WHITE_SPACE
+from embedcli.kernels.intrinsics.text_bytes import WHITE_SPACE
+from embedcli.kernels.tokenize import MAX_BYTES
 
 __all__ = ["Scan", "mask_non_words", "ranked", "scan"]
 

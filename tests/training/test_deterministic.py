@@ -16,7 +16,9 @@ import pytest
 
 from embedcli import TrainConfig, save, train
 from embedcli.errors import ConfigError
+from embedcli.kernels.alignment import aligned, row_stride
 from embedcli.kernels.barrier import LINE_ITEMS, make_phases
+from embedcli.kernels.intrinsics.lanes import LANES, host_lanes
 from embedcli.kernels.marks import (
     all_marks,
     begin_marks,
@@ -34,7 +36,6 @@ from embedcli.kernels.sampling import (
     fill_pool,
     stage,
 )
-from embedcli.kernels.simd import LANES, host_lanes
 from embedcli.kernels.streams import (
     HOT,
     ROUND,
@@ -44,7 +45,7 @@ from embedcli.kernels.streams import (
     make_streams,
     rows_for_copies,
 )
-from embedcli.kernels.weights import TALLY, Weights, aligned, make_scratch, row_stride
+from embedcli.kernels.weights import TALLY, Weights, make_scratch
 from embedcli.training import round_threads
 from embedcli.training.chunks import Chunks
 from embedcli.training.deterministic import Groups

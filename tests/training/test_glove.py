@@ -8,9 +8,9 @@ import pytest
 
 from embedcli import TrainConfig, load, train
 from embedcli.errors import ConfigError, TrainingError
+from embedcli.kernels.alignment import aligned
 from embedcli.kernels.glove import HELD, Cells, GloveWeights, glove, order_cells
-from embedcli.kernels.simd import LANES, host_lanes
-from embedcli.kernels.weights import aligned
+from embedcli.kernels.intrinsics.lanes import LANES, host_lanes
 from embedcli.training.glove_work import CellChunks, initial_weights
 from embedcli.training.trainer import train as train_guarded
 from tests.reference import glove as reference

@@ -1,4 +1,6 @@
-"""The two halves of a negative-sampling step on a block: dots and gradients, then the updates.
+"""The two halves of a step on a block of inputs and outputs: dots, then updates.
+
+Between them, `gradients.py` makes gradients of the dots.
 
 A block is n input rows x_j (the context words' rows of ``syn0``) against M output rows o_k (the
 centre word and its negatives in ``syn1neg``); all n M pairs share the rows, which is what makes a
@@ -12,46 +14,27 @@ and its gradient step is::
 Both sums use the rows as they were before the block, except that an input row listed twice is read
 again after its first update. Outputs of one block must be distinct: they are held in registers
 and stored once. `tests/reference/__init__.py` says the same in NumPy.
-
-**The loss.** With f = x.o and E = exp(-|f|), -log sigma(s f) = max(-s f, 0) + log(1 + E). A
-logarithm of each pair would cost as much as its sigmoid; but a sum of logarithms is that of a
-product. So only 1 + E, which is in (1, 2], is multiplied into a product kept as mantissa and
-exponent, lane by lane, and one logarithm is taken of the whole product at the end of a slice
-(`take_losses`). Each factor adds an error of 6e-8 to a sum of about 0.4 a pair. A NaN lives on in
-the first term.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from embedcli.kernels.jit import kernel
-from embedcli.kernels.simd import F32, F64, I64, Lanes, data_pointer, loop
+from embedcli.kernels.intrinsics.lanes import I64, Lanes, data_pointer, loop
 
-__all__ = [
-    "BLOCK_OUTPUTS",
-    "DOTS_STRIDE",
-    "SINGLE",
-    "LossLanes",
-    "block_dots",
-    "block_gradients",
-    "block_update",
-    "take_losses",
-]
+__all__ = ["BLOCK_OUTPUTS", "DOTS_STRIDE", "SINGLE", "block_dots", "block_errors", "block_update"]
+
+_Generated = tuple[Any, Callable[..., ir.Value]]
 
 BLOCK_OUTPUTS = 6  # output rows of a full block
 DOTS_STRIDE = 16  # floats kept for the dots of a pair of inputs: 2 x 6, to whole vectors
 SINGLE = np.zeros(1, np.int64)  # offsets of "input rows" that are one vector in an array of its own
-
-_Generated = tuple[Any, Callable[..., ir.Value]]
 
 
 @intrinsic(prefer_literal=True)
@@ -123,129 +106,6 @@ def block_dots(
 
 
 @intrinsic(prefer_literal=True)
-def block_gradients(
-    typing_context, lanes, n_outputs, together, n_inputs, dots, first_dot, has_centre, lr, losses
-) -> _Generated:
-    """Turn a block's dots into gradients ``lr (label - sigma(dot))`` in place; adds up its loss.
-
-    Apart from `block_dots` because these vectors do not depend on each other: the processor works
-    on several at once, where one after each pair would wait for the longest chain. They are read
-    just as they were written, so that no load waits for two stores. The gradient of an input that
-    only fills up a pair is 0.
-
-    Args:
-        lanes, n_outputs, together: as in `block_dots`.
-        n_inputs: input rows.
-        dots: float32, as `block_dots` left them from `first_dot` on.
-        has_centre: 1 if the first output is the centre word (label 1), else 0.
-        lr: float32 learning rate.
-        losses: `Losses`, added to.
-    """
-    n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
-
-    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
-        dots_ = data_pointer(context, builder, signature.args[4], args[4])
-        count, first, centre, rate = args[3], args[5], args[6], args[7]
-        v = Lanes(builder, n)
-        vectors = range(-(-t * m // n))
-        is_centre = v.broadcast(builder.sitofp(centre, F32))
-        firsts = [v.const(_marks(n, i, range(0, t * m, m))) for i in vectors]
-        labels = [builder.fmul(mark, is_centre) for mark in firsts]
-        against = [v.fma(label, v.splat(-2.0), v.splat(1.0)) for label in labels]  # -s
-        of_all = [v.const(_marks(n, i, range(t * m))) for i in vectors]
-        of_one = [v.const(_marks(n, i, range(m))) for i in vectors]
-        rates = v.broadcast(rate)
-        hinge = v.variable(v.splat(0.0))
-        totals = LossLanes(context, builder, v, signature.args[8], args[8])
-        with loop(builder, builder.udiv(builder.add(count, I64(t - 1)), I64(t))) as group:
-            is_cut = builder.icmp_signed(
-                "<", count, builder.mul(builder.add(group, I64(1)), I64(t))
-            )
-            row = builder.add(first, builder.mul(group, I64(DOTS_STRIDE)))
-            product = totals.product
-            for i in vectors:
-                at = builder.add(row, I64(i * n))
-                dot = v.load(dots_, at)
-                counted = builder.select(is_cut, of_one[i], of_all[i])
-                sigmoid, e = v.sigmoid(dot)
-                wrong = builder.fmul(against[i], dot)
-                loss = builder.select(
-                    builder.fcmp_ordered("<", wrong, v.splat(0.0)), v.splat(0.0), wrong
-                )
-                builder.store(v.fma(loss, counted, builder.load(hinge)), hinge)
-                product = builder.fmul(product, v.fma(e, counted, v.splat(1.0)))
-                step = builder.fmul(builder.fmul(rates, counted), builder.fsub(labels[i], sigmoid))
-                v.store(step, dots_, at)
-            totals.multiplied(product)
-        totals.add(builder.load(hinge))
-        return context.get_dummy_value()
-
-    argument_types = (
-        lanes, n_outputs, together, types.int64, dots, types.int64, types.int64, types.float32,
-        losses,
-    )  # fmt: skip
-    return types.void(*argument_types), generate
-
-
-class LossLanes:
-    """The lanes of a `Losses` that a kernel adds to: the product in a register, until `add`."""
-
-    def __init__(
-        self, context, builder: ir.IRBuilder, v: Lanes, losses_type, losses: ir.Value
-    ) -> None:
-        arrays = [
-            data_pointer(context, builder, kind, builder.extract_value(losses, i))
-            for i, kind in enumerate(losses_type.types)
-        ]
-        self._builder, self._v = builder, v
-        doubles, ints = ir.VectorType(F64, v.n), v.ints
-        self._hinge = builder.bitcast(arrays[0], doubles.as_pointer())
-        self._product = arrays[1]
-        self._exponent = builder.bitcast(arrays[2], ints.as_pointer())
-        self._mantissa = v.variable(v.load(self._product, I64(0)))
-        self._whole = cgutils.alloca_once(builder, ints)
-        builder.store(builder.load(self._exponent, align=4), self._whole)
-
-    @property
-    def product(self) -> ir.Value:
-        """The product so far, below 2."""
-        return self._builder.load(self._mantissa)
-
-    def multiplied(self, product: ir.Value) -> None:
-        """`product` is the new product; its exponents go where they cannot overflow."""
-        b = self._builder
-        exponent, mantissa = self._v.split(product)
-        b.store(mantissa, self._mantissa)
-        b.store(b.add(b.load(self._whole), exponent), self._whole)
-
-    def add(self, hinge: ir.Value) -> None:
-        """Add the lanes of `hinge` to the sums, and store everything."""
-        b = self._builder
-        self._v.store(self.product, self._product, I64(0))
-        b.store(b.load(self._whole), self._exponent, align=4)
-        wide = b.fpext(hinge, ir.VectorType(F64, self._v.n))
-        b.store(b.fadd(b.load(self._hinge, align=8), wide), self._hinge, align=8)
-
-
-@kernel
-def take_losses(losses) -> Any:
-    """The sum of the losses in a `Losses`, in nats, float64; starts it anew."""
-    total = 0.0
-    for lane in range(losses.hinge.shape[0]):
-        total += losses.hinge[lane] + math.log(losses.product[lane])
-        total += losses.exponent[lane] * math.log(2.0)
-        losses.hinge[lane] = 0.0
-        losses.product[lane] = np.float32(1.0)
-        losses.exponent[lane] = 0
-    return total
-
-
-def _marks(n_lanes: int, vector: int, dots: range) -> list[float]:
-    """1.0 in the lanes of the `vector`-th vector that hold one of `dots`, else 0.0."""
-    return [float(vector * n_lanes + lane in dots) for lane in range(n_lanes)]
-
-
-@intrinsic(prefer_literal=True)
 def block_update(
     typing_context,
     lanes,
@@ -310,5 +170,79 @@ def block_update(
     argument_types = (
         lanes, n_outputs, syn0, syn1, inputs, types.int64, outputs, types.int64, types.int64,
         gradients, types.int64,
+    )  # fmt: skip
+    return types.void(*argument_types), generate
+
+
+@intrinsic(prefer_literal=True)
+def block_errors(
+    typing_context,
+    lanes,
+    n_outputs,
+    together,
+    syn1,
+    outputs,
+    first_output,
+    n_vectors,
+    places,
+    n_inputs,
+    stride,
+    hidden,
+    gradients,
+    first_gradient,
+    errors,
+    deltas,
+    first_delta,
+    is_first,
+) -> _Generated:
+    """``e_j += sum_k g_jk o_k`` (from zero if `is_first`) and ``d_k = sum_j g_jk h_j``: M outputs.
+
+    Args (all but the first three at run time):
+        lanes, n_outputs, together: as in `blocks.block_dots`.
+        syn1, outputs, first_output, n_vectors: the output rows, as there.
+        places: int64, where the rows of `hidden` and `errors` begin. n_inputs: how many.
+        stride: int64, floats from one row of `deltas` to the next.
+        hidden: float32, the input rows h. errors: float32, their gradients e.
+        gradients, first_gradient: g, as `blocks.block_gradients` left them.
+        deltas: float32, the outputs' gradients d, one after the other from `first_delta` on.
+        is_first: bool.
+    """
+    n, m, t = lanes.literal_value, n_outputs.literal_value, together.literal_value
+
+    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
+        o_rows, outputs_, places_, hidden_, gradients_, errors_, deltas_ = (
+            data_pointer(context, builder, signature.args[i], args[i])
+            for i in (3, 4, 7, 10, 11, 13, 14)
+        )
+        first, vectors, count, stride_, first_g, first_d = (args[i] for i in (5, 6, 8, 9, 12, 15))
+        v = Lanes(builder, n)
+        o_offsets = [
+            builder.load(builder.gep(outputs_, [builder.add(first, I64(k))])) for k in range(m)
+        ]
+        d_offsets = [builder.add(first_d, builder.mul(stride_, I64(k))) for k in range(m)]
+        with loop(builder, vectors) as vector:
+            at = builder.mul(vector, I64(n))
+            old = [v.load(o_rows, builder.add(offset, at)) for offset in o_offsets]
+            sums = [v.variable(v.splat(0.0)) for _ in range(m)]
+            with loop(builder, count) as j:
+                place = builder.add(builder.load(builder.gep(places_, [j])), at)
+                h = v.load(hidden_, place)
+                e: ir.Value = builder.select(args[16], v.splat(0.0), v.load(errors_, place))
+                group = builder.mul(builder.udiv(j, I64(t)), I64(DOTS_STRIDE))
+                side = builder.mul(builder.urem(j, I64(t)), I64(m))
+                row = builder.add(first_g, builder.add(group, side))
+                for k in range(m):
+                    item = builder.gep(gradients_, [builder.add(row, I64(k))])
+                    g = v.broadcast(builder.load(item))
+                    e = v.fma(g, old[k], e)
+                    builder.store(v.fma(g, h, builder.load(sums[k])), sums[k])
+                v.store(e, errors_, place)
+            for k in range(m):
+                v.store(builder.load(sums[k]), deltas_, builder.add(d_offsets[k], at))
+        return context.get_dummy_value()
+
+    argument_types = (
+        lanes, n_outputs, together, syn1, outputs, types.int64, types.int64, places, types.int64,
+        types.int64, hidden, gradients, types.int64, errors, deltas, types.int64, types.boolean,
     )  # fmt: skip
     return types.void(*argument_types), generate

@@ -34,7 +34,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from embedcli.kernels.simd import F32, F64, I32, I64, Lanes, data_pointer, loop
+from embedcli.kernels.intrinsics.lanes import F32, F64, I32, I64, Lanes, data_pointer, loop
 
 __all__ = ["gather_hidden", "hidden_gradients", "scatter_hidden", "update_with_hidden"]
 

@@ -13,17 +13,14 @@ set, and comparisons are chosen so that a NaN stays a NaN.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-__all__ = ["LANES", "Lanes", "data_pointer", "host_lanes", "loop", "prefetch", "prefetch_to_read"]
+__all__ = ["F32", "F64", "I32", "I64", "LANES", "Lanes", "data_pointer", "host_lanes", "loop"]
 
 LANES = (4, 8, 16)
 
@@ -228,34 +225,3 @@ def loop(builder: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
 def data_pointer(context, builder: ir.IRBuilder, array_type, array: ir.Value) -> ir.Value:
     """The pointer to the first item of a Numba array."""
     return context.make_array(array_type)(context, builder, array).data
-
-
-@intrinsic
-def prefetch(typing_context, array, offset, n_items) -> tuple[Any, Callable[..., ir.Value]]:
-    """Ask for the cache lines of ``array[offset:offset + n_items]``, to be written soon.
-
-    `array` of 4-byte items (n,), aligned to 64 bytes; `offset` int64, a multiple of 16.
-    """
-    return types.void(array, types.int64, types.int64), _prefetch(for_writing=True)
-
-
-@intrinsic
-def prefetch_to_read(typing_context, array, offset, n_items) -> tuple[Any, Callable[..., ir.Value]]:
-    """As `prefetch`, for what is only read; any alignment and offset, up to a line too few."""
-    return types.void(array, types.int64, types.int64), _prefetch(for_writing=False)
-
-
-def _prefetch(*, for_writing: bool) -> Callable[..., ir.Value]:
-    def generate(context, builder: ir.IRBuilder, signature, args) -> ir.Value:
-        base = data_pointer(context, builder, signature.args[0], args[0])
-        byte_pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte_pointer, I32, I32, I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        lines = builder.udiv(builder.add(args[2], I64(15)), I64(16))
-        how = I32(int(for_writing)), I32(3), I32(1)
-        with loop(builder, lines) as line:
-            item = builder.gep(base, [builder.add(args[1], builder.mul(line, I64(16)))])
-            builder.call(function, [builder.bitcast(item, byte_pointer), *how])
-        return context.get_dummy_value()
-
-    return generate
