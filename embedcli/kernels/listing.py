@@ -11,9 +11,9 @@ import numpy as np
 
 from embedcli.kernels.intrinsics.access import prefetch, prefetch_to_read, unsigned
 from embedcli.kernels.jit import inlined, step
-from embedcli.kernels.marks import all_marks, drawers_of, empty_mark, marked_word, readers_of
 from embedcli.kernels.sampling import ROUND_STRETCH, STRETCH_WINDOWS, stretch_items
 from embedcli.kernels.streams import SPREAD, STREAMS, text_of_round
+from embedcli.kernels.word_users import drawers_of, no_users, readers_of, users_of_word, with_user
 
 __all__ = ["list_words", "place_words", "weigh"]
 
@@ -22,22 +22,23 @@ __all__ = ["list_words", "place_words", "weigh"]
 def list_words(n_outputs, w, thread, start, stop, streams, lists, noise, window) -> None:
     """Step 1 for the words `start` to `stop` of stream `w`."""
     kept, words, inputs, items = streams.kept[w], lists.words[w], lists.inputs[w], lists.items[w]
-    marks, empty = lists.marks[thread], empty_mark(lists.stamps, thread)
+    table, empty = lists.users[thread], no_users(lists.stamps, thread)
     uses0, uses1 = lists.uses[0, w], lists.uses[1, w]
     n_hot = np.int64(lists.shares.shape[1] - 1)
     begin, end = text_of_round(streams, w, start, stop, window)
     first, last = start // ROUND_STRETCH, (stop - 1) // ROUND_STRETCH + 1
-    # The marks are scattered, and to read and write one after the other would wait for each.
+    # The table is read here and there; to read and write one item after the other would wait for
+    # each of them.
     for position in range(begin, end):
-        prefetch(marks, np.int64(kept[unsigned(position)]), np.int64(1))
+        prefetch(table, np.int64(kept[unsigned(position)]), np.int64(1))
     for number in range(first, last):
         first_item, end_item = stretch_items(number, noise, n_outputs - 1)
         for item in range(first_item, end_item):
-            prefetch(marks, np.int64(noise.pool[unsigned(item)]), np.int64(1))
+            prefetch(table, np.int64(noise.pool[unsigned(item)]), np.int64(1))
     n = np.int64(0)
     for position in range(begin, end):
         word = np.int64(kept[unsigned(position)])
-        inputs[unsigned(position - begin)], n = _list_word(marks, empty, words, word, w, False, n)
+        inputs[unsigned(position - begin)], n = _list_word(table, empty, words, word, w, False, n)
         # Cold words count too, where nobody looks, and not all in one place, where each would wait
         # for the one before.
         place = word if word < n_hot else n_hot + (position & (SPREAD - 1))
@@ -51,21 +52,21 @@ def list_words(n_outputs, w, thread, start, stop, streams, lists, noise, window)
         first_item, end_item = stretch_items(number, noise, n_outputs - 1)
         for item in range(first_item, end_item):
             word = np.int64(noise.pool[unsigned(item)])
-            items[unsigned(listed)], n = _list_word(marks, empty, words, word, w, True, n)
+            items[unsigned(listed)], n = _list_word(table, empty, words, word, w, True, n)
             listed += 1
             place = word if word < n_hot else n_hot + (item & (SPREAD - 1))
             uses1[unsigned(place)] += n_readings
     for filler in range(n_outputs):  # what is drawn where a stretch is not enough
-        items[unsigned(listed)], n = _list_word(marks, empty, words, filler, w, True, n)
+        items[unsigned(listed)], n = _list_word(table, empty, words, filler, w, True, n)
         listed += 1
     lists.n_words[w, 0], lists.n_words[w, 1] = n, listed
 
 
 @inlined
-def _list_word(marks, empty, words, word, w, draws, n) -> Any:
+def _list_word(table, empty, words, word, w, draws, n) -> Any:
     """Mark a word of stream `w` and put it on its list of `n`; returns its slot and the new n."""
-    mark, slot, is_new = marked_word(max(marks[unsigned(word)], empty), w, draws, n)
-    marks[unsigned(word)] = mark
+    mark, slot, is_new = with_user(max(table[unsigned(word)], empty), w, draws, n)
+    table[unsigned(word)] = mark
     words[unsigned(n)] = word
     return slot, n + np.int64(is_new)
 
@@ -83,12 +84,12 @@ def place_words(
     for slot in range(n_words):
         for other in range(threads):
             if other != thread:
-                place = other * lists.marks.shape[1] + words[unsigned(slot)]
-                prefetch_to_read(lists.marks, place, np.int64(1))
+                place = other * lists.users.shape[1] + words[unsigned(slot)]
+                prefetch_to_read(lists.users, place, np.int64(1))
     n0, n1 = np.int64(0), np.int64(0)
     for slot in range(n_words):
         word = np.int64(words[unsigned(slot)])
-        marked = all_marks(lists.marks, lists.stamps, threads, word)
+        marked = users_of_word(lists.users, lists.stamps, threads, word)
         readers = readers_of(marked)
         users = readers | drawers_of(marked)
         is_copy0, is_copy1 = (readers & mine != 0) & (readers != mine), users != mine

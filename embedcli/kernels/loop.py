@@ -98,7 +98,7 @@ def train_words(
             key: uint64, of the chunk. lr: float32.
             divide: whether each input of a mean gets its share of the gradient (`steps.py`).
             scratch: `Scratch`.
-            more: as in `optimizer_step`; (`WordRows`,) where inputs are rows of subwords.
+            more: as in `optimizer_step`; (`SubwordRows`,) where inputs are rows of subwords.
             tally: float64 (`TALLY`,), gets the summed loss, pairs, centre words trained, and words
                 without any context.
         """

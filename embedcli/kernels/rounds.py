@@ -15,7 +15,7 @@ the phases of the last:
 
 1. *List* (`listing.py`). A stream lists the words whose rows it may train: those of its text, with
    the context on both sides, and those that its negatives will be drawn from, which are a stretch
-   of the pool for every 256 words (`sampling.py`). It marks them (`marks.py`).
+   of the pool for every 256 words (`sampling.py`). It marks them (`word_users.py`).
 2. *Place*. Where no other stream has marked a word, its row is trained where it lies; where one
    has, in a copy: three rows in ten, as most words are rare.
 3. *Gather* (`copies.py`). Copy those rows.
@@ -75,10 +75,10 @@ from embedcli.kernels.intrinsics.access import prefetch_to_read
 from embedcli.kernels.jit import inlined, kernel
 from embedcli.kernels.listing import list_words, place_words, weigh
 from embedcli.kernels.loop import LISTED, train_words
-from embedcli.kernels.marks import begin_marks
 from embedcli.kernels.sampling import ROUND_STRETCH, Noise, stretch_items
 from embedcli.kernels.streams import ROUND, STREAMS, text_of_round
 from embedcli.kernels.windows import Text
+from embedcli.kernels.word_users import forget_users
 
 __all__ = ["rounds"]
 
@@ -139,7 +139,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         stop = min(first + most, (longest + length - 1) // length)
         for r in range(first, stop):
             start = r * length
-            begin_marks(lists.marks, lists.stamps, thread)
+            forget_users(lists.users, lists.stamps, thread)
             for block in range(thread, blocks, threads):
                 for w in range(block * size, (block + 1) * size):
                     end = min(start + length, streams.n_kept[w])

@@ -95,7 +95,7 @@ class Lists(NamedTuple):
         uses: int32 (2, W, H + `SPREAD`), how often each hot row of syn0 and syn1neg is used in the
             round, nearly. shares: float32 (2, H + 1), by what their changes are multiplied; the
             last is 1, for all other words.
-        marks: int64 (T, V). stamps: int64 (8 T,). See `marks.py`.
+        users: int64 (T, V). stamps: int64 (8 T,). See `word_users.py`.
         rows0, rows1: int32 (T, C), where the rows of each distinct word are.
     """
 
@@ -106,7 +106,7 @@ class Lists(NamedTuple):
     items: NDArray[np.int32]
     uses: NDArray[np.int32]
     shares: NDArray[np.float32]
-    marks: NDArray[np.int64]
+    users: NDArray[np.int64]
     stamps: NDArray[np.int64]
     rows0: NDArray[np.int32]
     rows1: NDArray[np.int32]
@@ -162,7 +162,7 @@ def make_lists(window: int, n_words: int, n_hot: int, n_outputs: int, threads: i
         items=np.zeros((w, _room_for_items(n_outputs)), np.int32),
         uses=np.zeros((2, w, n_hot + SPREAD), np.int32),
         shares=np.ones((2, n_hot + 1), np.float32),
-        marks=np.zeros((threads, n_words), np.int64),
+        users=np.zeros((threads, n_words), np.int64),
         stamps=np.zeros(threads * LINE_ITEMS, np.int64),
         rows0=np.zeros((threads, c), np.int32),
         rows1=np.zeros((threads, c), np.int32),

@@ -37,7 +37,7 @@ from embedcli.kernels.windows import context_bounds, context_rows, room_for_cont
 
 __all__ = [
     "GROUP",
-    "WordRows",
+    "SubwordRows",
     "append_rows",
     "cbow_scratch",
     "context_step",
@@ -56,7 +56,7 @@ GROUP = 16  # outputs that meet one state of the hidden vector: the lanes of the
 _DOTS_ALIGNMENT = 16
 
 
-class WordRows(NamedTuple):
+class SubwordRows(NamedTuple):
     """Rows of ``syn0`` for each word: its own, and those of its subwords.
 
     Attributes:

@@ -273,7 +273,7 @@ def _count_parts(
         return _Counted()
     units, kept = (units_of(config), None) if subwords is None else (subwords.units, subwords.ids)
     words = WordParts.of(vocabulary, units, kept)
-    return _Counted(len(words.ids), len(words.parts.rows), words.units.count)
+    return _Counted(len(words.ids), len(words.rows.rows), words.units.count)
 
 
 def _trainer_bytes(n_words: int, n_tokens: int, config: TrainConfig, parts: _Counted) -> int:

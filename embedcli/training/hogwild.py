@@ -28,7 +28,7 @@ from embedcli.training.stopping import Deadline
 from embedcli.training.work import Job, Step, account_words, word_counts
 from embedcli.training.worker import Worker, optimizer_of, outputs_of
 
-__all__ = ["HogwildWork", "hogwild_run", "team_of"]
+__all__ = ["HogwildWork", "hogwild_run", "workers_for"]
 
 
 class HogwildWork:
@@ -112,16 +112,16 @@ def hogwild_run(
     def make_worker(chunk: int, window: int, optimizer: Optimizer | None) -> Worker:
         return Worker(weights, outputs, config, chunk, window, optimizer)
 
-    workers = team_of(partial(make_worker, optimizer=optimizer), text, config)
+    workers = workers_for(partial(make_worker, optimizer=optimizer), text, config)
     held_out = None
     if measured is not None:
-        measurers = team_of(partial(make_worker, optimizer=None), measured, config)
+        measurers = workers_for(partial(make_worker, optimizer=None), measured, config)
         held_out = HeldOut(measured, keep, measurers)
     work = HogwildWork(text, keep, model, workers)
     return Run(corpus, config, work, held_out, deadline=deadline, score=score)
 
 
-def team_of(
+def workers_for(
     make_worker: Callable[[int, int], Worker], chunks: Chunks, config: TrainConfig
 ) -> list[Worker]:
     """A worker for each thread, made of the tokens of a chunk and the widest window."""

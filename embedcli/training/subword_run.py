@@ -15,7 +15,7 @@ from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.table import Subwords
 from embedcli.text.corpus import Corpus
 from embedcli.training.held_out import HeldOut, split_text
-from embedcli.training.hogwild import HogwildWork, team_of
+from embedcli.training.hogwild import HogwildWork, workers_for
 from embedcli.training.initial_weights import initial_weights
 from embedcli.training.models import SubwordModel
 from embedcli.training.pretrained import Pretrained
@@ -71,10 +71,10 @@ def subword_run(
         pretrained.copy_parts_to(rows, words.ids)
         pretrained.copy_outputs_to(syn1neg)
     make_worker = partial(SubwordWorker, weights, outputs, words, config)
-    workers = team_of(make_worker, text, config)
+    workers = workers_for(make_worker, text, config)
     held_out = None
     if measured is not None:
-        held_out = HeldOut(measured, keep, team_of(make_worker, measured, config))
+        held_out = HeldOut(measured, keep, workers_for(make_worker, measured, config))
     work = HogwildWork(text, keep, model, workers)
     return Run(corpus, config, work, held_out, deadline=deadline, score=score)
 
@@ -101,7 +101,7 @@ class SubwordWorker(Worker):
         config, words, lanes = self._config, self._words, host_lanes()
         stride, n_outputs = self._weights.stride, 1 + outputs.negative
         sizes = lanes, n_outputs, -(-config.dim // lanes)
-        self._more = (words.parts,)
+        self._more = (words.rows,)
         if config.arch == "cbow":
             scratch = cbow_scratch(lanes, n_outputs, self._window, words.most, stride)
             work = (3 * n_outputs + 4 * self._window * words.most) * stride

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from embedcli.errors import TrainingError
 from embedcli.kernels.intrinsics.matrix_rows import SPARE
-from embedcli.kernels.subwords import WordRows
+from embedcli.kernels.subwords import SubwordRows
 from embedcli.settings.config import NGRAMS, TrainConfig
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
@@ -50,13 +50,13 @@ class WordParts:
     Attributes:
         units: how words are cut.
         ids: int32 (U,), ascending: the parts that have a row: those of the words, and those kept.
-        parts: for the kernels.
+        rows: for the kernels.
         most: rows of a word, at most.
     """
 
     units: Units
     ids: NDArray[np.int32]
-    parts: WordRows
+    rows: SubwordRows
     most: int
 
     @classmethod
@@ -84,4 +84,4 @@ class WordParts:
         rows[is_own] = np.arange(n_words)
         rows[~is_own] = n_words + places
         spare = np.concatenate([rows, np.zeros(SPARE, np.int32)])
-        return cls(units, ids, WordRows(spare, offsets), int(np.diff(offsets).max()))
+        return cls(units, ids, SubwordRows(spare, offsets), int(np.diff(offsets).max()))

@@ -10,7 +10,7 @@ from embedcli.kernels.intrinsics.lanes import host_lanes
 from embedcli.kernels.intrinsics.matrix_rows import SPARE
 from embedcli.kernels.loop import CENTRE_ROWS, CONTEXT_ROWS, SHARED, training_kernel
 from embedcli.kernels.sampling import Noise, Staged
-from embedcli.kernels.subwords import WordRows, cbow_scratch, skipgram_scratch
+from embedcli.kernels.subwords import SubwordRows, cbow_scratch, skipgram_scratch
 from embedcli.kernels.weights import Weights
 from tests import reference
 from tests.kernels.test_kernels import make_noise, numeric_gradient, staged_sentences
@@ -55,7 +55,7 @@ def make_parts():
     ]
     rows[3] = [3, 50, 50, 51]
     flat = np.array([row for one in rows for row in one] + [0] * SPARE, np.int32)
-    return WordRows(flat, np.cumsum([0, *map(len, rows)]).astype(np.int64))
+    return SubwordRows(flat, np.cumsum([0, *map(len, rows)]).astype(np.int64))
 
 
 def twin_of(weights):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.sampling import Noise, Staged
-from embedcli.kernels.subwords import GROUP, WordRows, n_groups, usual_noise, words_in_group
+from embedcli.kernels.subwords import GROUP, SubwordRows, n_groups, usual_noise, words_in_group
 from embedcli.kernels.weights import Scratch, Weights
 from tests.reference import (
     Matrix,
@@ -77,7 +77,7 @@ def subword_skipgram_slice(
     key: int,
     lr: float,
     scratch: Scratch,
-    parts: WordRows,
+    parts: SubwordRows,
 ) -> None:
     """Skip-gram with subwords."""
     x = weights.syn0.reshape(-1, weights.stride)
@@ -110,7 +110,7 @@ def subword_cbow_slice(
     lr: float,
     divide: bool,
     scratch: Scratch,
-    parts: WordRows,
+    parts: SubwordRows,
 ) -> None:
     """CBOW with subwords."""
     x = weights.syn0.reshape(-1, weights.stride)
@@ -134,7 +134,7 @@ def _contexts(staged: Staged, i: int, window: int, shrink: bool, key: int) -> li
     return [int(staged.kept[j]) for j in near if j != i]
 
 
-def _rows(parts: WordRows, words: list[int]) -> list[int]:
+def _rows(parts: SubwordRows, words: list[int]) -> list[int]:
     return [
         row
         for word in words

@@ -19,14 +19,6 @@ from embedcli.errors import ConfigError
 from embedcli.kernels.alignment import aligned, row_stride
 from embedcli.kernels.barrier import LINE_ITEMS, make_phases
 from embedcli.kernels.intrinsics.lanes import LANES, host_lanes
-from embedcli.kernels.marks import (
-    all_marks,
-    begin_marks,
-    drawers_of,
-    empty_mark,
-    marked_word,
-    readers_of,
-)
 from embedcli.kernels.rounds import rounds
 from embedcli.kernels.sampling import (
     ROUND_STRETCH,
@@ -46,6 +38,14 @@ from embedcli.kernels.streams import (
     rows_for_copies,
 )
 from embedcli.kernels.weights import TALLY, Weights, make_scratch
+from embedcli.kernels.word_users import (
+    drawers_of,
+    forget_users,
+    no_users,
+    readers_of,
+    users_of_word,
+    with_user,
+)
 from embedcli.training import round_threads
 from embedcli.training.chunks import Chunks
 from embedcli.training.deterministic import Groups
@@ -288,24 +288,24 @@ def test_rounds_equal_their_twin(lanes, is_cbow):
     assert streams.tally[:, 2].sum() + streams.tally[:, 3].sum() == streams.n_kept.sum()
 
 
-def test_marks_of_earlier_rounds_are_forgotten():
+def test_users_of_earlier_rounds_are_forgotten():
     marks, stamps = np.zeros((2, 3), np.int64), np.zeros(2 * LINE_ITEMS, np.int64)
     for thread in range(2):
-        begin_marks(marks, stamps, thread)
-    mark, slot, is_new = marked_word(empty_mark(stamps, 0), 5, False, 7)
+        forget_users(marks, stamps, thread)
+    mark, slot, is_new = with_user(no_users(stamps, 0), 5, False, 7)
     assert (slot, is_new) == (7, True)
-    mark, slot, is_new = marked_word(mark, 5, True, 9)  # the same word and stream: the same slot
+    mark, slot, is_new = with_user(mark, 5, True, 9)  # the same word and stream: the same slot
     assert (slot, is_new) == (7, False)
     marks[0, 1] = mark
-    marks[1, 1] = marked_word(empty_mark(stamps, 1), 2, True, 4)[0]
-    marked = all_marks(marks, stamps, 2, 1)
+    marks[1, 1] = with_user(no_users(stamps, 1), 2, True, 4)[0]
+    marked = users_of_word(marks, stamps, 2, 1)
     assert (readers_of(marked), drawers_of(marked)) == (1 << 5, 1 << 5 | 1 << 2)
-    assert all_marks(marks, stamps, 2, 0) == 0
-    begin_marks(marks, stamps, 0)
-    assert drawers_of(all_marks(marks, stamps, 2, 1)) == 1 << 2  # only the other thread's
+    assert users_of_word(marks, stamps, 2, 0) == 0
+    forget_users(marks, stamps, 0)
+    assert drawers_of(users_of_word(marks, stamps, 2, 1)) == 1 << 2  # only the other thread's
     stamps[0] = (1 << 23) - 1  # the last that fits into a mark
-    marks[0, 2] = marked_word(empty_mark(stamps, 0), 0, False, 0)[0]
-    begin_marks(marks, stamps, 0)
+    marks[0, 2] = with_user(no_users(stamps, 0), 0, False, 0)[0]
+    forget_users(marks, stamps, 0)
     assert not marks[0].any()
     assert marks[1].any()
 

@@ -74,8 +74,8 @@ def test_rows_of_words_and_parts(corpus):
     words = WordParts.of(vocabulary, units_of(config_of()))
     cut = words.units.cut(vocabulary)
     for i in range(len(vocabulary)):
-        begin, end = words.parts.offsets[i : i + 2]
-        rows = words.parts.rows[begin:end]
+        begin, end = words.rows.offsets[i : i + 2]
+        rows = words.rows.rows[begin:end]
         assert i == rows[0]
         expected = cut.ids[cut.offsets[i] : cut.offsets[i + 1]]
         assert expected.tolist() == words.ids[rows[1:] - len(vocabulary)].tolist()

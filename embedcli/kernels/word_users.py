@@ -19,12 +19,12 @@ from embedcli.kernels.intrinsics.access import unsigned
 from embedcli.kernels.jit import inlined
 
 __all__ = [
-    "all_marks",
-    "begin_marks",
     "drawers_of",
-    "empty_mark",
-    "marked_word",
+    "forget_users",
+    "no_users",
     "readers_of",
+    "users_of_word",
+    "with_user",
 ]
 
 _STREAM_BITS = 8
@@ -36,7 +36,7 @@ _SLOT = (1 << _READERS) - 1
 
 
 @inlined
-def begin_marks(marks, stamps, thread) -> None:
+def forget_users(marks, stamps, thread) -> None:
     """A new round: what this thread marked is forgotten."""
     stamp = stamps[thread * LINE_ITEMS] + 1
     if stamp > _LAST_STAMP:
@@ -46,13 +46,13 @@ def begin_marks(marks, stamps, thread) -> None:
 
 
 @inlined
-def empty_mark(stamps, thread) -> Any:
+def no_users(stamps, thread) -> Any:
     """The mark of this round that says nothing else."""
     return stamps[unsigned(thread * LINE_ITEMS)] << _STAMP
 
 
 @inlined
-def marked_word(mark, w, draws, n) -> Any:
+def with_user(mark, w, draws, n) -> Any:
     """The mark of a word that stream `w` draws or reads; its slot, `n` for a new one; if it is new.
 
     No branches: nothing could predict them.
@@ -65,11 +65,11 @@ def marked_word(mark, w, draws, n) -> Any:
 
 
 @inlined
-def all_marks(marks, stamps, threads, word) -> Any:
+def users_of_word(marks, stamps, threads, word) -> Any:
     """What all threads together have marked a word with; of the slot, nothing."""
     marked = np.int64(0)
     for thread in range(threads):
-        empty = empty_mark(stamps, thread)
+        empty = no_users(stamps, thread)
         marked |= max(marks[unsigned(thread), unsigned(word)], empty) - empty
     return marked
 
