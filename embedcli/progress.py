@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["OnProgress", "Progress", "ignore_progress"]
 
@@ -18,9 +19,13 @@ class Progress:
         done: units done since the phase began.
         total: units in all, or None where nobody can know (a pipe).
         epoch: current epoch from 1 while training, else 0.
-        loss: mean loss of the current epoch so far, while training.
+        loss: mean loss of the current epoch so far, while training; it does not compare with that
+            of other epochs.
         lr: current learning rate, while training.
         held_out: loss of the held-out text after the last epoch, where there is one.
+        sample: loss of a fixed sample of the text after the last epoch, where there is none.
+        finished: what a model says of this epoch (``metadata["epochs"]``), in the one report that
+            comes when it is over.
     """
 
     phase: str
@@ -30,6 +35,8 @@ class Progress:
     loss: float | None = None
     lr: float | None = None
     held_out: float | None = None
+    sample: float | None = None
+    finished: Mapping[str, Any] | None = None
 
 
 OnProgress = Callable[[Progress], None]

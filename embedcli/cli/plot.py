@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 
@@ -278,7 +278,7 @@ def _is_value(value: object) -> bool:
     return value is None or isinstance(value, str | bool) or _is_number(value)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < _MOST
@@ -308,16 +308,25 @@ def _loss_curves(models: Sequence[str], kind: str, reading: ReadingOptions | Non
     from embedcli.maps.figures import draw_curves
     from embedcli.settings.reading import STRICT
 
-    curves = {}
+    curves: dict[str, list[tuple[int, float]]] = {}
     for model in models:
         embeddings = embedcli.load(model, reading=reading or STRICT)
         losses = embeddings.metadata.get("loss")
         if not (isinstance(losses, list) and losses and all(map(_is_number, losses))):
             raise InputError(f"{model} does not say the loss of its epochs")
-        curves[model] = list(enumerate(losses, 1))
-        epochs = embeddings.metadata.get("epochs")
-        told = [e.get("held_out") if isinstance(e, Mapping) else None for e in epochs or ()]
-        held_out = [(i, loss) for i, loss in enumerate(told, 1) if _is_number(loss)]
-        if held_out:
-            curves[f"{model}, held out"] = held_out
+        curves |= _curve_that_compares(model, embeddings.metadata.get("epochs") or ()) or {
+            f"{model}, while training": list(enumerate(losses, 1))
+        }
     return draw_curves(curves, "epoch", "mean loss of a pair", kind)
+
+
+def _curve_that_compares(
+    model: str, epochs: Sequence[object]
+) -> dict[str, list[tuple[int, float]]]:
+    """The loss on held-out text, or else on the sample, after each epoch that measured it."""
+    for name, title in (("held_out", f"{model}, held out"), ("sample", model)):
+        told = [epoch.get(name) if isinstance(epoch, Mapping) else None for epoch in epochs]
+        measured = [(number, value) for number, value in enumerate(told, 1) if _is_number(value)]
+        if measured:
+            return {title: measured}
+    return {}

@@ -20,7 +20,7 @@ from embedcli.progress import OnProgress, Progress, ignore_progress
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["show_progress"]
+__all__ = ["show_progress", "shown_losses"]
 
 _UNITS = {
     "reading": "B",
@@ -123,14 +123,20 @@ class _Lines:
         talk(f"{progress.phase}{share}{', ' if details else ''}{details}", at=1)
 
 
+def shown_losses(trained: float, held_out: float | None, sample: float | None) -> str:
+    """The loss that compares from epoch to epoch, where it is known, and that of training."""
+    while_training = f"{trained:.4f} while training"
+    if held_out is not None:
+        return f"held-out loss {held_out:.4f} ({while_training})"
+    return f"loss {while_training}" if sample is None else f"loss {sample:.4f} ({while_training})"
+
+
 def _details(progress: Progress) -> str:
     parts = []
     if progress.epoch:
         parts.append(f"epoch {progress.epoch}")
     if progress.loss is not None:
-        parts.append(f"loss {progress.loss:.4f}")
-    if progress.held_out is not None:
-        parts.append(f"held-out {progress.held_out:.4f}")
+        parts.append(shown_losses(progress.loss, progress.held_out, progress.sample))
     if progress.lr is not None:
         parts.append(f"lr {progress.lr:.4f}")
     return ", ".join(parts)

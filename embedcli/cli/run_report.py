@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from embedcli.cli.output import talk, warn
+from embedcli.cli.progress_bar import show_progress, shown_losses
+from embedcli.progress import OnProgress, Progress
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.values import Value
 
@@ -17,6 +20,7 @@ __all__ = [
     "say_differences",
     "say_idle",
     "say_pretrained",
+    "show_epochs",
     "summarise",
     "warn_of_few_words",
     "warn_of_unused",
@@ -90,8 +94,32 @@ def warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:
         )
 
 
+@contextmanager
+def show_epochs() -> Iterator[OnProgress]:
+    """As `show_progress`, with a line for each epoch when it is over."""
+    with show_progress() as show:
+
+        def report(progress: Progress) -> None:
+            if progress.finished is not None:
+                _say_epoch(progress.epoch, progress.finished)
+            show(progress)
+
+        yield report
+
+
+def _say_epoch(number: int, epoch: Mapping[str, Any]) -> None:
+    """What became of the tokens of an epoch, and what was measured after it."""
+    alone = f" + {epoch['alone']:,} alone in their line" if epoch["alone"] else ""
+    losses = shown_losses(epoch["loss"], epoch["held_out"], epoch["sample"])
+    score = "" if epoch["score"] is None else f", score {epoch['score']:.2f}"
+    talk(
+        f"epoch {number}: {epoch['tokens']:,} = {epoch['trained']:,} trained + "
+        f"{epoch['subsampled']:,} subsampled{alone}; {losses}{score}"
+    )
+
+
 def summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -> None:
-    """What became of every token, how well it was learnt, and how fast."""
+    """What became of every token, and how fast; `show_epochs` has said how well it was learnt."""
     from embedcli.vocabulary import UNKNOWN
 
     meta: Mapping[str, Any] = embeddings.metadata
@@ -109,12 +137,6 @@ def summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) ->
             f"counted {pairs:,} pairs of tokens: {cells:,} co-occurrences, all of them trained in "
             f"every epoch ({timings.get('counting', 0.0):.1f} s counting)"
         )
-    for number, epoch in enumerate(epochs, 1):
-        alone = f" + {epoch['alone']:,} alone in their line" if epoch["alone"] else ""
-        talk(
-            f"epoch {number}: {epoch['tokens']:,} = {epoch['trained']:,} trained + "
-            f"{epoch['subsampled']:,} subsampled{alone}; loss {epoch['loss']:.4f}{_measured(epoch)}"
-        )
     if "given" in meta:
         _say_movement(meta["given"])
     if "held_out" in meta:
@@ -127,12 +149,6 @@ def summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) ->
         f"({timings['reading']:.1f} s reading, {timings['training']:.1f} s training at "
         f"{rate:,.0f} words/s)"
     )
-
-
-def _measured(epoch: Mapping[str, Any]) -> str:
-    """What was measured after an epoch."""
-    parts = {"held-out": (epoch["held_out"], ".4f"), "score": (epoch["score"], ".2f")}
-    return "".join(f", {name} {x:{form}}" for name, (x, form) in parts.items() if x is not None)
 
 
 def warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:

@@ -16,7 +16,6 @@ from embedcli.cli.model_options import given_options
 from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
 from embedcli.cli.output import echo_json, talk, warn
 from embedcli.cli.parameter_files import named_files
-from embedcli.cli.progress_bar import show_progress
 from embedcli.cli.run_needs import show_cluster_plan, show_estimate, show_needs, show_plan
 from embedcli.cli.signals import Deferred, heard
 from embedcli.files.targets import is_plain, real_path
@@ -203,7 +202,7 @@ def _callbacks(where: Cluster | None, vocab_file: str | None, to: str | None) ->
     return Callbacks(
         say=talk,
         warn=warn,
-        show_progress=show_progress,
+        show_progress=run_report.show_epochs,
         before_reading=before_reading,
         before_training=before_training,
         deferred=signals.deferred,

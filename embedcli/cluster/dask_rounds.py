@@ -166,7 +166,12 @@ class DaskRounds:
         lr = learning_rate(share, self._config)
         epoch = min(self._state.epoch + 1, self._config.epochs)
         mean = loss(self._state)
-        self._on_progress(Progress("training", round(share * total), total, epoch, mean, lr))
+        at = round(share * total)
+        finished = None
+        if self._state.epochs and not self._state.chunk:
+            finished, epoch = asdict(self._state.epochs[-1]), self._state.epoch
+        report = Progress("training", at, total, epoch, mean, lr, finished=finished)
+        self._on_progress(report)
 
     def _save(self, *, must: bool) -> None:
         """Write a checkpoint, and scatter its model, so that nothing older is needed."""

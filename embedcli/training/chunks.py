@@ -22,6 +22,7 @@ __all__ = [
     "Chunks",
     "chunk_bounds",
     "chunk_size",
+    "drawn_apart",
     "held_out_stretches",
     "sentences_within",
 ]
@@ -95,6 +96,18 @@ def _cut(
     number = np.arange(int(n_pieces.sum())) - np.repeat(np.cumsum(n_pieces) - n_pieces, n_pieces)
     cut = np.repeat(begins, n_pieces) + number * _LONGEST_STRETCH
     return cut, np.minimum(cut + _LONGEST_STRETCH, np.repeat(ends, n_pieces))
+
+
+def drawn_apart(
+    ids: NDArray[np.int32], stretches: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Stretches of a text as sentences of another.
+
+    Returns:
+        Its tokens, int32 (n,), and where its sentences begin, int64 (R + 1,).
+    """
+    tokens = [ids[begin:end] for begin, end in stretches.tolist()]
+    return np.concatenate(tokens), np.concatenate([[0], np.cumsum(np.diff(stretches, axis=1))])
 
 
 class Chunks:

@@ -6,6 +6,8 @@ What an epoch passes over are groups of chunks, one for each stream, which the s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +20,7 @@ from embedcli.kernels.weights import Weights
 from embedcli.settings.config import TrainConfig
 from embedcli.text.corpus import Corpus
 from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
-from embedcli.training.held_out import HeldOut, split_text
+from embedcli.training.held_out import HELD_OUT, HeldOut, split_text
 from embedcli.training.initial_weights import initial_weights
 from embedcli.training.models import WordModel
 from embedcli.training.pretrained import Pretrained
@@ -29,7 +31,7 @@ from embedcli.training.sampling import keep_thresholds, kept_share
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline
 from embedcli.training.work import Job, Step, account_words, word_counts
-from embedcli.training.worker import Pool, Worker, compile_kernels, pool_of, words_to_compile
+from embedcli.training.worker import Pool, pool_of, words_to_compile
 
 __all__ = ["Groups", "compile_rounds", "compile_staging", "deterministic_run"]
 
@@ -131,12 +133,22 @@ def deterministic_run(
         everything, outputs, round_length, text.longest_part, window, keep, config
     )
     held_out = None
-    if measured is not None:  # one worker, as sums by thread would depend on their number
-        widest = config.widest_window(min(measured.longest_line, measured.size))
-        worker = Worker(weights, outputs, config, measured.size, widest)
-        held_out = HeldOut(measured, keep, [worker])
+    if measured is not None:
+        parts, alone = measured[0], replace(config, threads=1)
+        widest = config.widest_window(min(parts.longest_line, parts.size))
+        measuring = RoundThreads(everything, outputs, round_length, parts.size, widest, keep, alone)
+        held_out = HeldOut(measured, [partial(_measure, parts, measuring)], measuring.streams)
     work = DeterministicWork(Groups(text, keep), model, threads, corpus.release)
     return Run(corpus, config, work, held_out, deadline=deadline, score=score)
+
+
+def _measure(parts: Chunks, team: RoundThreads, step: Step) -> int | None:
+    """As `held_out` measures a chunk, by the kernel that trains.
+
+    It is a group of its own: where one stream works alone, no row is copied, so none is changed.
+    """
+    chunk = Chunk(*parts.read(step.chunk), (HELD_OUT, step.chunk), 0.0)
+    return team.train([chunk], position=step.position, wants_stop=step.wants_stop)
 
 
 def compile_staging(config: TrainConfig) -> None:
@@ -148,8 +160,6 @@ def compile_staging(config: TrainConfig) -> None:
     stage(tokens, offsets, keep, key, make_staged(len(tokens)))
     count_kept(tokens, keep, np.empty(1))
     pool_of(np.ones(2, np.int64), len(tokens), config)
-    if config.valid or config.valid_fraction:
-        compile_kernels(config)  # which measure
 
 
 def compile_rounds(config: TrainConfig) -> None:

@@ -26,7 +26,7 @@ from embedcli.training.sampling import keep_thresholds
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline
 from embedcli.training.work import Job, Step, account_words, word_counts
-from embedcli.training.worker import Worker, optimizer_of, outputs_of
+from embedcli.training.worker import Worker, measuring_optimizer, optimizer_of, outputs_of
 
 __all__ = ["HogwildWork", "hogwild_run", "workers_for"]
 
@@ -115,8 +115,9 @@ def hogwild_run(
     workers = workers_for(partial(make_worker, optimizer=optimizer), text, config)
     held_out = None
     if measured is not None:
-        measurers = workers_for(partial(make_worker, optimizer=None), measured, config)
-        held_out = HeldOut(measured, keep, measurers)
+        neutral = measuring_optimizer(config, len(counts))
+        measurers = workers_for(partial(make_worker, optimizer=neutral), measured[0], config)
+        held_out = HeldOut.by_workers(measured, keep, measurers)
     work = HogwildWork(text, keep, model, workers)
     return Run(corpus, config, work, held_out, deadline=deadline, score=score)
 

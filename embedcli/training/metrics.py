@@ -2,7 +2,7 @@
 
     {"event": "progress", "epoch": 1, "tokens": 120000, "seconds": 1.0, "lr": 0.049, "loss": 2.1}
     {"event": "epoch", "epoch": 1, "tokens": 1000000, "seconds": 8.2, "lr": 0.04, "loss": 1.9,
-     "held_out": 1.95, "score": 41.2}                                               (in one line)
+     "sample": null, "held_out": 1.95, "score": 41.2}                               (in one line)
 
 ``tokens`` are counted over all epochs, ``seconds`` from the beginning of training, pauses between
 interrupted sessions left out. A run that is resumed drops the lines behind the checkpoint it goes
@@ -84,9 +84,13 @@ class Metrics:
         """A function that writes what is worth it of each report, and passes it on."""
 
         def report(progress: Progress) -> None:
-            self._epochs()
             self._last = progress
-            if progress.loss is not None and time.monotonic() >= self._next:
+            self._epochs()
+            if (
+                progress.finished is None
+                and progress.loss is not None
+                and time.monotonic() >= self._next
+            ):
                 self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
                 self._write({"event": "progress", **self._place(progress, progress.epoch)})
             on_progress(progress)
@@ -114,7 +118,8 @@ class Metrics:
             epoch = self._run.epochs[number]
             done = (number + 1) * len(self._run.corpus.ids)
             place = self._place(self._last or Progress("training", done), number + 1)
-            measured = {"loss": epoch.loss, "held_out": epoch.held_out, "score": epoch.score}
+            names = "loss", "sample", "held_out", "score"
+            measured = {name: getattr(epoch, name) for name in names}
             self._write({"event": "epoch", **place, **measured})
         self._n_epochs = len(self._run.epochs)
 

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -202,7 +202,8 @@ class Run:
         """Train on in this epoch, and measure when it is over; whether a pause is wanted."""
         number = len(self.epochs)
         total = self.config.epochs * len(self.corpus.ids)
-        held_out = self.epochs[-1].held_out if self.epochs else None
+        last = self.epochs[-1] if self.epochs else None
+        measured = (last.held_out, last.sample) if last else (None, None)
 
         def report(n_begun: int) -> bool:
             self.corpus.release()
@@ -212,7 +213,7 @@ class Run:
             if loss is not None and not math.isfinite(loss):
                 raise self._divergence(f"the loss is {loss}")
             done = number * len(self.corpus.ids) + begin
-            on_progress(Progress("training", done, total, number + 1, loss, lr, held_out))
+            on_progress(Progress("training", done, total, number + 1, loss, lr, *measured))
             return wants_pause()
 
         pauses = False
@@ -234,6 +235,11 @@ class Run:
             if self._unfinished or self._chunk < end:
                 return pauses
         self._finish(number)
+        epoch, done = self.epochs[-1], (number + 1) * len(self.corpus.ids)
+        lr = self._rate_in(number)(len(self.corpus.ids))
+        measured = epoch.held_out, epoch.sample
+        facts = asdict(epoch)
+        on_progress(Progress("training", done, total, number + 1, epoch.loss, lr, *measured, facts))
         if self._deadline is not None:
             self._deadline.reserve(time.monotonic() - began)
         return pauses
@@ -315,8 +321,9 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """What the model will say of what the run made of its text."""
         facts = self._work.facts()
-        if self.config.valid_fraction:
-            facts["held_out"] = {"kept": 0 if self._held_out is None else self._held_out.n_tokens}
+        if self._held_out is not None and (self._held_out.is_sample or self.config.valid_fraction):
+            name = "sample" if self._held_out.is_sample else "held_out"
+            facts[name] = {"kept": self._held_out.n_tokens}
         return facts
 
     def _divergence(self, what: str) -> TrainingError:
@@ -330,8 +337,12 @@ class Run:
         """Measure what is due after an epoch, and begin the next."""
         epoch = self._work.account(number, self._n_chunks)
         self.check()
+        epoch = replace(epoch, score=self._scored(number))
         measured = [] if self._held_out is None else self._held_out.counts
-        epoch = replace(epoch, held_out=mean_loss(measured), score=self._scored(number))
+        if self._held_out is not None and self._held_out.is_sample:
+            epoch = replace(epoch, sample=mean_loss(measured))
+        else:
+            epoch = replace(epoch, held_out=mean_loss(measured))
         self.is_settled = False
         self.epochs.append(epoch)
         self._chunk, self._n_chunks = 0, len(self.parts)

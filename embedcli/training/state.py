@@ -23,8 +23,10 @@ class Epoch:
         subsampled: dropped by subsampling.
         alone: left without any other word in their sentence.
         pairs: (input, output) pairs the loss is the mean of.
-        loss: mean of -log sigma(+-x.o) over the pairs, in nats.
+        loss: mean of -log sigma(+-x.o) over the pairs, in nats, as each was when it was trained.
         held_out: the same over the pairs of the held-out text, after the epoch; None without one.
+        sample: the same over the pairs of a fixed sample of the text, which is trained too; None
+            where another text is measured, or nothing is.
         score: on the file of ``evaluate``, after the epoch; None where it was not measured.
     """
 
@@ -36,6 +38,7 @@ class Epoch:
     loss: float
     held_out: float | None = None
     score: float | None = None
+    sample: float | None = None
 
 
 @dataclass(frozen=True)

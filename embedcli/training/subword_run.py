@@ -74,7 +74,8 @@ def subword_run(
     workers = workers_for(make_worker, text, config)
     held_out = None
     if measured is not None:
-        held_out = HeldOut(measured, keep, workers_for(make_worker, measured, config))
+        measurers = workers_for(make_worker, measured[0], config)
+        held_out = HeldOut.by_workers(measured, keep, measurers)
     work = HogwildWork(text, keep, model, workers)
     return Run(corpus, config, work, held_out, deadline=deadline, score=score)
 

@@ -26,6 +26,7 @@ __all__ = [
     "Worker",
     "compile_kernels",
     "features_of",
+    "measuring_optimizer",
     "optimizer_of",
     "outputs_of",
     "pool_of",
@@ -211,17 +212,18 @@ def optimizer_of(
     )
 
 
+def measuring_optimizer(config: TrainConfig, n_words: int) -> Optimizer | None:
+    """An optimizer for the same kernel, which at rate 0 changes no row and masks no component."""
+    features = features_of(config)
+    return None if features is None else make_optimizer(n_words, features, max_norm=float("inf"))
+
+
 def compile_kernels(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs, by training on two words."""
-    weights = initial_weights(words_to_compile(config), config.dim, 0)
-    optimizer = optimizer_of(
-        config, words_to_compile(config), np.zeros(words_to_compile(config), np.bool_)
-    )
-    optimizers = [optimizer]
-    if optimizer is not None and (config.valid or config.valid_fraction):
-        optimizers.append(None)  # what is held out is measured by the plain kernel
-    for each in optimizers:
-        train_two_words(partial(_worker_by, weights, each, config), config)
+    n_words = words_to_compile(config)
+    weights = initial_weights(n_words, config.dim, 0)
+    optimizer = optimizer_of(config, n_words, np.zeros(n_words, np.bool_))
+    train_two_words(partial(_worker_by, weights, optimizer, config), config)
 
 
 def _worker_by(

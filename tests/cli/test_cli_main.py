@@ -421,7 +421,7 @@ def test_a_terminal_shows_progress_with_rate_loss_and_learning_rate(command_envi
     code, shown = on_a_terminal(["progress"], command_environment)
 
     assert 0 == code
-    bar = r"training: +\d+%\|.* [\d.]+ words/s, epoch 1, loss 2.5000, lr 0.0500"
+    bar = r"training: +\d+%\|.* [\d.]+ words/s, epoch 1, loss 2.5000 while training, lr 0.0500"
     assert re.search(bar, shown)
     assert "trained" in shown
 
@@ -435,7 +435,7 @@ def test_no_terminal_no_progress(probe):
 def test_verbose_says_progress_in_lines_where_there_is_no_terminal(probe):
     done = probe("progress", "-v")
 
-    assert "reading\ntraining 0%, epoch 1, loss 2.5000, lr 0.0500\n" == done.stderr
+    assert "reading\ntraining 0%, epoch 1, loss 2.5000 while training, lr 0.0500\n" == done.stderr
 
 
 def test_a_terminal_that_goes_away_ends_nothing_by_its_bar(command_environment, tmp_path):

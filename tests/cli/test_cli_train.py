@@ -2,12 +2,19 @@
 
 import gzip
 import json
+import re
+import shlex
+import subprocess
+import sys
 
 import pytest
+from click.testing import CliRunner
 
 from embedcli import Vocabulary, load
+from embedcli.cli import train as train_command
 from embedcli.formats.vocab import write_vocab
 from embedcli.text.corpus_reader import count_corpus
+from embedcli.training import run as run_module
 from embedcli.training.outputs import find_targets
 
 QUICK = ("--min-count", "1", "--dim", "8", "--epochs", "2", "--sample", "0", "--threads", "1")
@@ -164,7 +171,7 @@ def test_measurements_are_said_and_stored(run_embed, corpus, tmp_path):
         "--schedule", "constant", "--min-lr", "0",
     )  # fmt: skip
     assert 0 == done.returncode, done.stderr
-    assert ", held-out 0." in done.stderr
+    assert "; held-out loss 0." in done.stderr
     assert ", score " in done.stderr
     assert "held out: 30 tokens" in done.stderr
     assert "stopped by --patience in epoch " in done.stderr
@@ -182,3 +189,30 @@ def test_a_log_that_is_also_read_is_refused(run_embed, corpus):
     done = run_embed("train", corpus, *QUICK, "--metrics", "corpus.txt")
     assert (2, True) == (done.returncode, "both input and output" in done.stderr)
     assert TEXT == corpus.read_text()
+
+
+def test_the_log_of_a_run_that_ends_early_has_every_epoch_that_is_over(
+    corpus, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    n_checked = 0
+
+    def broken_in_the_third_epoch(name, matrix):
+        nonlocal n_checked
+        n_checked += 1
+        return "it is broken" if n_checked > 4 else None  # two matrices an epoch
+
+    monkeypatch.setattr(run_module, "find_fault", broken_in_the_third_epoch)
+    done = CliRunner().invoke(train_command.command, ["corpus.txt", *QUICK, "--epochs", "5"])
+    lines = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
+    assert ["epoch 1", "epoch 2"] == [line.split(":")[0] for line in lines]
+    assert all(re.search(r"; loss 0\.\d{4} \(0\.\d{4} while training\)$", line) for line in lines)
+    assert "it is broken" in str(done.exception)
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "&-"])
+def test_a_log_that_cannot_be_written_ends_no_run(where, corpus, tmp_path, command_environment):
+    command = [sys.executable, "-m", "embedcli", "train", "corpus.txt", *QUICK]
+    line = ["sh", "-c", f"{shlex.join(command)} 2>{where}"]
+    done = subprocess.run(line, cwd=tmp_path, env=command_environment, check=False)
+    assert (0, 7) == (done.returncode, len(load(tmp_path / "model.safetensors")))

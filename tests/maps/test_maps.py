@@ -182,12 +182,23 @@ def test_still_pictures(model, tmp_path, run_embed, kind, magic):
         assert (tmp_path / f"{name}.{kind}").read_bytes().startswith(magic)
 
 
-def test_a_curve_of_the_loss_and_one_of_the_held_out_loss(model, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "title", "expected"),
+    [
+        ("held_out", ", held out", [(1, 2.25), (2, 1.75), (3, 1.5)]),
+        ("sample", "", [(1, 2.25), (2, 1.75), (3, 1.5)]),
+        ("score", ", while training", [(1, 2.5), (2, 1.5), (3, 1.25)]),
+    ],
+)
+def test_a_curve_of_the_loss_that_compares(name, title, expected, model, tmp_path, monkeypatch):
+    epochs = [{name: epoch["held_out"]} for epoch in model.metadata["epochs"]]
+    metadata = {**model.metadata, "epochs": epochs}
+    changed = Embeddings(model.vocabulary, model.vectors, metadata=metadata)
+    save(changed, str(tmp_path / "model.safetensors"))
     drawn = []
     monkeypatch.setattr(figures, "draw_curves", lambda curves, *more: drawn.append(curves))
     plot._loss_curves([str(tmp_path / "model.safetensors")], "svg")
-    expected = [[(1, 2.5), (2, 1.5), (3, 1.25)], [(1, 2.25), (2, 1.75), (3, 1.5)]]
-    assert expected == list(drawn[0].values())
+    assert {f"{tmp_path / 'model.safetensors'}{title}": expected} == drawn[0]
 
 
 def test_what_was_measured_by_dimension_is_a_curve_each(tmp_path, monkeypatch):

@@ -133,7 +133,7 @@ def test_several_threads_may_each_leave_a_chunk(corpus, tmp_path, monkeypatch):
     assert 3 == places[0][2]
     [epoch] = embeddings.metadata["epochs"]
     [whole] = train([corpus], config).metadata["epochs"]
-    assert whole | {"loss": 0} == epoch | {"loss": 0}
+    assert whole | {"loss": 0, "sample": 0} == epoch | {"loss": 0, "sample": 0}
 
 
 def test_several_threads_go_on_with_the_same_samples(corpus, tmp_path):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import time
 from contextlib import nullcontext
 
@@ -174,7 +175,62 @@ def test_measuring_changes_nothing(corpus, valid, pairs):
     assert plain.vectors.tobytes() == measured.vectors.tobytes()
     assert plain.output_vectors.tobytes() == measured.output_vectors.tobytes()
     for one, other in zip(plain.metadata["epochs"], measured.metadata["epochs"], strict=True):
-        assert one == other | {"held_out": None, "score": None}
+        assert 0 < one["sample"] < 0.7
+        assert one == other | {"held_out": None, "score": None, "sample": one["sample"]}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"threads": 2},
+        {"deterministic": False},
+        {"loss": "hs", "deterministic": False},
+        {"subword": "3:4", "deterministic": False},
+        {"optimizer": "adagrad", "dropout": 0.5, "max_norm": 1e-3, "deterministic": False},
+    ],
+)
+def test_the_sample_of_a_model_that_does_not_learn_costs_log_2_and_changes_nothing(more, tmp_path):
+    """It is all of so small a text; any mask, shorter row or step at rate 0 would be seen."""
+    (tmp_path / "text").write_text(text_of(2, 60))
+    settings = {"epochs": 2, "lr": 1e-30, "min_lr": 0, "sample": 0} | more
+    model = trained(tmp_path / "text", **settings)
+    assert {"kept": 720} == model.metadata["sample"]
+    assert [pytest.approx(math.log(2))] * 2 == [e["sample"] for e in model.metadata["epochs"]]
+    assert {720} == {e["tokens"] for e in model.metadata["epochs"]}
+    other = trained(tmp_path / "text", **settings, valid_fraction=0.2)
+    if "max_norm" not in more:
+        assert other.vectors.tobytes() == model.vectors.tobytes()
+
+
+def test_the_text_and_the_seed_draw_the_sample(corpus):
+    """Whatever the number of threads, and whether the run is in rounds or not."""
+    runs = [
+        trained(corpus, lr=1e-30, min_lr=0, epochs=1, **more).metadata
+        for more in ({}, {"threads": 3}, {"window": 5}, {"seed": 2}, {"seed": 3})
+    ]
+    kept = [run["sample"]["kept"] for run in runs]
+    assert kept[0] == kept[1] == kept[2]
+    assert 1 < len(set(kept))
+    assert 500 < kept[0] < 1500  # of 18,000 tokens
+    assert runs[0]["epochs"] == runs[1]["epochs"]
+
+
+def test_the_loss_of_the_sample_falls_from_epoch_to_epoch(corpus):
+    epochs = trained(corpus, epochs=6, sample=0).metadata["epochs"]
+    sample = [epoch["sample"] for epoch in epochs]
+    assert sorted(sample, reverse=True) == sample
+
+
+def test_every_epoch_is_reported_when_it_is_over(corpus):
+    reports = []
+    model = train([corpus], TrainConfig(**SETTINGS), on_progress=reports.append)
+    ends = [report for report in reports if report.finished is not None]
+    assert model.metadata["epochs"] == [report.finished for report in ends]
+    n_tokens = model.metadata["corpus"]["kept"]
+    assert [n_tokens, 2 * n_tokens, 3 * n_tokens] == [report.done for report in ends]
+    assert [1, 2, 3] == [report.epoch for report in ends]
+    assert [e["sample"] for e in model.metadata["epochs"]] == [report.sample for report in ends]
 
 
 def test_the_negatives_are_fixed(corpus, valid):
