@@ -513,7 +513,7 @@ def test_a_checkpoint_of_a_stranger_names_no_file_to_be_replaced(corpus, tmp_pat
     victim = tmp_path / ".bashrc"
     victim.write_text("alias l=ls\n")
     config = TrainConfig(**SETTINGS | {"metrics": str(victim)}).resolve()
-    given = resuming.arguments(config, [str(corpus)], None)
+    given = resuming.arguments_of(config, [str(corpus)], None)
     Checkpoints(tmp_path / "m.vec.checkpoint", None, given).save()
     with pytest.raises(OutputError, match=r"bashrc holds something else than metrics"):
         run_train("--resume", "-o", str(tmp_path / "m.vec"))
