@@ -121,7 +121,7 @@ def _ngrams_of_any_length() -> None:
     from embedcli.subwords import table
 
     change(fasttext, "LONGEST_NGRAM", 1 << 31)
-    change(table, "_PART_BYTES", 1 << 31)
+    change(table, "PART_BYTES", 1 << 31)
 
 
 def _vectors_of_any_width() -> None:

@@ -19,7 +19,7 @@ from embedcli.text.tokens import Cutter, prepared
 
 __all__ = ["Block", "blocks_of_lines", "cut_lines"]
 
-_BLOCK = 1 << 18
+BLOCK_BYTES = 1 << 18
 
 
 class Block(NamedTuple):
@@ -80,7 +80,7 @@ def blocks_of_lines(
 
 def _raw_blocks(library: Library) -> Iterator[tuple[int, bytes]]:
     """Whole lines of each file: how many came before them there, and the bytes."""
-    buffer = memoryview(bytearray(_BLOCK))
+    buffer = memoryview(bytearray(BLOCK_BYTES))
     try:
         for file in library:
             rest: list[bytes] = []

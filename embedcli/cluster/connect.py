@@ -36,7 +36,7 @@ _NO_PAGES: Mapping[str, list[str]] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
-_TIMEOUT = 30  # seconds to reach the scheduler, and for the first worker to come
+TIMEOUT = 30  # seconds to reach the scheduler, and for the first worker to come
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def connect(cluster: str) -> Iterator[Client]:
         return
     options = _options(cluster)
     try:
-        client = distributed.Client(**options, timeout=_TIMEOUT, set_as_default=False)
+        client = distributed.Client(**options, timeout=TIMEOUT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(f"no scheduler answers at {cluster}: {error}") from error
     with client:
@@ -163,10 +163,10 @@ def _is_scheduler_file(path: Path) -> bool:
 def _checked(client: Client, cluster: str) -> Client:
     """The client, after it has a worker and all versions are equal."""
     try:
-        client.wait_for_workers(1, timeout=_TIMEOUT)
+        client.wait_for_workers(1, timeout=TIMEOUT)
     except TimeoutError as error:
         raise ClusterError(
-            f"{cluster} has no worker, not even after {_TIMEOUT} s: start some with "
+            f"{cluster} has no worker, not even after {TIMEOUT} s: start some with "
             "dask worker ADDRESS"
         ) from error
     try:

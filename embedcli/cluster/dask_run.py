@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["RunEstimate", "estimate_run", "train_on_cluster"]
 
 _MOST_REMARKS = 8  # of workers that are shown
-_FEWEST_ROUNDS = 40  # in a run: with a few, several points of analogies are lost (docs/cluster.md)
+FEWEST_ROUNDS = 40  # in a run: with a few, several points of analogies are lost (docs/cluster.md)
 _MODELS_HELD = 4  # by a worker while it trains: the model, what it trains, what changed, the next
 
 
@@ -230,7 +230,7 @@ def _with_rounds(plan: Plan, seconds: float, sync_every: float) -> Plan:
     """
     if plan.config.rounds is not None:
         return plan
-    fewest = math.ceil(_FEWEST_ROUNDS / plan.config.epochs)
+    fewest = math.ceil(FEWEST_ROUNDS / plan.config.epochs)
     rounds = max(fewest, math.ceil(seconds / sync_every))
     return replace(plan, config=replace(plan.config, rounds=rounds))
 

@@ -30,8 +30,8 @@ from embedcli.text.separators import SPACE
 __all__ = ["Shard", "cut", "digest_shards", "joint_digest", "text_size"]
 
 _HEAD = 4096
-_LONGEST_LINE = 1 << 20  # bytes that are searched for the beginning of a line
-_BLOCK = 1 << 16
+LONGEST_LINE = 1 << 20  # bytes that are searched for the beginning of a line
+BLOCK_BYTES = 1 << 16
 _UNPACKED = 3  # bytes of text for a byte of a compressed file, about
 
 
@@ -152,8 +152,8 @@ class _Source:
             return min(max(goal, 0), self.size)
         file.seek(goal - 1)
         at, line = goal - 1, bytearray()
-        while len(line) < _LONGEST_LINE:
-            block = file.read(_BLOCK)
+        while len(line) < LONGEST_LINE:
+            block = file.read(BLOCK_BYTES)
             if not block:
                 return self.size
             if (found := int(block.find(b"\n"))) >= 0:

@@ -42,11 +42,11 @@ __all__ = [
 ]
 
 _MEMORY_SHARE, _MEMORY_MOST = 8, 2 << 30
-_TOKENS_AT_ONCE = 1 << 16
-_SLOTS_AT_ONCE = 1 << 20
-_SENTENCES_AT_ONCE = 1 << 20
+TOKENS_AT_ONCE = 1 << 16
+SLOTS_AT_ONCE = 1 << 20
+SENTENCES_AT_ONCE = 1 << 20
 _PAIRS_FOR_A_SLOT = 16
-_FEWEST_ENTRIES, _MOST_ENTRIES = 1 << 12, 1 << 23
+FEWEST_ENTRIES, _MOST_ENTRIES = 1 << 12, 1 << 23
 _NUMBER = 8  # bytes of a slot, an entry
 _KINDS = 8  # of words, by their counts, from one power of two to the next
 _MOST_BITS = 63
@@ -170,8 +170,8 @@ def make_layout(n_words: int, window: int, *, symmetric: bool, distance_weightin
 def _census(offsets: NDArray[np.int64], window: int) -> tuple[int, int]:
     """How many pairs of tokens there are, and how many tokens are alone in their sentence."""
     n_pairs = n_alone = 0
-    for first in range(0, len(offsets) - 1, _SENTENCES_AT_ONCE):
-        lengths = np.diff(offsets[first : first + _SENTENCES_AT_ONCE + 1])
+    for first in range(0, len(offsets) - 1, SENTENCES_AT_ONCE):
+        lengths = np.diff(offsets[first : first + SENTENCES_AT_ONCE + 1])
         short = np.minimum(lengths, window)
         n_pairs += int((short * (short - 1) // 2 + (lengths - short) * window).sum())
         n_alone += int(np.count_nonzero(lengths == 1))
@@ -188,9 +188,9 @@ def _collect(
 ) -> None:
     """Count every pair into runs; `sizes` are slots and entries of a thread."""
     n_tokens = len(corpus.ids)
-    begins = range(0, n_tokens, _TOKENS_AT_ONCE)
+    begins = range(0, n_tokens, TOKENS_AT_ONCE)
     stretches = iter(itertools.pairwise([*begins, n_tokens]))
-    n_slots, n_entries = sizes[0], max(sizes[1], _FEWEST_ENTRIES) + layout.window
+    n_slots, n_entries = sizes[0], max(sizes[1], FEWEST_ENTRIES) + layout.window
     starts = _table_starts(len(corpus.vocabulary), n_slots, layout.sided)
     workers = [_Worker(corpus, layout, starts, n_entries, runs) for _ in range(threads)]
 
@@ -278,8 +278,8 @@ def _table_starts(n_words: int, n_slots: int, sided: int) -> NDArray[np.int64]:
 def _table_as_run(counter: Counter, layout: Layout, runs: Runs) -> None:
     """Write what is in the table; its order is that of the keys."""
     runs.append(np.empty(0, np.uint64), np.empty(0, np.uint64))
-    for first in range(0, int(counter.starts[-1]), _SLOTS_AT_ONCE):
-        slots = first + np.flatnonzero(counter.table[first : first + _SLOTS_AT_ONCE])
+    for first in range(0, int(counter.starts[-1]), SLOTS_AT_ONCE):
+        slots = first + np.flatnonzero(counter.table[first : first + SLOTS_AT_ONCE])
         slots = slots[slots < counter.starts[-1]]
         rare = np.searchsorted(counter.starts, slots, side="right") - 1
         slot_of_word = slots - counter.starts[rare]

@@ -22,7 +22,7 @@ __all__ = ["RUN_BYTES", "Runs", "compile_merging"]
 
 RUN_BYTES = 16  # of a cell in a run: key and sum
 _NUMBER = 8
-_CELLS_AT_ONCE = 1 << 20
+CELLS_AT_ONCE = 1 << 20
 _SAMPLES_OF_PART = 64
 
 
@@ -135,7 +135,7 @@ def _cut(keys: NDArray[np.uint64], bounds: NDArray[np.int64]) -> NDArray[np.int6
     Returns:
         int64 (parts + 1, R), where each range begins in each run; lastly the ends of the runs.
     """
-    every = max(1, _CELLS_AT_ONCE // _SAMPLES_OF_PART)
+    every = max(1, CELLS_AT_ONCE // _SAMPLES_OF_PART)
     sample = np.sort(np.concatenate([keys[begin:end:every] for begin, end in bounds]))
     limits = sample[_SAMPLES_OF_PART::_SAMPLES_OF_PART]
     inner = [begin + np.searchsorted(keys[begin:end], limits) for begin, end in bounds]

@@ -39,8 +39,8 @@ _TITLES = {
     "as pairs, seed 1)",
 }
 _UNKNOWN = {"skip": "skipped", "wrong": "counted wrong"}
-_TABLE = 1 << 23  # cells of the table held at once: 32 MiB
-_BATCH = 64  # questions answered at once: with a block of the table they stay in cache
+TABLE_CELLS = 1 << 23  # cells of the table held at once: 32 MiB
+BATCH_QUESTIONS = 64  # questions answered at once: with a block of the table they stay in cache
 
 Question = tuple[str, str, str, str]
 Linked = tuple[str, tuple[str, ...]]  # a word, and the words that it may be to
@@ -157,7 +157,7 @@ def _answered(words: FoldedWords, questions: Ids, method: str) -> Ids:
     local = local.reshape(-1, 3)
     best = np.full(len(questions), -np.inf, np.float32)
     answer = np.full(len(questions), -1, np.int64)
-    n_block = max(1, _TABLE // max(1, len(asked)))
+    n_block = max(1, TABLE_CELLS // max(1, len(asked)))
     kind = Offsets if method == "pairdistance" else Table
     units = words.units(asked)
     for start in range(0, len(words.embeddings), n_block):
@@ -181,11 +181,11 @@ def _by_pair(questions: Ids) -> tuple[Ids, Ids]:
 
 
 def _pairs(questions: Ids) -> Iterator[slice]:
-    """Runs of questions that share a and b, at most `_BATCH` long."""
+    """Runs of questions that share a and b, at most `BATCH_QUESTIONS` long."""
     if not len(questions):
         return
     changes = np.flatnonzero((np.diff(questions[:, :2], axis=0) != 0).any(axis=1)) + 1
     edges = [0, *changes.tolist(), len(questions)]
     for low, high in pairwise(edges):
-        for start in range(low, high, _BATCH):
-            yield slice(start, min(start + _BATCH, high))
+        for start in range(low, high, BATCH_QUESTIONS):
+            yield slice(start, min(start + BATCH_QUESTIONS, high))

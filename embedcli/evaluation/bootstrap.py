@@ -18,7 +18,7 @@ Doubles = NDArray[np.float64]
 Statistic = Callable[[Doubles], Doubles]  # of counts, float64 (R, n): (R,) or (R, S)
 
 _LEVEL: Final = 0.95
-_CELLS: Final = 1 << 22  # counts held at once: 32 MiB
+COUNTS_AT_ONCE: Final = 1 << 22  # counts held at once: 32 MiB
 
 
 def resampled(
@@ -47,7 +47,7 @@ def resampled(
     chances = np.full(n, 1 / max(1, n)) if chances is None else chances
     nothing = np.empty((0, len(chances)))
     values = [[statistic(nothing)] for statistic in statistics]
-    step = max(1, _CELLS // max(1, len(chances)))
+    step = max(1, COUNTS_AT_ONCE // max(1, len(chances)))
     for start in range(0, resamples if n else 0, step):
         size = min(step, resamples - start)
         drawn = generator.multinomial(n, chances, size=size).astype(np.float64)

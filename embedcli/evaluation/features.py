@@ -6,8 +6,8 @@ left and right neighbour: their three vectors (3 D columns), or a column for eac
 Both kinds of tagging features have the same 24 columns besides for the shapes of the three tokens
 (capitals, digits, ...), since the look-up folds case: a token is looked up as written, then in
 lower case, then made of its subwords where the model has any (in lower case if its text was);
-one-hot columns are of lower-cased tokens, the `_COLUMNS` that most texts or tokens have. Unknown
-tokens are zeros in both.
+one-hot columns are of lower-cased tokens, the `ONE_HOT_COLUMNS` that most texts or tokens have.
+Unknown tokens are zeros in both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ Texts = Sequence[Sequence[str]]
 Floats = NDArray[np.float32]
 
 _SHAPES: Final = 8
-_COLUMNS: Final = 50_000  # what is rarer is in hardly a text of the test file, and costs as much
+# What is rarer is in hardly a text of the test file, and costs as much.
+ONE_HOT_COLUMNS: Final = 50_000
 
 
 class Lookup:
@@ -116,7 +117,7 @@ class OneHot:
 
     def __init__(self, training: Texts) -> None:
         tally = Counter(token.lower() for text in training for token in text)
-        kept = {token for token, _ in tally.most_common(_COLUMNS)}
+        kept = {token for token, _ in tally.most_common(ONE_HOT_COLUMNS)}
         self._columns = {t: i for i, t in enumerate(t for t in tally if t in kept)}
         self.left_out = len(tally) - len(self._columns)
 

@@ -28,7 +28,7 @@ MAGIC_BYTES: Final = 16  # the first bytes of a file that tell how it is compres
 
 _PIECE = 1 << 16  # packed bytes read at once
 _ZSTD_PIECE = 1024  # four bytes may stand for 128 KiB: so many at a time are 32 MiB at the worst
-_WINDOW_UNASKED = 1 << 27  # what zstd takes by default, and the most that xz's presets need
+WINDOW_UNASKED = 1 << 27  # what zstd takes by default, and the most that xz's presets need
 _WINDOW_MOST = 1 << 31  # what zstd takes at all
 _TAPE_BLOCK = 512  # bytes; fewer zeros behind gzip are nothing new
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -122,7 +122,7 @@ def _bzip2() -> tuple[_Begin, _Errors, int]:
 
 def _xz() -> tuple[_Begin, _Errors, int]:
     def begin(head: bytes) -> _Stream:
-        most = max(_WINDOW_UNASKED, available_memory())
+        most = max(WINDOW_UNASKED, available_memory())
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=most)
 
     return begin, (lzma.LZMAError,), _PIECE
@@ -313,7 +313,7 @@ def _check_window(head: bytes) -> None:
     else:
         base = 1 << (10 + (head[at] >> 3))
         window = base + base // 8 * (head[at] & 7)
-    if window <= _WINDOW_UNASKED:
+    if window <= WINDOW_UNASKED:
         return
     mib = window >> 20
     if window > _WINDOW_MOST:

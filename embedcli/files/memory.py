@@ -10,7 +10,8 @@ from pathlib import Path
 
 __all__ = ["available_memory", "memory_size"]
 
-_CGROUP = Path("/sys/fs/cgroup")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+PROCESSES = Path("/proc")
 _NO_LIMIT = 1 << 62  # version 1 writes a number near 2^63 where there is none
 
 
@@ -23,7 +24,7 @@ def memory_size() -> int:
 def available_memory() -> int:
     """Bytes that this process may still take: of the machine, its container and its own limits."""
     rooms = [limit - used for limit, used in _cgroup_limits()]
-    free = re.search(r"^MemAvailable:\s+(\d+) kB", _text(Path("/proc/meminfo")), re.MULTILINE)
+    free = re.search(r"^MemAvailable:\s+(\d+) kB", _text(PROCESSES / "meminfo"), re.MULTILINE)
     if free:
         rooms.append(int(free[1]) * 1024)
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -33,7 +34,7 @@ def available_memory() -> int:
 
 
 def _address_space() -> int:
-    pages = _text(Path("/proc/self/statm")).split()
+    pages = _text(PROCESSES / "self/statm").split()
     return int(pages[0]) * os.sysconf("SC_PAGE_SIZE") if pages else 0
 
 
@@ -43,7 +44,7 @@ def _cgroup_limits() -> Iterator[tuple[int, int]]:
     Cached files count as used there, but are given up when memory is needed.
     """
     for directory in _cgroup_directories():
-        v1 = directory.is_relative_to(_CGROUP / "memory")
+        v1 = directory.is_relative_to(CONTROL_GROUPS / "memory")
         limit = _number(directory / ("memory.limit_in_bytes" if v1 else "memory.max"))
         if limit is None or limit >= _NO_LIMIT:
             continue
@@ -54,13 +55,13 @@ def _cgroup_limits() -> Iterator[tuple[int, int]]:
 
 def _cgroup_directories() -> Iterator[Path]:
     """The directories of the memory controller, from this process's own up to the root."""
-    yield _CGROUP
-    yield _CGROUP / "memory"
-    for line in _text(Path("/proc/self/cgroup")).splitlines():
+    yield CONTROL_GROUPS
+    yield CONTROL_GROUPS / "memory"
+    for line in _text(PROCESSES / "self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers not in ("", "memory"):
             continue
-        root = _CGROUP / controllers
+        root = CONTROL_GROUPS / controllers
         place = root / path.lstrip("/")
         while place != root and root in place.parents:
             yield place

@@ -26,14 +26,14 @@ from embedcli.quoting import quoted_bytes
 
 __all__ = ["count_numbers", "read_rows", "text_lines"]
 
-_BLOCK_BYTES: Final = 1 << 18  # what is made of it stays in the second-level cache
+BLOCK_BYTES: Final = 1 << 18  # what is made of it stays in the second-level cache
 _SPARSE: Final = re.compile(rb"[0-9]+:[+-]?[0-9.]")
 
 
 def text_lines(source: Source) -> Iterator[list[bytes]]:
     """Yield the lines of `source`, block by block, without their newlines."""
     carry = b""
-    while block := source.read(_BLOCK_BYTES):
+    while block := source.read(BLOCK_BYTES):
         lines = (carry + block).split(b"\n")
         carry = lines.pop()
         if len(carry) > LONGEST_ROW:

@@ -30,7 +30,7 @@ from embedcli.vocabulary import Vocabulary
 
 __all__ = ["check", "file_size", "read", "write"]
 
-_BLOCK_BYTES: Final = 1 << 23
+BLOCK_BYTES: Final = 1 << 23
 _LONGEST_HEADER: Final = 64
 
 
@@ -56,7 +56,7 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
     sink.write(_header(embeddings))
     words = embeddings.vocabulary.words
     size = 4 * embeddings.dim
-    n_rows = max(1, _BLOCK_BYTES // size)
+    n_rows = max(1, BLOCK_BYTES // size)
     for start in range(0, len(embeddings), n_rows):
         block = memoryview(embeddings.vectors[start : start + n_rows].astype("<f4").tobytes())
         parts: list[bytes | memoryview] = []
@@ -77,7 +77,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     Raises:
         FormatError: the header is no header, or the rows do not end exactly with the file.
     """
-    line, newline, rest = source.read(_BLOCK_BYTES).partition(b"\n")
+    line, newline, rest = source.read(BLOCK_BYTES).partition(b"\n")
     header = parse_header(line) if newline and len(line) < _LONGEST_HEADER else None
     if header is None:
         raise FormatError(
@@ -144,7 +144,7 @@ class _RowReader:
 
     def _fill(self, least: int) -> None:
         if len(self._data) < least:
-            self._data += self._source.read(max(_BLOCK_BYTES, least))
+            self._data += self._source.read(max(BLOCK_BYTES, least))
 
     def _check_complete(self, row: int, start: int, space: int, stop: int) -> None:
         """Tell a last row without its newline from one that is cut short."""

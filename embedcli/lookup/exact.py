@@ -24,11 +24,11 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-_SCORES = 1 << 22  # scores held at once: 16 MiB; with fewer, threads wait longer for each other
-_QUERIES = 1024  # queries multiplied at once
-_MIN_BLOCK, _MAX_BLOCK = 1 << 10, 1 << 14  # rows multiplied at once
-_POOL, _POOL_PER_ANSWER = 1 << 15, 4  # candidates held before the pool is thinned
-_PAIRS = 1 << 13  # (query, row) pairs scored in float64 at once
+SCORES_AT_ONCE = 1 << 22  # 16 MiB; with fewer, threads wait longer for each other
+QUERIES_AT_ONCE = 1024  # queries multiplied at once
+MIN_BLOCK, MAX_BLOCK = 1 << 10, 1 << 14  # rows multiplied at once
+POOL, POOL_PER_ANSWER = 1 << 15, 4  # candidates held before the pool is thinned
+PAIRS_AT_ONCE = 1 << 13  # (query, row) pairs scored in float64 at once
 _TINY = np.finfo(np.float32).tiny  # a norm below this has no float32 inverse, and counts as zero
 _LARGE = np.float32(1e-30)  # the inverse norm of rows whose products may leave float32
 _SQUARES = 1e-150  # a norm whose square a float64 still holds
@@ -65,10 +65,11 @@ def nearest(
     n_rows = len(vectors) if restrict is None else min(restrict, len(vectors))
     search = _Search(vectors[:n_rows], norms[:n_rows], np.asarray(queries, np.float64), k)
     banned = _Banned(excluded or ())
-    n_block = int(np.clip(_SCORES // max(1, min(_QUERIES, len(queries))), _MIN_BLOCK, _MAX_BLOCK))
+    n_scores = max(1, min(QUERIES_AT_ONCE, len(queries)))  # of each row
+    n_block = int(np.clip(SCORES_AT_ONCE // n_scores, MIN_BLOCK, MAX_BLOCK))
     for start in range(0, n_rows if k > 0 else 0, n_block):
         stop = min(start + n_block, n_rows)
-        for first in range(0, len(queries), _QUERIES):
+        for first in range(0, len(queries), QUERIES_AT_ONCE):
             scores = search.scores(first, start, stop)
             banned.strike(scores, first, start)
             search.offer(scores, first, start)
@@ -157,14 +158,14 @@ class _Search:
         # both the candidate and the k-th best may be off, and a little for scaling to unit length.
         self.margin = np.float32(2 * (vectors.shape[1] + 8) * 2.0**-24)
         self.floors = np.full(len(queries), _NO_FLOOR, np.float32)
-        self.pool_limit = max(_POOL, _POOL_PER_ANSWER * k * len(queries))
+        self.pool_limit = max(POOL, POOL_PER_ANSWER * k * len(queries))
         self.pool: list[tuple[Ids, Ids, Floats]] = []
         self.pooled = 0
         self.buffer = np.empty(0, np.float32)
 
     def scores(self, first: int, start: int, stop: int) -> Floats:
-        """Cosines of up to `_QUERIES` queries from `first` with rows `start` to `stop`."""
-        units = self.units32[first : first + _QUERIES]
+        """Cosines of up to `QUERIES_AT_ONCE` queries from `first` with rows `start` to `stop`."""
+        units = self.units32[first : first + QUERIES_AT_ONCE]
         size = len(units) * (stop - start)
         if len(self.buffer) < size:
             self.buffer = np.empty(size, np.float32)
@@ -233,8 +234,8 @@ class _Search:
 
     def _exact(self, queries: Ids, ids: Ids) -> Doubles:
         exact = np.empty(len(ids))
-        for start in range(0, len(ids), _PAIRS):
-            part = slice(start, start + _PAIRS)
+        for start in range(0, len(ids), PAIRS_AT_ONCE):
+            part = slice(start, start + PAIRS_AT_ONCE)
             rows = unit_rows(self.vectors[ids[part]])
             exact[part] = (rows * self.units[queries[part]]).sum(axis=1)
         exact[self.inverse[ids] == 0] = 0.0

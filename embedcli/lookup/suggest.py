@@ -20,7 +20,7 @@ __all__ = ["Suggester"]
 _MAX_EDITS = 2
 _SHORT = 4  # words up to this length get one edit, and single characters none: more makes anything
 _FAR = 100  # a distance nobody asks for
-_CHUNK = 1 << 15  # words compared at once: the table's columns stay in cache
+WORDS_AT_ONCE = 1 << 15  # words compared at once: the table's columns stay in cache
 _N_CODES = 0x110000  # Unicode code points
 
 Distances = NDArray[np.int8]
@@ -37,7 +37,7 @@ class Suggester:
         target = np.array([ord(c) for c in _fold(word)], np.int32)
         allowed = min(len(target) - 1, 1) if len(target) <= _SHORT else _MAX_EDITS
         near = np.flatnonzero(np.abs(self._lengths - len(target)) <= allowed)
-        parts = (near[i : i + _CHUNK] for i in range(0, len(near), _CHUNK))
+        parts = (near[i : i + WORDS_AT_ONCE] for i in range(0, len(near), WORDS_AT_ONCE))
         distances = np.concatenate([np.empty(0, np.int8), *(self._edits(p, target) for p in parts)])
         found = np.flatnonzero(distances <= allowed)
         best = found[np.argsort(distances[found], kind="stable")[:n]]

@@ -24,9 +24,9 @@ from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Phrase", "PhraseRules", "PhraseText"]
 
-_TABLE_BYTES = 1 << 28  # of the tables of all threads
+TABLE_BYTES = 1 << 28  # of the tables of all threads
 _PAIR_BYTES = 16
-_FIRST_SLOTS = 1 << 18
+FIRST_SLOTS = 1 << 18
 _OF_A_PAIR = 2  # words
 _WRITTEN_IDS = 1 << 20
 _SPARE = 8  # bytes that kernels may touch behind an array
@@ -203,7 +203,7 @@ class PhraseText:
 
     def _count(self, linked: Linked, wanted: NDArray[np.uint8], rules: PhraseRules) -> PairCounts:
         """Count the neighbours that are both `wanted`; the pairs that occur often enough."""
-        rounds = -(-len(linked.firsts) * _PAIR_BYTES // _TABLE_BYTES)
+        rounds = -(-len(linked.firsts) * _PAIR_BYTES // TABLE_BYTES)
         n_parts = max(1, rounds) * self._threads
         waiting = list(range(n_parts))
         found: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
@@ -237,7 +237,7 @@ class PhraseText:
 def _count_part(
     linked: Linked, wanted: NDArray[np.uint8], part: int, n_parts: int, pool: OrderedPool
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    slots = table(_FIRST_SLOTS)
+    slots = table(FIRST_SLOTS)
     state = np.zeros(3, np.int64)
     text = linked.firsts, linked.seconds, linked.offsets, wanted, part, n_parts
     while not kernels.count_pairs(*text, slots, state) and not pool.stopped:

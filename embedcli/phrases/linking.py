@@ -25,8 +25,8 @@ __all__ = ["ENGLISH", "Linked", "Tree", "link", "marked", "read_words", "table"]
 
 # Articles, conjunctions and prepositions: those of gensim's ENGLISH_CONNECTOR_WORDS.
 ENGLISH = frozenset(re.findall(r"\w+", "a an and at by for from in of on or the to with without"))
-_FIRST_SLOTS = 1 << 12
-_IDS = 1 << 20  # of lines that are linked together
+FIRST_SLOTS = 1 << 12
+IDS_AT_ONCE = 1 << 20  # of lines that are linked together
 _ID = 4  # bytes
 
 Ids = NDArray[np.int32]
@@ -93,14 +93,14 @@ def link(ids: Ids, offsets: NDArray[np.int64], connects: NDArray[np.uint8]) -> L
         connects: uint8 (V,), which words are connectors.
     """
     n_words = len(connects)
-    tree, state = table(_FIRST_SLOTS), np.zeros(3, np.int64)
+    tree, state = table(FIRST_SLOTS), np.zeros(3, np.int64)
     if not connects.any():
         return Linked(ids, ids, offsets, _tree(tree, n_words, 0))
     ends = [np.zeros(1, np.int64)]
     begin = n = 0
     with ScratchFile(None) as firsts, ScratchFile(None) as seconds:
         while begin < len(offsets) - 1:
-            limit = offsets[begin] + _IDS
+            limit = offsets[begin] + IDS_AT_ONCE
             end = max(begin + 1, int(np.searchsorted(offsets, limit, side="right")) - 1)
             lines = offsets[begin : end + 1]
             first, second = (np.empty(lines[-1] - lines[0], np.int32) for _ in range(2))

@@ -33,7 +33,7 @@ _BASIS: Final = np.uint32(2166136261)
 _PRIME: Final = np.uint32(16777619)
 _SIGN: Final = np.uint32(0xFFFFFF00)
 _UNCUT: Final = b"</s>"
-_BLOCK_WORDS: Final = 1 << 16
+BLOCK_WORDS: Final = 1 << 16
 
 
 class Cut(NamedTuple):
@@ -80,10 +80,8 @@ class NGrams:
 
     def cut(self, words: Vocabulary) -> Cut:
         """The n-grams of every word, by their first character, then by length; repeats kept."""
-        starts = range(0, len(words), _BLOCK_WORDS)
-        blocks = [
-            self._cut(words, start, min(start + _BLOCK_WORDS, len(words))) for start in starts
-        ]
+        starts = range(0, len(words), BLOCK_WORDS)
+        blocks = [self._cut(words, start, min(start + BLOCK_WORDS, len(words))) for start in starts]
         return joined(blocks)
 
     def texts(self, word: str) -> list[str]:

@@ -22,8 +22,8 @@ from embedcli.vocabulary import Vocabulary
 __all__ = ["Subwords", "Units"]
 
 Floats = NDArray[np.float32]
-_BLOCK_BYTES = 1 << 24
-_PART_BYTES = 1 << 15
+BLOCK_BYTES = 1 << 24
+PART_BYTES = 1 << 15
 
 
 class Units(Protocol):
@@ -112,7 +112,7 @@ class Subwords:
 
     def _blocks(self, cut: Cut) -> Iterator[slice]:
         """Slices of words whose rows together take some megabytes."""
-        most = max(1, _BLOCK_BYTES // (4 * self.rows.shape[1]))
+        most = max(1, BLOCK_BYTES // (4 * self.rows.shape[1]))
         start, n = 0, len(cut.offsets) - 1
         while start < n:
             limit = cut.offsets[start] + most
@@ -139,7 +139,7 @@ def _parts(vocabulary: Vocabulary) -> Iterator[slice]:
     """Slices of words of some kilobytes: what they are cut into is a hundred times as much."""
     start, n = 0, len(vocabulary)
     while start < n:
-        limit = vocabulary.offsets[start] + _PART_BYTES
+        limit = vocabulary.offsets[start] + PART_BYTES
         stop = int(np.searchsorted(vocabulary.offsets, limit, side="right")) - 1
         stop = min(max(stop, start + 1), n)
         yield slice(start, stop)
@@ -148,7 +148,7 @@ def _parts(vocabulary: Vocabulary) -> Iterator[slice]:
 
 def _product(rows: Floats, matrix: NDArray[np.float64]) -> Floats:
     product = np.empty((len(rows), matrix.shape[1]), np.float32)
-    step = max(1, _BLOCK_BYTES // (8 * matrix.shape[0]))
+    step = max(1, BLOCK_BYTES // (8 * matrix.shape[0]))
     for start in range(0, len(rows), step):
         product[start : start + step] = rows[start : start + step].astype(np.float64) @ matrix
     return product

@@ -16,7 +16,7 @@ from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Corpus", "Tally", "ids_fault"]
 
-_CHECKED = 1 << 22  # ids or offsets looked at together
+CHECKED_AT_ONCE = 1 << 22  # ids or offsets looked at together
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,12 @@ def ids_fault(
     """
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids):
         return f"its lines do not go from 0 to {len(ids)}, where its words end"
-    for start in range(0, len(offsets) - 1, _CHECKED):
-        block = offsets[start : start + _CHECKED + 1]
+    for start in range(0, len(offsets) - 1, CHECKED_AT_ONCE):
+        block = offsets[start : start + CHECKED_AT_ONCE + 1]
         if not (block[1:] > block[:-1]).all():
             return "its lines do not follow each other"
-    for start in range(0, len(ids), _CHECKED):
-        words = ids[start : start + _CHECKED]
+    for start in range(0, len(ids), CHECKED_AT_ONCE):
+        words = ids[start : start + CHECKED_AT_ONCE]
         low, high = int(words.min()), int(words.max())
         if low < 0 or high >= n_words:
             return f"word {low if low < 0 else high} is none of a vocabulary of {n_words}"

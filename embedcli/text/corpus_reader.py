@@ -36,7 +36,7 @@ from embedcli.vocabulary import UNKNOWN, Vocabulary
 __all__ = ["count_corpus", "digest_corpus", "encode_corpus"]
 
 BLOCK_BYTES = 1 << 20
-_TABLES_SHARE, _TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
+_TABLES_SHARE, TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
 _VOCABULARY_SHARE = 4  # the vocabulary is useless unless the matrices fit too
 
 
@@ -164,7 +164,7 @@ def _encoder(
             library,
             rules,
             threads=threads,
-            memory=memory or min(memory_size() // _TABLES_SHARE, _TABLES_MOST),
+            memory=memory or min(memory_size() // _TABLES_SHARE, TABLES_MOST),
             scratch=scratch,
             block_bytes=BLOCK_BYTES,
         )

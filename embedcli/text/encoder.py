@@ -28,7 +28,7 @@ from embedcli.text.words import Words, WordTable
 __all__ = ["Encoder"]
 
 _ID, _OFFSET = 4, 8  # bytes
-_LONG_TEXT = 1 << 22  # bytes on disk
+LONG_TEXT = 1 << 22  # bytes on disk
 
 
 class Encoder:
@@ -139,7 +139,7 @@ class Encoder:
 
     def _is_long(self) -> bool:
         """Whether there is enough text for processes to be started for it, as far as one knows."""
-        return self.library.n_total is None or self.library.n_total > _LONG_TEXT
+        return self.library.n_total is None or self.library.n_total > LONG_TEXT
 
     def _count_prepared(self, pool: OrderedPool, prepare: Prepare) -> None:
         raw = self._reader.buffer()

@@ -17,7 +17,7 @@ from embedcli.text.sources import Library
 
 __all__ = ["check_encodings"]
 
-_MOST_MALFORMED = 0.01  # of the tokens: more, and a file is not UTF-8
+MOST_MALFORMED = 0.01  # of the tokens: more, and a file is not UTF-8
 _FEWEST = 10  # malformed tokens of one file among others that end a run
 _BLOCK = 1 << 20
 _MOST_BLOCKS = 64  # with malformed sequences, that are enough to judge a file by
@@ -37,7 +37,7 @@ class _Verdict:
     @property
     def is_other(self) -> bool:
         """Whether it is no UTF-8 at all."""
-        return self.malformed > _MOST_MALFORMED * self.tokens
+        return self.malformed > MOST_MALFORMED * self.tokens
 
     def add(self, block: bytes) -> bool:
         """Count a block that begins and ends between tokens; whether anything is malformed."""
@@ -69,7 +69,7 @@ def check_encodings(library: Library, n_malformed: int, n_tokens: int) -> str:
         CorpusError: names the files, what they are in, and what to do.
     """
     encoding = library.rules.encoding
-    is_other = n_malformed > _MOST_MALFORMED * n_tokens
+    is_other = n_malformed > MOST_MALFORMED * n_tokens
     insisted = encoding is not None and is_utf8(encoding)
     if not n_malformed or insisted or not (is_other or len(library.sources) > 1):
         return ""

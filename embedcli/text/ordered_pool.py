@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["OrderedPool"]
 
-_WAKE_SECONDS = 0.1
+WAKE_SECONDS = 0.1
 _LAST_SECONDS = 2.0
 _AHEAD = 4  # results that wait for an earlier one, for each thread
 
@@ -56,7 +56,7 @@ class OrderedPool:
             for thread in threads:
                 thread.start()
             while waited_for := next((t for t in threads if t.is_alive()), None):
-                waited_for.join(_WAKE_SECONDS)
+                waited_for.join(WAKE_SECONDS)
                 on_wake()
             if self._error is None:
                 on_wake()

@@ -59,7 +59,7 @@ _PART_BYTES = 24  # an n-gram of a word: its id, its row, and what sorting them 
 _DECIMAL_BYTES = 12  # of a number in a text format, with its space
 _ASSUMED_LINE = 32  # words
 _CHECKPOINTS = 3  # two kept, one being written
-_SAMPLE_SECONDS = 1.0
+SAMPLE_SECONDS = 1.0
 _SPARE = 0.1  # of what there is, left over by options that are recommended
 _ROUND_DIM = 16
 _SCRATCH_SURE = 0.5  # of the estimate: a text may be unlike its first megabyte
@@ -228,7 +228,7 @@ def measure_seconds(
     began = time.perf_counter()
     with prepared(corpus, config, scratch=scratch, subwords=subwords) as run:
         ready = time.perf_counter()
-        run.train(ignore_progress, lambda: time.perf_counter() - ready >= _SAMPLE_SECONDS)
+        run.train(ignore_progress, lambda: time.perf_counter() - ready >= SAMPLE_SECONDS)
         training = (time.perf_counter() - ready) / max(run.share_done, 1e-9)
     return ready - began + training
 

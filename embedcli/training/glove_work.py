@@ -28,7 +28,7 @@ from embedcli.training.sampling import random_key
 __all__ = ["CellChunks", "GloveScratch", "GloveWorker", "initial_weights"]
 
 _LARGEST_CHUNK = 1 << 16
-_SMALLEST_CHUNK = 1 << 11
+SMALLEST_CHUNK = 1 << 11
 _CHUNKS_WANTED = 64
 _CHUNK_WORK = 1 << 23  # numbers of vectors read; a chunk takes some 0.1 s whatever the dimensions
 
@@ -48,8 +48,8 @@ class CellChunks:
     def __init__(self, cells: Cooccurrences, n_tokens: int, stride: int) -> None:
         self._cells = cells
         self._n_tokens = n_tokens
-        most = max(_SMALLEST_CHUNK, min(_LARGEST_CHUNK, _CHUNK_WORK // stride))
-        self.size = min(most, max(_SMALLEST_CHUNK, len(cells) // _CHUNKS_WANTED))
+        most = max(SMALLEST_CHUNK, min(_LARGEST_CHUNK, _CHUNK_WORK // stride))
+        self.size = min(most, max(SMALLEST_CHUNK, len(cells) // _CHUNKS_WANTED))
         self._orders: dict[int, NDArray[np.int64]] = {}
 
     def __len__(self) -> int:

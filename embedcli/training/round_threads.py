@@ -28,7 +28,7 @@ from embedcli.training.workers import run_together
 __all__ = ["Chunk", "RoundThreads", "Stream"]
 
 # Multiply-adds of a round, and of a slice, by one core in half a second: no run stops later.
-_ROUND_WORK = 1 << 32
+ROUND_WORK = 1 << 32
 
 
 class Chunk(NamedTuple):
@@ -105,8 +105,8 @@ class RoundThreads:
         self._kernel = rounds(is_cbow, lanes, n_outputs, -(-config.dim // lanes))
         inputs = 1 if is_cbow else 2 * window
         work = 3 * inputs * n_outputs * weights.stride * STREAMS
-        self._length = min(round_length.length, max(1, _ROUND_WORK // work))
-        self._slice = max(1, _ROUND_WORK * self._threads // (work * self._length))
+        self._length = min(round_length.length, max(1, ROUND_WORK // work))
+        self._slice = max(1, ROUND_WORK * self._threads // (work * self._length))
         self.streams = [Stream(tally) for tally in self._streams.tally]
 
     def train(

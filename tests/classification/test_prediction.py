@@ -81,7 +81,7 @@ def test_blocks_of_several_threads_come_in_order():
 
 
 def test_lines_are_cut_where_they_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("embedcli.classification.lines._BLOCK", 5)
+    monkeypatch.setattr("embedcli.classification.lines.BLOCK_BYTES", 5)
     text = tmp_path / "lines.txt"
     text.write_bytes(b"one two\n\nthree four five\r\nsix")
     blocks = blocks_of_lines([str(text)], TextRules())

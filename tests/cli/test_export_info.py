@@ -85,7 +85,7 @@ def test_info_of_a_model(model, run_embed):
     done = run_embed("info", "--json")  # model.safetensors is the default
     assert 0 == done.returncode
     facts = json.loads(done.stdout)
-    assert facts.pop("norms") == pytest.approx({"min": 0.1, "mean": 2.2069, "max": 5.0}, abs=1e-4)
+    assert pytest.approx({"min": 0.1, "mean": 2.2069, "max": 5.0}, abs=1e-4) == facts.pop("norms")
     assert {
         "file": "model.safetensors",
         "format": "safetensors",

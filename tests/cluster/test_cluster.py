@@ -124,7 +124,7 @@ def test_it_is_the_run_that_files_do(expected, corpus, tmp_path, monkeypatch):
 
 
 def test_the_number_of_rounds_is_measured_where_none_is_given(client, corpus, monkeypatch):
-    monkeypatch.setattr(dask_run, "_FEWEST_ROUNDS", 3)
+    monkeypatch.setattr(dask_run, "FEWEST_ROUNDS", 3)
     config = TrainConfig(**CONFIG.as_dict() | {"rounds": None, "shards": None, "epochs": 1})
     meta = run(client, corpus, config).metadata
 
@@ -222,7 +222,7 @@ def test_an_unreadable_shard_stops_the_run_with_its_name(client, corpus, tmp_pat
     ],
 )
 def test_what_is_no_cluster_is_refused(cluster, error, message, monkeypatch):
-    monkeypatch.setattr("embedcli.cluster.connect._TIMEOUT", 0.5)
+    monkeypatch.setattr("embedcli.cluster.connect.TIMEOUT", 0.5)
 
     with quietly(), pytest.raises(error, match=message), connect(cluster):
         pass

@@ -76,8 +76,8 @@ def test_shards_are_about_equal_and_go_over_files(write):
 
 
 def test_a_text_without_lines_is_cut_between_words(write, monkeypatch):
-    monkeypatch.setattr("embedcli.cluster.shards._LONGEST_LINE", 16)
-    monkeypatch.setattr("embedcli.cluster.shards._BLOCK", 8)
+    monkeypatch.setattr("embedcli.cluster.shards.LONGEST_LINE", 16)
+    monkeypatch.setattr("embedcli.cluster.shards.BLOCK_BYTES", 8)
     text = b"eins zwei drei " * 40
     parts = [read(shard) for shard in cut([write(text)], 4)]
 
@@ -120,8 +120,8 @@ def test_tables_stay_whole_as_a_line_may_end_within_a_cell(write):
 
 
 def test_lines_of_items_are_not_cut(write, monkeypatch):
-    monkeypatch.setattr("embedcli.cluster.shards._LONGEST_LINE", 16)
-    monkeypatch.setattr("embedcli.cluster.shards._BLOCK", 8)
+    monkeypatch.setattr("embedcli.cluster.shards.LONGEST_LINE", 16)
+    monkeypatch.setattr("embedcli.cluster.shards.BLOCK_BYTES", 8)
     path = write(b"whole milk,rolls,butter and beer,tea,coffee\n" * 3)
 
     assert 3 == len(cut([path], 9, rules=TextRules(items=True, separator=",")))

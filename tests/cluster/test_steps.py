@@ -170,7 +170,7 @@ def test_every_encoded_text_is_looked_at(tmp_path, monkeypatch):
     (tmp_path / "text").write_text("a b c a\n\nb a\n" * 50)
     from embedcli.text import corpus
 
-    monkeypatch.setattr(corpus, "_CHECKED", 7)
+    monkeypatch.setattr(corpus, "CHECKED_AT_ONCE", 7)
     with encode_corpus([str(tmp_path / "text")], min_count=1) as sound:
         assert corpus.ids_fault(sound.ids, sound.offsets, 3) is None
         assert "word 2 is none of a vocabulary of 2" == corpus.ids_fault(

@@ -28,11 +28,11 @@ def make_corpus(seed=0, n_sentences=100):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Let every loop over pieces go round several times."""
-    monkeypatch.setattr(counting, "_FEWEST_ENTRIES", 16)
-    monkeypatch.setattr(counting, "_TOKENS_AT_ONCE", 100)
-    monkeypatch.setattr(counting, "_SLOTS_AT_ONCE", 64)
-    monkeypatch.setattr(counting, "_SENTENCES_AT_ONCE", 7)
-    monkeypatch.setattr(runs, "_CELLS_AT_ONCE", 128)
+    monkeypatch.setattr(counting, "FEWEST_ENTRIES", 16)
+    monkeypatch.setattr(counting, "TOKENS_AT_ONCE", 100)
+    monkeypatch.setattr(counting, "SLOTS_AT_ONCE", 64)
+    monkeypatch.setattr(counting, "SENTENCES_AT_ONCE", 7)
+    monkeypatch.setattr(runs, "CELLS_AT_ONCE", 128)
 
 
 def as_dictionary(x):
@@ -104,9 +104,9 @@ def test_the_table_takes_no_more_than_its_share():
         starts = counting._table_starts(n_words, n_slots, 0)
         widths = np.diff(starts)
         assert starts[-1] <= n_slots
-        assert widths[-1] == 0
+        assert 0 == widths[-1]
         assert (widths[:-1] <= np.arange(1, len(widths))).all()
-    assert starts[-1] == 5050  # all pairs, where they fit
+    assert 5050 == starts[-1]  # all pairs, where they fit
 
 
 def test_more_words_than_a_key_holds_are_refused():

@@ -58,8 +58,8 @@ def test_equals_one_question_after_another(method, questions, seed, n):
     protocol = resolve("word2vec", method=method, restrict=n)
     words = FoldedWords.of(embeddings, n, protocol.fold)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(analogies, "_TABLE", 20)
-        patch.setattr(analogies, "_BATCH", 3)
+        patch.setattr(analogies, "TABLE_CELLS", 20)
+        patch.setattr(analogies, "BATCH_QUESTIONS", 3)
         report = score_analogies(words, "x", [Section("s", questions)], protocol)
 
     assert one_by_one(embeddings, questions, protocol) == (

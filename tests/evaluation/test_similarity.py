@@ -61,7 +61,7 @@ def test_interval_equals_drawing_the_pairs():
 def test_interval_in_blocks_equals_interval_at_once(monkeypatch):
     x, y = np.random.default_rng(6).normal(size=(2, 30))
     whole = bootstrap_interval(x, y, resamples=50, seed=3)
-    monkeypatch.setattr("embedcli.evaluation.bootstrap._CELLS", 100)
+    monkeypatch.setattr("embedcli.evaluation.bootstrap.COUNTS_AT_ONCE", 100)
 
     assert whole == bootstrap_interval(x, y, resamples=50, seed=3)
 

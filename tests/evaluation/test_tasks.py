@@ -252,7 +252,7 @@ def test_one_hot_features_can_be_turned_off(synonyms, run_embed):
 
 
 def test_only_the_frequent_tokens_have_columns(synonyms, monkeypatch):
-    monkeypatch.setattr("embedcli.evaluation.features._COLUMNS", 2)
+    monkeypatch.setattr("embedcli.evaluation.features.ONE_HOT_COLUMNS", 2)
     hot = OneHot([["a", "b", "c"], ["C", "b", "d"]])
     assert [[1, 1], [0, 1]] == hot.texts([["a", "c", "B"], ["c"]]).toarray().tolist()
     assert 2 == hot.left_out
@@ -276,7 +276,7 @@ def test_columns_that_no_row_has_change_no_guess():
 def test_resamples_are_the_same_in_blocks(synonyms, monkeypatch):
     paths = str(synonyms / "train.tsv"), str(synonyms / "test.tsv")
     whole = probe({}, *paths, bootstrap=30)
-    monkeypatch.setattr("embedcli.evaluation.bootstrap._CELLS", 100)
+    monkeypatch.setattr("embedcli.evaluation.bootstrap.COUNTS_AT_ONCE", 100)
     assert whole == probe({}, *paths, bootstrap=30)
 
 

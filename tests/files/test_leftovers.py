@@ -259,7 +259,7 @@ def test_a_directory_keeps_its_permissions_and_what_people_wrote(model, tmp_path
     out = tmp_path / "m.model2vec"
     formats.save(model, out)
     card = (out / "README.md").read_text()
-    assert card.count(OURS) == 1
+    assert 1 == card.count(OURS)
     out.chmod(0o700)
     (out / "model.safetensors").chmod(0o600)
     formats.save(model.head(1), out)  # what is embed's is replaced

@@ -222,7 +222,7 @@ def test_a_binary_row_across_the_edge_of_a_block(tmp_path, monkeypatch):
     (tmp_path / "vectors").write_bytes(content)
     (tmp_path / "cut").write_bytes(content[:-5])
     for size in range(5, 40):
-        monkeypatch.setattr(binary, "_BLOCK_BYTES", size)
+        monkeypatch.setattr(binary, "BLOCK_BYTES", size)
         read = formats.load(tmp_path / "vectors")
         assert [f"w{i}" for i in range(40)] == read.vocabulary.words
         assert [[i, 0, -i] for i in range(40)] == read.vectors.tolist()
@@ -236,7 +236,7 @@ def test_a_text_row_across_the_edge_of_a_block(tmp_path, monkeypatch):
     content = b"40 3\n" + b"".join(b"w%d %d 0 -%d.5\n" % (i, i, i) for i in range(40))
     (tmp_path / "vectors").write_bytes(content)
     for size in (1, 2, 3, 7, 50):
-        monkeypatch.setattr(text_rows, "_BLOCK_BYTES", size)
+        monkeypatch.setattr(text_rows, "BLOCK_BYTES", size)
         read = formats.load(tmp_path / "vectors")
         assert [f"w{i}" for i in range(40)] == read.vocabulary.words
         assert [[i, 0, -i - 0.5] for i in range(40)] == read.vectors.tolist()

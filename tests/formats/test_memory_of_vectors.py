@@ -88,7 +88,7 @@ def test_words_are_summed_up_in_parts_as_at_once(monkeypatch):
     table = Subwords(units, own, np.arange(90, dtype=np.int32), rows.astype(np.float32))
     whole = table.of_vocabulary(words)
     for size in (1, 50, 700):
-        monkeypatch.setattr("embedcli.subwords.table._PART_BYTES", size)
+        monkeypatch.setattr("embedcli.subwords.table.PART_BYTES", size)
         assert whole.tobytes() == table.of_vocabulary(words).tobytes()
 
 

@@ -188,10 +188,10 @@ def test_loss_and_gradient_are_right_at_the_extremes(lanes):
             None,
         )
         expected_loss += np.log(2.0)  # of the negative, whose vector is zero
-        assert scratch.tally[0] == pytest.approx(expected_loss, abs=1e-6)
+        assert pytest.approx(expected_loss, abs=1e-6) == scratch.tally[0]
         gradient = 0.5 * (1 - reference.sigmoid(np.array(value)))
         expected = np.float32(value + gradient)
-        assert weights.syn1neg.reshape(V, -1)[0, 0] == pytest.approx(expected, abs=1e-6)
+        assert pytest.approx(expected, abs=1e-6) == weights.syn1neg.reshape(V, -1)[0, 0]
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -218,9 +218,9 @@ def test_padding_stays_zero():
 
 
 def test_rows_begin_on_cache_lines():
-    assert ROW_ALIGNMENT * 4 == 64
+    assert 64 == ROW_ALIGNMENT * 4
     for n in (1, 17, 1000):
-        assert aligned(n).ctypes.data % 64 == 0
+        assert 0 == aligned(n).ctypes.data % 64
 
 
 def test_stage_equals_its_twin():

@@ -73,12 +73,12 @@ def test_equals_sorting_everything(search):
 @given(searches())
 def test_equals_sorting_everything_in_small_blocks_with_a_small_pool(search):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact, "_SCORES", 8)
-        patch.setattr(exact, "_QUERIES", 2)
-        patch.setattr(exact, "_MIN_BLOCK", 4)
-        patch.setattr(exact, "_PAIRS", 3)
-        patch.setattr(exact, "_POOL", 1)
-        patch.setattr(exact, "_POOL_PER_ANSWER", 1)
+        patch.setattr(exact, "SCORES_AT_ONCE", 8)
+        patch.setattr(exact, "QUERIES_AT_ONCE", 2)
+        patch.setattr(exact, "MIN_BLOCK", 4)
+        patch.setattr(exact, "PAIRS_AT_ONCE", 3)
+        patch.setattr(exact, "POOL", 1)
+        patch.setattr(exact, "POOL_PER_ANSWER", 1)
         check(**search)
 
 

@@ -60,7 +60,7 @@ def test_words_people_mistype(word, expected):
 
 
 def test_the_more_frequent_of_equals_comes_first_across_chunks(monkeypatch):
-    monkeypatch.setattr(suggest, "_CHUNK", 2)
+    monkeypatch.setattr(suggest, "WORDS_AT_ONCE", 2)
     words = ["zebra", "hello", "jelly", "cello", "bella", "belle"]
 
     assert ("hello", "cello", "bella") == Suggester(Vocabulary.from_words(words)).suggest("bello")

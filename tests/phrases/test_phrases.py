@@ -119,8 +119,8 @@ def test_connectors_are_those_of_gensim(
 
 @pytest.mark.parametrize("first_slots", [2, 1 << 12])
 def test_english_connectors(tmp_path, monkeypatch, first_slots):
-    monkeypatch.setattr(linking, "_FIRST_SLOTS", first_slots)
-    monkeypatch.setattr(linking, "_IDS", 8)
+    monkeypatch.setattr(linking, "FIRST_SLOTS", first_slots)
+    monkeypatch.setattr(linking, "IDS_AT_ONCE", 8)
     (tmp_path / "x").write_text("\n".join(CONNECTED))
     text = text_of(tmp_path / "x")
     rules = PhraseRules("word2vec", -1.0, 1, connectors=linking.ENGLISH)
@@ -189,8 +189,8 @@ def test_scores_are_what_their_formulas_say():
 def test_parts_and_threads_change_nothing(zipfian, monkeypatch):
     rules = PhraseRules("gensim", 5.0)
     expected = text_of(zipfian).find(rules)
-    monkeypatch.setattr(finding, "_TABLE_BYTES", 1 << 16)
-    monkeypatch.setattr(finding, "_FIRST_SLOTS", 4)
+    monkeypatch.setattr(finding, "TABLE_BYTES", 1 << 16)
+    monkeypatch.setattr(finding, "FIRST_SLOTS", 4)
 
     assert expected == text_of(zipfian, threads=2).find(rules)
 

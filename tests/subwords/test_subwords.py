@@ -58,7 +58,7 @@ def test_ngrams_are_those_of_fasttext(words, shortest, more, buckets):
 
 
 def test_many_words_are_cut_as_one_by_one(monkeypatch):
-    monkeypatch.setattr("embedcli.subwords.ngrams._BLOCK_WORDS", 2)
+    monkeypatch.setattr("embedcli.subwords.ngrams.BLOCK_WORDS", 2)
     units, words = NGrams(3, 6, 1000), Vocabulary.from_words(WORDS)
     whole = units.cut(words)
     monkeypatch.undo()
@@ -103,7 +103,7 @@ def test_words_of_unknown_parts_only_are_unknown(model):
 
 
 def test_a_large_vocabulary_is_made_in_blocks(model, monkeypatch):
-    monkeypatch.setattr("embedcli.subwords.table._BLOCK_BYTES", 64)
+    monkeypatch.setattr("embedcli.subwords.table.BLOCK_BYTES", 64)
     np.testing.assert_array_equal(model.vectors, model.subwords.of_vocabulary(model.vocabulary))
 
 

@@ -83,8 +83,8 @@ def test_encoding_is_what_strings_do(directory, text, lowercase, threads, block_
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
         patch.setattr(corpus_reader, "BLOCK_BYTES", block_bytes)
-        patch.setattr(corpus_reader, "_TABLES_MOST", 1 if spill else 1 << 28)
-        patch.setattr(judging, "_MOST_MALFORMED", 1.0)
+        patch.setattr(corpus_reader, "TABLES_MOST", 1 if spill else 1 << 28)
+        patch.setattr(judging, "MOST_MALFORMED", 1.0)
         with encode_corpus(
             [str(directory / "any.txt")],
             rules=TextRules(lowercase=lowercase),
@@ -114,7 +114,7 @@ def test_threads_blocks_and_memory_do_not_show(shared, tmp_path, monkeypatch):
     first = encoded()
     for threads, block_bytes, tables in [(2, 1 << 18, 1 << 28), (3, 70_001, 1), (7, 4096, 1 << 28)]:
         monkeypatch.setattr(corpus_reader, "BLOCK_BYTES", block_bytes)
-        monkeypatch.setattr(corpus_reader, "_TABLES_MOST", tables)
+        monkeypatch.setattr(corpus_reader, "TABLES_MOST", tables)
         assert first == encoded(threads=threads)
 
 
@@ -170,7 +170,7 @@ def test_given_words_keep_their_order_and_their_counts(write):
 
 @pytest.mark.parametrize("tables", [1, 1 << 28])
 def test_given_words_without_counts_are_counted(write, monkeypatch, tables):
-    monkeypatch.setattr(corpus_reader, "_TABLES_MOST", tables)
+    monkeypatch.setattr(corpus_reader, "TABLES_MOST", tables)
     words = [f"w{i}" for i in range(500)]
     text = " ".join(words[i] for i in range(499) for _ in range(i + 1)).encode()
     corpus = encode_corpus([write(text)], vocabulary=Vocabulary.from_words(words))
@@ -247,9 +247,9 @@ def test_the_arrays_outlive_closing_and_release_changes_nothing(write):
         ids = corpus.ids
         corpus.release()
         assert 4000 == len(ids)
-        assert ids[:4].tolist() == [0, 1, 0, 1]
+        assert [0, 1, 0, 1] == ids[:4].tolist()
     assert (0, [0]) == (len(corpus.ids), corpus.offsets.tolist())
-    assert ids[-2:].tolist() == [0, 1]
+    assert [0, 1] == ids[-2:].tolist()
 
 
 def test_scratch_files_have_no_names(write, tmp_path):
@@ -283,7 +283,7 @@ def test_a_full_disk(write, monkeypatch, call):
 
 
 def test_progress_counts_the_bytes_of_the_file(write, monkeypatch):
-    monkeypatch.setattr(ordered_pool, "_WAKE_SECONDS", 0.001)  # however fast this is read
+    monkeypatch.setattr(ordered_pool, "WAKE_SECONDS", 0.001)  # however fast this is read
     reports = []
     path = write(gzip.compress(b"a b a b\n" * 500_000), "text.gz")
     encode_corpus([path], on_progress=reports.append)
@@ -305,7 +305,7 @@ def test_an_error_of_who_watches_ends_the_reading(write):
 def test_memory_is_that_of_the_container(tmp_path, monkeypatch):
     whole = memory_module.memory_size()
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory_module, "_CGROUP", tmp_path)
+    monkeypatch.setattr(memory_module, "CONTROL_GROUPS", tmp_path)
     for text, expected in [("max\n", whole), ("1048576\n", 1 << 20)]:
         limit.write_text(text)
         assert expected == memory_module.memory_size() or text == "max\n"
@@ -324,10 +324,10 @@ def test_memory_is_that_of_the_container(tmp_path, monkeypatch):
 def test_the_tightest_group_above_decides(tmp_path, monkeypatch, line, group, limit, used):
     box = tmp_path / f"{group}pod/box"
     box.mkdir(parents=True)
-    original = memory_module._text
-    own = Path("/proc/self/cgroup")
-    monkeypatch.setattr(memory_module, "_CGROUP", tmp_path)
-    monkeypatch.setattr(memory_module, "_text", lambda p: line if p == own else original(p))
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(line)
+    monkeypatch.setattr(memory_module, "CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(memory_module, "PROCESSES", tmp_path / "proc")
     (box / limit).write_text("4000000\n")
     (box.parent / limit).write_text("3000000\n")
     assert 3_000_000 == memory_module.memory_size()
@@ -335,11 +335,13 @@ def test_the_tightest_group_above_decides(tmp_path, monkeypatch, line, group, li
     assert 100_000 == memory_module.available_memory()
 
 
-def test_the_limit_on_address_space_counts(monkeypatch):
+def test_the_limit_on_address_space_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(memory_module.resource, "getrlimit", lambda which: (10**15, 10**15))
     free = memory_module.available_memory()
     assert free < 10**15
-    monkeypatch.setattr(memory_module, "_address_space", lambda: 5 * 10**15)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/statm").write_text("2000000000000 1 1 1 0 1 0\n")  # pages
+    monkeypatch.setattr(memory_module, "PROCESSES", tmp_path)
     assert 0 == memory_module.available_memory()
 
 

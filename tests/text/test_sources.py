@@ -335,7 +335,7 @@ def test_windows_that_do_not_fit(tmp_path, monkeypatch):
     path.write_bytes(long_window(32))
     with pytest.raises(ResourceError, match="of 4,096 MiB is more than the 2,048 MiB that zstd"):
         read([str(path)])
-    monkeypatch.setattr(compression, "_WINDOW_UNASKED", 1 << 20)  # not 2 GiB to make one that is
+    monkeypatch.setattr(compression, "WINDOW_UNASKED", 1 << 20)  # not 2 GiB to make one that is
     monkeypatch.setattr(compression, "available_memory", lambda: 1 << 20)
     path.write_bytes(lzma.compress(b"x", preset=3))  # a dictionary of 4 MiB
     with pytest.raises(ResourceError, match="its dictionary does not fit in the memory"):
@@ -574,7 +574,7 @@ def test_an_input_output_error_names_the_file(tmp_path, monkeypatch):
 
     path = tmp_path / "text"
     path.write_bytes(TEXT)
-    monkeypatch.setattr(sources, "_open", lambda name: Failing())
+    monkeypatch.setattr(sources, "open_source", lambda name: Failing())
     with pytest.raises(CorpusError, match="text cannot be read: Input/output error"):
         read([str(path)])
 

@@ -244,7 +244,7 @@ def test_threads_and_blocks_and_single_texts_agree(text, monkeypatch, settings):
     rules = TextRules(**settings)
     split = splitter(rules)
     expected = [tokens for line in TEXT.split("\n") if (tokens := split(line))]
-    monkeypatch.setattr(encoder, "_LONG_TEXT", 0)  # processes, however short the text
+    monkeypatch.setattr(encoder, "LONG_TEXT", 0)  # processes, however short the text
     for threads, block_bytes in ((1, 1 << 20), (2, 7)):
         monkeypatch.setattr(corpus_reader, "BLOCK_BYTES", block_bytes)
         with encode_corpus([str(text)], rules=rules, min_count=1, threads=threads) as corpus:

@@ -90,7 +90,7 @@ def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(
     corpus, tmp_path, arch, deterministic, monkeypatch
 ):
     monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 16)  # some words
-    monkeypatch.setattr(round_threads, "_ROUND_WORK", 1 << 18)  # a few rounds
+    monkeypatch.setattr(round_threads, "ROUND_WORK", 1 << 18)  # a few rounds
     config = config_of(arch=arch, deterministic=deterministic)
     save(train([corpus], config), tmp_path / "whole.safetensors")
     embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
@@ -172,7 +172,7 @@ def test_a_checkpoint_is_a_model(corpus, tmp_path):
     with pytest.raises(Stopped):
         train([corpus], config_of(), control=RunControl(checkpoints, None, after(2)))
     embeddings = load(checkpoints.newest().path)
-    assert embeddings.dim == 20
+    assert 20 == embeddings.dim
     assert "w1" in embeddings
     assert embeddings.metadata["settings"] == config_of().as_dict() | {"threads": None}
 
@@ -334,7 +334,7 @@ def test_a_loss_that_is_no_number_ends_the_run_at_once(corpus, monkeypatch):
     monkeypatch.setattr(Run, "train", train_poisoned)
     with pytest.raises(TrainingError, match="the loss is nan"):
         train([corpus], config_of(epochs=1000))
-    assert begun[0].state().epoch == 0
+    assert 0 == begun[0].state().epoch
 
 
 def test_the_directory_is_beside_the_file_a_link_leads_to(tmp_path):

@@ -293,16 +293,16 @@ def test_users_of_earlier_rounds_are_forgotten():
     for thread in range(2):
         forget_users(marks, stamps, thread)
     mark, slot, is_new = with_user(no_users(stamps, 0), 5, False, 7)
-    assert (slot, is_new) == (7, True)
+    assert (7, True) == (slot, is_new)
     mark, slot, is_new = with_user(mark, 5, True, 9)  # the same word and stream: the same slot
-    assert (slot, is_new) == (7, False)
+    assert (7, False) == (slot, is_new)
     marks[0, 1] = mark
     marks[1, 1] = with_user(no_users(stamps, 1), 2, True, 4)[0]
     marked = users_of_word(marks, stamps, 2, 1)
-    assert (readers_of(marked), drawers_of(marked)) == (1 << 5, 1 << 5 | 1 << 2)
-    assert users_of_word(marks, stamps, 2, 0) == 0
+    assert (1 << 5, 1 << 5 | 1 << 2) == (readers_of(marked), drawers_of(marked))
+    assert 0 == users_of_word(marks, stamps, 2, 0)
     forget_users(marks, stamps, 0)
-    assert drawers_of(users_of_word(marks, stamps, 2, 1)) == 1 << 2  # only the other thread's
+    assert 1 << 2 == drawers_of(users_of_word(marks, stamps, 2, 1))  # only the other thread's
     stamps[0] = (1 << 23) - 1  # the last that fits into a mark
     marks[0, 2] = with_user(no_users(stamps, 0), 0, False, 0)[0]
     forget_users(marks, stamps, 0)
@@ -398,7 +398,7 @@ def test_a_thread_that_fails_releases_the_others(monkeypatch, step):
 
 
 def test_it_stops_between_two_rounds_and_goes_on(monkeypatch):
-    monkeypatch.setattr(round_threads, "_ROUND_WORK", 1 << 20)
+    monkeypatch.setattr(round_threads, "ROUND_WORK", 1 << 20)
     whole, parts = some_threads(2), some_threads(2)
     chunks = chunks_of(2000)
     assert whole.train(chunks) is None
@@ -463,5 +463,5 @@ def test_a_stopped_process_goes_on(corpus, tmp_path):
         process.send_signal(signal.SIGSTOP)
         time.sleep(0.05)
         process.send_signal(signal.SIGCONT)
-    assert process.wait(60) == 0
+    assert 0 == process.wait(60)
     assert outputs[0].read_bytes() == outputs[1].read_bytes()

@@ -96,7 +96,7 @@ def test_a_step_follows_the_finite_difference_gradient_of_the_loss():
                 values.append(loss())
             rows[number][column] = kept
             expected = -lr * (values[0] - values[1]) / 2e-6
-            assert step[column] == pytest.approx(expected, rel=2e-3, abs=2e-7)
+            assert pytest.approx(expected, rel=2e-3, abs=2e-7) == step[column]
 
 
 def test_held_columns_and_padding_never_move():
@@ -203,7 +203,7 @@ def test_chunks_come_in_another_order_each_epoch_and_none_is_lost(corpus):
     orders = [[chunks.place(e, c, 1) for c in range(len(chunks))] for e in (0, 1, 0)]
     assert orders[0] == orders[2] != orders[1]
     assert list(range(len(chunks))) == sorted(orders[0]) == sorted(orders[1])
-    assert chunks.n_tokens(len(chunks)) == 12_345
+    assert 12_345 == chunks.n_tokens(len(chunks))
 
 
 def test_a_corpus_of_lone_words_cannot_be_trained(tmp_path):

@@ -124,8 +124,8 @@ def test_a_model_goes_on_with_a_larger_vocabulary(texts, model):
 def test_the_noise_of_a_continued_run_is_that_of_both_texts(texts, model):
     base = load(model).vocabulary
     with encode_corpus([str(texts / "new")], min_count=2, base=base) as corpus:
-        assert (corpus.tally.read, corpus.tally.kept) == (482, 481)  # once
-        assert corpus.vocabulary.counts.sum() == 360 + 481
+        assert (482, 481) == (corpus.tally.read, corpus.tally.kept)  # once
+        assert 360 + 481 == corpus.vocabulary.counts.sum()
         assert set(base) < set(corpus.vocabulary)
     with encode_corpus([str(texts / "new")], min_count=2, base=base, max_vocab=3) as corpus:
         assert ["the", "sat", "cat"] == list(corpus.vocabulary)

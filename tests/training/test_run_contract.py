@@ -51,8 +51,8 @@ def corpus(tmp_path_factory):
 def config(request, monkeypatch):
     """The settings of each kind; chunks and slices are so short that a run can stop anywhere."""
     monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 18)
-    monkeypatch.setattr(round_threads, "_ROUND_WORK", 1 << 20)
-    monkeypatch.setattr("embedcli.training.glove_work._SMALLEST_CHUNK", 512)
+    monkeypatch.setattr(round_threads, "ROUND_WORK", 1 << 20)
+    monkeypatch.setattr("embedcli.training.glove_work.SMALLEST_CHUNK", 512)
     return TrainConfig(**COMMON | KINDS[request.param]).resolve()
 
 

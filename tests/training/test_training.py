@@ -96,21 +96,21 @@ def test_every_token_is_accounted_for(tmp_path):
     with pytest.warns(UserWarning, match="3 tokens of more than 256 bytes, which are left out"):
         embeddings = train([path], config)
     corpus, epochs = embeddings.metadata["corpus"], embeddings.metadata["epochs"]
-    assert (corpus["read"], corpus["kept"], corpus["oov"], corpus["too_long"]) == (36, 24, 9, 3)
+    assert (36, 24, 9, 3) == (corpus["read"], corpus["kept"], corpus["oov"], corpus["too_long"])
     for epoch in epochs:
-        assert epoch["tokens"] == 24
-        assert epoch["trained"] + epoch["subsampled"] + epoch["alone"] == 24
-        assert epoch["alone"] == 3  # the lines "a"; "alone" is out of the vocabulary
+        assert 24 == epoch["tokens"]
+        assert 24 == epoch["trained"] + epoch["subsampled"] + epoch["alone"]
+        assert 3 == epoch["alone"]  # the lines "a"; "alone" is out of the vocabulary
 
 
 def test_the_metadata_says_how_it_was_made(corpus):
     config = TrainConfig(**SMALL | {"epochs": 2})
     metadata = train([corpus], config).metadata
     assert metadata["settings"] == config.resolve().as_dict() | {"threads": None}
-    assert metadata["seed"] == 1
+    assert 1 == metadata["seed"]
     assert metadata["versions"]["embed"] == embedcli.__version__
-    assert len(metadata["corpus"]["sha256"]) == 64
-    assert len(metadata["loss"]) == 2
+    assert 64 == len(metadata["corpus"]["sha256"])
+    assert 2 == len(metadata["loss"])
 
 
 def test_output_vectors_can_be_left_out(corpus):
@@ -121,7 +121,7 @@ def test_output_vectors_can_be_left_out(corpus):
 def test_a_given_vocabulary_is_the_one_trained(corpus):
     vocabulary = embedcli.Vocabulary.from_words(["b1", "a1", "a2", "the"])
     embeddings = train([corpus], TrainConfig(**SMALL | {"epochs": 1}), vocabulary=vocabulary)
-    assert list(embeddings.vocabulary) == ["b1", "a1", "a2", "the"]
+    assert ["b1", "a1", "a2", "the"] == list(embeddings.vocabulary)
 
 
 def test_a_sentence_longer_than_a_chunk_is_trained_whole(tmp_path):
@@ -129,7 +129,7 @@ def test_a_sentence_longer_than_a_chunk_is_trained_whole(tmp_path):
     words = np.random.default_rng(1).integers(0, 50, 30_000)
     path.write_text(" ".join(f"w{word}" for word in words))
     epoch = train([path], TrainConfig(**SMALL | {"epochs": 1})).metadata["epochs"][0]
-    assert epoch["trained"] == 30_000
+    assert 30_000 == epoch["trained"]
 
 
 @pytest.mark.parametrize("arch", ["skipgram", "cbow"])
@@ -197,7 +197,7 @@ def test_chunks_cover_every_token_once(size):
     lengths = generator.integers(1, 12, 40)
     offsets = np.r_[0, np.cumsum(lengths)]
     bounds = chunk_bounds(offsets, size)
-    assert bounds[0] == 0
+    assert 0 == bounds[0]
     assert bounds[-1] == offsets[-1]
     assert (np.diff(bounds) > 0).all()
     assert (np.diff(bounds) <= size).all()
@@ -206,7 +206,7 @@ def test_chunks_cover_every_token_once(size):
         for begin, end in itertools.pairwise(bounds)
         for a, b in itertools.pairwise(sentences_within(offsets, begin, end))
     ]
-    assert pieces[0][0] == 0
+    assert 0 == pieces[0][0]
     assert [b for _, b in pieces[:-1]] == [a for a, _ in pieces[1:]]
     # No piece crosses a sentence, and only sentences longer than a chunk are cut.
     starts = set(offsets.tolist())
@@ -217,9 +217,9 @@ def test_chunks_cover_every_token_once(size):
 
 
 def test_chunk_sizes():
-    assert chunk_size(100) == 2048
-    assert chunk_size(17_000_000) == 65_536
-    assert chunk_size(1_000_000) == 3906
+    assert 2048 == chunk_size(100)
+    assert 65_536 == chunk_size(17_000_000)
+    assert 3906 == chunk_size(1_000_000)
 
 
 # Probabilities
@@ -240,7 +240,7 @@ def test_noise_distribution(exponent):
     cumulative = noise_distribution(counts, exponent)
     expected = counts.astype(float) ** exponent
     np.testing.assert_allclose(np.diff(np.r_[0, cumulative]), expected / expected.sum())
-    assert cumulative[-1] == 1.0
+    assert 1.0 == cumulative[-1]
 
 
 def test_noise_exponents_that_overflow_are_refused():
@@ -275,7 +275,7 @@ def test_keys_differ_in_every_argument():
         for epoch in range(5)
         for chunk in range(50)
     }
-    assert len(keys) == 3 * 4 * 5 * 50
+    assert 3 * 4 * 5 * 50 == len(keys)
 
 
 # Threads

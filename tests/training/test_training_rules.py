@@ -108,4 +108,4 @@ def test_its_memory_is_forecast():
     plain, adagrad, clipped = memory(), memory(optimizer="adagrad"), memory(max_norm=1)
     assert 8 * 1000 == adagrad[0] - clipped[0]
     assert 3 * 8 * 1000 == adagrad[1] - plain[1]
-    assert clipped[0] - plain[0] == (3 * 11 + 6) * 112 * 4
+    assert (3 * 11 + 6) * 112 * 4 == clipped[0] - plain[0]
