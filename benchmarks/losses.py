@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.losses`` prints what docs/training.md says of it, on the first million tokens
 of `wiki-17m`: means of three seeds. The loss on held-out text is that of runs that leave a fiftieth
-of the lines out; the two others are of runs on the whole text. The cost of the sample is processor
-time with it beside that without, of the same runs in turns, one thread.
+of the lines out; the two others are of runs on the whole text. The cost of the sample is a
+share of the processor time of training, one thread.
 """
 
 from __future__ import annotations
@@ -67,24 +67,21 @@ def _epochs(text: Path, more: Mapping[str, Any], seed: int) -> list[dict[str, An
 
 
 def _cost(text: Path, more: Mapping[str, Any]) -> float:
-    """The processor time from the last report of training in an epoch to its end, as a share."""
+    """The share of processor time that passes when an epoch's last word is trained already."""
     shares = []
     for _ in range(_TURNS):
-        spent: dict[str, float] = {"measuring": 0.0}
-        last = time.process_time()
+        reports: list[tuple[Progress, float]] = []
 
-        def watch(report: Progress, spent: dict[str, float] = spent) -> None:
-            nonlocal last
-            now = time.process_time()
-            if report.phase == "training":
-                spent.setdefault("began", now)
-                if report.finished is not None:
-                    spent["measuring"] += now - last
-                    spent["ended"] = now
-            last = now
+        def watch(report: Progress, reports: list[tuple[Progress, float]] = reports) -> None:
+            reports.append((report, time.process_time()))
 
         train([text], TrainConfig(threads=1, epochs=3, **more), on_progress=watch)
-        shares.append(spent["measuring"] / (spent["ended"] - spent["began"]))
+        training = [(report, at) for report, at in reports if report.phase == "training"]
+        measuring = 0.0
+        for end in [report.done for report, _ in training if report.finished is not None]:
+            times = [at for report, at in training if report.done == end and not report.finished]
+            measuring += times[-1] - times[0]
+        shares.append(measuring / (training[-1][1] - training[0][1]))
     return median(shares)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import (
+    default_model,
     json_option,
     text_encoding_option,
     threshold_option,
@@ -192,7 +192,7 @@ def command(
         more = "; not two of them" if asked else ""
         raise UsageError(f"give FILEs to score on, or --task TRAIN TEST, or --next-item FILE{more}")
     kind = KINDS[asked[0]]
-    models = models or (os.environ.get("EMBED_MODEL") or "model.safetensors",)
+    models = models or (default_model(),)
     request = Request(models, partial(load, reading=reading), options[asked[0]], options)
     if fail_under_gain is not None and not kind.has_gain(request):
         raise UsageError("--fail-under-gain compares models: give a second -m")

@@ -13,7 +13,13 @@ import click
 from embedcli.cli import run_report
 from embedcli.cli.cluster_options import Cluster, check_options, cluster_options, digest_text
 from embedcli.cli.model_options import given_options
-from embedcli.cli.options import Duration, json_option, train_options, verbosity_options
+from embedcli.cli.options import (
+    DEFAULT_MODEL,
+    Duration,
+    json_option,
+    train_options,
+    verbosity_options,
+)
 from embedcli.cli.output import echo_json, talk, warn
 from embedcli.cli.parameter_files import named_files
 from embedcli.cli.run_needs import show_cluster_plan, show_estimate, show_needs, show_plan
@@ -110,7 +116,7 @@ def command(
     from embedcli.training.outputs import check_outputs, find_targets
     from embedcli.training.precompile import begin_precompiling
 
-    outputs = outputs or ("model.safetensors",)
+    is_named, outputs = bool(outputs), outputs or (DEFAULT_MODEL,)
     targets, named = find_targets(outputs, to), list(named_files())
     check_outputs(targets, config, corpus, named)
     spool = f"{outputs[0]}.stdin" if is_plain(outputs[0]) else None
@@ -160,6 +166,7 @@ def command(
             _callbacks(where, vocab_file, to),
             precompiler=precompiler,
             began=began,
+            spares=not is_named,
         )
         embeddings = session.run(resume=resume)
     if not session.was_complete:

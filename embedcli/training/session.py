@@ -28,7 +28,13 @@ from embedcli.training import trainer
 from embedcli.training.callbacks import Callbacks, LocalTrainer, Setup, Trainer
 from embedcli.training.checkpoint import Checkpoint, Checkpoints, checkpoint_directory, completed
 from embedcli.training.continuing import kept_subwords, read_pretrained
-from embedcli.training.outputs import Target, check_outputs, find_targets, scratch_directory
+from embedcli.training.outputs import (
+    Finished,
+    Target,
+    check_outputs,
+    find_targets,
+    scratch_directory,
+)
 from embedcli.training.precompile import Precompiler
 from embedcli.training.resuming import (
     arguments_of,
@@ -62,6 +68,7 @@ class Session:
         scratch: a directory for temporary files; None: beside the first output.
         precompiler: another process that compiles already what trains.
         began: `time.perf_counter` when the work began.
+        spares: whether a model of another text that lies at the first output stays there.
         was_complete: whether there was nothing to do.
     """
 
@@ -81,7 +88,9 @@ class Session:
     scratch: str | None = None
     precompiler: Precompiler | None = None
     began: float = field(default_factory=time.perf_counter)
+    spares: bool = False
     was_complete: bool = field(default=False, init=False)
+    _finished: Finished | None = field(default=None, init=False)
     _has_begun: bool = field(default=False, init=False)  # to train
     _trained: Embeddings | None = field(default=None, init=False)
 
@@ -117,6 +126,8 @@ class Session:
             raise UsageError(f"there is no checkpoint for {self.outputs[0]}, and no text is named")
         if resumed is not None:
             check_outputs(self.targets, self.config, self.sources, self.named)
+        elif self.spares and self.outputs[0] != self.config.continue_from:
+            self._finished = Finished(self.outputs[0]) if Path(self.outputs[0]).exists() else None
         try:
             embeddings = self._train(checkpoints, resumed)
             self._write(embeddings, checkpoints)
@@ -183,6 +194,14 @@ class Session:
         def before_training(corpus: Corpus, facts: Mapping[str, Any] | None) -> None:
             for _, name in self.targets:
                 formats.check_contents(name, corpus.vocabulary, config.subword_kind)
+            if self._finished is not None:
+                self._finished.check(corpus.tally.n_bytes, corpus.digest)
+                if changed := self._finished.differences(config):
+                    names = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
+                    callbacks.say(
+                        f"{self.outputs[0]}, of the same text with other settings ({names}), will "
+                        "be replaced"
+                    )
             callbacks.before_training(setup, corpus, facts)
 
         control = RunControl(

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from embedcli import Vocabulary, load
 from embedcli.cli import train as train_command
+from embedcli.errors import OutputError
 from embedcli.formats.vocab import write_vocab
 from embedcli.text.corpus_reader import count_corpus
 from embedcli.training import run as run_module
@@ -216,3 +217,66 @@ def test_a_log_that_cannot_be_written_ends_no_run(where, corpus, tmp_path, comma
     line = ["sh", "-c", f"{shlex.join(command)} 2>{where}"]
     done = subprocess.run(line, cwd=tmp_path, env=command_environment, check=False)
     assert (0, 7) == (done.returncode, len(load(tmp_path / "model.safetensors")))
+
+
+def trained_by_default(*arguments):
+    """`embed train` without -o in this process, in the working directory."""
+    return CliRunner().invoke(train_command.command, [*arguments, *QUICK])
+
+
+def test_a_model_of_another_text_stays_where_nobody_named_it(corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.txt").write_text(TEXT.replace("cat", "cow"))
+    model = tmp_path / "model.safetensors"
+    assert 0 == trained_by_default("corpus.txt").exit_code
+    before = model.read_bytes()
+
+    again = trained_by_default("corpus.txt")
+    assert (0, before) == (again.exit_code, model.read_bytes())
+    assert "will be replaced" not in again.stderr
+
+    refused = trained_by_default("other.txt")
+    assert isinstance(refused.exception, OutputError)
+    assert re.fullmatch(
+        r"model\.safetensors was trained on another text \(920 bytes, sha256 [0-9a-f]{12}; this "
+        r"one has 920, [0-9a-f]{12}\): name another output with -o, or replace it with "
+        r"-o model\.safetensors",
+        str(refused.exception),
+    )
+    assert before == model.read_bytes()
+    assert ["corpus.txt", "model.safetensors", "other.txt"] == sorted(
+        path.name for path in tmp_path.iterdir()
+    )
+
+    others = trained_by_default("corpus.txt", "--window", "2", "--threads", "2")
+    assert 0 == others.exit_code
+    assert (
+        "model.safetensors, of the same text with other settings (--window), will be replaced"
+        in others.stderr
+    )
+    assert 0 == trained_by_default("other.txt", "-o", "model.safetensors").exit_code
+    assert "cow" in load(model).vocabulary
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"2 2\nthe 1 2\ncat 3 4\n", "does not say which text it was trained on"),
+        (b"notes, not vectors", "cannot be read as a model"),
+    ],
+)
+def test_a_file_that_says_of_no_text_stays_too(content, what, corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    done = trained_by_default("corpus.txt")
+    assert what in str(done.exception)
+    assert 5 == done.exception.exit_code
+    assert content == (tmp_path / "model.safetensors").read_bytes()
+
+
+def test_a_model_that_a_run_goes_on_with_may_be_replaced(corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert 0 == trained_by_default("corpus.txt").exit_code
+    (tmp_path / "other.txt").write_text(TEXT.replace("cat", "cow"))
+    assert 0 == trained_by_default("other.txt", "--continue", "model.safetensors").exit_code
+    assert {"cow", "cat"} <= set(load("model.safetensors").vocabulary)
