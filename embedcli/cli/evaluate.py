@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcli.cli.evaluate_kinds import KINDS, kind_options
+from embedcli.cli.evaluate_request import Request
 from embedcli.cli.model_options import reading_options
 from embedcli.cli.options import (
     default_model,
@@ -17,7 +18,6 @@ from embedcli.cli.options import (
     verbosity_options,
 )
 from embedcli.errors import UsageError
-from embedcli.quoting import quoted
 
 if TYPE_CHECKING:
     from embedcli.settings.reading import ReadingOptions
@@ -25,61 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
-    if not re.fullmatch(r"[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*", value):
-        raise UsageError(
-            f"--cutoff is {quoted(value)}, but must be whole numbers by commas: 1,5,10"
-        )
-    return [int(number) for number in value.split(",")]
-
-
 @click.command()
-@click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option(
-    "--task",
-    "tasks",
-    nargs=2,
-    multiple=True,
-    metavar="TRAIN TEST",
-    help="Instead of FILEs: train a classifier on TRAIN and score it on TEST, with vectors and "
-    "with one-hot features. Repeatable.",
-)
-@click.option(
-    "--one-hot/--no-one-hot",
-    default=True,
-    help="With --task: also score one-hot features, and report gains over them. Without them, "
-    "gains are over the first model.  [yes]",
-)
-@click.option(
-    "--next-item",
-    "item_files",
-    multiple=True,
-    metavar="FILE",
-    help="Instead of FILEs: predict the last item of each line from the items before it. "
-    "Repeatable.",
-)
-@click.option(
-    "--train",
-    "training",
-    metavar="FILE",
-    help="With --next-item: the text that the baselines count, usually the training text.  "
-    "[default: the lines without their last items]",
-)
-@click.option(
-    "--separator",
-    metavar="TEXT",
-    help="With --next-item: the separator of items.  [default: as the model was trained]",
-)
-@click.option(
-    "--cutoff",
-    "-k",
-    "cutoffs",
-    default="10",
-    show_default=True,
-    metavar="K,K",
-    callback=_cutoffs,
-    help="With --next-item: count a hit if the last item is among the first K.",
-)
+@kind_options
 @click.option(
     "-m",
     "--model",
@@ -184,13 +131,12 @@ def command(
     co-occurrence. Train the model on the lines without their last items.
     """
     from embedcli import load
-    from embedcli.cli.evaluate_kinds import KINDS, Request
     from embedcli.cli.evaluate_output import check_thresholds, show
 
     asked = [name for name in KINDS if options[name]]
     if len(asked) != 1:
         more = "; not two of them" if asked else ""
-        raise UsageError(f"give FILEs to score on, or --task TRAIN TEST, or --next-item FILE{more}")
+        raise UsageError(f"give {', or '.join(kind.asked for kind in KINDS.values())}{more}")
     kind = KINDS[asked[0]]
     models = models or (default_model(),)
     request = Request(models, partial(load, reading=reading), options[asked[0]], options)

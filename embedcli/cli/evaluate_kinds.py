@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from embedcli.cli.evaluate_output import GAIN, Columns, Layout, Table, gain_cells, part_as_json
+from embedcli.cli.evaluate_request import Kind, Request
 from embedcli.cli.output import warn
+from embedcli.errors import UsageError
+from embedcli.quoting import quoted
 from embedcli.settings.text_rules import TextRules
 
 if TYPE_CHECKING:
@@ -16,44 +22,7 @@ if TYPE_CHECKING:
     from embedcli.evaluation.histories import Lines
     from embedcli.evaluation.report import Part, Report
 
-__all__ = ["KINDS", "Kind", "Request"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be scored.
-
-    Attributes:
-        models: names of files of vectors.
-        load: reads one of them.
-        asked: the files, or whatever the option of the kind gives.
-        options: the options of the command, by name.
-    """
-
-    models: Sequence[str]
-    load: Callable[[str], Embeddings]
-    asked: Sequence[Any]
-    options: dict[str, Any]
-
-    @property
-    def loaded(self) -> dict[str, Embeddings]:
-        """All models."""
-        return {model: self.load(model) for model in self.models}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of evaluation.
-
-    Attributes:
-        score: makes the reports.
-        layout: how they are shown.
-        has_gain: whether one model alone has a gain.
-    """
-
-    score: Callable[[Request], list[Report]]
-    layout: Layout
-    has_gain: Callable[[Request], bool]
+__all__ = ["KINDS", "kind_options"]
 
 
 def _score_files(request: Request) -> list[Report]:
@@ -262,8 +231,20 @@ def _remark_on_lines(report: Report) -> str:
     return f"{report.path}: {asked}; {short:,} more hold one item only"
 
 
+def _cutoffs(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
+    if not re.fullmatch(r"[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*", value):
+        raise UsageError(
+            f"--cutoff is {quoted(value)}, but must be whole numbers by commas: 1,5,10"
+        )
+    return [int(number) for number in value.split(",")]
+
+
 KINDS = {
     "files": Kind(
+        "FILEs to score on",
+        [
+            click.argument("files", nargs=-1, metavar="[FILE]..."),
+        ],
         _score_files,
         Layout(
             columns=(
@@ -277,6 +258,24 @@ KINDS = {
         _has_another,
     ),
     "tasks": Kind(
+        "--task TRAIN TEST",
+        [
+            click.option(
+                "--task",
+                "tasks",
+                nargs=2,
+                multiple=True,
+                metavar="TRAIN TEST",
+                help="Instead of FILEs: train a classifier on TRAIN and score it on TEST, with "
+                "vectors and with one-hot features. Repeatable.",
+            ),
+            click.option(
+                "--one-hot/--no-one-hot",
+                default=True,
+                help="With --task: also score one-hot features, and report gains over them. "
+                "Without them, gains are over the first model.  [yes]",
+            ),
+        ],
         _score_tasks,
         Layout(
             columns=(("task", "path"), ("metric", "name"), *_FEATURES, ("protocol", "line")),
@@ -287,6 +286,40 @@ KINDS = {
         lambda request: request.options["one_hot"] or _has_another(request),
     ),
     "item_files": Kind(
+        "--next-item FILE",
+        [
+            click.option(
+                "--next-item",
+                "item_files",
+                multiple=True,
+                metavar="FILE",
+                help="Instead of FILEs: predict the last item of each line from the items before "
+                "it. Repeatable.",
+            ),
+            click.option(
+                "--train",
+                "training",
+                metavar="FILE",
+                help="With --next-item: the text that the baselines count, usually the training "
+                "text.  [default: the lines without their last items]",
+            ),
+            click.option(
+                "--separator",
+                metavar="TEXT",
+                help="With --next-item: the separator of items.  "
+                "[default: as the model was trained]",
+            ),
+            click.option(
+                "--cutoff",
+                "-k",
+                "cutoffs",
+                default="10",
+                show_default=True,
+                metavar="K,K",
+                callback=_cutoffs,
+                help="With --next-item: count a hit if the last item is among the first K.",
+            ),
+        ],
         _score_items,
         Layout(
             columns=(
@@ -301,3 +334,11 @@ KINDS = {
         lambda request: True,
     ),
 }
+
+
+def kind_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of all kinds to the command."""
+    for kind in reversed(KINDS.values()):
+        for option in reversed(kind.options):
+            function = option(function)
+    return function

@@ -105,6 +105,11 @@ def test_wide_rows_in_a_packed_file(tmp_path, dim):
     assert peak_of(tmp_path / "x", f"with {dim} dimensions") < 60e6
 
 
+FILES_OF_NOTHING = [
+    *("safetensors", "word2vec", "word2vec-bin", "glove", "fasttext", "parquet", "sqlite")
+]
+
+
 def of_nothing(tmp_path, name):
     """A file or directory of the format without a single dimension."""
     path = tmp_path / "x"
@@ -154,7 +159,7 @@ def folder_of_nothing(path, name, n_words):
             safetensors.write(sink, {"embeddings": np.zeros((n_words + 1, 0), np.float32)}, {})
 
 
-@pytest.mark.parametrize("name", formats.VECTOR_FORMATS)
+@pytest.mark.parametrize("name", [*FILES_OF_NOTHING, "npy", "projector", "model2vec"])
 @pytest.mark.parametrize("named", [True, False])
 def test_no_dimensions(tmp_path, name, named):
     path = of_nothing(tmp_path, name)
