@@ -1,7 +1,7 @@
 """embed: train, look up and score word and item embeddings.
 
-The public API; what it offers is imported when first used, so that `import embedcli` costs nothing
-and never loads Numba::
+This module is the public API. Each name is imported when it is first used, so `import embedcli`
+loads neither NumPy nor Numba::
 
     import embedcli
 

@@ -1,6 +1,6 @@
-"""Embeddings: a vocabulary and its matrix of vectors, as readers return and look-ups take them.
+"""Embeddings: a vocabulary and its matrix of vectors. Readers return them, look-ups take them.
 
-Nothing here reads or writes files (`formats/`) or searches (`lookup/exact.py`).
+`formats/` reads and writes them; `lookup/exact.py` searches in them.
 """
 
 from __future__ import annotations
@@ -25,20 +25,35 @@ _BLOCK_BYTES = 1 << 22  # a block of rows that stays in the second-level cache w
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """V words and their vectors.
+    """V words and their vectors. The object is immutable.
 
     Attributes:
-        vocabulary: the V words, in row order.
-        vectors: float32 (V, D), the input vectors (word2vec's ``syn0``). May be a read-only memory
-            map, and its rows may be padded (``vectors.strides[0] > 4 * D``).
-        output_vectors: float32 (V, D) or None, the output vectors (``syn1neg``), where kept; of a
-            model of hierarchical softmax (`outputs_are_nodes`) those of the tree's nodes.
-        metadata: what the model file says of how it was made: ``settings``, ``seed``, ``versions``,
-            ``corpus``, ``timings``, ``loss``. Empty for files that carry no such thing.
-        subwords: what makes vectors for words never seen, or None; then `vectors` are what it
-            makes for the V words.
-        tree_counts: int64 (V,), what the tree of hierarchical softmax is made of, where that has
-            grown in a run that went on (`training/huffman.py`); None: the vocabulary's counts.
+        vocabulary: the V words, in the order of the rows.
+        vectors: float32 (V, D), the input vectors (word2vec's ``syn0``). The array may be a
+            read-only memory map, and its rows may be padded (``vectors.strides[0] > 4 * D``).
+        output_vectors: float32 (V, D), the output vectors (word2vec's ``syn1neg``), or None if the
+            file does not hold them. With hierarchical softmax (`outputs_are_nodes`) they are the
+            vectors of the tree's nodes.
+        metadata: how the model was made, as its file says: ``settings``, ``seed``, ``versions``,
+            ``corpus``, ``timings``, ``loss``. Empty if the file does not say it.
+        subwords: makes vectors of words that are not in the vocabulary; None without subwords. The
+            `vectors` are then the sums that it makes for the V words.
+        tree_counts: int64 (V,), the counts that the tree of hierarchical softmax is built from if
+            `continue_from` has extended it (`training/huffman.py`); None: the vocabulary's counts.
+
+    Raises:
+        ValueError: the vectors are not (V, D), or do not fit `subwords`.
+
+    Example:
+        >>> import numpy as np
+        >>> vocabulary = embedcli.Vocabulary.from_words(["cat", "dog"], [3, 2])
+        >>> embeddings = embedcli.Embeddings(vocabulary, np.eye(2, dtype=np.float32))
+        >>> embeddings
+        Embeddings(2 words x 2)
+        >>> embeddings["dog"].tolist(), embeddings.norms.tolist()
+        ([0.0, 1.0], [1.0, 1.0])
+        >>> "cow" in embeddings
+        False
     """
 
     vocabulary: Vocabulary
@@ -71,7 +86,7 @@ class Embeddings:
         """The vector of `word`, float32 (D,): its own, or one made of its subwords.
 
         Raises:
-            UnknownWordError: the vocabulary does not hold `word`, and there are no subwords of it.
+            UnknownWordError: `word` is not in the vocabulary, and no subwords make its vector.
         """
         index = self.vocabulary.get(word)
         if index is not None:
@@ -89,10 +104,14 @@ class Embeddings:
         return rows
 
     def from_subwords(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Vectors of words the vocabulary does not hold, where the model has subwords.
+        """Make the vectors of n words from their subwords.
 
         Returns:
-            float32 (n, D), zeros where there is none; and bool (n,), whether there is one.
+            float32 (n, D), the vectors, and bool (n,), whether there is one. Without subwords, and
+            for a word that they do not cover, the row is 0 and the flag False.
+
+        Raises:
+            FormatError: a vector is not finite.
         """
         vectors = np.zeros((len(words), self.dim), np.float32)
         known = np.zeros(len(words), np.bool_)

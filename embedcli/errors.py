@@ -1,4 +1,4 @@
-"""Every error embed raises on purpose, and the exit code each one ends the command with.
+"""Every error that embed raises on purpose, and the exit code of the command for each.
 
 The tree::
 
@@ -44,7 +44,18 @@ __all__ = [
 
 
 class EmbedError(Exception):
-    """The root: catch this to catch everything embed raises on purpose."""
+    """The base class of every error that embed raises on purpose.
+
+    The message is one line. ``exit_code`` is the exit code of the command (`errors.py` has the
+    tree).
+
+    Example:
+        >>> try:
+        ...     embedcli.load("no-such-file.vec")
+        ... except embedcli.EmbedError as error:
+        ...     print(error, error.exit_code)
+        cannot read no-such-file.vec: No such file or directory 3
+    """
 
     exit_code = 1
 
@@ -54,13 +65,13 @@ class ThresholdError(EmbedError):
 
 
 class UsageError(EmbedError):
-    """An option or argument that makes no sense."""
+    """An option or argument is invalid, or does not go with another."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A configuration key that does not exist, or a value it cannot take."""
+    """A configuration key does not exist, or its value is invalid."""
 
 
 class MissingExtraError(UsageError):

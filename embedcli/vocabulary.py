@@ -34,12 +34,24 @@ LARGEST_SUM = (1 << 62) - 1  # so that those of two texts can be added
 
 
 class Vocabulary:
-    """An immutable sequence of V distinct words, most frequent first, and how often each occurs.
+    """An immutable sequence of V distinct words and their counts.
+
+    The id of a word is its position. Words that were counted are in order of falling count.
 
     Args:
-        blob: uint8 (n_bytes,), the words' UTF-8 bytes one after the other.
-        offsets: int64 (V + 1,), word i is ``blob[offsets[i]:offsets[i + 1]]``.
-        counts: int64 (V,), or None where the source does not tell (most vector files).
+        blob: uint8 (n_bytes,), the UTF-8 bytes of all words, without separators.
+        offsets: int64 (V + 1,); word i is ``blob[offsets[i]:offsets[i + 1]]``.
+        counts: int64 (V,), or None if the source has no counts, as most vector files.
+
+    Raises:
+        ValueError: there are not V counts.
+
+    Example:
+        >>> vocabulary = embedcli.Vocabulary.from_words(["the", "cat"], [7, 2])
+        >>> vocabulary[0], vocabulary.get("cat"), vocabulary.get("dog")
+        ('the', 1, None)
+        >>> vocabulary.words, vocabulary.counts.tolist()
+        (['the', 'cat'], [7, 2])
     """
 
     def __init__(
@@ -57,7 +69,7 @@ class Vocabulary:
 
     @classmethod
     def from_words(cls, words: Iterable[str], counts: Sequence[int] | None = None) -> Self:
-        """Build from words in the given order; `counts`, if any, in the same order."""
+        """Make a vocabulary of distinct words in this order; `counts` has one for each word."""
         return cls._from_bytes([word.encode(errors=_ERRORS) for word in words], counts)
 
     @classmethod
@@ -93,7 +105,7 @@ class Vocabulary:
 
     @cached_property
     def words(self) -> list[str]:
-        """All words in id order, as Python strings (made on first use)."""
+        """All V words as Python strings, in the order of their ids; made on first use."""
         blob = self.blob.tobytes()
         ends = self.offsets.tolist()
         return [blob[a:b].decode(errors=_ERRORS) for a, b in pairwise(ends)]
@@ -109,7 +121,7 @@ class Vocabulary:
         return not bool((self.blob[starts] & 0xC0 == 0x80).any())
 
     def get(self, word: str) -> int | None:
-        """The id of `word`, or None. The first few calls scan the blob, later ones use a dict."""
+        """The id of `word`, or None. The first calls scan the blob, later ones use a dictionary."""
         if "_index" not in self.__dict__ and self._scans < _SCANS_BEFORE_INDEX:
             self._scans += 1
             return self._scan(_encode(word))

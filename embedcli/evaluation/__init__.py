@@ -52,30 +52,43 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 1,
 ) -> list[Report]:
-    """Score `embeddings` on files of any kind (`item_files.py`), told apart by their content.
+    r"""Score `embeddings` on analogies, word similarity, categories or odd ones out.
+
+    The kind of each file (`item_files.py`) is detected by its content.
 
     Args:
         embeddings: the model.
-        paths: the files.
+        paths: the evaluation files.
         protocol: ``"word2vec"`` (analogies among the first 30,000 words) or ``"gensim"`` (300,000).
-        method: one of `METHODS` in `protocols.py` instead of the protocol's.
-        restrict: see only the first `restrict` words (0: all) instead of the protocol's number.
-        oov: ``"skip"`` or ``"wrong"`` instead of the protocol's.
-        subwords: give unknown words of similarity files vectors made of their subwords.
-        unk: give those that are unknown after that the vector of ``<unk>``.
-        kind: one of `KINDS` in `item_files.py` instead of what the content of the files says.
-        encoding: what they are encoded in, where no byte order mark says it; UTF-8 if None.
-        skip_bad_lines: leave out lines that are not what the others are; reports count them.
-        bootstrap: resamples for the interval of a rank correlation; 0 for none.
-        seed: of the resampling.
+        method: one of `METHODS` in `protocols.py`; None: that of the protocol.
+        restrict: use only the first `restrict` words, 0 for all; None: the protocol's number.
+        oov: ``"skip"`` or ``"wrong"``, for items with unknown words; None: that of the protocol.
+        subwords: in similarity files, make vectors of unknown words from their subwords.
+        unk: use the vector of ``<unk>`` for words that are still unknown.
+        kind: one of `KINDS` in `item_files.py`; None detects it.
+        encoding: the encoding of files without a byte order mark; None means UTF-8.
+        skip_bad_lines: skip malformed lines. The reports count them.
+        bootstrap: number of resamples for the interval of a rank correlation; 0 for no interval.
+        seed: seed of the resampling.
 
     Returns:
-        One report a file, in the order of `paths`.
+        One report for each file, in the order of `paths`. ``report.score`` is a percentage for
+        analogies, categories and odd ones out, and 100 times Spearman's rho for similarity.
 
     Raises:
-        UsageError: no such protocol, method, rule or kind.
-        FormatError: a file that is of no kind, with the line.
-        InputError: a vector is not finite.
+        UsageError: there is no such protocol, method, rule or kind.
+        FormatError: a file is of no kind; the message names the line.
+        InputError: a file cannot be read, or a vector is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> vocabulary = embedcli.Vocabulary.from_words(["cat", "dog", "car"])
+        >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+        >>> _ = Path("pairs.tsv").write_text("cat\tdog\t9\ndog\tcar\t3\ncat\tcar\t1\n")
+        >>> [report] = embedcli.evaluate(embedcli.Embeddings(vocabulary, vectors), ["pairs.tsv"])
+        >>> report.score
+        100.0
     """
     rules = resolve(
         protocol, method=method, restrict=restrict, oov=oov, subwords=subwords, token=unk

@@ -62,20 +62,35 @@ def load(
     reading: ReadingOptions = STRICT,
     **options: Any,
 ) -> Embeddings:
-    """Read embeddings from a file or directory of any format in `FORMATS`.
+    r"""Read embeddings from a file or directory in any format of `FORMATS`.
+
+    A native file is mapped: opening it does not read the vectors.
 
     Args:
-        path: the file; may be a pipe or packed (gzip, bzip2, xz, zstd), but the formats that are
-            mapped or sought in (safetensors, parquet, sqlite) must be plain files.
-        format: a name in `FORMATS`; None tells it by content.
-        reading: what becomes of blemishes, and how much is read.
-        options: the same by name: ``limit=100``, ``duplicates="first"``, ``encoding="latin-1"``;
-            see `reading.ReadingOptions`.
+        path: the file or directory. A file may be a pipe, or compressed with gzip, bzip2, xz or
+            zstd; safetensors, Parquet and SQLite need a plain file.
+        format: a name in `FORMATS`; None detects the format by content.
+        reading: how much is read, and what happens to malformed rows.
+        options: fields of `reading` by name: ``limit=100``, ``duplicates="first"``,
+            ``encoding="latin-1"``; see `ReadingOptions`.
+
+    Returns:
+        Embeddings with float32 (V, D) vectors; the output vectors, counts, subwords and metadata
+        if the file holds them.
 
     Raises:
-        FormatError: the file is damaged, of no known format or holds no vectors.
-        InputError: it cannot be read.
-        UsageError: there is no format of that name, or an option is none of those possible.
+        FormatError: the file is damaged, in no known format, or holds no vectors.
+        InputError: the file cannot be read.
+        UsageError: there is no such format or option.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("animals.vec").write_text("2 3\ncat 1 0 0\ndog 0.5 0.5 0\n")
+        >>> animals = embedcli.load("animals.vec")
+        >>> animals, animals["dog"].tolist()
+        (Embeddings(2 words x 3), [0.5, 0.5, 0.0])
+        >>> embedcli.load("animals.vec", limit=1).vocabulary.words
+        ['cat']
     """
     if format is not None:
         options["format"] = format
@@ -136,25 +151,35 @@ def save(
     dtype: str = "float32",
     weights: NDArray[np.float32] | None = None,
 ) -> None:
-    """Publish embeddings: `path` then holds all of them, or what it held before.
+    """Write embeddings to a file or directory.
 
-    What was written is read back and compared before it takes the place of what was there
-    (`read_back.py`), except through a pipe or device.
+    The file appears complete or not at all: after an error, `path` holds what it held before. What
+    was written is read back and compared before it replaces the old file (`read_back.py`), except
+    for pipes and devices.
 
     Args:
-        embeddings: what to write; vectors may be memory-mapped or have padded rows.
-        path: the file or directory; its suffix decides the format. ``-`` is standard output.
-        format: a name in `FORMATS`; None leaves it to the suffix.
-        dtype: ``float32``, ``float16``, ``int8`` or ``pq-M`` (product quantisation to M bytes),
-            where the format has it; the narrow ones round.
-        weights: float32 (V,), of the words in means of them, where the format has such numbers; a
-            reader gets vectors that are multiplied by them.
+        embeddings: what to write. The vectors may be mapped, and their rows padded.
+        path: the file or directory. ``-`` is standard output.
+        format: a name in `FORMATS`; None: the suffix of `path` decides.
+        dtype: ``float32``, ``float16``, ``int8`` or ``pq-M`` (product quantisation to M bytes), if
+            the format has it. All but the first round.
+        weights: float32 (V,), the weights of the words in means of their vectors, if the format has
+            them. A reader gets vectors that are multiplied by them.
 
     Raises:
-        FormatError: the format could not hold this so that it reads back the same.
+        FormatError: the format cannot hold these embeddings so that they read back the same.
         OutputError: the file cannot be written.
-        ResourceError: the disk cannot hold it.
-        UsageError: no format of that name or for that suffix, or not with that dtype or weights.
+        ResourceError: the disk is too small.
+        UsageError: no format has this name or suffix, or the format lacks this dtype or weights.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> vocabulary = embedcli.Vocabulary.from_words(["cat", "dog"])
+        >>> embeddings = embedcli.Embeddings(vocabulary, np.eye(2, dtype=np.float32))
+        >>> embedcli.save(embeddings, "two.vec")
+        >>> Path("two.vec").read_text().splitlines()
+        ['2 2', 'cat 1.0 0.0', 'dog 0.0 1.0']
     """
     name = check_target(path, format, dtype, weighted=weights is not None)
     entry = named(name)

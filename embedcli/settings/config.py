@@ -55,12 +55,22 @@ _SAMPLE = (1e-4, 0.0)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(TextRules):
-    """Everything that decides what a training run computes, apart from the corpus.
+    """The settings of a training run: everything that decides its result, except the text.
 
-    Every value is checked when the object is made; NumPy's scalars become plain Python numbers.
+    The object is immutable, and every value is checked when it is made. NumPy scalars become Python
+    numbers. The fields are the options of ``embed train``, with ``_`` for ``-``; docs/cli.md lists
+    them with their ranges and defaults. None stands for a default that depends on other settings.
 
     Raises:
-        ConfigError: a value of the wrong type or out of range; one line names it and the range.
+        ConfigError: a value has the wrong type or is out of range. The message names both.
+
+    Example:
+        >>> config = embedcli.TrainConfig(arch="cbow", dim=50)
+        >>> config.dim, config.negative, config.lr
+        (50, 5, None)
+        >>> embedcli.TrainConfig(dim=0)
+        Traceback (most recent call last):
+        embedcli.errors.ConfigError: dim is 0, but must be an integer from 1 to 4096
     """
 
     arch: Literal["skipgram", "cbow", "glove"] = choice(

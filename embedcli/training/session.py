@@ -288,51 +288,61 @@ def train(
     resume: bool = False,
     checkpoint_every: float | None = 600.0,
 ) -> Embeddings:
-    """Train word embeddings on text.
+    r"""Train word embeddings on text.
 
-    Skip-gram and CBOW with negative sampling (Mikolov et al. 2013), the negatives of a skip-gram
-    window shared by its context words (Ji et al. 2016), with ``config.subword`` on words made of
-    their parts (Bojanowski et al. 2017); or GloVe (Pennington et al. 2014), whose
-    vectors are the sums of word and context vectors.
+    ``config.arch`` chooses skip-gram or CBOW with negative sampling (Mikolov et al. 2013), or GloVe
+    (Pennington et al. 2014). The context words of a skip-gram window share their negatives (Ji et
+    al. 2016). With ``config.subword``, a word is the sum of its parts (Bojanowski et al. 2017). A
+    GloVe vector is the sum of the word's and the context's vector.
 
-    With `output` the run is as safe as that of ``embed train``: files are locked and checked
-    first, checkpoints are kept beside the first of them, and an interrupt saves another one.
+    With `output` the run is as safe as ``embed train``: outputs are locked and checked before the
+    work, checkpoints are kept beside the first output, and an interrupt saves one.
 
     Args:
-        paths: files, globs, directories (with ``config.recursive``), ``-`` for standard input. With
-            `resume` they may be left empty.
-        config: the settings; the defaults of `TrainConfig` if None. With `resume` None means those
-            of the checkpoint, and others must agree with them.
-        vocabulary: words to train, instead of those the corpus holds often enough.
-        given: what the file of ``config.init`` or ``config.continue_from`` holds, where it has been
-            read already.
-        scratch: a directory for temporary files of about 4 bytes a token; by default the one of the
-            first output, or the system's.
-        on_progress: called with `Progress` reports, about ten times a second.
-        output: where to write the model: one file, or several.
-        format: their format; by default each suffix decides.
-        resume: go on from the newest checkpoint of `output`; where the model is complete, it is
-            returned as it is, and where there is no checkpoint, the run begins.
-        checkpoint_every: seconds between checkpoints; None: none but the one of an interrupt.
+        paths: files, globs, directories (with ``config.recursive``), or ``-`` for standard input.
+            With `resume` it may be empty.
+        config: the settings; None means the defaults of `TrainConfig`. With `resume`, None means
+            those of the checkpoint, and a config must agree with them.
+        vocabulary: the words to train; None: those that the text holds ``config.min_count`` times.
+        given: the content of the file of ``config.init`` or ``config.continue_from``, if it has
+            been read already.
+        scratch: the directory for temporary files, about 4 bytes a token. The default is that of
+            the first output, or the system's.
+        on_progress: called with `Progress` objects, about ten times a second.
+        output: the file or files to write the model to; () writes none.
+        format: the format of the outputs; None: each suffix decides.
+        resume: continue from the newest checkpoint of `output`. A complete model is returned as it
+            is. Without a checkpoint, the run starts from the beginning.
+        checkpoint_every: seconds between checkpoints; None: only an interrupt saves one.
 
     Returns:
         Embeddings with float32 (V, D) vectors, the output vectors if ``config.output_vectors``, and
-        metadata: settings, seed, versions, corpus, timings in seconds, mean loss of each epoch;
-        and where it was measured: the held-out text, the best epoch, why training stopped.
+        metadata: settings, seed, versions, corpus, timings in seconds, and the mean loss of each
+        epoch. The metadata also holds the held-out text, the best epoch and the reason why training
+        stopped, if they were asked for.
 
     Raises:
-        ConfigError: vectors are given that have another dimension than ``config.dim``; or settings
-            that the checkpoint contradicts.
-        InputError: vectors that are given cannot be used.
-        CorpusError: text that cannot be read, or too little of it, or another than was trained.
-        FormatError: the file of ``config.evaluate`` is neither analogies nor similarities; or no
+        ConfigError: the given vectors do not have ``config.dim`` dimensions, or the settings differ
+            from those of the checkpoint.
+        InputError: the given vectors cannot be used.
+        CorpusError: the text cannot be read, is too short, or is not the one of the checkpoint.
+        FormatError: the file of ``config.evaluate`` holds neither analogies nor similarities, or no
             checkpoint is sound.
         TrainingError: no word had a context to train with, the numbers diverged, or the time budget
-            was over before training began.
+            ended before training began.
         OutputError: `output` cannot be written.
         BusyError: another process writes `output`.
-        UsageError: `output` is also read, or arguments do not go together.
-        KeyboardInterrupt: the run was interrupted; with `output` it can be resumed.
+        UsageError: `output` is also an input, or arguments exclude each other.
+        KeyboardInterrupt: the run was interrupted. With `output` it can be resumed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> text = "the cat sat on the mat\nthe dog sat on the log\n" * 50
+        >>> _ = Path("corpus.txt").write_text(text)
+        >>> config = embedcli.TrainConfig(dim=8, epochs=2, sample=0)
+        >>> embeddings = embedcli.train(["corpus.txt"], config, output="model.safetensors")
+        >>> embeddings, len(embeddings.metadata["epochs"])
+        (Embeddings(7 words x 8), 2)
     """
     texts = [str(path) for path in paths]
     outputs = [str(path) for path in ([output] if isinstance(output, str | Path) else output)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
 import tomllib
@@ -30,6 +31,17 @@ def test_the_public_names_are_pinned():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_public_name_exists_and_is_documented(name):
     assert getattr(embedcli, name).__doc__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_of_every_public_name_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    globs = {"embedcli": embedcli}
+    tests = doctest.DocTestFinder(recurse=False).find(getattr(embedcli, name), name, globs=globs)
+    assert 1 == len(tests)
+    assert tests[0].examples
+    said = []
+    assert 0 == doctest.DocTestRunner().run(tests[0], out=said.append).failed, "".join(said)
 
 
 def test_an_unknown_name_is_an_attribute_error():
