@@ -28,6 +28,20 @@ __all__ = ["command"]
 @click.command()
 @kind_options
 @click.option(
+    "--recent",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="With --next-item: rank by the last N items of each line, beside all of them.",
+)
+@click.option(
+    "--ordered/--unordered",
+    default=True,
+    help="With --next-item: the items of a line have an order, as in a session. Without one, as in "
+    "a basket, an item drawn by a seed is predicted from all others.  [ordered]",
+)
+@click.option(
     "-m",
     "--model",
     "models",
@@ -127,8 +141,9 @@ def command(
     --task compares the same classifier on the model's features and on one-hot features. TRAIN and
     TEST hold label<TAB>text, fastText labels or CoNLL columns.
 
-    --next-item reports hit rate and NDCG of the last item of each line, beside popularity and
-    co-occurrence. Train the model on the lines without their last items.
+    --next-item reports hit rate and NDCG of the last item of each line, by the whole line and by
+    its last items, beside popularity, co-occurrence and sequential rules. Train the model on the
+    lines without their last items.
     """
     from embedcli import load
     from embedcli.cli.evaluate_output import check_thresholds, show

@@ -162,6 +162,7 @@ def _score_items(request: Request) -> list[Report]:
                 training=counted,
                 cutoffs=options["cutoffs"],
                 wrong_if_unknown=options["oov"] == "wrong",
+                recent=options["recent"] if options["ordered"] else None,
                 bootstrap=options["bootstrap"],
             )
             reports += [replace(report, model=model) for report in found]

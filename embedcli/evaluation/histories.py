@@ -1,7 +1,8 @@
 """Lines of items, cut before the last one: what is known, and what is to be predicted.
 
-The last item of a line is the answer, the distinct items before it are the history. Lines of one
-item ask nothing; lines whose answer stands in their own history would ask for what is left out of
+The last item of a line is the answer, the items before it are the history, in their order. Where
+lines have no order, as baskets have none, they are put into a random one first. Lines of one item
+ask nothing; lines whose answer stands in their own history would ask for what is left out of
 every ranking, and are counted and left out.
 """
 
@@ -17,7 +18,7 @@ from embedcli.settings.text_rules import TextRules
 from embedcli.text.corpus_reader import encode_corpus
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["Histories", "Lines", "cut_last", "distinct", "read_lines", "without_last"]
+__all__ = ["Histories", "Lines", "cut_last", "distinct", "read_lines", "shuffled", "without_last"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Histories:
     """What is known and what is asked.
 
     Attributes:
-        known: the histories, as lines; the items of a history are distinct.
+        known: the histories, as lines.
         answers: int32 (n,), the item that followed each history.
         short: lines left out because they are one item.
         repeated: lines left out because the last item is in them before.
@@ -87,19 +88,24 @@ def cut_last(lines: Lines) -> Histories:
     repeats = np.zeros(len(lengths), np.bool_)
     repeats[owner[(lines.ids == last[owner]) & ~is_last]] = True
     asked = (lengths > 1) & ~repeats
-    known = distinct(lines, asked[owner] & ~is_last)
+    offsets = np.concatenate([[0], np.cumsum(lengths[asked] - 1)])
+    known = Lines(lines.vocabulary, lines.ids[asked[owner] & ~is_last], offsets, lines.digest)
     return Histories(known, last[asked], int((lengths == 1).sum()), int(repeats.sum()))
 
 
-def distinct(lines: Lines, kept: NDArray[np.bool_] | None = None) -> Lines:
-    """The lines with every item once, in the order of ids; of the `kept` tokens, if given.
+def shuffled(lines: Lines, seed: int) -> Lines:
+    """The lines, each in a random order that `seed` decides."""
+    owner = np.repeat(np.arange(len(lines.offsets) - 1), np.diff(lines.offsets))
+    order = np.lexsort([np.random.default_rng(seed).random(len(owner)), owner])
+    return Lines(lines.vocabulary, lines.ids[order], lines.offsets, lines.digest)
 
-    Lines with nothing left are left out.
-    """
+
+def distinct(lines: Lines) -> Lines:
+    """The lines with every item once, in the order of ids."""
     owner = np.repeat(np.arange(len(lines.offsets) - 1), np.diff(lines.offsets))
     n_items = len(lines.vocabulary)
     keys = owner * n_items + lines.ids
-    keys = np.unique(keys if kept is None else keys[kept])
+    keys = np.unique(keys)
     _, lengths = np.unique(keys // n_items, return_counts=True)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return Lines(lines.vocabulary, (keys % n_items).astype(np.int32), offsets, lines.digest)

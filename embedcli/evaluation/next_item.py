@@ -24,7 +24,7 @@ from embedcli import __version__
 from embedcli.embeddings import Embeddings
 from embedcli.errors import InputError
 from embedcli.evaluation.bootstrap import middle, resampled
-from embedcli.evaluation.histories import Lines, cut_last, without_last
+from embedcli.evaluation.histories import Lines, cut_last, shuffled, without_last
 from embedcli.evaluation.recommenders import Recommender, baselines, recommenders
 from embedcli.evaluation.report import Gain, Part, Report
 from embedcli.vocabulary import Vocabulary
@@ -46,6 +46,7 @@ def score_next_item(
     training: Lines | None = None,
     cutoffs: Sequence[int] = (10,),
     wrong_if_unknown: bool = False,
+    recent: int | None = 5,
     bootstrap: int = 1000,
     seed: int = 1,
 ) -> list[Report]:
@@ -59,8 +60,10 @@ def score_next_item(
         cutoffs: each k.
         wrong_if_unknown: count lines with an unknown answer or history as missed; else leave them
             out.
+        recent: rank by the last so many items of each history as well, and by their order; None
+            where lines have no order: one of the items, drawn by `seed`, is then the answer.
         bootstrap: resamples for intervals; 0 for none.
-        seed: of the resampling.
+        seed: of the resampling, and of the answers of lines without order.
 
     Returns:
         A report for each baseline and for each ranking of the model, with a part for each cutoff:
@@ -71,6 +74,8 @@ def score_next_item(
     Raises:
         InputError: no line has two items.
     """
+    if recent is None:
+        lines = shuffled(lines, seed)
     histories = cut_last(lines)
     total = len(histories.answers)
     if not total:
@@ -78,8 +83,8 @@ def score_next_item(
             f"{path}: no line has two different items, so there is no last one to predict"
         )
     counted = training or without_last(lines)
-    counted_by = baselines(counted, _ids(counted.vocabulary, embeddings), len(embeddings))
-    methods = {**counted_by, **recommenders(embeddings)}
+    counted_by = baselines(counted, _ids(counted.vocabulary, embeddings), len(embeddings), recent)
+    methods = {**counted_by, **recommenders(embeddings, recent)}
     ids = _ids(lines.vocabulary, embeddings)
     known = np.split(ids[histories.known.ids], histories.known.offsets[1:-1])
     answers = ids[histories.answers]
@@ -92,7 +97,8 @@ def score_next_item(
     if wrong_if_unknown:
         missed = np.full((total - len(questions), len(methods)), np.inf)
         ranks = np.concatenate([ranks, missed])
-    line = _protocol(histories.repeated, len(embeddings), wrong_if_unknown, bootstrap, seed)
+    asked = "the last item" if recent is not None else f"an item drawn by seed {seed}"
+    line = _protocol(asked, histories.repeated, len(embeddings), wrong_if_unknown, bootstrap, seed)
     facts = {"short": histories.short, "repeated": histories.repeated}
     by_cutoff = [_parts(list(methods), ranks, k, bootstrap, seed) for k in cutoffs]
     return [
@@ -161,12 +167,15 @@ def _mean(values: Doubles) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _protocol(repeated: int, n_items: int, wrong: bool, resamples: int, seed: int) -> str:
+def _protocol(
+    asked: str, repeated: int, n_items: int, wrong: bool, resamples: int, seed: int
+) -> str:
     unknown = "counted as missed" if wrong else "left out"
     interval = f", 95 % interval from {resamples:,} resamples, seed {seed}" if resamples else ""
     return (
-        f"embed {__version__}, next item: the last item of each line among all {n_items:,} items "
-        f"but those before it, equal scores share their mean rank, lines with an unknown answer or "
-        f"no known history {unknown}, {repeated:,} lines that repeat their last item left out"
+        f"embed {__version__}, next item: {asked} of each line among all {n_items:,} items but "
+        f"those {'before it' if asked == 'the last item' else 'beside it'}, equal scores share "
+        f"their mean rank, lines with an unknown answer or no known history {unknown}, "
+        f"{repeated:,} lines that repeat it left out"
         f"{interval}"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from embedcli import Embeddings, TrainConfig, Vocabulary, load, save, train
 from embedcli.errors import ConfigError, InputError
-from embedcli.evaluation.histories import Lines, cut_last, read_lines, without_last
+from embedcli.evaluation.histories import Lines, cut_last, read_lines, shuffled, without_last
 from embedcli.evaluation.next_item import score_next_item
 from embedcli.evaluation.recommenders import baselines, recommenders
 from embedcli.formats.vocab import read_vocab, write_vocab
@@ -172,7 +172,7 @@ def test_a_vocabulary_of_items_is_read_back(tmp_path):
 def test_lines_are_cut_before_their_last_item():
     found = cut_last(lines("ab", "cbac", "d", "baab", "bab", "bbad"))
 
-    assert (["a", "ab"], [1, 3]) == (rows_of(found.known), found.answers.tolist())
+    assert (["a", "bba"], [1, 3]) == (rows_of(found.known), found.answers.tolist())
     assert (1, 3) == (found.short, found.repeated)
     assert ["a", "d", "cb"] == rows_of(without_last(lines("ab", "d", "cba")))
 
@@ -194,6 +194,60 @@ def test_baselines_are_what_their_formulas_say():
     assert [3, 3, 1, 1, 1] == popular.tolist()
     assert np.allclose([1 / 1, 3 / 3 + 1 / 1, 1 / 3, 0, 0], together)
     assert np.allclose([0, 3 / 3, 1 / 3**0.5, 0, 0], cosine)
+
+
+def test_lines_without_order_are_shuffled_each_for_itself():
+    found = shuffled(lines("abc", "d", *["abcde"] * 200), 1)
+
+    assert [sorted(row) for row in rows_of(found)] == [list("abc"), ["d"], *[list("abcde")] * 200]
+    last = [row[-1] for row in rows_of(found)[2:]]
+    assert all(20 < last.count(item) < 60 for item in "abcde")
+    assert rows_of(found) == rows_of(shuffled(lines("abc", "d", *["abcde"] * 200), 1))
+
+
+def test_what_is_long_past_and_the_order_are_baselines_of_their_own():
+    past = lines("abc", "acb", "cab", "abbe")
+    found = baselines(past, np.arange(5), 5, recent=2)
+    history = np.array([3, 2, 0])  # d, c, a
+
+    def scores(name, *items):
+        return found[name]([np.array(items)])[0].tolist()
+
+    assert scores("co-occurrence, last 2", 3, 2, 0) == scores("co-occurrence", 2, 0)
+    assert scores("co-occurrence, last 1", 3, 2, 0) == scores("co-occurrence", 0)
+    # after a: b at once and c then; c and then b; b at once; b at once, b again and e
+    (rules,) = found["sequential rules"]([history]).tolist()
+    assert [0, 1 + 1 / 2 + 1 + 1 + 1 / 2, 1 / 2 + 1, 0, pytest.approx(1 / 3)] == rules
+
+
+def test_rules_reach_ten_items():
+    past = Lines(Vocabulary.from_words("abcdefghijkl"), np.arange(12), np.array([0, 12]), "digest")
+    (rules,) = baselines(past, np.arange(12), 12, recent=1)["sequential rules"]([np.array([0])])
+
+    assert np.allclose([0, *(1 / n for n in range(1, 11)), 0], rules)
+
+
+def test_a_model_ranks_by_the_last_items_too(letters):
+    both = Embeddings(letters.vocabulary, letters.vectors, letters.vectors)
+    found = recommenders(both, recent=2)
+    history = np.array([3, 2, 0, 0])
+
+    assert ["nearest", "predicted", "nearest, last 2", "predicted, last 2"] == list(found)
+    for name in ("nearest", "predicted"):
+        recent, one = found[f"{name}, last 2"]([history]), found[name]([np.array([0])])
+        assert one.tolist() == recent.tolist()
+
+
+def test_of_lines_without_order_any_item_is_asked_for(letters):
+    asked = lines(*["ab"] * 40, *["cd"] * 40)
+    reports = score_next_item(letters, "x", asked, recent=None, bootstrap=0, cutoffs=(1,))
+
+    assert ["popularity", "co-occurrence", "item-item cosine", "nearest"] == [
+        report.subject for report in reports
+    ]
+    assert "next item: an item drawn by seed 1 of each line among all 4" in reports[0].protocol_line
+    answers = cut_last(shuffled(asked, 1)).answers
+    assert 4 == len(set(answers.tolist()))
 
 
 def test_unknown_items_count_for_nothing_in_the_baselines():
@@ -277,10 +331,14 @@ def test_next_item_as_scripts_call_it(run_embed, baskets, letters):
     done = run_embed("evaluate", "--next-item", "baskets.csv", "-k", "1,2", "--bootstrap", 9)
     header, *rows = [line.split("\t") for line in done.stdout.splitlines()]
 
-    assert (0, 10) == (done.returncode, len(rows))
-    assert ["popularity", "co-occurrence", "item-item cosine", "nearest", "predicted"] == [
-        row[header.index("method")] for row in rows[:5]
-    ]
+    assert (0, 20) == (done.returncode, len(rows))
+    assert [
+        "popularity", "co-occurrence", "item-item cosine", "co-occurrence, last 5",
+        "co-occurrence, last 1", "sequential rules", "nearest", "predicted", "nearest, last 5",
+        "predicted, last 5",
+    ] == [row[header.index("method")] for row in rows[:10]]  # fmt: skip
+    done = run_embed("evaluate", "--next-item", "baskets.csv", "--unordered", "--bootstrap", 9)
+    assert (0, 6) == (done.returncode, len(done.stdout.splitlines()))
     done = run_embed("evaluate", "--next-item", "past.csv", "--json")
     assert "was trained on past.csv itself" in done.stderr
     (report,) = json.loads(done.stdout)
