@@ -60,8 +60,8 @@ def check_architecture(values: Values, defaults: Values) -> None:
     what, shown = "", ""
     if values["arch"] == "glove":
         what, shown = "glove", "arch is glove"
-    elif values["loss"] == "hs":
-        what, shown = "hs", "loss is hs"
+    elif values["loss"] != defaults["loss"]:
+        what, shown = str(values["loss"]), f"loss is {values['loss']}"
     elif values["subword"] is not None:
         what, shown = "subword", f"subword is {values['subword']}"
     for setting in _changed(values, defaults, refused_with(what)):
