@@ -5,8 +5,9 @@ loads neither NumPy nor Numba::
 
     import embedcli
 
-    embeddings = embedcli.train(["corpus.txt"], embedcli.TrainConfig(dim=200))
-    embedcli.save(embeddings, "model.safetensors")
+    embeddings = embedcli.train("corpus.txt", dim=200)
+    embeddings.neighbors("cat")
+    embeddings.save("model.safetensors")
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embedcli.embeddings import Embeddings
+    from embedcli.api.embeddings import Embeddings
+    from embedcli.api.functions import evaluate, load, train
     from embedcli.errors import EmbedError
-    from embedcli.evaluation import evaluate
-    from embedcli.formats import load, save
+    from embedcli.formats import save
     from embedcli.settings.config import TrainConfig
-    from embedcli.training.session import train
     from embedcli.vocabulary import Vocabulary
 
 __all__ = [
@@ -38,13 +38,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "EmbedError": "embedcli.errors",
-    "Embeddings": "embedcli.embeddings",
+    "Embeddings": "embedcli.api.embeddings",
     "TrainConfig": "embedcli.settings.config",
     "Vocabulary": "embedcli.vocabulary",
-    "evaluate": "embedcli.evaluation",
-    "load": "embedcli.formats",
+    "evaluate": "embedcli.api.functions",
+    "load": "embedcli.api.functions",
     "save": "embedcli.formats",
-    "train": "embedcli.training.session",
+    "train": "embedcli.api.functions",
 }
 
 

@@ -32,6 +32,7 @@ from embedcli.cli.output import DataStream, Verbosity, discard, report_error, ta
 from embedcli.cli.signals import Terminated, ending, let_signals_kill, prepare_signals
 from embedcli.errors import EmbedError, ResourceError
 from embedcli.quoting import quoted
+from embedcli.settings import synonyms
 
 __all__ = ["COMMANDS", "embed", "main"]
 
@@ -93,7 +94,8 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from difflib import get_close_matches
 
-            close = get_close_matches(args[0], COMMANDS, 1)
+            ours = synonyms.COMMANDS.get(args[0].replace("-", "").replace("_", "").lower())
+            close = [ours] if ours else get_close_matches(args[0], COMMANDS, 1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
             raise click.UsageError(f"no command {quoted(args[0])}; {hint}", ctx)
         return super().resolve_command(ctx, args)
@@ -244,6 +246,12 @@ def _verdict(error: BaseException) -> tuple[int, str]:
             return 130, ending(signal.SIGINT)
         case Terminated():
             return 128 + error.number, ending(error.number)
+        case click.NoSuchOption() if error.ctx is not None:
+            hint = synonyms.hint(error.option_name, _options(error.ctx.command), dashes=True)
+            path = error.ctx.command_path
+            return 2, f"no option {quoted(error.option_name)}; {hint}".removesuffix(
+                "; "
+            ) + f" (see {path} --help)"
         case click.UsageError():
             path = error.ctx.command_path if error.ctx else "embed"
             return 2, f"{error.format_message()} (see {path} --help)"
@@ -256,3 +264,9 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         case _:
             what = f"{type(error).__name__}: {error}"
             return 1, f"unforeseen {what} (-vv shows where; please report it)"
+
+
+def _options(command: click.Command) -> list[str]:
+    """The names of its options, the longest of each, as those of settings are written."""
+    options = [each.opts for each in command.params if isinstance(each, click.Option)]
+    return [max(names, key=len).lstrip("-").replace("-", "_") for names in options]

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_KINDS = ("html", "png", "svg", "pdf")
-_NAMED_BY = 3
 _MOST = 1e15  # what a score or a setting may be; beyond it is no number that can be drawn
 _MEASURES = {
     "score": "mean score",
@@ -115,10 +113,11 @@ def command(
     """
     import embedcli
     from embedcli.files.publish import check_writable, publish
+    from embedcli.maps.drawing import draw_words, kind_of
 
     if tune is not None and (loss or models):
         raise UsageError("--tune FILE.json is a picture of its own: leave MODEL and --loss out")
-    kind = _kind(output, loss or tune is not None)
+    kind = kind_of(output, may_be_page=not loss and tune is None)
     models = models or (default_model(),)
     keep_apart([output], [tune] if tune is not None else models)
     check_writable(output)
@@ -132,7 +131,10 @@ def command(
         embeddings = embedcli.load(models[0], reading=reading).head(top)
         groups = _groups(embeddings, clusters, color, seed)
         title = f"{escaped(models[0])}: {len(embeddings):,} words, {layout}"
-        data = _map(embeddings, layout, groups, title, kind, color, k, seed)
+        by = escaped(Path(color).name) if color else "class"
+        data = draw_words(
+            embeddings, kind, groups, title, layout=layout, colored_by=by, k=k, seed=seed
+        )
     with publish(output) as sink:
         sink.write(data)
     talk(f"{output}: {len(data):,} bytes")
@@ -142,60 +144,15 @@ def command(
         echo_json({"file": output, "shows": shown, "of": drawn, "bytes": len(data)})
 
 
-def _kind(output: str, loss: bool) -> str:
-    kind = Path(output).suffix.removeprefix(".").lower()
-    if kind not in _KINDS or (loss and kind == "html"):
-        known = ", ".join(f".{k}" for k in _KINDS[loss:])
-        raise UsageError(f"cannot tell a picture from the name {quoted(output)}: use {known}")
-    return kind
-
-
-def _map(
-    embeddings: Embeddings,
-    layout: str,
-    groups: Sequence[str],
-    title: str,
-    kind: str,
-    color: str | None,
-    k: int,
-    seed: int,
-) -> bytes:
-    from embedcli.maps.layout import lay_out
-
-    places = lay_out(embeddings, layout, seed=seed)
-    if kind == "html":
-        from embedcli.maps.page import make_page
-
-        by = escaped(Path(color).name) if color else "class"
-        page = make_page(embeddings, places, groups, title=title, colored_by=by, k=k)
-        return page.encode(errors="backslashreplace")  # bytes that are not UTF-8, as in JSON
-    from embedcli.maps.figures import draw_map
-
-    number = {name: i for i, name in enumerate(dict.fromkeys(groups))}
-    words = [escaped(word) for word in embeddings.vocabulary.words]
-    return draw_map(places, words, [number[g] for g in groups], title, kind)
-
-
 def _groups(embeddings: Embeddings, clusters: int, color: str | None, seed: int) -> list[str]:
     if color is None:
-        from embedcli.lookup.kmeans import classes
+        from embedcli.maps.drawing import class_names
 
-        belongs, _ = classes(embeddings, min(clusters, len(embeddings)), seed=seed)
-        return _named(embeddings.vocabulary.words, belongs.tolist())
+        return class_names(embeddings, clusters, seed)
     given = _read_column(color)
     if not any(word in given for word in embeddings.vocabulary.words):
         raise InputError(f"{color}: none of its words is among the {len(embeddings):,} shown")
     return [given.get(word, "(none)") for word in embeddings.vocabulary.words]
-
-
-def _named(words: Sequence[str], belongs: Sequence[int]) -> list[str]:
-    """For each word its class, called by a number and its three most frequent words."""
-    first: dict[int, list[str]] = {}
-    for word, number in zip(words, belongs, strict=True):
-        if len(first.setdefault(number, [])) < _NAMED_BY:
-            first[number].append(word)
-    names = {number: f"{number}: {', '.join(found)}" for number, found in first.items()}
-    return [names[number] for number in belongs]
 
 
 def _read_column(path: str) -> dict[str, str]:

@@ -31,6 +31,7 @@ __all__ = [
     "neighbors",
     "neighbors_of_vectors",
     "odd_one_out",
+    "word_vectors",
 ]
 
 COSMUL_EPSILON = 0.001  # Levy & Goldberg 2014
@@ -89,7 +90,7 @@ def neighbors(
         UsageError: `restrict` with an index, which holds all words.
         InputError: a vector is not finite.
     """
-    ids, vectors = _found(
+    ids, vectors = word_vectors(
         embeddings, [word for query in queries for word in query.words], fallbacks
     )
     units = unit_rows(vectors)
@@ -112,8 +113,11 @@ def neighbors_of_vectors(
     *,
     restrict: int | None = None,
     index: Index | None = None,
+    excluded: Sequence[Sequence[int]] | None = None,
 ) -> list[list[Neighbor]]:
     """Find the `k` words with the highest cosine to each of `vectors`, (n, D), best first.
+
+    `excluded` has for each vector the ids of words that are not to be answered.
 
     Raises:
         UsageError: the vectors have another dimension, or `restrict` with an index.
@@ -124,7 +128,7 @@ def neighbors_of_vectors(
             f"the vectors are {' x '.join(map(str, vectors.shape))}, but those of the model have "
             f"{embeddings.dim} components"
         )
-    return _search(embeddings, vectors, k, [()] * len(vectors), restrict, index)
+    return _search(embeddings, vectors, k, excluded or [()] * len(vectors), restrict, index)
 
 
 def _search(
@@ -180,7 +184,7 @@ def analogy(
         )[0]
     if method not in ("cosmul", "pairdistance"):
         raise UsageError(f"no method {quoted(method)}; there are cosadd, cosmul, pairdistance")
-    ids, vectors = _found(embeddings, words, fallbacks)
+    ids, vectors = word_vectors(embeddings, words, fallbacks)
     n = len(embeddings) if restrict is None else min(restrict, len(embeddings))
     to_each = cosines(embeddings.vectors[:n], embeddings.norms[:n], vectors)
     if method == "cosmul":
@@ -227,14 +231,18 @@ def cosine_table(
     Raises:
         UnknownWordError: a word is not in the model; with suggestions.
     """
-    units = unit_rows(_found(embeddings, words, fallbacks)[1])
+    units = unit_rows(word_vectors(embeddings, words, fallbacks)[1])
     return units @ units.T
 
 
-def _found(
-    embeddings: Embeddings, words: Sequence[str], fallbacks: Fallbacks | None
+def word_vectors(
+    embeddings: Embeddings, words: Sequence[str], fallbacks: Fallbacks | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The ids of `words`, -1 for those of no word of the vocabulary, and their vectors."""
+    """The ids of n words, int64 (n,), -1 for one made of subwords, and their vectors, (n, D).
+
+    Raises:
+        UnknownWordError: a word is not in the model; with suggestions.
+    """
     resolved = resolve(embeddings, words, fallbacks)
     for word, source in zip(words, resolved.sources, strict=True):
         if source is None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from embedcli.errors import ConfigError
 from embedcli.settings.config import settings
+from embedcli.settings.synonyms import hint
 from embedcli.settings.values import Setting, Value, shorten, written
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def load_config(path: str | os.PathLike[str]) -> dict[str, Value]:
     for name, key, value in _lines(path):
         place = _place(path, key)
         if name not in rules:
-            raise ConfigError(f"{place}unknown key {shorten(key.value)}{_closest(name, rules)}")
+            raise ConfigError(f"{place}unknown key {shorten(key.value)}; {hint(name, rules)}")
         found[name] = _value(place, name, rules[name], value)
     return found
 
@@ -151,11 +151,6 @@ def _value(place: str, name: str, rule: Setting, scalar: yaml.ScalarEvent) -> Va
 def _place(path: str | os.PathLike[str], event: yaml.Event) -> str:
     mark = event.start_mark
     return f"{os.fspath(path)}: line {mark.line + 1 if mark else '?'}: "
-
-
-def _closest(name: str, known: Mapping[str, object]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]}?" if close else f"; the keys are {', '.join(known)}"
 
 
 def _one_line(error: Exception) -> str:

@@ -61,7 +61,8 @@ def _show_nothing() -> AbstractContextManager[OnProgress]:
     return nullcontext(ignore_progress)
 
 
-def _resume_line(sources: Sequence[str], outputs: Sequence[str]) -> str:
+def python_line(sources: Sequence[str], outputs: Sequence[str]) -> str:
+    """How a run goes on in Python."""
     return f"embedcli.train({list(sources)!r}, output={list(outputs)!r}, resume=True)"
 
 
@@ -91,7 +92,7 @@ class Callbacks:
     deferred: Callable[[], AbstractContextManager[Callable[[], bool]]] | None = None
     raise_deferred: Callable[[], None] = _ignore
     interrupted: Callable[[], None] = _ignore
-    resume_line: Callable[[Sequence[str], Sequence[str]], str] = _resume_line
+    resume_line: Callable[[Sequence[str], Sequence[str]], str] = python_line
     digest: Digest = digest_text
 
 

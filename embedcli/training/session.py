@@ -25,7 +25,7 @@ from embedcli.settings.reading import ReadingOptions
 from embedcli.settings.values import Value
 from embedcli.text.corpus import Corpus
 from embedcli.training import trainer
-from embedcli.training.callbacks import Callbacks, LocalTrainer, Setup, Trainer
+from embedcli.training.callbacks import Callbacks, LocalTrainer, Setup, Trainer, python_line
 from embedcli.training.checkpoint import Checkpoint, Checkpoints, checkpoint_directory, completed
 from embedcli.training.continuing import kept_subwords, read_pretrained
 from embedcli.training.outputs import (
@@ -287,62 +287,11 @@ def train(
     format: str | None = None,  # noqa: A002 (as in `formats.save`)
     resume: bool = False,
     checkpoint_every: float | None = 600.0,
+    resume_line: Callable[[Sequence[str], Sequence[str]], str] = python_line,
 ) -> Embeddings:
-    r"""Train word embeddings on text.
+    """What `embedcli.train` does with the paths of a text; see there for its arguments.
 
-    ``config.arch`` chooses skip-gram or CBOW with negative sampling (Mikolov et al. 2013), or GloVe
-    (Pennington et al. 2014). The context words of a skip-gram window share their negatives (Ji et
-    al. 2016). With ``config.subword``, a word is the sum of its parts (Bojanowski et al. 2017). A
-    GloVe vector is the sum of the word's and the context's vector.
-
-    With `output` the run is as safe as ``embed train``: outputs are locked and checked before the
-    work, checkpoints are kept beside the first output, and an interrupt saves one.
-
-    Args:
-        paths: files, globs, directories (with ``config.recursive``), or ``-`` for standard input.
-            With `resume` it may be empty.
-        config: the settings; None means the defaults of `TrainConfig`. With `resume`, None means
-            those of the checkpoint, and a config must agree with them.
-        vocabulary: the words to train; None: those that the text holds ``config.min_count`` times.
-        given: the content of the file of ``config.init`` or ``config.continue_from``, if it has
-            been read already.
-        scratch: the directory for temporary files, about 4 bytes a token. The default is that of
-            the first output, or the system's.
-        on_progress: called with `Progress` objects, about ten times a second.
-        output: the file or files to write the model to; () writes none.
-        format: the format of the outputs; None: each suffix decides.
-        resume: continue from the newest checkpoint of `output`. A complete model is returned as it
-            is. Without a checkpoint, the run starts from the beginning.
-        checkpoint_every: seconds between checkpoints; None: only an interrupt saves one.
-
-    Returns:
-        Embeddings with float32 (V, D) vectors, the output vectors if ``config.output_vectors``, and
-        metadata: settings, seed, versions, corpus, timings in seconds, and the mean loss of each
-        epoch. The metadata also holds the held-out text, the best epoch and the reason why training
-        stopped, if they were asked for.
-
-    Raises:
-        ConfigError: the given vectors do not have ``config.dim`` dimensions, or the settings differ
-            from those of the checkpoint.
-        InputError: the given vectors cannot be used.
-        CorpusError: the text cannot be read, is too short, or is not the one of the checkpoint.
-        FormatError: the file of ``config.evaluate`` holds neither analogies nor similarities, or no
-            checkpoint is sound.
-        TrainingError: no word had a context to train with, the numbers diverged, or the time budget
-            ended before training began.
-        OutputError: `output` cannot be written.
-        BusyError: another process writes `output`.
-        UsageError: `output` is also an input, or arguments exclude each other.
-        KeyboardInterrupt: the run was interrupted. With `output` it can be resumed.
-
-    Example:
-        >>> from pathlib import Path
-        >>> text = "the cat sat on the mat\nthe dog sat on the log\n" * 50
-        >>> _ = Path("corpus.txt").write_text(text)
-        >>> config = embedcli.TrainConfig(dim=8, epochs=2, sample=0)
-        >>> embeddings = embedcli.train(["corpus.txt"], config, output="model.safetensors")
-        >>> embeddings, len(embeddings.metadata["epochs"])
-        (Embeddings(7 words x 8), 2)
+    `resume_line` says how to go on with an interrupted run, from its sources and outputs.
     """
     texts = [str(path) for path in paths]
     outputs = [str(path) for path in ([output] if isinstance(output, str | Path) else output)]
@@ -369,7 +318,9 @@ def train(
         checkpoint_every,
         vocabulary,
         pretrained=given,
-        callbacks=Callbacks(show_progress=lambda: nullcontext(on_progress)),
+        callbacks=Callbacks(
+            show_progress=lambda: nullcontext(on_progress), resume_line=resume_line
+        ),
         scratch=None if scratch is None else str(scratch),
     )
     with locked(outputs):

@@ -171,7 +171,7 @@ def test_no_arguments_show_the_help_and_are_a_usage_error(run_embed):
         (["trian"], "no command 'trian'; did you mean train? (see embed --help)"),
         (["neighbors", "-k"], "Option '-k' requires an argument. (see embed neighbors --help)"),
         (["zzz"], "no command 'zzz'; there are train, neighbors, "),
-        (["--zzz"], "No such option"),
+        (["--zzz"], "no option '--zzz'; there are --version, --quiet, --verbose (see"),
     ],
 )
 def test_usage_errors_are_one_line_and_2(run_embed, args, message):

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "embedcli"
 LEVELS = [
     {"__main__"},
     {"cli"},
-    {"embedcli"},  # the public API
+    {"embedcli"},  # the names of the public API
+    {"api"},
     {"maps", "tuning", "cluster"},
     {"training"},
     {"formats", "evaluation", "spaces", "phrases"},

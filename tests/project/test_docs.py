@@ -113,7 +113,7 @@ def test_the_examples_in_the_api_page_run(tmp_path, command_environment):
     (tmp_path / "corpus.txt").write_text("\n".join(lines))
     (tmp_path / "pairs.tsv").write_text("king\tqueen\t9\nking\tland\t3\nqueen\tsat\t1\n")
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
-    assert 3 == len(examples)
+    assert 4 == len(examples)
 
     for example in examples:
         done = subprocess.run(

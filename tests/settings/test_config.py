@@ -299,7 +299,7 @@ def test_yaml_is_read_as_meant(written, text, expected):
         ("dim: 5\n---\nseed: 1", "line 2: only one document is read"),
         ("dimm: 5", "line 1: unknown key 'dimm'; did you mean dim?"),
         ("min-cuont: 5", "unknown key 'min-cuont'; did you mean min_count?"),
-        ("zzz: 5", "unknown key 'zzz'; the keys are arch, dim, window"),
+        ("zzz: 5", "unknown key 'zzz'; there are arch, dim, window"),
         (b"dim: 5\0", "byte 6 is NUL; expected UTF-8 text"),
         (b"dim: 5 # \xff", "byte 9 is not UTF-8"),
         ("dim: 5 # \x1b[2J", "not YAML"),
