@@ -40,6 +40,7 @@ class Embeddings:
             `vectors` are then the sums that it makes for the V words.
         tree_counts: int64 (V,), the counts that the tree of hierarchical softmax is built from if
             `continue_from` has extended it (`training/huffman.py`); None: the vocabulary's counts.
+        labels: of a classifier, the C labels; `output_vectors` are then theirs, float32 (C, D).
 
     Raises:
         ValueError: the vectors are not (V, D), or do not fit `subwords`.
@@ -62,6 +63,7 @@ class Embeddings:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     subwords: Subwords | None = None
     tree_counts: NDArray[np.int64] | None = None
+    labels: Vocabulary | None = None
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.vocabulary):
@@ -146,6 +148,8 @@ class Embeddings:
     @property
     def outputs_are_nodes(self) -> bool:
         """Whether `output_vectors` belong to nodes of a Huffman tree over all V words."""
+        if self.labels is not None:
+            return False
         settings, fasttext = (self.metadata.get(name) for name in ("settings", "fasttext"))
         if isinstance(settings, Mapping) and "loss" in settings:
             return bool(settings["loss"] == "hs")
@@ -158,14 +162,14 @@ class Embeddings:
         """
         n = min(n, len(self))
         output = self._matrix("output_vectors")
-        output = None if output is None else output[:n]
+        output = output if output is None or self.labels is not None else output[:n]
         if n < len(self) and self.outputs_are_nodes:
             output = None
         subwords = None if self.subwords is None else self.subwords.head(n)
         vocabulary = self.vocabulary.head(n)
         tree = self.tree_counts if n == len(self) else None
         vectors = self._matrix("vectors")[:n]
-        return Embeddings(vocabulary, vectors, output, self.metadata, subwords, tree)
+        return Embeddings(vocabulary, vectors, output, self.metadata, subwords, tree, self.labels)
 
     def _matrix(self, name: str) -> Any:
         """`vectors` or `output_vectors`, without looking at what is in them."""

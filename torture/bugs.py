@@ -222,7 +222,7 @@ def _worker_unheard() -> None:
 def _any_text_resumes() -> None:
     from embedcli.training import trainer
 
-    change(trainer, "_same_texts", lambda resumed, facts: facts)
+    change(trainer, "same_texts", lambda resumed, facts: facts)
 
 
 def _header_believed() -> None:

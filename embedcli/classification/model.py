@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.embeddings import Embeddings
 from embedcli.kernels.huffman import join
 from embedcli.kernels.label_scores import Nodes
 from embedcli.kernels.line_features import (
@@ -26,9 +27,19 @@ from embedcli.kernels.line_features import (
     fill_slots,
     hash_of_bytes,
 )
+from embedcli.subwords.ngrams import NGrams
 from embedcli.vocabulary import Vocabulary
 
-__all__ = ["END", "LABEL_PREFIX", "Classifier", "Loss", "Matrix", "NGramRows", "joined_words"]
+__all__ = [
+    "END",
+    "LABEL_PREFIX",
+    "Classifier",
+    "Loss",
+    "Matrix",
+    "NGramRows",
+    "classifier_of",
+    "joined_words",
+]
 
 END: Final = "</s>"
 LABEL_PREFIX: Final = "__label__"
@@ -138,6 +149,40 @@ class Classifier:
         below = np.arange(2 * n - 2)
         children[is_second[:-1].astype(np.int64), parents[:-1] - n] = below
         return Nodes(children[0].copy(), children[1].copy())
+
+
+def classifier_of(embeddings: Embeddings) -> Classifier:
+    """The classifier that embeddings with labels are; rows are copied.
+
+    Raises:
+        ValueError: there are no labels.
+    """
+    labels, outputs, subwords = embeddings.labels, embeddings.output_vectors, embeddings.subwords
+    if labels is None or outputs is None:
+        raise ValueError("these embeddings have no labels")
+    settings = embeddings.metadata.get("settings", {})
+    rows, ngrams = embeddings.vectors, NGramRows()
+    if subwords is not None and isinstance(subwords.units, NGrams):
+        units = subwords.units
+        rows = np.concatenate([subwords.word_rows, subwords.rows])
+        ngrams = NGramRows(
+            units.shortest,
+            units.longest,
+            int(settings.get("word_ngrams", 1)),
+            units.buckets,
+            np.ascontiguousarray(subwords.ids),
+            np.arange(len(subwords.ids), dtype=np.int32),
+        )
+    dim = embeddings.dim
+    return Classifier(
+        embeddings.vocabulary,
+        labels,
+        Dense(np.array(rows, np.float32).ravel(), dim),
+        Dense(np.array(outputs, np.float32).ravel(), dim),
+        ngrams,
+        settings.get("loss", "softmax"),
+        embeddings.metadata,
+    )
 
 
 def joined_words(first: Vocabulary, second: Vocabulary) -> Vocabulary:

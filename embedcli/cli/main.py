@@ -54,6 +54,7 @@ COMMANDS = {
     "plot": "Draw a map of the words, or loss curves.",
     "tune": "Search the number of dimensions and other settings.",
     "evaluate": "Score models on analogies, word similarity and tasks.",
+    "classify": "Train a classifier of lines.",
     "predict": "Predict the labels of lines by a classifier.",
     "align": "Align two spaces, and measure translation between them.",
     "translate": "Show the nearest words of another model.",

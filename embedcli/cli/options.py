@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from embedcli.cli.output import Verbosity, warn
 from embedcli.errors import ConfigError
+from embedcli.settings.classifier_config import ClassifierConfig, classifier_settings
 from embedcli.settings.config import TrainConfig, settings
 from embedcli.settings.text_rules import TextRules, text_settings
 from embedcli.settings.values import Setting, Value, seconds
@@ -22,6 +23,7 @@ from embedcli.settings.yaml_files import load_config
 __all__ = [
     "DEFAULT_MODEL",
     "Duration",
+    "classifier_options",
     "default_model",
     "json_option",
     "model_option",
@@ -139,11 +141,23 @@ def train_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def train_options_without(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """As `train_options`, for a command to which the settings `left_out` mean nothing."""
     offered = {name: rule for name, rule in settings().items() if name not in left_out}
+    return _config_options(TrainConfig, offered, "EMBED_TRAIN_")
+
+
+def classifier_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `train_options`, for a `ClassifierConfig`; the variables are EMBED_CLASSIFY_..."""
+    return _config_options(ClassifierConfig, classifier_settings(), "EMBED_CLASSIFY_")(function)
+
+
+def _config_options(
+    kind: type[TrainConfig], offered: dict[str, Setting], prefix: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option for each setting that is `offered`, whose variable begins with `prefix`."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def with_config(*args: Any, config_file: str | None, **options: Any) -> Any:
-            chosen = load_config(config_file) if config_file else {}
+            chosen = load_config(config_file, {**settings(), **offered}) if config_file else {}
             for name in chosen:
                 if name not in offered:
                     raise ConfigError(f"{config_file}: {name} means nothing here: leave it out")
@@ -154,8 +168,8 @@ def train_options_without(*left_out: str) -> Callable[[Callable[..., Any]], Call
                 for name, value in given.items()
                 if value is not None or context.get_parameter_source(name) in _SAID
             }
-            _warn_of_unknown_variables(context)
-            config = TrainConfig(**chosen)  # type: ignore[arg-type]
+            _warn_of_unknown_variables(context, prefix)
+            config = kind(**chosen)  # type: ignore[arg-type]
             return function(*args, config=config, chosen=chosen, **options)
 
         decorated: Callable[..., Any] = click.option(
@@ -163,13 +177,11 @@ def train_options_without(*left_out: str) -> Callable[[Callable[..., Any]], Call
             "config_file",
             type=click.Path(),
             metavar="FILE.yaml",
-            envvar="EMBED_TRAIN_CONFIG",
-            help="Read settings from this file; flags and EMBED_TRAIN_... variables override it.",
+            envvar=f"{prefix}CONFIG",
+            help=f"Read settings from this file; flags and {prefix}... variables override it.",
         )(with_config)
         for name, setting in reversed(offered.items()):
-            decorated = _option(name, setting, TrainConfig, f"EMBED_TRAIN_{name.upper()}")(
-                decorated
-            )
+            decorated = _option(name, setting, kind, f"{prefix}{name.upper()}")(decorated)
         return decorated
 
     return decorate
@@ -335,9 +347,8 @@ def _default_and_range(default: Value, setting: Setting) -> str:
     return f"default: {shown}; {' or '.join([limits, *setting.choices])}"
 
 
-def _warn_of_unknown_variables(context: click.Context) -> None:
+def _warn_of_unknown_variables(context: click.Context, prefix: str) -> None:
     """A misspelt EMBED_TRAIN_DIMM would otherwise do nothing, without a word."""
-    prefix = "EMBED_TRAIN_"
     known = {str(param.envvar) for param in context.command.params if param.envvar}
     for variable in sorted(os.environ):
         if variable.startswith(prefix) and variable not in known:

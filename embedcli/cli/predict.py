@@ -45,7 +45,7 @@ Shown = Callable[["Block", "Labels"], bytes]
     envvar="EMBED_MODEL",
     type=click.Path(),
     metavar="CLASSIFIER",
-    help="Classifier: fastText's supervised .bin or .ftz.",
+    help="Classifier: what `embed classify` wrote, or fastText's supervised .bin or .ftz.",
 )
 @click.option(
     "-k",

@@ -48,7 +48,8 @@ def recommenders(embeddings: Embeddings, recent: int | None = None) -> dict[str,
     units: Scores = np.divide(vectors, norms, dtype=np.float32)
     nothing = np.zeros(len(vectors), np.float32)
     found: dict[str, Recommender] = {"nearest": _by_dots(vectors, units, nothing)}
-    if embeddings.output_vectors is not None and not embeddings.outputs_are_nodes:
+    has_outputs = embeddings.output_vectors is not None and embeddings.labels is None
+    if has_outputs and not embeddings.outputs_are_nodes:
         outputs = np.ascontiguousarray(embeddings.output_vectors, np.float32)
         found["predicted"] = _by_dots(vectors, outputs, _log_noise(embeddings))
     return {**found, **_by_last(found, recent)}

@@ -84,6 +84,7 @@ class MappedEmbeddings(Embeddings):
             of.metadata,
             of.subwords,
             of.tree_counts,
+            of.labels,
             self.where,
         )
         first.__dict__["norms"] = self.norms[:n]
@@ -113,7 +114,10 @@ class MappedEmbeddings(Embeddings):
 
     def _damaged(self, name: str, row: int) -> FormatError:
         kind = "output vector" if name == "output_vectors" else "vector"
+        names = self.vocabulary
+        if name == "output_vectors" and self.labels is not None:
+            names = self.labels
         return FormatError(
-            f"{self.where}, row {row + 1} ({quoted(self.vocabulary[row])}): its {kind} holds a "
+            f"{self.where}, row {row + 1} ({quoted(names[row])}): its {kind} holds a "
             "number that is not finite: the file is damaged, or whoever wrote it was wrong"
         )

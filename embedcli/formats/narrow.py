@@ -128,4 +128,4 @@ def widened(embeddings: Embeddings, dtype: str) -> Embeddings:
         if embeddings.subwords is not None:
             own, rows = more
             subwords = replace(embeddings.subwords, word_rows=own, rows=rows)
-    return replace(embeddings, vectors=vectors, output_vectors=None, subwords=subwords)
+    return replace(embeddings, vectors=vectors, output_vectors=None, labels=None, subwords=subwords)

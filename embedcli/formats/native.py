@@ -10,8 +10,11 @@
     subword_ids    I32 [U]       that have one, with their ids, ascending
     word_offsets   I64 [V + 1]   word i is words[word_offsets[i]:word_offsets[i + 1]], as UTF-8
     counts         I64 [V]       how often each word occurred; left out where unknown
+    label_offsets  I64 [C + 1]   only of a classifier: its labels, as the words are kept,
+    label_counts   I64 [C]       and how often each occurred; syn1neg is then F32 [C, D]
     tree_counts    I64 [V]       only of hierarchical softmax that went on: what its tree is made of
     subword_model  U8  [bytes]   only with pieces of words: the sentencepiece model
+    labels         U8  [bytes]   only of a classifier
     words          U8  [bytes]   the words one after the other; behind all that must be aligned
     sha256         U8  [32]      digest of every byte before it; left out by older versions
 
@@ -73,7 +76,7 @@ from embedcli.quoting import json_text, quoted
 from embedcli.settings.reading import STRICT, ReadingOptions
 from embedcli.subwords.rules import model_of, units_from
 from embedcli.subwords.table import Subwords
-from embedcli.vocabulary import LARGEST_SUM, Vocabulary
+from embedcli.vocabulary import LARGEST_SUM, Vocabulary, counts_fault
 
 __all__ = [
     "check",
@@ -113,7 +116,7 @@ def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
         return
     check_subwords(embeddings)
     parts = narrowed(embeddings, dtype)
-    read_back = replace(embeddings, vectors=wide(*parts[0]), output_vectors=None)
+    read_back = replace(embeddings, vectors=wide(*parts[0]), output_vectors=None, labels=None)
     arrays = tensors(read_back)  # the norms are those of what will be read
     last = {name: arrays.pop(name) for name in ("subword_model", "words") if name in arrays}
     narrow: dict[str, NDArray[Any]] = {}
@@ -130,7 +133,7 @@ def write_narrow(embeddings: Embeddings, sink: Sink, dtype: str) -> None:
 
 def _write_product(embeddings: Embeddings, sink: Sink, n_bytes: int) -> None:
     product = quantized(embeddings, n_bytes)
-    bare = replace(embeddings, output_vectors=None, subwords=None)
+    bare = replace(embeddings, output_vectors=None, labels=None, subwords=None)
     arrays = tensors(bare)  # the scales see to it that the norms stay what they are
     words = arrays.pop("words")
     del arrays["syn0"]
@@ -170,6 +173,7 @@ def read(source: Source, reading: ReadingOptions = STRICT) -> Embeddings:
         read_meta(where, header.metadata.get("meta", "{}")),
         _subwords(where, arrays, header.metadata),
         _tree_counts(where, arrays),
+        _labels(where, arrays),
         where,
     )
     embeddings.__dict__["norms"] = arrays["norms"]  # where cached_property would put it
@@ -194,10 +198,15 @@ def tensors(
         arrays["counts"] = vocabulary.counts
     if embeddings.tree_counts is not None and embeddings.output_vectors is not None:
         arrays["tree_counts"] = embeddings.tree_counts
+    labels = embeddings.labels
+    if labels is not None and labels.counts is not None and embeddings.output_vectors is not None:
+        arrays["label_offsets"], arrays["label_counts"] = labels.offsets, labels.counts
     arrays |= more or {}
     model = None if embeddings.subwords is None else model_of(embeddings.subwords.units)
     if model is not None:
         arrays["subword_model"] = np.frombuffer(model, np.uint8)
+    if "label_offsets" in arrays and labels is not None:
+        arrays["labels"] = labels.blob
     return {**arrays, "words": vocabulary.blob}
 
 
@@ -294,6 +303,19 @@ def _tree_counts(where: str, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.i
     if not (found >= 0).all() or not (found <= LARGEST_SUM).all():
         raise FormatError(f"{where}: tensor 'tree_counts' holds what is no count")
     return found
+
+
+def _labels(where: str, arrays: Mapping[str, NDArray[Any]]) -> Vocabulary | None:
+    if "labels" not in arrays:
+        return None
+    counts = _aligned(arrays["label_counts"])
+    labels = Vocabulary(arrays["labels"], _aligned(arrays["label_offsets"]), counts)
+    fault = labels.fault(any_bytes=True)
+    if fault is not None:
+        raise FormatError(f"{where} is damaged: its labels have {fault}")
+    if (fault := counts_fault(counts)) is not None:
+        raise FormatError(f"{where}: its labels have {fault}")
+    return labels
 
 
 def _aligned(array: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -30,6 +30,7 @@ _LETTERS: Final = {
     "subword_ids": "U",
     "counts": "V",
     "tree_counts": "V",
+    "label_counts": "L",
 }
 _DTYPES: Final = {
     "codes": "U8",
@@ -46,12 +47,17 @@ _DTYPES: Final = {
     "word_offsets": "I64",
     "counts": "I64",
     "tree_counts": "I64",
+    "label_offsets": "I64",
+    "label_counts": "I64",
+    "labels": "U8",
     "words": "U8",
 }
+_LABELS: Final = ("label_offsets", "label_counts", "labels")
 _SUBWORDS: Final = ("word_rows", "subwords", "subword_ids")
 NARROWED: Final = {"syn0": "scales", "word_rows": "word_scales", "subwords": "subword_scales"}
 _OPTIONAL: Final = {
     *("codes", "centres", "syn1neg", "counts", "tree_counts"),
+    *_LABELS,
     *(*_SUBWORDS, *NARROWED.values()),
 }
 _NARROW: Final = ("F16", "I8")
@@ -79,6 +85,8 @@ def check_layout(where: str, header: safetensors.Header) -> None:
         needed = (needed - {"syn0"}) | {"codes", "centres", "scales"}
     if "subword" in header.metadata:
         needed.update(_SUBWORDS)
+    if set(_LABELS) & set(header.tensors):
+        needed.update((*_LABELS, "syn1neg"))
     if version == NARROW_VERSION and _is_int8(header):
         needed.update(NARROWED[name] for name in NARROWED if name in needed)
     missing = sorted(needed - set(header.tensors))
@@ -106,13 +114,18 @@ def _check_shapes(where: str, header: safetensors.Header) -> None:
         )
     if rows == "codes" and len(header.tensors["centres"].shape) != 3:
         raise FormatError(f"{where}: tensor 'centres' has not three dimensions")
-    sizes = dict.fromkeys("VDMCPU", 0) | dict(zip(letters, shape, strict=True))
+    sizes = dict.fromkeys("VDMCPUL", 0) | dict(zip(letters, shape, strict=True))
     if rows == "codes":
         sizes |= {"C": CENTRES, "P": header.tensors["centres"].shape[-1]}
     if "subword_ids" in header.tensors:
         sizes["U"] = int(np.prod(header.tensors["subword_ids"].shape))
     expected = {name: tuple(sizes[letter] for letter in _LETTERS[name]) for name in _LETTERS}
     expected["word_offsets"] = (shape[0] + 1,)
+    if "labels" in header.tensors:
+        n_labels = int(np.prod(header.tensors["label_counts"].shape))
+        expected["label_counts"], expected["syn1neg"] = (n_labels,), (n_labels, sizes["D"])
+        expected["label_offsets"] = (n_labels + 1,)
+        expected["labels"] = (int(np.prod(header.tensors["labels"].shape)),)
     expected["words"] = (int(np.prod(header.tensors["words"].shape)),)
     dtypes = dict(_DTYPES)
     if header.metadata.get("version") == NARROW_VERSION:

@@ -116,6 +116,8 @@ def _difference(
         for name, (one, other) in pairs.items():
             if not _same_bits(one, other):
                 return f"the {name} differ"
+    if lossless and expected.labels != read.labels:
+        return "the labels differ"
     if lossless and native.metadata(expected)["meta"] != native.metadata(read)["meta"]:
         return "what is said of how it was made differs"
     return None

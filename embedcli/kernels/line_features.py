@@ -30,16 +30,22 @@ from embedcli.kernels.intrinsics.access import prefetch_to_read
 from embedcli.kernels.jit import inlined_step, kernel, step
 
 __all__ = [
+    "END_HASH",
     "WAITING",
     "Buckets",
     "Dense",
     "Dictionary",
     "Features",
     "Quantized",
+    "begins_as_label",
     "fill_buckets",
     "fill_slots",
+    "find_entry",
     "hash_of_bytes",
+    "is_end",
+    "is_space",
     "means",
+    "token_end",
 ]
 
 WAITING = 32  # rows that wait to be added
@@ -49,7 +55,7 @@ _PRIME = np.uint32(16777619)
 _SIGN = np.uint32(0xFFFFFF00)
 _NGRAM_PRIME = np.uint64(116049371)
 _SPREAD = np.uint32(2654435769)
-_END_HASH = np.uint32(3617362777)  # of </s>
+END_HASH = np.uint32(3617362777)  # of </s>
 
 
 class Dictionary(NamedTuple):
@@ -157,7 +163,7 @@ def fill_slots(numbers, slots) -> None:
 
 
 @inlined_step
-def _find(dictionary, text, begin, end, h):
+def find_entry(dictionary, text, begin, end, h):
     """The entry that is ``text[begin:end]``, or -1."""
     mask = len(dictionary.slots) - 1
     slot = np.int64(h) & mask
@@ -207,12 +213,14 @@ def _row_of(buckets, bucket):
 
 
 @inlined_step
-def _is_space(byte):
+def is_space(byte):
+    """Whether a byte is white space between tokens: ASCII's, or NUL."""
     return byte == 32 or 9 <= byte <= 13 or byte == 0
 
 
 @inlined_step
-def _begins_as_label(text, begin, end, prefix):
+def begins_as_label(text, begin, end, prefix):
+    """Whether a token begins with `prefix`, uint8."""
     n = len(prefix)
     if n == 0 or end - begin < n:
         return False
@@ -259,17 +267,17 @@ def _add_quantized(matrix, row, total):
 
 
 @inlined_step
-def _token_end(text, at, stop):
+def token_end(text, at, stop):
     """Where the token that begins at `at` ends, and its hash."""
     h = _BASIS
-    while at < stop and not _is_space(text[at]):
+    while at < stop and not is_space(text[at]):
         h = _absorb(h, text[at])
         at += 1
     return at, h
 
 
 @inlined_step
-def _is_end(text, begin, end):
+def is_end(text, begin, end):
     """Whether a token is what ends a line: nothing, or ``</s>``."""
     if end - begin != 4:
         return end == begin
@@ -375,17 +383,17 @@ def means(is_dense: bool) -> Callable[..., None]:
             end = begins[line]
             is_over = False
             while not is_over:
-                while end < ends[line] and _is_space(text[end]):
+                while end < ends[line] and is_space(text[end]):
                     end += 1
                 begin = end
-                end, h = _token_end(text, begin, ends[line])
-                is_over = _is_end(text, begin, end)
+                end, h = token_end(text, begin, ends[line])
+                is_over = is_end(text, begin, end)
                 if is_over:  # the end of the line is a token
-                    h, entry = _END_HASH, np.int64(dictionary.end)
+                    h, entry = END_HASH, np.int64(dictionary.end)
                 else:
-                    entry = np.int64(_find(dictionary, text, begin, end, h))
+                    entry = np.int64(find_entry(dictionary, text, begin, end, h))
                 if entry >= dictionary.n_words or (
-                    entry < 0 and _begins_as_label(text, begin, end, dictionary.prefix)
+                    entry < 0 and begins_as_label(text, begin, end, dictionary.prefix)
                 ):
                     continue
                 hashes[n_tokens] = np.int32(h)

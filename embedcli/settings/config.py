@@ -229,6 +229,10 @@ class TrainConfig(TextRules):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuse values that contradict each other."""
         values = self.as_dict()
         check_architecture(values, _defaults())
         self._check_subword()

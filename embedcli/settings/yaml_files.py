@@ -26,14 +26,16 @@ _MAX_FILE_BYTES: Final = 1 << 20
 _NO_FOLDING: Final = 1 << 30  # characters in a line that YAML would not fold
 
 
-def load_config(path: str | os.PathLike[str]) -> dict[str, Value]:
-    """The settings that the YAML file `path` gives, checked; the others are absent.
+def load_config(
+    path: str | os.PathLike[str], rules: Mapping[str, Setting] | None = None
+) -> dict[str, Value]:
+    """The settings that the YAML file `path` gives, checked by `rules`; the others are absent.
 
     Raises:
         ConfigError: the file cannot be read, is not one flat YAML mapping, or holds a key or value
             that does not exist; the message names the file and the line.
     """
-    rules = settings()
+    rules = settings() if rules is None else rules
     found: dict[str, Value] = {}
     for name, key, value in _lines(path):
         place = _place(path, key)

@@ -49,7 +49,8 @@ def _ngrams(shortest: int, longest: int, buckets: int) -> NGrams:
     for value in (shortest, longest, buckets):
         if type(value) is not int:
             raise TypeError(f"{value!r} is no whole number")
-    if not (1 <= shortest <= longest <= LONGEST and 1 <= buckets <= MOST_BUCKETS):
+    is_none = shortest == longest == 0  # only n-grams of words, of a classifier, are in buckets
+    if not ((is_none or 1 <= shortest <= longest <= LONGEST) and 1 <= buckets <= MOST_BUCKETS):
         raise ValueError(f"n-grams of {shortest} to {longest} characters in {buckets} buckets")
     return NGrams(shortest, longest, buckets)
 

@@ -28,6 +28,7 @@ from embedcli.training.sampling import random_key
 from embedcli.training.state import Epoch
 from embedcli.training.stopping import Deadline
 from embedcli.training.work import Job, Step, word_counts
+from embedcli.vocabulary import Vocabulary
 
 __all__ = ["GLOVE_ARRAYS", "compile_glove", "count_cells", "glove_run"]
 
@@ -59,6 +60,7 @@ class GloveModel:
     def __init__(self, weights: GloveWeights, dim: int) -> None:
         self._weights, self._dim = weights, dim
         self.tree_counts: NDArray[np.int64] | None = None
+        self.labels: Vocabulary | None = None
 
     def matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """W + W~ (a copy) and W~ (a view with padded rows), float32 (V, D)."""

@@ -27,6 +27,8 @@ class WordModel:
         squares: AdaGrad's sums of squares, float32 (V,), of the rows of syn0 and of syn1neg.
     """
 
+    labels: Vocabulary | None = None
+
     def __init__(
         self,
         weights: Weights,

@@ -9,6 +9,7 @@ from typing import Any
 from embedcli.embeddings import Embeddings
 from embedcli.errors import ConfigError, CorpusError, FormatError, UsageError
 from embedcli.formats import load
+from embedcli.settings.classifier_config import config_type
 from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
@@ -109,14 +110,15 @@ def settings_of(
             f"--vocab holds {len(vocabulary)} words, which are not the {len(words)} that "
             f"{checkpoint.path} was made with: leave it out, or train anew without --resume"
         )
-    known = {item.name for item in fields(TrainConfig)}
+    made = config_type(saved)
+    known = {item.name for item in fields(made)}
     unknown = sorted(set(saved) - known)
     if unknown:
         raise UsageError(
             f"{checkpoint.path} has the setting {unknown[0]}, which this embed does not know: "
             "resume with the embed that wrote it"
         )
-    return TrainConfig(**saved).resolve()  # type: ignore[arg-type]
+    return made(**saved).resolve()  # type: ignore[arg-type]
 
 
 def _merged(made: str, saved: Mapping[str, Value], chosen: Mapping[str, Value]) -> dict[str, Value]:

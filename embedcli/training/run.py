@@ -29,6 +29,7 @@ from embedcli.training.state import Epoch, State
 from embedcli.training.stopping import Deadline, is_stalled
 from embedcli.training.work import Job, Step, Work, mean_loss
 from embedcli.training.workers import run_workers
+from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Run", "Score"]
 
@@ -317,6 +318,11 @@ class Run:
     def tree_counts(self) -> NDArray[np.int64] | None:
         """Those of a tree that goes on (`huffman.py`)."""
         return self._work.model.tree_counts
+
+    @property
+    def labels(self) -> Vocabulary | None:
+        """Those of a classifier."""
+        return self._work.model.labels
 
     def facts(self) -> dict[str, Any]:
         """What the model will say of what the run made of its text."""

@@ -37,7 +37,16 @@ from embedcli.training.word_parts import units_of
 from embedcli.training.workers import Background
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 
-__all__ = ["RunControl", "Stopped", "never", "train"]
+__all__ = [
+    "RunControl",
+    "Stopped",
+    "deadline_of",
+    "embeddings_of",
+    "never",
+    "same_texts",
+    "train",
+    "train_to_end",
+]
 
 
 class Stopped(Exception):
@@ -128,12 +137,12 @@ def train(
             facts["given"] = start.facts(corpus.vocabulary)
         _trim_heap()
         if control.resumed is not None:
-            facts = _same_texts(control.resumed, facts)
+            facts = same_texts(control.resumed, facts)
         compiling.wait()
         control.before_training(corpus, facts.get("given"))
         elapsed = time.perf_counter() - began
         before = began - control.began if control.began is not None else 0.0
-        deadline = _deadline(config, control.resumed, before + elapsed)
+        deadline = deadline_of(config, control.resumed, before + elapsed)
         score = _score(config.evaluate, corpus.vocabulary)
         way = prepared(
             corpus,
@@ -150,22 +159,38 @@ def train(
         _trim_heap()  # of what the words' shares took: 4 MB
         counted = time.perf_counter() - began - elapsed
         facts |= run.facts()
-        if control.resumed is not None:
-            _restore(run, control.resumed)
-        with control.deferred() as stopping, _metrics(config.metrics, run, on_progress) as report:
-            _train(run, control, facts, report, stopping)
-        if not run.epochs:
-            raise TrainingError(
-                f"the time budget of {config.time_budget} was over before training began: reading "
-                f"the text took {elapsed:.1f} s; give more"
-            )
+        train_to_end(run, control, facts, on_progress, elapsed)
         if start is not None:
             moved = movement(start, run.matrices()[0], corpus.vocabulary)
             facts["given"] = facts["given"] | {"moved": moved}
         timings = {"reading": elapsed, "training": time.perf_counter() - began - elapsed}
         if "cooccurrences" in facts:
             timings["counting"] = counted  # of what is called training
-        return _embeddings(run, facts, timings)
+        return embeddings_of(run, facts, timings)
+
+
+def train_to_end(
+    run: Run,
+    control: RunControl,
+    facts: Mapping[str, Any],
+    on_progress: OnProgress,
+    elapsed: float,
+) -> None:
+    """Train what is left of a run, with checkpoints; `elapsed` are seconds of reading its text.
+
+    Raises:
+        Stopped: `control` asked to stop.
+        TrainingError: the numbers diverge, or there was no time to train.
+    """
+    if control.resumed is not None:
+        _restore(run, control.resumed)
+    with control.deferred() as stopping, _metrics(run.config.metrics, run, on_progress) as report:
+        _train(run, control, facts, report, stopping)
+    if not run.epochs:
+        raise TrainingError(
+            f"the time budget of {run.config.time_budget} was over before training began: reading "
+            f"the text took {elapsed:.1f} s; give more"
+        )
 
 
 def _read(
@@ -211,7 +236,8 @@ def _facts(corpus: Corpus) -> dict[str, Any]:
     return {"sha256": corpus.digest, **asdict(corpus.tally)}
 
 
-def _deadline(config: TrainConfig, resumed: Checkpoint | None, elapsed: float) -> Deadline | None:
+def deadline_of(config: TrainConfig, resumed: Checkpoint | None, elapsed: float) -> Deadline | None:
+    """When a run has to be ready; `elapsed` seconds of its budget are gone."""
     if config.budget_seconds is None:
         return None
     clock = resumed.state.clock if resumed is not None and resumed.state is not None else None
@@ -256,7 +282,7 @@ def _train(
 
     def keep(save: Callable[[Embeddings, State], None]) -> None:
         run.check()
-        save(_embeddings(run, facts, {}, everything=True), run.state())
+        save(embeddings_of(run, facts, {}, everything=True), run.state())
 
     try:
         while not run.train(on_progress, wants_pause):
@@ -274,7 +300,7 @@ def _train(
         raise
 
 
-def _same_texts(resumed: Checkpoint, facts: Mapping[str, Any]) -> dict[str, Any]:
+def same_texts(resumed: Checkpoint, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What the checkpoint says of the texts, if these are the texts it was made with."""
     if resumed.embeddings is None:
         return dict(facts)
@@ -312,7 +338,7 @@ def _trim_heap() -> None:
         trim(0)
 
 
-def _embeddings(
+def embeddings_of(
     run: Run, facts: Mapping[str, Any], timings: Mapping[str, float], *, everything: bool = False
 ) -> Embeddings:
     """The matrices as they are, not copied; `everything`: the output vectors in any case."""
@@ -334,7 +360,10 @@ def _embeddings(
     if timings:
         metadata["timings"] = {name: round(seconds, 3) for name, seconds in timings.items()}
     kept = output_vectors if config.output_vectors or everything else None
-    return Embeddings(run.corpus.vocabulary, vectors, kept, metadata, subwords, run.tree_counts)
+    labels = run.labels
+    return Embeddings(
+        run.corpus.vocabulary, vectors, kept, metadata, subwords, run.tree_counts, labels
+    )
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:

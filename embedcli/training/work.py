@@ -18,6 +18,7 @@ from embedcli.quoting import quoted
 from embedcli.subwords.table import Subwords
 from embedcli.text.corpus import Corpus
 from embedcli.training.state import Epoch, nothing_trained
+from embedcli.vocabulary import Vocabulary
 
 __all__ = [
     "Counts",
@@ -90,9 +91,11 @@ class Model(Protocol):
 
     Attributes:
         tree_counts: of a tree that goes on (`huffman.py`), int64.
+        labels: of a classifier.
     """
 
     tree_counts: NDArray[np.int64] | None
+    labels: Vocabulary | None
 
     def matrices(self) -> tuple[Matrix, Matrix]:
         """Input and output vectors, float32 (V, D)."""

@@ -158,7 +158,7 @@ class Lanes:
         magnitude = b.call(self._function(f"llvm.fabs.v{self.n}f32", 1), [dots])
         limit = self.splat(87.0)  # exp(-87) is still normal
         clamped = b.select(b.fcmp_ordered("<", limit, magnitude), limit, magnitude)
-        e = self._exp2(b.fmul(clamped, self.splat(-_LOG2_E)))
+        e = self.exp2(b.fmul(clamped, self.splat(-_LOG2_E)))
         inverse = b.fdiv(self.splat(1.0), b.fadd(self.splat(1.0), e))
         positive = b.fcmp_ordered(">", dots, self.splat(0.0))
         return b.select(positive, inverse, b.fmul(e, inverse)), e
@@ -196,7 +196,7 @@ class Lanes:
             value = self.fma(value, x, self.splat(coefficient))
         return value
 
-    def _exp2(self, x: ir.Value) -> ir.Value:
+    def exp2(self, x: ir.Value) -> ir.Value:
         """2 ** x for x in [-126, 127]: a polynomial of the fraction, the rest as exponent bits."""
         b = self.builder
         whole = b.call(self._function(f"llvm.rint.v{self.n}f32", 1), [x])
