@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.model_options import reading_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import json_option, model_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 from embedcli.cli.unknown import fallback_options, say_answered
@@ -26,14 +27,7 @@ _SCORES = {"cosadd": "cosine", "cosmul": "quotient", "pairdistance": "cosine"}
 @click.argument("b")
 @click.argument("c")
 @model_option
-@click.option(
-    "-k",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of answers.",
-)
+@number_option("-k", default=10, text="Number of answers.")
 @click.option(
     "--method",
     type=click.Choice(tuple(_SCORES)),

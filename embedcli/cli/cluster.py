@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.model_options import reading_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 
@@ -19,14 +20,7 @@ __all__ = ["command"]
 
 @click.command()
 @model_option
-@click.option(
-    "-k",
-    default=100,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of clusters.",
-)
+@number_option("-k", default=100, text="Number of clusters.")
 @click.option(
     "--top", type=click.IntRange(min=1), metavar="N", help="Cluster the N most frequent words only."
 )
@@ -36,14 +30,7 @@ __all__ = ["command"]
     metavar="N",
     help="Print one line per cluster: number, size and the N words nearest to its centre.",
 )
-@click.option(
-    "--seed",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Seed of the first centres.",
-)
+@number_option("--seed", default=1, text="Seed of the first centres.", least=0)
 @reading_options
 @json_option
 @verbosity_options

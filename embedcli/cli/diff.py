@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.model_options import reading_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import json_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.errors import UnknownWordError
@@ -24,22 +25,8 @@ __all__ = ["command"]
 @click.argument("old")
 @click.argument("new")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
-@click.option(
-    "--top",
-    default=20,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of words to show.",
-)
-@click.option(
-    "-k",
-    default=5,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Neighbours per word.",
-)
+@number_option("--top", default=20, text="Number of words to show.")
+@number_option("-k", default=5, text="Neighbours per word.")
 @restrict_option("Compare words among the N most frequent of both models", 10_000)
 @click.option("--as-is", is_flag=True, help="Do not rotate: the two spaces are aligned already.")
 @reading_options

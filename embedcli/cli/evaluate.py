@@ -10,6 +10,7 @@ import click
 from embedcli.cli.evaluate_kinds import KINDS, kind_options
 from embedcli.cli.evaluate_request import Request
 from embedcli.cli.model_options import reading_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import (
     default_model,
     json_option,
@@ -27,13 +28,10 @@ __all__ = ["command"]
 
 @click.command()
 @kind_options
-@click.option(
+@number_option(
     "--recent",
-    type=click.IntRange(min=1),
     default=5,
-    show_default=True,
-    metavar="N",
-    help="With --next-item: rank by the last N items of each line, beside all of them.",
+    text="With --next-item: rank by the last N items of each line, beside all of them.",
 )
 @click.option(
     "--ordered/--unordered",
@@ -95,13 +93,12 @@ __all__ = ["command"]
 @click.option(
     "--unk/--no-unk", default=False, help="Give other unknown words the vector of <unk>.  [no]"
 )
-@click.option(
+@number_option(
     "--bootstrap",
-    type=click.IntRange(0, 1_000_000),
     default=1000,
-    show_default=True,
-    metavar="N",
-    help="The number of bootstrap resamples for 95 % intervals; 0 for no intervals.",
+    text="The number of bootstrap resamples for 95 % intervals; 0 for no intervals.",
+    least=0,
+    most=1000000,
 )
 @threshold_option(
     "--fail-under",

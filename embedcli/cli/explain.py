@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.model_options import reading_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import (
     json_option,
     model_option,
@@ -48,22 +49,8 @@ __all__ = ["command"]
 @click.option(
     "--window", type=click.IntRange(1, 100), metavar="N", help="Window.  [default: the model's]"
 )
-@click.option(
-    "--top",
-    default=15,
-    show_default=True,
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Number of shared contexts.",
-)
-@click.option(
-    "--lines",
-    default=5,
-    show_default=True,
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Number of passages.",
-)
+@number_option("--top", default=15, text="Number of shared contexts.", least=0)
+@number_option("--lines", default=5, text="Number of passages.", least=0)
 @text_encoding_option
 @reading_options
 @json_option

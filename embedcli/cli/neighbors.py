@@ -14,6 +14,7 @@ import click
 from embedcli.cli.model_options import reading_options
 from embedcli.cli.neighbors_runs import model_paths, show_agreement
 from embedcli.cli.neighbors_vectors import show_vectors
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import (
     default_model,
     json_option,
@@ -70,14 +71,7 @@ class Answer:
     metavar="N",
     help="Read N models: {} in -m stands for 1 to N.",
 )
-@click.option(
-    "-k",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Neighbours per query.",
-)
+@number_option("-k", default=10, text="Neighbours per query.")
 @click.option(
     "--positive", multiple=True, metavar="A,B", help="Words to add to every WORD, or to each other."
 )

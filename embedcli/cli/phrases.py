@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.number_options import number_option, recursive_option, threads_option
 from embedcli.cli.options import json_option, text_options_beside, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk
 from embedcli.cli.parameter_files import keep_apart
@@ -63,21 +64,12 @@ def _parse_thresholds(
     help="Score above which a pair is a phrase; one per pass, the last holds for all others.  "
     "[default: 100 (word2vec), 10 (gensim), 0.5 (npmi)]",
 )
-@click.option(
-    "--min-count",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="Drop pairs that occur less often.",
-)
-@click.option(
+@number_option("--min-count", default=5, text="Drop pairs that occur less often.")
+@number_option(
     "--passes",
-    type=click.IntRange(1, 10),
     default=1,
-    show_default=True,
-    metavar="N",
-    help="Number of passes; N passes find phrases of up to 2 ** N words.",
+    text="Number of passes; N passes find phrases of up to 2 ** N words.",
+    most=10,
 )
 @click.option(
     "--delimiter", "joint", default="_", show_default=True, help="Text between the joined words."
@@ -97,10 +89,8 @@ def _parse_thresholds(
     "--apply", metavar="FILE.tsv", help="Join the phrases in this file instead of finding new ones."
 )
 @click.option("--list", "listed", is_flag=True, help="Print the phrases, not the text.")
-@click.option("--recursive", is_flag=True, help="Read directories and everything below them.")
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads.  [default: all cores]"
-)
+@recursive_option
+@threads_option
 @text_options_beside("--delimiter")
 @json_option
 @verbosity_options

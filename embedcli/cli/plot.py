@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import click
 
 from embedcli.cli.model_options import reading_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import default_model, json_option, verbosity_options
 from embedcli.cli.output import echo_json, talk
 from embedcli.cli.parameter_files import keep_apart
@@ -36,14 +37,7 @@ _MEASURES = {
 @click.option(
     "-o", "--output", required=True, metavar="FILE", help="Output: .html, .png, .svg or .pdf."
 )
-@click.option(
-    "--top",
-    type=click.IntRange(min=2),
-    default=20_000,
-    show_default=True,
-    metavar="N",
-    help="Show the N most frequent words.",
-)
+@number_option("--top", default=20_000, text="Show the N most frequent words.", least=2)
 @click.option(
     "--layout",
     type=click.Choice(["pca", "umap"]),
@@ -64,24 +58,10 @@ _MEASURES = {
     metavar="FILE.tsv",
     help="Colour words by the second column of this file; the first holds the words.",
 )
-@click.option(
-    "-k",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Neighbours per word.",
-)
+@number_option("-k", default=10, text="Neighbours per word.")
 @click.option("--loss", is_flag=True, help="Draw the loss of each epoch of the MODELs instead.")
 @click.option("--tune", metavar="FILE.json", help="Draw the output of `embed tune --json` instead.")
-@click.option(
-    "--seed",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Seed of the layout and the clusters.",
-)
+@number_option("--seed", default=1, text="Seed of the layout and the clusters.", least=0)
 @reading_options
 @json_option
 @verbosity_options

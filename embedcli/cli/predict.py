@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from embedcli.cli.number_options import number_option, recursive_option, threads_option
 from embedcli.cli.options import (
     DEFAULT_MODEL,
     json_option,
@@ -47,13 +48,8 @@ Shown = Callable[["Block", "Labels"], bytes]
     metavar="CLASSIFIER",
     help="Classifier: what `embed classify` wrote, or fastText's supervised .bin or .ftz.",
 )
-@click.option(
-    "-k",
-    type=click.IntRange(min=0),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Print the N most probable labels of each line; 0 for all.",
+@number_option(
+    "-k", default=1, text="Print the N most probable labels of each line; 0 for all.", least=0
 )
 @click.option(
     "--threshold",
@@ -76,10 +72,8 @@ Shown = Callable[["Block", "Labels"], bytes]
     metavar="FILE",
     help="Write to this file, whole or not at all.  [default: stdout]",
 )
-@click.option("--recursive", is_flag=True, help="Read directories and everything below them.")
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads.  [default: all cores]"
-)
+@recursive_option
+@threads_option
 @text_options_beside(only=OF_FILES)
 @json_option
 @verbosity_options

@@ -85,25 +85,21 @@ def _needs(setup: Setup, n_tokens: int) -> Callable[[Vocabulary, TrainConfig], F
 def show_plan(setup: Setup, base: Vocabulary | None, *, as_json: bool) -> None:
     """Print what training would take: the text is read, a second of it trained and forgotten.
 
-    `base` is as in `corpus.encode_corpus`.
+    `base` is as in `corpus_reader.encode_corpus`.
     """
-    from embedcli.text.corpus_reader import encode_corpus
+    from embedcli.text.corpus_reader import encode_for_training
     from embedcli.training.forecast import check_resources, measure_seconds
 
     config, is_given = setup.config, setup.vocabulary is not None
     show_estimate(setup, is_given=is_given)
     with (
         show_progress() as on_progress,
-        encode_corpus(
+        encode_for_training(
             setup.sources,
-            rules=config,
-            recursive=config.recursive,
-            min_count=config.min_count,
-            max_vocab=config.max_vocab,
-            vocabulary=setup.vocabulary,
+            config,
+            setup.vocabulary,
             base=base,
             unk=config.unk,
-            threads=config.threads or 1,
             scratch=setup.scratch,
             on_progress=on_progress,
         ) as corpus,

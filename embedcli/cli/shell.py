@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.model_options import reading_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import DEFAULT_MODEL, json_option, verbosity_options
 from embedcli.cli.output import echo, echo_json, echo_rows, report_error, talk
 from embedcli.cli.signals import heard
@@ -48,14 +49,7 @@ _HISTORY_LINES = 1000
 
 @click.command()
 @click.argument("model", default=DEFAULT_MODEL, envvar="EMBED_MODEL")
-@click.option(
-    "-k",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Answers per question.",
-)
+@number_option("-k", default=10, text="Answers per question.")
 @fallback_options
 @reading_options
 @json_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.model_options import reading_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import json_option, model_option, restrict_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 from embedcli.cli.unknown import asked_words
@@ -23,14 +24,7 @@ __all__ = ["command"]
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @model_option
-@click.option(
-    "-k",
-    default=5,
-    show_default=True,
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Neighbours per subword.",
-)
+@number_option("-k", default=5, text="Neighbours per subword.", least=0)
 @restrict_option("Answer from the N most frequent words only")
 @reading_options
 @json_option

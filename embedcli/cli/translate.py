@@ -9,6 +9,7 @@ import click
 
 from embedcli.cli.align import Alignment, alignment_options
 from embedcli.cli.model_options import reading_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 from embedcli.cli.unknown import asked_words, fallback_options, report_unknown, say_answered
@@ -25,14 +26,7 @@ __all__ = ["command"]
 @click.argument("source")
 @click.argument("target")
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
-@click.option(
-    "-k",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Answers per word.",
-)
+@number_option("-k", default=10, text="Answers per word.")
 @click.option(
     "--method",
     type=click.Choice(["csls", "cosine"]),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.cluster_options import check_options
+from embedcli.cli.number_options import number_option
 from embedcli.cli.options import (
     Duration,
     json_option,
@@ -71,13 +72,11 @@ _MEASURES = ("score", "loss", "held_out", "seconds", "MB", "memory_MB", "pip_los
     metavar="FILE",
     help="Analogy or similarity file to score on; may be repeated.",
 )
-@click.option(
+@number_option(
     "--runs",
-    type=click.IntRange(1, 100),
     default=2,
-    show_default=True,
-    metavar="N",
-    help="Runs per trial, with different seeds; two or more measure stability.",
+    text="Runs per trial, with different seeds; two or more measure stability.",
+    most=100,
 )
 @click.option(
     "--trials",
@@ -184,20 +183,11 @@ def command(
 def _encoded(
     paths: Sequence[str], config: TrainConfig, words: Vocabulary | None, on_progress: OnProgress
 ) -> Corpus:
-    from embedcli.text.corpus_reader import encode_corpus
+    from embedcli.text.corpus_reader import encode_for_training
     from embedcli.vocabulary import UNKNOWN
 
-    return encode_corpus(
-        paths,
-        rules=config,
-        recursive=config.recursive,
-        min_count=config.min_count,
-        max_vocab=config.max_vocab,
-        unk=config.unk and (words is None or UNKNOWN in words),
-        vocabulary=words,
-        threads=config.resolve().threads or 1,
-        on_progress=on_progress,
-    )
+    unk = config.unk and (words is None or UNKNOWN in words)
+    return encode_for_training(paths, config, words, unk=unk, on_progress=on_progress)
 
 
 def _with_held_out(config: TrainConfig, chosen: Mapping[str, Value], space: Space) -> TrainConfig:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from embedcli.cli.number_options import number_option, recursive_option, threads_option
 from embedcli.cli.options import json_option, text_options, verbosity_options
 from embedcli.cli.output import echo, echo_json, for_terminal, talk
 from embedcli.cli.parameter_files import keep_apart
@@ -29,21 +30,16 @@ _STDOUT = "-"
 @click.option(
     "-o", "--output", default=_STDOUT, metavar="FILE", help="Write to this file.  [default: stdout]"
 )
-@click.option(
+@number_option(
     "--min-count",
-    type=click.IntRange(min=1),
     default=5,
-    show_default=True,
-    metavar="N",
-    help="Drop words that occur less often; the default is that of `embed train`.",
+    text="Drop words that occur less often; the default is that of `embed train`.",
 )
 @click.option(
     "--max-vocab", type=click.IntRange(min=1), metavar="N", help="Keep the N most frequent words."
 )
-@click.option("--recursive", is_flag=True, help="Read directories and everything below them.")
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads.  [default: all cores]"
-)
+@recursive_option
+@threads_option
 @text_options
 @json_option
 @verbosity_options

@@ -10,7 +10,6 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Final, Self
 
 from embedcli.errors import FormatError, InputError
@@ -78,12 +77,7 @@ class Source:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stream.close()
         self._file.close()
 

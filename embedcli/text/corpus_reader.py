@@ -23,6 +23,7 @@ from embedcli.files.scratch import ScratchFile
 from embedcli.files.spans import Span
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.progress import OnProgress, ignore_progress
+from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.corpus import Corpus, Tally
 from embedcli.text.encoder import Encoder
@@ -33,7 +34,7 @@ from embedcli.text.sources import opened
 from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 
-__all__ = ["count_corpus", "digest_corpus", "encode_corpus"]
+__all__ = ["count_corpus", "digest_corpus", "encode_corpus", "encode_for_training"]
 
 BLOCK_BYTES = 1 << 20
 _TABLES_SHARE, TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
@@ -103,6 +104,32 @@ def encode_corpus(
         digest = encoder.library.digest.hexdigest()
         arrays, mappings = _mapped(ids, tally.kept, offsets, n_sentences + 1)
         return Corpus(_vocabulary(merged, vocabulary), *arrays, tally, digest, mappings, remarks)
+
+
+def encode_for_training(
+    paths: Sequence[str],
+    config: TrainConfig,
+    vocabulary: Vocabulary | None = None,
+    *,
+    unk: bool,
+    base: Vocabulary | None = None,
+    scratch: Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+) -> Corpus:
+    """Encode a text as the settings of a run say; arguments are those of `encode_corpus`."""
+    return encode_corpus(
+        paths,
+        rules=config,
+        recursive=config.recursive,
+        min_count=config.min_count,
+        max_vocab=config.max_vocab,
+        vocabulary=vocabulary,
+        base=base,
+        unk=unk,
+        threads=config.resolve().threads or 1,
+        scratch=scratch,
+        on_progress=on_progress,
+    )
 
 
 def count_corpus(

@@ -22,7 +22,7 @@ from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
 from embedcli.text.corpus import Corpus
-from embedcli.text.corpus_reader import encode_corpus
+from embedcli.text.corpus_reader import encode_for_training
 from embedcli.training.architectures import prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.continuing import kept_subwords
@@ -121,7 +121,8 @@ def train(
         directory = None if scratch is None else Path(scratch)
 
         def read(sources: Sequence[str], words: Vocabulary | None, **more: Any) -> Corpus:
-            return stack.enter_context(_read(sources, config, words, directory, **more))
+            corpus = encode_for_training(sources, config, words, scratch=directory, **more)
+            return stack.enter_context(corpus)
 
         base = pretrained.vocabulary if pretrained is not None and config.continue_from else None
         texts = [str(path) for path in paths]
@@ -191,31 +192,6 @@ def train_to_end(
             f"the time budget of {run.config.time_budget} was over before training began: reading "
             f"the text took {elapsed:.1f} s; give more"
         )
-
-
-def _read(
-    sources: Sequence[str],
-    config: TrainConfig,
-    vocabulary: Vocabulary | None,
-    scratch: Path | None,
-    *,
-    unk: bool,
-    base: Vocabulary | None = None,
-    on_progress: OnProgress = ignore_progress,
-) -> Corpus:
-    return encode_corpus(
-        sources,
-        rules=config,
-        recursive=config.recursive,
-        min_count=config.min_count,
-        max_vocab=config.max_vocab,
-        vocabulary=vocabulary,
-        base=base,
-        unk=unk,
-        threads=config.threads or 1,
-        scratch=scratch,
-        on_progress=on_progress,
-    )
 
 
 def _subwords(
