@@ -14,17 +14,18 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from typing import IO, Any, TypeVar
 
 import numba
+from numba import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from embedcli.kernels.cache import cache_directory
 
-__all__ = ["inlined", "inlined_step", "kernel", "step"]
+__all__ = ["address_of", "called_kernel", "inlined", "inlined_step", "kernel", "step", "types_of"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -49,7 +50,30 @@ def kernel(function: _Function) -> _Function:
     instruction for each array of a tuple at each call, took two thirds of the time of looking up a
     word. So kernels allocate nothing.
     """
-    compiled: Any = numba.njit(**_OPTIONS)(function)
+    return _kept(numba.njit(**_OPTIONS)(function), function)
+
+
+def called_kernel(function: _Function) -> _Function:
+    """As `kernel`, for what only other kernels call, by its address (`address_of`)."""
+    return _kept(numba.njit(**_OPTIONS, no_cpython_wrapper=True)(function), function)
+
+
+def types_of(arguments: Iterable[Any]) -> tuple[Any, ...]:
+    """The Numba types of values like these."""
+    return tuple(map(numba.typeof, arguments))
+
+
+def address_of(function: Any, argument_types: tuple[Any, ...]) -> int:
+    """Where the machine code of a `called_kernel` begins, compiled for arguments of these types.
+
+    Compiles it, or loads it from the cache. It is there as long as `function` is.
+    """
+    compiled = function.get_compile_result(types.void(*argument_types))
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+
+
+def _kept(compiled: Any, function: _Function) -> _Function:
+    """`compiled` with the cache of `function`."""
     with _making:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(cache_directory())  # read while the cache is made

@@ -19,17 +19,18 @@ outputs, drawn one position ahead, and the context word that enters) are on thei
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
 from embedcli.kernels.intrinsics.access import prefetch, unsigned
-from embedcli.kernels.jit import inlined_step, kernel
+from embedcli.kernels.intrinsics.blocks import BLOCK_OUTPUTS
+from embedcli.kernels.jit import called_kernel, inlined, kernel
 from embedcli.kernels.losses import take_losses
 from embedcli.kernels.optimizer import Features, optimizer_step
 from embedcli.kernels.paths import lay_path
 from embedcli.kernels.sampling import ROUND_STRETCH, draw_in_stretch, draw_outputs, draw_radius
-from embedcli.kernels.steps import window_step
+from embedcli.kernels.steps import OF_PATH, window_step
 from embedcli.kernels.subwords import (
     GROUP,
     append_rows,
@@ -63,35 +64,39 @@ NEGATIVES, LISTED, PATH, SHARED = 0, 1, 2, 3  # outputs
 @cache
 def train_words(
     lanes: int,
-    n_outputs: int,
-    n_vectors: int,
+    n_rest: int,
     *,
     is_cbow: bool,
     kind_of_inputs: int = CONTEXT_WORDS,
     kind_of_outputs: int = NEGATIVES,
     features: Features | None = None,
+    sizes: tuple[int, int] = (0, 0),
 ) -> Callable[..., None]:
     """The loop as a function for kernels to call.
 
     Args:
-        lanes, n_vectors: L and the vectors of L lanes in a row.
-        n_outputs: 1 + K; 0 for paths.
+        lanes: L.
+        n_rest: outputs of the last block, as in `gradients_of_outputs`.
         is_cbow: or skip-gram.
         features: what an optimizer does; None for plain steps.
+        sizes: `n_outputs` and `n_vectors`, to be compiled for these alone, some hundredths faster;
+            0 for any. Where inputs are rows of subwords, they must be given: h is in registers.
     """
-    block, width = padded_outputs(lanes), n_vectors * lanes
+    block, (fixed_outputs, fixed_vectors) = padded_outputs(lanes), sizes
     if features is None:
-        step = window_step(lanes, n_vectors, n_outputs, is_cbow)
+        step = window_step(lanes, n_rest, is_cbow)
     else:
-        step = optimizer_step(lanes, n_vectors, n_outputs, is_cbow, features)
+        step = optimizer_step(lanes, n_rest, is_cbow, features)
 
-    @inlined_step
+    @(called_kernel if kind_of_outputs == LISTED else inlined)
     def train(
-        text, start, stop, weights, source, window, shrink, key, lr, divide, scratch, more, tally
-    ) -> None:
+        n_outputs, n_vectors, text, start, stop, weights, source, window, shrink, key, lr, divide,
+        scratch, more, tally,
+    ) -> None:  # fmt: skip
         """Train on the centre words `start` to `stop` of `text`.
 
         Args:
+            n_outputs: 1 + K; of no meaning for paths. n_vectors: vectors of L lanes in a row.
             text: `Text`. weights: `Weights`, updated.
             source: `Noise`; `Tree` for paths; `Noise`, items, spare and stretch (`rounds.py`).
             window: largest radius. shrink: draw radii from 1..window.
@@ -104,13 +109,17 @@ def train_words(
         """
         syn0, syn1neg, stride = weights.syn0, weights.syn1neg, weights.stride
         rows, inputs = scratch.rows, scratch.inputs
-        n_words = syn1neg.shape[0] // stride
+        if fixed_vectors > 0:
+            outputs, vectors = fixed_outputs, fixed_vectors
+        else:
+            outputs, vectors = n_outputs, n_vectors
+        n_words, width = syn1neg.shape[0] // stride, vectors * lanes
         n_pairs, n_trained, n_alone = 0, 0, 0
         # Outputs, and the rows of a centre word, lie in halves: those of this word, of the next.
         now, ahead = rows.shape[0] // 2, 0
         here, there = inputs.shape[0] // 2, 0
         if kind_of_outputs == SHARED:
-            most = words_in_group(n_outputs)
+            most = words_in_group(outputs)
             now, apart = GROUP * n_groups(2 * window, most), usual_noise(window, shrink, most)
         n_next, n_inputs_next = 0, 0
         for i in range(start - 1, stop):
@@ -120,15 +129,15 @@ def train_words(
             if i + 1 < stop:
                 centre = np.int64(text.centres[unsigned(i + 1 - text.begin)])
                 if kind_of_outputs == NEGATIVES:
-                    draw_outputs(centre, i + 1, source, n_outputs, stride, n_words, rows, ahead)
-                    n_next = n_outputs
+                    draw_outputs(centre, i + 1, source, outputs, stride, n_words, rows, ahead)
+                    n_next = outputs
                 elif kind_of_outputs == LISTED:
                     noise, items, spare, stretch = source
                     first = ((i + 1) // ROUND_STRETCH - start // ROUND_STRETCH) * stretch
                     draw_in_stretch(
-                        centre, i + 1, noise, n_outputs, items, first, spare, stride, rows, ahead
+                        centre, i + 1, noise, outputs, items, first, spare, stride, rows, ahead
                     )
-                    n_next = n_outputs
+                    n_next = outputs
                 elif kind_of_outputs == PATH:
                     n_next = lay_path(centre, source, n_words - 1, stride, scratch, ahead)
                 else:
@@ -170,19 +179,23 @@ def train_words(
             n_trained += 1
             if kind_of_inputs == CENTRE_ROWS:
                 shared_step(
-                    lanes, n_vectors, block, n_outputs, syn0, syn1neg, stride, here, n_inputs, n,
-                    now, lr, scratch,
+                    lanes, fixed_vectors, block, fixed_outputs, syn0, syn1neg, stride, here,
+                    n_inputs, n, now, lr, scratch,
                 )  # fmt: skip
-                n_pairs += n * n_outputs  # the loss is that of so many
+                n_pairs += n * outputs  # the loss is that of so many
             elif kind_of_inputs == CONTEXT_ROWS:
                 context_step(
-                    lanes, n_vectors, block, n_outputs, syn0, syn1neg, stride, n, now, lr, divide,
-                    scratch,
+                    lanes, fixed_vectors, block, fixed_outputs, syn0, syn1neg, stride, n, now, lr,
+                    divide, scratch,
                 )  # fmt: skip
-                n_pairs += n_outputs
+                n_pairs += outputs
             else:
-                step(i, key, weights, inputs, n, now, n_now, window, lr, divide, scratch, more)
-                n_pairs += n_now if is_cbow else n * n_now
+                n_met = n_now if kind_of_outputs == PATH else outputs
+                step(
+                    vectors, i, key, weights, inputs, n, now, n_met, window, lr, divide, scratch,
+                    more,
+                )  # fmt: skip
+                n_pairs += n_met if is_cbow else n * n_met
         tally[0] += take_losses(scratch.losses)
         tally[1] += n_pairs
         tally[2] += n_trained
@@ -191,24 +204,35 @@ def train_words(
     return train
 
 
-@cache
-def training_kernel(lanes: int, n_outputs: int, n_vectors: int, **kinds) -> Callable[..., None]:
-    """The kernel that trains a slice of a chunk; args as in `train_words`.
+def training_kernel(
+    lanes: int, n_outputs: int, n_vectors: int, *, is_special: bool = False, **kinds
+) -> Callable[..., None]:
+    """The kernel that trains a slice of a chunk; args as in `train_words`, 0 outputs for paths.
 
-    Its sizes are constants to the compiler, which unrolls by them: about a tenth of the time.
+    The same machine code serves all numbers of components, and all numbers of outputs with the same
+    rest, unless it `is_special`. The results are the same to the last bit.
     """
-    train = train_words(lanes, n_outputs, n_vectors, **kinds)
+    if is_special or kinds.get("kind_of_inputs", CONTEXT_WORDS) != CONTEXT_WORDS:
+        kinds["sizes"] = n_outputs, n_vectors
+    n_rest = n_outputs % BLOCK_OUTPUTS if n_outputs else OF_PATH
+    return partial(_training_kernel(lanes, n_rest, **kinds), n_outputs, n_vectors)
+
+
+@cache
+def _training_kernel(lanes: int, n_rest: int, **kinds) -> Callable[..., None]:
+    train = train_words(lanes, n_rest, **kinds)
 
     @kernel
     def train_slice(
-        staged, start, stop, weights, source, window, shrink, key, lr, divide, scratch, more
-    ) -> None:
+        n_outputs, n_vectors, staged, start, stop, weights, source, window, shrink, key, lr, divide,
+        scratch, more,
+    ) -> None:  # fmt: skip
         """Train on the centre words ``staged.kept[start:stop]``; args as in `train_words`."""
         n = staged.first.shape[0]
         text = Text(staged.kept, staged.kept, staged.first, staged.last, 0, n)
         train(
-            text, start, stop, weights, source, window, shrink, key, lr, divide, scratch, more,
-            scratch.tally,
+            n_outputs, n_vectors, text, start, stop, weights, source, window, shrink, key, lr,
+            divide, scratch, more, scratch.tally,
         )  # fmt: skip
 
     return train_slice

@@ -168,16 +168,17 @@ def draw_mask(key, number, dim, dropout, masks, at) -> None:
 
 @cache
 def optimizer_step(
-    lanes: int, n_vectors: int, n_outputs: int, is_cbow: bool, features: Features
+    lanes: int, n_rest: int, is_cbow: bool, features: Features
 ) -> Callable[..., None]:
     """The step on one window that an optimizer takes; args as in `window_step`."""
     adagrad, dropout, max_norm, frozen = features
-    n_full, n_rest = divmod(n_outputs, BLOCK_OUTPUTS)
     together = 1 if is_cbow else 2
-    gradients = gradients_of_outputs(lanes, n_vectors, n_outputs, together)
+    gradients = gradients_of_outputs(lanes, n_rest, together)
 
     @inlined
-    def step(i, key, weights, inputs, n, now, n_nodes, window, lr, divide, scratch, more):
+    def step(
+        n_vectors, i, key, weights, inputs, n, now, n_outputs, window, lr, divide, scratch, more
+    ):
         """Train `n` input rows against the outputs whose offsets begin at `now`.
 
         Args:
@@ -188,14 +189,14 @@ def optimizer_step(
         syn0, syn1, stride = weights.syn0, weights.syn1neg, weights.stride
         rows, dots, places, hidden = scratch.rows, scratch.dots, rows_of.places, rows_of.hidden
         masks, errors, deltas = rows_of.masks, rows_of.errors, rows_of.deltas
-        one = np.float32(1.0)
+        one, n_full = np.float32(1.0), n_outputs // BLOCK_OUTPUTS
         if is_cbow:
             n_hidden, per_block = 1, DOTS_STRIDE
             gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
             if dropout:
                 draw_mask(key, np.int64(i), dim, optimizer.dropout, masks, 0)
                 multiply_row(lanes, hidden, masks, 0, n_vectors)
-            gradients(0, per_block, hidden, places, 1, syn1, now, one, scratch)
+            gradients(n_vectors, n_outputs, per_block, hidden, places, 1, syn1, now, one, scratch)
         else:
             n_hidden, per_block = n, window * DOTS_STRIDE
             for j in range(n):
@@ -205,7 +206,7 @@ def optimizer_step(
                     draw_mask(key, number, dim, optimizer.dropout, masks, j * stride)
                     multiply_row(lanes, hidden, masks, j * stride, n_vectors)
             places[n] = places[n - 1]  # an odd number is filled up to pairs
-            gradients(0, per_block, hidden, places, n, syn1, now, one, scratch)
+            gradients(n_vectors, n_outputs, per_block, hidden, places, n, syn1, now, one, scratch)
             places[n] = n * stride
         for b in range(n_full):
             block_errors(

@@ -66,30 +66,74 @@ so many that they would diverge. There rounds are shorter, down to a word
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import numpy as np
+
+from embedcli.kernels.alignment import aligned
 from embedcli.kernels.barrier import wait_for_all
 from embedcli.kernels.copies import gather_copies, merge_copies
 from embedcli.kernels.intrinsics.access import prefetch_to_read
-from embedcli.kernels.jit import inlined, kernel
+from embedcli.kernels.intrinsics.blocks import BLOCK_OUTPUTS
+from embedcli.kernels.intrinsics.calls import caller
+from embedcli.kernels.jit import address_of, inlined, kernel, types_of
 from embedcli.kernels.listing import list_words, place_words, weigh
 from embedcli.kernels.loop import LISTED, train_words
 from embedcli.kernels.sampling import ROUND_STRETCH, Noise, stretch_items
-from embedcli.kernels.streams import ROUND, STREAMS, text_of_round
+from embedcli.kernels.streams import ROUND, STREAMS, make_lists, make_streams, text_of_round
+from embedcli.kernels.weights import Weights, make_scratch
 from embedcli.kernels.windows import Text
 from embedcli.kernels.word_users import forget_users
 
-__all__ = ["rounds"]
+__all__ = ["loop_of_rounds", "rounds", "rounds_kernel"]
+
+
+def _example_types() -> tuple[Any, ...]:
+    """The types of what `train_words` is called with in a round."""
+    streams = make_streams(1, np.zeros(1, np.int32))
+    lists = make_lists(1, 1, 1, 1, 1)
+    text = Text(lists.inputs[0], lists.centres[0], streams.first[0], streams.last[0], 0, 1)
+    source = Noise(streams.pool, streams.begins[0], streams.noise_keys[0]), lists.items[0], 0, 0
+    weights, scratch = Weights(aligned(1), aligned(1), 1), make_scratch(1, 1, 1)
+    key, lr, tally = streams.window_keys[0], streams.lrs[0], streams.tally[0]
+    return types_of(
+        (1, 1, text, 0, 1, weights, source, 1, True, key, lr, True, scratch, None, tally)
+    )
+
+
+_TRAIN_TYPES = _example_types()
+_call_train = caller(_TRAIN_TYPES)
+
+
+def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., bool]:
+    """What trains rounds of skip-gram or CBOW.
+
+    The loop is a kernel of its own (`loop_of_rounds`). Two kernels of half the size are compiled at
+    once by two processes, and one of them is the same for skip-gram and CBOW and for any sizes.
+    """
+    loop = loop_of_rounds(is_cbow, lanes, n_outputs, n_vectors)
+    return partial(rounds_kernel(lanes), loop, n_outputs, n_vectors)
+
+
+def loop_of_rounds(
+    is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int, *, is_special: bool = False
+) -> int:
+    """The address of `train_words` on what rounds have listed; as in `loop.training_kernel`."""
+    n_rest, sizes = n_outputs % BLOCK_OUTPUTS, (n_outputs, n_vectors) if is_special else (0, 0)
+    train = train_words(lanes, n_rest, is_cbow=is_cbow, kind_of_outputs=LISTED, sizes=sizes)
+    return address_of(train, _TRAIN_TYPES)
 
 
 @cache
-def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callable[..., bool]:
-    """The kernel that trains rounds of skip-gram or CBOW; constants as in `train_words`."""
-    train = train_words(lanes, n_outputs, n_vectors, is_cbow=is_cbow, kind_of_outputs=LISTED)
+def rounds_kernel(lanes: int) -> Callable[..., bool]:
+    """What lists, copies, merges, and calls the loop; args of its own."""
 
     @kernel
     def train_rounds(
+        train,
+        n_outputs,
+        n_vectors,
         thread,
         threads,
         blocks,
@@ -115,6 +159,7 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
         It begins when all threads have come here, so that each may have staged its streams before.
 
         Args:
+            train: the address of `train_words`, like all args as there or:
             blocks: `n_blocks` of the threads.
             length: words of a stream in a round, `ROUND` at most.
             streams: `Streams`. lists: `Lists`. copied0, copied1: `Copied` of syn0 and syn1neg.
@@ -174,9 +219,11 @@ def rounds(is_cbow: bool, lanes: int, n_outputs: int, n_vectors: int) -> Callabl
                         spare = lists.n_words[w, 1] - n_outputs
                         stretches = (end - 1) // ROUND_STRETCH + 1 - start // ROUND_STRETCH
                         source = _noise(streams, w), lists.items[w], spare, spare // stretches
-                        train(text, start, end, weights, source, window, shrink,
-                              streams.window_keys[w], streams.lrs[w], divide, scratch, None,
-                              streams.tally[w])  # fmt: skip
+                        _call_train(train, (
+                            n_outputs, n_vectors, text, start, end, weights, source, window,
+                            shrink, streams.window_keys[w], streams.lrs[w], divide, scratch, None,
+                            streams.tally[w],
+                        ))  # fmt: skip
             for phase in range(blocks):
                 reached += 1
                 if not wait_for_all(phases, thread, threads, reached):

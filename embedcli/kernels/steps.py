@@ -39,26 +39,25 @@ from embedcli.kernels.intrinsics.means import gather_mean, scatter_add, update_o
 from embedcli.kernels.jit import inlined
 from embedcli.kernels.paths import PATH_STEP
 
-__all__ = ["gradients_of_outputs", "window_step"]
+__all__ = ["OF_PATH", "gradients_of_outputs", "window_step"]
+
+OF_PATH = -1  # outputs are the nodes of a path, of any number
 
 _Generated = tuple[Any, Callable[..., ir.Value]]
 
 
 @cache
-def gradients_of_outputs(
-    lanes: int, n_vectors: int, n_outputs: int, together: int
-) -> Callable[..., None]:
+def gradients_of_outputs(lanes: int, n_rest: int, together: int) -> Callable[..., None]:
     """What turns the outputs of a window into gradients: ``scratch.dots``, block after block.
 
     Args:
-        lanes, n_vectors, together: as in `block_dots`.
-        n_outputs: 1 + K; 0 for the nodes of paths.
+        lanes, together: as in `block_dots`.
+        n_rest: outputs of the last block, 0 where all are full; `OF_PATH` for the nodes of paths.
     """
-    n_full, n_rest = divmod(n_outputs, BLOCK_OUTPUTS)
-    is_path = n_outputs == 0
+    is_path = n_rest == OF_PATH
 
     @inlined
-    def of_block(m, b, per_block, matrix, inputs, n, syn1, now, lr, scratch):
+    def of_block(n_vectors, m, b, per_block, matrix, inputs, n, syn1, now, lr, scratch):
         o, d = now + BLOCK_OUTPUTS * b, per_block * b
         dots, losses = scratch.dots, scratch.losses
         block_dots(lanes, m, together, matrix, syn1, inputs, n, scratch.rows, o, n_vectors, dots, d)
@@ -69,40 +68,48 @@ def gradients_of_outputs(
             block_gradients(lanes, m, together, n, dots, d, np.int64(b == 0), lr, losses)
 
     @inlined
-    def gradients(n_nodes, per_block, matrix, inputs, n, syn1, now, lr, scratch):
-        """Args: `matrix`, `inputs` and `n` as in `block_dots`.
+    def gradients(n_vectors, n_outputs, per_block, matrix, inputs, n, syn1, now, lr, scratch):
+        """Args: `n_vectors`, `matrix`, `inputs` and `n` as in `block_dots`.
 
-        n_nodes: of a path. per_block: floats kept for the gradients of a block.
+        n_outputs: 1 + K, or the nodes of a path.
+        per_block: floats kept for the gradients of a block.
         now: where the outputs' offsets begin in ``scratch.rows``.
         """
         if is_path:
-            n_filled = n_nodes + n_nodes % PATH_STEP
+            n_filled = n_outputs + n_outputs % PATH_STEP
             n_blocks = n_filled // BLOCK_OUTPUTS
             rest = n_filled - n_blocks * BLOCK_OUTPUTS
         else:
-            n_blocks = n_full
+            n_blocks = n_outputs // BLOCK_OUTPUTS
         for b in range(n_blocks):
-            of_block(BLOCK_OUTPUTS, b, per_block, matrix, inputs, n, syn1, now, lr, scratch)
+            of_block(
+                n_vectors, BLOCK_OUTPUTS, b, per_block, matrix, inputs, n, syn1, now, lr, scratch
+            )
         if is_path:
             if rest == 4:
-                of_block(4, n_blocks, per_block, matrix, inputs, n, syn1, now, lr, scratch)
+                of_block(
+                    n_vectors, 4, n_blocks, per_block, matrix, inputs, n, syn1, now, lr, scratch
+                )
             elif rest == 2:
-                of_block(2, n_blocks, per_block, matrix, inputs, n, syn1, now, lr, scratch)
+                of_block(
+                    n_vectors, 2, n_blocks, per_block, matrix, inputs, n, syn1, now, lr, scratch
+                )
         elif n_rest:
-            of_block(n_rest, n_blocks, per_block, matrix, inputs, n, syn1, now, lr, scratch)
+            of_block(
+                n_vectors, n_rest, n_blocks, per_block, matrix, inputs, n, syn1, now, lr, scratch
+            )
 
     return gradients
 
 
 @cache
-def window_step(lanes: int, n_vectors: int, n_outputs: int, is_cbow: bool) -> Callable[..., None]:
+def window_step(lanes: int, n_rest: int, is_cbow: bool) -> Callable[..., None]:
     """The step on one window, of skip-gram or CBOW; args as in `gradients_of_outputs`."""
-    n_full, n_rest = divmod(n_outputs, BLOCK_OUTPUTS)
-    is_path = n_outputs == 0
-    gradients = gradients_of_outputs(lanes, n_vectors, n_outputs, 1 if is_cbow else 2)
+    is_path = n_rest == OF_PATH
+    gradients = gradients_of_outputs(lanes, n_rest, 1 if is_cbow else 2)
 
     @inlined
-    def update(m, b, per_block, weights, inputs, n, now, scratch):
+    def update(n_vectors, m, b, per_block, weights, inputs, n, now, scratch):
         """Apply the gradients of block `b`: to inputs and outputs, or to outputs and e."""
         o, d = now + BLOCK_OUTPUTS * b, per_block * b
         rows, dots, syn1 = scratch.rows, scratch.dots, weights.syn1neg
@@ -114,34 +121,38 @@ def window_step(lanes: int, n_vectors: int, n_outputs: int, is_cbow: bool) -> Ca
             block_update(lanes, m, weights.syn0, syn1, inputs, n, rows, o, n_vectors, dots, d)
 
     @inlined
-    def step(i, key, weights, inputs, n, now, n_nodes, window, lr, divide, scratch, more):
+    def step(
+        n_vectors, i, key, weights, inputs, n, now, n_outputs, window, lr, divide, scratch, more
+    ):
         """Train `n` input rows against the outputs whose offsets begin at `now`."""
         if is_cbow:
             per_block = DOTS_STRIDE
             gather_mean(lanes, weights.syn0, inputs, n, n_vectors, scratch.hidden)
             gradients(
-                n_nodes, per_block, scratch.hidden, SINGLE, 1, weights.syn1neg, now, lr, scratch
-            )
+                n_vectors, n_outputs, per_block, scratch.hidden, SINGLE, 1, weights.syn1neg, now,
+                lr, scratch,
+            )  # fmt: skip
         else:
             per_block = window * DOTS_STRIDE
             gradients(
-                n_nodes, per_block, weights.syn0, inputs, n, weights.syn1neg, now, lr, scratch
-            )
+                n_vectors, n_outputs, per_block, weights.syn0, inputs, n, weights.syn1neg, now, lr,
+                scratch,
+            )  # fmt: skip
         if is_path:
-            n_filled = n_nodes + n_nodes % PATH_STEP
+            n_filled = n_outputs + n_outputs % PATH_STEP
             n_blocks = n_filled // BLOCK_OUTPUTS
             rest = n_filled - n_blocks * BLOCK_OUTPUTS
         else:
-            n_blocks = n_full
+            n_blocks = n_outputs // BLOCK_OUTPUTS
         for b in range(n_blocks):
-            update(BLOCK_OUTPUTS, b, per_block, weights, inputs, n, now, scratch)
+            update(n_vectors, BLOCK_OUTPUTS, b, per_block, weights, inputs, n, now, scratch)
         if is_path:
             if rest == 4:
-                update(4, n_blocks, per_block, weights, inputs, n, now, scratch)
+                update(n_vectors, 4, n_blocks, per_block, weights, inputs, n, now, scratch)
             elif rest == 2:
-                update(2, n_blocks, per_block, weights, inputs, n, now, scratch)
+                update(n_vectors, 2, n_blocks, per_block, weights, inputs, n, now, scratch)
         elif n_rest:
-            update(n_rest, n_blocks, per_block, weights, inputs, n, now, scratch)
+            update(n_vectors, n_rest, n_blocks, per_block, weights, inputs, n, now, scratch)
         if is_cbow:
             share = np.float32(1.0) / np.float32(n) if divide else np.float32(1.0)
             scatter_add(

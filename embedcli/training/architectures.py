@@ -10,7 +10,12 @@ from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.subwords.table import Subwords
 from embedcli.text.corpus import Corpus
-from embedcli.training.deterministic import compile_rounds, compile_staging, deterministic_run
+from embedcli.training.deterministic import (
+    compile_loop,
+    compile_rounds,
+    compile_staging,
+    deterministic_run,
+)
 from embedcli.training.glove_run import compile_glove, count_cells, glove_run
 from embedcli.training.hogwild import hogwild_run
 from embedcli.training.pretrained import Pretrained
@@ -19,24 +24,38 @@ from embedcli.training.stopping import Deadline
 from embedcli.training.subword_run import compile_subwords, subword_run
 from embedcli.training.worker import compile_kernels
 
-__all__ = ["compile_architecture", "prepared"]
+__all__ = ["compile_architecture", "compile_first_part", "compile_second_part", "prepared"]
 
 
-def compile_architecture(config: TrainConfig, *, staging: bool = True) -> None:
-    """Compile, or load from the cache, what `config` needs.
+def compile_first_part(config: TrainConfig) -> None:
+    """Compile what this process should, while another one compiles the second part.
 
-    `staging`: with what prepares chunks, where that is not one with what trains them.
+    Rounds take two kernels of about the same size; all others have nothing in their first part.
     """
+    if config.arch != "glove" and config.deterministic:
+        compile_staging(config)
+        compile_loop(config)
+
+
+def compile_architecture(config: TrainConfig) -> None:
+    """Compile, or load from the cache, what `config` needs."""
     if config.arch == "glove":
         compile_glove(config)
     elif config.deterministic:
-        if staging:
-            compile_staging(config)
+        compile_first_part(config)
         compile_rounds(config)
     elif config.subword is not None:
         compile_subwords(config)
     else:
         compile_kernels(config)
+
+
+def compile_second_part(config: TrainConfig) -> None:
+    """What `compile_first_part` leaves."""
+    if config.arch != "glove" and config.deterministic:
+        compile_rounds(config)
+    else:
+        compile_architecture(config)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.kernels.intrinsics.lanes import host_lanes
+from embedcli.kernels.rounds import loop_of_rounds
 from embedcli.kernels.sampling import count_kept, make_staged, shuffle, stage
 from embedcli.kernels.streams import ROUND, STREAMS, rows_for_copies
 from embedcli.kernels.weights import Weights
@@ -22,6 +24,7 @@ from embedcli.text.corpus import Corpus
 from embedcli.training.chunks import SMALLEST_CHUNK, Chunks
 from embedcli.training.held_out import HELD_OUT, HeldOut, split_text
 from embedcli.training.initial_weights import initial_weights
+from embedcli.training.kernel_choice import is_long
 from embedcli.training.models import WordModel
 from embedcli.training.pretrained import Pretrained
 from embedcli.training.round_length import RoundLength, round_length_of
@@ -33,7 +36,7 @@ from embedcli.training.stopping import Deadline
 from embedcli.training.work import Job, Step, account_words, word_counts
 from embedcli.training.worker import Pool, pool_of, words_to_compile
 
-__all__ = ["Groups", "compile_rounds", "compile_staging", "deterministic_run"]
+__all__ = ["Groups", "compile_loop", "compile_rounds", "compile_staging", "deterministic_run"]
 
 
 class Groups:
@@ -130,7 +133,14 @@ def deterministic_run(
         pretrained.copy_to(*model.rows())
     round_length = round_length_of(counts, context, outputs.negative, config)
     threads = RoundThreads(
-        everything, outputs, round_length, text.longest_part, window, keep, config
+        everything,
+        outputs,
+        round_length,
+        text.longest_part,
+        window,
+        keep,
+        config,
+        is_long=is_long(len(corpus.ids), config),
     )
     held_out = None
     if measured is not None:
@@ -162,8 +172,15 @@ def compile_staging(config: TrainConfig) -> None:
     pool_of(np.ones(2, np.int64), len(tokens), config)
 
 
+def compile_loop(config: TrainConfig) -> None:
+    """Compile, or load from the cache, the loop that trains in rounds."""
+    lanes = host_lanes()
+    n_vectors = -(-config.dim // lanes)
+    loop_of_rounds(config.arch == "cbow", lanes, words_to_compile(config), n_vectors)
+
+
 def compile_rounds(config: TrainConfig) -> None:
-    """Compile, or load from the cache, the kernel that `config` needs, by training nothing."""
+    """Compile, or load from the cache, what does the rest of a round, by training nothing."""
     n_words = words_to_compile(config)
     window = config.widest_window(2)
     copies = STREAMS * rows_for_copies(window, n_words)

@@ -19,6 +19,7 @@ from embedcli.text.corpus import Corpus
 from embedcli.training.chunks import Chunks
 from embedcli.training.held_out import HeldOut, split_text
 from embedcli.training.initial_weights import initial_weights
+from embedcli.training.kernel_choice import is_long
 from embedcli.training.models import WordModel
 from embedcli.training.pretrained import Pretrained
 from embedcli.training.run import Run, Score
@@ -109,8 +110,10 @@ def hogwild_run(
         if tree_counts is not None:
             pretrained.copy_nodes_to(syn1)
 
+    long = is_long(len(corpus.ids), config)
+
     def make_worker(chunk: int, window: int, optimizer: Optimizer | None) -> Worker:
-        return Worker(weights, outputs, config, chunk, window, optimizer)
+        return Worker(weights, outputs, config, chunk, window, optimizer, is_long=long)
 
     workers = workers_for(partial(make_worker, optimizer=optimizer), text, config)
     held_out = None

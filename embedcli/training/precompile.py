@@ -62,13 +62,11 @@ def compile_all(config: TrainConfig, precompiler: Precompiler | None = None) -> 
 
     `precompiler`: another process that does already. Without one, it is begun if that saves time.
     """
-    from embedcli.training.architectures import compile_architecture
-    from embedcli.training.deterministic import compile_staging
+    from embedcli.training.architectures import compile_architecture, compile_first_part
 
     precompiler = precompiler or begin_precompiling(config)
     if precompiler is not None:
-        if config.deterministic:  # whose kernel takes longer to compile than all else
-            compile_staging(config)
+        compile_first_part(config)
         precompiler.wait()
     compile_architecture(config)  # what is not in the cache now, whatever became of the other
 
@@ -81,9 +79,9 @@ def _compile_here() -> NoReturn:
     # Numba loads SciPy, where it is installed, for a BLAS that no kernel uses.
     sys.modules["scipy"] = None  # type: ignore[assignment]
 
-    from embedcli.training.architectures import compile_architecture
+    from embedcli.training.architectures import compile_second_part
 
-    compile_architecture(TrainConfig(**settings), staging=False)
+    compile_second_part(TrainConfig(**settings))
     os._exit(0)  # Python's own way out would wait for who reads standard input
 
 

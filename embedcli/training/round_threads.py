@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from embedcli.kernels.barrier import make_phases
 from embedcli.kernels.intrinsics.lanes import host_lanes
-from embedcli.kernels.rounds import rounds
+from embedcli.kernels.rounds import loop_of_rounds, rounds_kernel
 from embedcli.kernels.sampling import Staged, shuffle, stage
 from embedcli.kernels.streams import STREAMS, make_copied, make_lists, make_streams, n_blocks
 from embedcli.kernels.weights import Weights, make_scratch
 from embedcli.settings.config import TrainConfig, usable_cores
+from embedcli.training.kernel_choice import KernelChoice
 from embedcli.training.round_length import RoundLength, moved_shares
 from embedcli.training.sampling import random_key
 from embedcli.training.worker import Pool
@@ -72,6 +73,7 @@ class RoundThreads:
         round_length: of the text.
         chunk: tokens of the largest chunk. window: the widest.
         keep: uint32 (V,), see `stage`.
+        is_long: see `KernelChoice`.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class RoundThreads:
         window: int,
         keep: NDArray[np.uint32],
         config: TrainConfig,
+        *,
+        is_long: bool = False,
     ) -> None:
         self._config, self._weights, self._keep = config, weights, keep
         self._window, self._round_length = window, round_length
@@ -102,7 +106,11 @@ class RoundThreads:
         self._phases = make_phases(self._threads)
         is_cbow = config.arch == "cbow"
         lanes = host_lanes()
-        self._kernel = rounds(is_cbow, lanes, n_outputs, -(-config.dim // lanes))
+        self._kernel = rounds_kernel(lanes)
+        self._sizes = n_outputs, -(-config.dim // lanes)
+        loop = partial(loop_of_rounds, is_cbow, lanes, *self._sizes)
+        self._loop = KernelChoice(loop, partial(loop, is_special=True), is_long=is_long)
+        self._address = 0  # of the loop; without text it is not called
         inputs = 1 if is_cbow else 2 * window
         work = 3 * inputs * n_outputs * weights.stride * STREAMS
         self._length = min(round_length.length, max(1, ROUND_WORK // work))
@@ -122,6 +130,7 @@ class RoundThreads:
         says so after a slice that is not the last, the group is left there, and the position
         returned; None when it is done.
         """
+        self._address = self._loop.best()
         self._streams.n_kept[:] = 0
         context, lr = self._round_length.context, max(chunk.lr for chunk in chunks)
         most = STREAMS * (self._length + 2 * self._window) * self._n_outputs
@@ -145,7 +154,7 @@ class RoundThreads:
         return None
 
     def compile(self) -> None:
-        """Compile, or load from the cache, what trains; it trains nothing."""
+        """Compile, or load from the cache, all but the loop that trains (`loop_of_rounds`)."""
         self._streams.n_kept[:] = 0
         self._moved = np.ones(1, np.float32), np.ones(1, np.float32)
         self._together(partial(self._run, 0))
@@ -172,6 +181,8 @@ class RoundThreads:
     def _run(self, first: int, thread: int) -> None:
         config = self._config
         self._kernel(
+            self._address,
+            *self._sizes,
             thread,
             self._threads,
             n_blocks(self._threads),

@@ -79,8 +79,10 @@ class Worker:
         chunk: int,
         window: int,
         optimizer: Optimizer | None = None,
+        *,
+        is_long: bool = False,
     ) -> None:
-        self._config = config
+        self._config, self._is_long = config, is_long
         self._weights = weights
         self._outputs = outputs
         self._staged = make_staged(chunk)
@@ -103,13 +105,25 @@ class Worker:
         if isinstance(outputs, Tree):
             n_outputs = longest_path(outputs)
             scratch = make_path_scratch(n_outputs, window, stride)
-            kernel = training_kernel(lanes, 0, n_vectors, is_cbow=is_cbow, kind_of_outputs=PATH)
+            kernel = training_kernel(
+                lanes,
+                0,
+                n_vectors,
+                is_special=self._is_long,
+                is_cbow=is_cbow,
+                kind_of_outputs=PATH,
+            )
         else:
             n_outputs = 1 + outputs.negative
             scratch = make_scratch(n_outputs, window, stride)
             features = None if optimizer is None else features_of(config)
             kernel = training_kernel(
-                lanes, n_outputs, n_vectors, is_cbow=is_cbow, features=features
+                lanes,
+                n_outputs,
+                n_vectors,
+                is_special=self._is_long,
+                is_cbow=is_cbow,
+                features=features,
             )
             if optimizer is not None:
                 self._more = (

@@ -113,6 +113,11 @@ class Background:
         self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
         self._thread.start()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the call has ended."""
+        return not self._thread.is_alive()
+
     def wait(self) -> None:
         """Wait until the call has ended."""
         while self._thread.is_alive():  # with a time-out, so that Ctrl-C is felt

@@ -58,14 +58,14 @@ def copy_row(typing_context, lanes, n_vectors, source, row, target, copy):
             data_pointer(context, builder, signature.args[i], args[i]) for i in (2, 4)
         )
         v = Lanes(builder, lanes.literal_value)
-        for vector in range(n_vectors.literal_value):
-            column = I64(vector * v.n)
+        with loop(builder, args[1]) as vector:
+            column = builder.mul(vector, I64(v.n))
             x = v.load(source_, builder.add(args[3], column))
             v.store(x, target_, builder.add(args[5], column))
         return context.get_dummy_value()
 
     offsets = types.int64
-    return types.void(lanes, n_vectors, source, offsets, target, offsets), generate
+    return types.void(lanes, offsets, source, offsets, target, offsets), generate
 
 
 @intrinsic(prefer_literal=True)
@@ -94,8 +94,8 @@ def blend_row(typing_context, lanes, n_vectors, matrix, row, copy, keep, share) 
         matrix_ = data_pointer(context, builder, signature.args[2], args[2])
         v = Lanes(builder, lanes.literal_value)
         keep_, share_ = v.broadcast(args[5]), v.broadcast(args[6])
-        for vector in range(n_vectors.literal_value):
-            column = I64(vector * v.n)
+        with loop(builder, args[1]) as vector:
+            column = builder.mul(vector, I64(v.n))
             place = builder.add(args[3], column)
             kept = builder.fmul(keep_, v.load(matrix_, place))
             became = v.load(matrix_, builder.add(args[4], column))
@@ -103,4 +103,4 @@ def blend_row(typing_context, lanes, n_vectors, matrix, row, copy, keep, share) 
         return context.get_dummy_value()
 
     offsets = types.int64, types.int64
-    return types.void(lanes, n_vectors, matrix, *offsets, types.float32, types.float32), generate
+    return types.void(lanes, types.int64, matrix, *offsets, types.float32, types.float32), generate
