@@ -210,7 +210,7 @@ class ShardTrainer:
 
 def beginning(n_words: int, config: TrainConfig) -> Matrices:
     """The matrices before training: the same as on one machine."""
-    return _matrices(initial_weights(n_words, config.dim, config.seed), config.dim)
+    return _matrices(initial_weights(n_words, config), config.dim)
 
 
 def _contexts(corpus: Corpus, config: TrainConfig) -> float:

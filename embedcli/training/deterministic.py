@@ -125,7 +125,7 @@ def deterministic_run(
     kept = kept_share(counts, config.subsampling)
     context = text.mean_context(window, kept, shrinks=config.shrinks)
     more = STREAMS * rows_for_copies(window, 1 + outputs.negative)
-    everything = initial_weights(len(counts), config.dim, config.seed, n_copies=more)
+    everything = initial_weights(len(counts), config, n_copies=more)
     own = len(counts) * everything.stride
     weights = Weights(everything.syn0[:own], everything.syn1neg[:own], everything.stride)
     model = WordModel(weights, config.dim)
@@ -184,7 +184,7 @@ def compile_rounds(config: TrainConfig) -> None:
     n_words = words_to_compile(config)
     window = config.widest_window(2)
     copies = STREAMS * rows_for_copies(window, n_words)
-    weights = initial_weights(n_words, config.dim, 0, n_copies=copies)
+    weights = initial_weights(n_words, config, n_copies=copies)
     outputs = Pool(np.zeros(2, np.int32), config.negative)
     keep = np.full(n_words, 0xFFFFFFFF, np.uint32)
     round_length = RoundLength(n_words, ROUND, 1.0)

@@ -98,7 +98,7 @@ def hogwild_run(
     is_tree = config.loss == "hs"
     tree_counts = pretrained.tree_counts(counts) if pretrained is not None and is_tree else None
     outputs = outputs_of(counts if tree_counts is None else tree_counts, len(corpus.ids), config)
-    weights = weights or initial_weights(len(counts), config.dim, config.seed)
+    weights = weights or initial_weights(len(counts), config)
     optimizer = optimizer_of(config, len(counts), None if pretrained is None else pretrained.frozen)
     squares = None
     if optimizer is not None and config.optimizer == "adagrad":

@@ -64,7 +64,7 @@ def subword_run(
     text, measured = split_text(corpus, valid, config)
     keep = keep_thresholds(counts, config.subsampling)
     outputs = outputs_of(counts, len(corpus.ids), config)
-    weights = initial_weights(len(counts), config.dim, config.seed, n_parts=len(words.ids))
+    weights = initial_weights(len(counts), config, n_parts=len(words.ids))
     model = SubwordModel(weights, config.dim, words, corpus.vocabulary)
     if pretrained is not None:
         rows, syn1neg = model.rows()
@@ -120,5 +120,5 @@ def compile_subwords(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs, by training on two words."""
     vocabulary = Vocabulary.from_words([f"{i}" for i in range(words_to_compile(config))])
     words = WordParts.of(vocabulary, NGrams(1, 1, 1))
-    weights = initial_weights(len(vocabulary), config.dim, 0, n_parts=len(words.ids))
+    weights = initial_weights(len(vocabulary), config, n_parts=len(words.ids))
     train_two_words(lambda outputs: SubwordWorker(weights, outputs, words, config, 2, 1), config)

@@ -235,7 +235,7 @@ def measuring_optimizer(config: TrainConfig, n_words: int) -> Optimizer | None:
 def compile_kernels(config: TrainConfig) -> None:
     """Compile, or load from the cache, what `config` needs, by training on two words."""
     n_words = words_to_compile(config)
-    weights = initial_weights(n_words, config.dim, 0)
+    weights = initial_weights(n_words, config)
     optimizer = optimizer_of(config, n_words, np.zeros(n_words, np.bool_))
     train_two_words(partial(_worker_by, weights, optimizer, config), config)
 
