@@ -17,6 +17,7 @@ from embedcli.cli.options import (
     text_encoding_option,
     threshold_option,
     verbosity_options,
+    warn_without_effect,
 )
 from embedcli.errors import UsageError
 
@@ -28,17 +29,6 @@ __all__ = ["command"]
 
 @click.command()
 @kind_options
-@number_option(
-    "--recent",
-    default=5,
-    text="With --next-item: rank by the last N items of each line, beside all of them.",
-)
-@click.option(
-    "--ordered/--unordered",
-    default=True,
-    help="With --next-item: the items of a line have an order, as in a session. Without one, as in "
-    "a basket, an item drawn by a seed is predicted from all others.  [ordered]",
-)
 @click.option(
     "-m",
     "--model",
@@ -151,6 +141,10 @@ def command(
         raise UsageError(f"give {', or '.join(kind.asked for kind in KINDS.values())}{more}")
     kind = KINDS[asked[0]]
     models = models or (default_model(),)
+    others = frozenset[str]().union(*(other.uses for other in KINDS.values())) - kind.uses
+    warn_without_effect(others, f"with {kind.asked.split()[0]}")
+    if asked == ["item_files"] and not options["ordered"]:
+        warn_without_effect(["recent"], "with --unordered")
     request = Request(models, partial(load, reading=reading), options[asked[0]], options)
     if fail_under_gain is not None and not kind.has_gain(request):
         raise UsageError("--fail-under-gain compares models: give a second -m")

@@ -12,6 +12,7 @@ import click
 
 from embedcli.cli.evaluate_output import GAIN, Columns, Layout, Table, gain_cells, part_as_json
 from embedcli.cli.evaluate_request import Kind, Request
+from embedcli.cli.number_options import number_option
 from embedcli.cli.output import warn
 from embedcli.errors import UsageError
 from embedcli.quoting import quoted
@@ -257,6 +258,9 @@ KINDS = {
             compares=True,
         ),
         _has_another,
+        frozenset(
+            ("protocol", "method", "restrict", "oov", "kind", "skip_bad_lines", "subwords", "unk")
+        ),
     ),
     "tasks": Kind(
         "--task TRAIN TEST",
@@ -285,6 +289,7 @@ KINDS = {
             remark=_remark_on_tokens,
         ),
         lambda request: request.options["one_hot"] or _has_another(request),
+        frozenset(("one_hot", "subwords", "unk")),
     ),
     "item_files": Kind(
         "--next-item FILE",
@@ -320,6 +325,18 @@ KINDS = {
                 callback=_cutoffs,
                 help="With --next-item: count a hit if the last item is among the first K.",
             ),
+            number_option(
+                "--recent",
+                default=5,
+                text="With --next-item: rank by the last N items of each line, beside all of them.",
+            ),
+            click.option(
+                "--ordered/--unordered",
+                default=True,
+                help="With --next-item: the items of a line have an order, as in a session. "
+                "Without one, as in a basket, an item drawn by a seed is predicted from all "
+                "others.  [ordered]",
+            ),
         ],
         _score_items,
         Layout(
@@ -333,6 +350,7 @@ KINDS = {
             remark=_remark_on_lines,
         ),
         lambda request: True,
+        frozenset(("training", "separator", "cutoffs", "recent", "ordered", "oov")),
     ),
 }
 

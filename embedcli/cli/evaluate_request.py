@@ -49,6 +49,7 @@ class Kind:
         score: makes the reports.
         layout: how they are shown.
         has_gain: whether one model alone has a gain.
+        uses: the options that it uses, of those that not all kinds use.
     """
 
     asked: str
@@ -57,3 +58,4 @@ class Kind:
     score: Callable[[Request], list[Report]]
     layout: Layout
     has_gain: Callable[[Request], bool]
+    uses: frozenset[str]

@@ -35,6 +35,7 @@ __all__ = [
     "train_options",
     "train_options_without",
     "verbosity_options",
+    "warn_without_effect",
 ]
 
 # Who may say `none` of a setting that would be something else without.
@@ -43,6 +44,14 @@ _SAID = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVI
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 DEFAULT_MODEL = "model.safetensors"
+
+
+def warn_without_effect(names: Collection[str], why: str) -> None:
+    """Warn of each of these options of the running command that somebody has given."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in names and context.get_parameter_source(parameter.name) in _SAID:
+            warn(f"{max(parameter.opts, key=len)} decides nothing {why}")
 
 
 def default_model() -> str:

@@ -11,7 +11,7 @@ import click
 
 from embedcli.cli.model_options import reading_options
 from embedcli.cli.number_options import number_option
-from embedcli.cli.options import default_model, json_option, verbosity_options
+from embedcli.cli.options import default_model, json_option, verbosity_options, warn_without_effect
 from embedcli.cli.output import echo_json, talk
 from embedcli.cli.parameter_files import keep_apart
 from embedcli.errors import FormatError, InputError, UsageError
@@ -98,6 +98,9 @@ def command(
     if tune is not None and (loss or models):
         raise UsageError("--tune FILE.json is a picture of its own: leave MODEL and --loss out")
     kind = kind_of(output, may_be_page=not loss and tune is None)
+    if tune is not None or loss:
+        only_of_maps = ("top", "layout", "clusters", "color", "k", "seed")
+        warn_without_effect(only_of_maps, "with --loss" if loss else "with --tune")
     models = models or (default_model(),)
     keep_apart([output], [tune] if tune is not None else models)
     check_writable(output)

@@ -29,6 +29,8 @@ __all__ = ["lock_path", "locked"]
 
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 _OPEN: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+# What opening says where the name is that of a link, a directory, a socket or a device.
+_NOT_A_FILE: Final = (errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO, errno.ENODEV)
 _CONTENT: Final = re.compile(rb"([0-9]{1,10}\n)?")
 
 
@@ -76,7 +78,7 @@ def _acquire(path: str, real: str) -> int:
         try:
             descriptor = _open(path)
         except OSError as error:
-            if os.path.lexists(path) and not isinstance(error, PermissionError):
+            if error.errno in _NOT_A_FILE:
                 raise _not_ours(path, real) from error
             raise OutputError(f"cannot lock {real}: {error.strerror}: {path}") from error
         try:

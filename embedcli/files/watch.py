@@ -9,13 +9,14 @@ before each answer; between that and the answer, and while a single long look-up
 from __future__ import annotations
 
 import os
+import stat
 import weakref
 from pathlib import Path
 
 from embedcli.errors import InputError
 from embedcli.files.plain import is_directory, is_file
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "state_of"]
 
 
 class Watch:
@@ -28,7 +29,7 @@ class Watch:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._files: list[tuple[int, tuple[int, int]]] = []
+        self._files: list[tuple[int, tuple[int, int] | None]] = []
         try:
             inside = sorted(Path(path).iterdir()) if is_directory(path) else [Path(path)]
         except OSError:
@@ -41,7 +42,7 @@ class Watch:
             except OSError:
                 continue
             weakref.finalize(self, os.close, number)
-            self._files.append((number, _state(number)))
+            self._files.append((number, state_of(number)))
 
     def check(self) -> None:
         """Refuse to go on with a model that was written over.
@@ -50,13 +51,16 @@ class Watch:
             InputError: one of its files is longer, shorter or younger than it was.
         """
         for number, before in self._files:
-            if _state(number) != before:
+            now = state_of(number)
+            if now != before:
+                sizes = f"{before[0]:,} bytes then, {now[0]:,} now" if before and now else "a file"
                 raise InputError(
-                    f"{self._path} was written over while it was open ({before[0]:,} bytes then, "
-                    f"{_state(number)[0]:,} now): start again, and replace models by mv, not cp"
+                    f"{self._path} was written over while it was open ({sizes}): start again, and "
+                    "replace models by mv, not cp"
                 )
 
 
-def _state(number: int) -> tuple[int, int]:
+def state_of(number: int) -> tuple[int, int] | None:
+    """Size and time of change, in ns, of an open regular file; None of anything else."""
     found = os.fstat(number)
-    return found.st_size, found.st_mtime_ns
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from embedcli.files.compression import Unpacked, compression_of
 from embedcli.files.kinds import is_parquet, suspicion
 from embedcli.files.opening import UNPACKING, open_source, unpacking_failure
 from embedcli.files.spans import Span, open_span
+from embedcli.files.watch import state_of
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.columns import parquet_texts
 from embedcli.text.encodings import Readable, Transcoded, decoded
@@ -300,9 +300,8 @@ def _open(source: str | Span) -> Any:
 
 
 def _identity(file: Any) -> tuple[int, int] | None:
-    """Size and time of change of a regular file; None for anything else."""
+    """As `state_of`; None, too, of what is no file of the system, such as a download."""
     try:
-        status = os.fstat(file.fileno())
+        return state_of(file.fileno())
     except (OSError, AttributeError):
         return None
-    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None

@@ -9,8 +9,12 @@ import pty
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from embedcli import Embeddings, Vocabulary, save
+from embedcli.cli import info
+from embedcli.cli.evaluate import command
+from embedcli.cli.evaluate_kinds import KINDS
 
 WORDS = ["man", "woman", "king", "queen", "apple"]
 VECTORS = [[2, 0, 0], [1, 1, 0], [1, 0, 1], [1, 1, 1], [0.5, -1, -1]]
@@ -148,3 +152,46 @@ def test_wrong_use(run_embed, files, arguments, code):
 
     assert (code, "") == (done.returncode, done.stdout)
     assert 1 == len(done.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "without_effect"),
+    [
+        (
+            "pairs.tsv --separator , --train x --no-one-hot -k 5 --recent 2 --unordered",
+            "--one-hot --train --separator --cutoff --recent --ordered",
+        ),
+        (
+            "--task labels.tsv labels.tsv --protocol gensim --restrict 0 --oov wrong --recent 2",
+            "--recent --protocol --restrict --oov",
+        ),
+        (
+            "--next-item pairs.tsv --method cosmul --kind pairs --no-subwords --skip-bad-lines",
+            "--method --kind --skip-bad-lines --subwords",
+        ),
+        ("--next-item pairs.tsv --recent 3 --unordered", "--recent"),
+        ("--next-item pairs.tsv --recent 3 --oov wrong --separator \\t", ""),
+        ("pairs.tsv --protocol gensim --oov wrong --no-unk --bootstrap 0", ""),
+    ],
+)
+def test_options_without_effect_give_a_warning(files, arguments, without_effect, monkeypatch):
+    monkeypatch.chdir(files)
+    lines = [f"{label}\t{words}" for label, words in [("a", "man king"), ("b", "apple")] * 3]
+    (files / "labels.tsv").write_text("\n".join(lines))
+    done = CliRunner().invoke(command, [*arguments.split(), "--bootstrap", "0"])
+    assert 0 == done.exit_code, done.output
+    how = arguments.split()[0] if arguments.startswith("--") else "FILEs"
+    how = "--unordered" if without_effect == "--recent" else how
+    expected = [
+        f"embed: warning: {name} decides nothing with {how}" for name in without_effect.split()
+    ]
+    assert expected == [line for line in done.stderr.splitlines() if "decides nothing" in line]
+
+
+def test_every_option_of_evaluate_is_of_some_kind_or_of_all():
+    of_all = {"bootstrap", "fail_under", "fail_under_gain", "text_encoding", "models"}
+    of_all |= {"files", "tasks", "item_files", "as_json", "quiet", "verbose"}
+    of_all |= {parameter.name for parameter in info.command.params}  # how models are read
+    some = frozenset().union(*(kind.uses for kind in KINDS.values()))
+    names = {parameter.name for parameter in command.params}
+    assert sorted(some) == sorted(names - of_all)

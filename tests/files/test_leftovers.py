@@ -1,5 +1,6 @@
 """What is removed after a kill, what is not ours to change, and what is taken over from the old."""
 
+import errno
 import io
 import os
 import re
@@ -225,6 +226,26 @@ def test_a_lock_that_a_disk_cannot_read_is_an_output_error(tmp_path, monkeypatch
         locked([str(tmp_path / "m.vec")]),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EIO, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENFILE, errno.ESTALE]
+)
+def test_a_lock_that_is_there_and_cannot_be_opened_says_why(tmp_path, monkeypatch, number):
+    lock = tmp_path / ".m.vec.lock"
+    lock.write_bytes(b"")
+    original = os.open
+
+    def fail(path, *arguments):
+        if str(path) == str(lock):
+            raise OSError(number, os.strerror(number))
+        return original(path, *arguments)
+
+    monkeypatch.setattr(os, "open", fail)
+    expected = f"cannot lock {tmp_path / 'm.vec'}: {os.strerror(number)}: {lock}"
+    with pytest.raises(OutputError) as caught, locked([str(tmp_path / "m.vec")]):
+        pass
+    assert expected == str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"12345\n"])
