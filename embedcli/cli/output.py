@@ -18,12 +18,15 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from embedcli.errors import OutputError
 from embedcli.quoting import escaped, json_text
+
+if TYPE_CHECKING:
+    from embedcli.settings.text_rules import TextRules
 
 __all__ = [
     "DataStream",
@@ -35,6 +38,7 @@ __all__ = [
     "for_cell",
     "for_terminal",
     "report_error",
+    "say_choice",
     "talk",
     "verbosity",
     "warn",
@@ -125,6 +129,14 @@ def talk(message: str, *, at: int = 0) -> None:
     level = verbosity()
     if not level.quiet and level.verbose >= at:
         _say(message)
+
+
+def say_choice(asked: TextRules, chosen: TextRules) -> None:
+    """Say what the text decided of how it is cut into words, if it did."""
+    from embedcli.text.prose import choice_line
+
+    if line := choice_line(asked, chosen):
+        talk(line)
 
 
 def warn(message: str) -> None:

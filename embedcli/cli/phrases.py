@@ -12,7 +12,7 @@ import click
 
 from embedcli.cli.number_options import number_option, recursive_option, threads_option
 from embedcli.cli.options import json_option, text_options_beside, verbosity_options
-from embedcli.cli.output import echo_json, echo_rows, talk
+from embedcli.cli.output import echo_json, echo_rows, say_choice, talk
 from embedcli.cli.parameter_files import keep_apart
 from embedcli.cli.progress_bar import show_progress
 from embedcli.errors import UsageError
@@ -159,6 +159,7 @@ def command(
             on_progress=on_progress,
         ) as encoded,
     ):
+        say_choice(rules, encoded.rules)
         tally = encoded.tally
         talk(f"read {tally.read:,} tokens, {tally.too_long:,} of them too long and left out")
         text = PhraseText(encoded, threads=n_threads)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedcli.cli.output import echo_json, echo_rows, talk
+from embedcli.cli.output import echo_json, echo_rows, say_choice, talk
 from embedcli.cli.progress_bar import show_progress
 from embedcli.settings.config import TrainConfig
 
@@ -88,9 +88,12 @@ def show_plan(setup: Setup, base: Vocabulary | None, *, as_json: bool) -> None:
     `base` is as in `corpus_reader.encode_corpus`.
     """
     from embedcli.text.corpus_reader import encode_for_training
+    from embedcli.text.prose import settled
     from embedcli.training.forecast import check_resources, measure_seconds
 
-    config, is_given = setup.config, setup.vocabulary is not None
+    asked, is_given = setup.config, setup.vocabulary is not None
+    config = settled(setup.sources, asked, recursive=asked.recursive)
+    say_choice(asked, config)
     show_estimate(setup, is_given=is_given)
     with (
         show_progress() as on_progress,

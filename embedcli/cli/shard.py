@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.options import train_options_without, verbosity_options
-from embedcli.cli.output import talk
+from embedcli.cli.output import say_choice, talk
 from embedcli.cli.parameter_files import keep_apart
 from embedcli.errors import UsageError
 from embedcli.settings.compatibility import COMPATIBILITY, used_by
@@ -71,7 +71,9 @@ def plan(
     config = shard_settings(config)
     keep_apart([output], texts=corpus, recursive=config.recursive)
     check_writable(output, stdout=True)
-    made = make_plan(corpus, config.resolve())
+    asked = config.resolve()
+    made = make_plan(corpus, asked)
+    say_choice(asked, made.config)
     write_plan(made, output)
     talk(f"{output}: {len(made.shards)} shards, {config.epochs} epochs of {config.rounds} rounds")
 

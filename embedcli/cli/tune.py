@@ -18,7 +18,7 @@ from embedcli.cli.options import (
     train_options_without,
     verbosity_options,
 )
-from embedcli.cli.output import echo_json, echo_rows, talk, warn
+from embedcli.cli.output import echo_json, echo_rows, say_choice, talk, warn
 from embedcli.cli.parameter_files import files_of, keep_apart
 from embedcli.cli.progress_bar import show_progress
 from embedcli.errors import UsageError
@@ -136,6 +136,7 @@ def command(
     """
     from embedcli.evaluation.item_files import read_evaluation_file
     from embedcli.files.publish import check_writable
+    from embedcli.text.prose import settled
     from embedcli.tuning.journal import check_journal, import_optuna
     from embedcli.tuning.trial import Bench, recommended
 
@@ -159,6 +160,8 @@ def command(
         def read(paths: Sequence[str], words: Vocabulary | None = None) -> Corpus:
             return texts.enter_context(_encoded(paths, config, words, on_progress))
 
+        asked, config = config, settled(corpus, config, recursive=config.recursive)
+        say_choice(asked, config)
         encoded = read(corpus)
         valid = read([config.valid], encoded.vocabulary) if config.valid else None
         config = _with_held_out(config, chosen, space)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from embedcli.cli.number_options import number_option, recursive_option, threads_option
 from embedcli.cli.options import json_option, text_options, verbosity_options
-from embedcli.cli.output import echo, echo_json, for_terminal, talk
+from embedcli.cli.output import echo, echo_json, for_terminal, say_choice, talk
 from embedcli.cli.parameter_files import keep_apart
 from embedcli.cli.progress_bar import show_progress
 from embedcli.settings.text_rules import TextRules
@@ -77,6 +78,7 @@ def command(
             min_count=min_count,
             max_vocab=max_vocab,
             threads=threads or len(os.sched_getaffinity(0)),
+            on_rules=partial(say_choice, rules),
             on_progress=on_progress,
         )
     if not as_json or output != _STDOUT:

@@ -102,7 +102,10 @@ class DaskRounds:
             self._control.checkpoints.arguments = arguments | more
         empty = np.empty(0, np.int32), np.zeros(1, np.int64)
         self._control.before_training(
-            Corpus(self._vocabulary, *empty, self._tally, self._facts["sha256"]), None
+            Corpus(
+                self._vocabulary, *empty, self._tally, self._facts["sha256"], rules=self._config
+            ),
+            None,
         )
         resumed = self._control.resumed
         if saved is None or saved.output_vectors is None or resumed is None or not resumed.state:

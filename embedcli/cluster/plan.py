@@ -25,6 +25,7 @@ from embedcli.files.spans import Span
 from embedcli.quoting import json_text
 from embedcli.settings.compatibility import used_by
 from embedcli.settings.config import TrainConfig
+from embedcli.text.prose import settled
 
 __all__ = [
     "Plan",
@@ -108,14 +109,16 @@ def make_plan(paths: Sequence[str], config: TrainConfig, n_workers: int = 1) -> 
 
     Args:
         paths: files, globs, directories and URLs.
-        config: of `shard_settings`. Where `shards` is None, there is a shard for each worker, or
-            as many as the text can be cut into.
+        config: of `shard_settings`; what it leaves open of the reading, the text settles. Where
+            `shards` is None, there is a shard for each worker, or as many as the text can be cut
+            into.
         n_workers: the number of workers.
 
     Raises:
         CorpusError: a file cannot be read, or all are empty.
         UsageError: the text cannot be cut, or not into this many shards.
     """
+    config = settled(paths, config, recursive=config.recursive)
     n_shards = config.shards or n_workers
     shards = cut(paths, n_shards, rules=config, recursive=config.recursive)
     if config.shards is not None and len(shards) < n_shards:

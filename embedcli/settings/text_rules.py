@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from embedcli.errors import ConfigError
 from embedcli.settings.patterns import compiled
-from embedcli.settings.values import Setting, choice, number, shorten, switch, text
+from embedcli.settings.values import Setting, choice, number, shorten, switch, text, written
 
 __all__ = ["ITEM_END", "OF_FILES", "REWRITING", "TextRules", "text_settings"]
 
@@ -54,11 +54,12 @@ class TextRules:
     bad_records: float = number(
         0.01, 0, 1, "--field: share of the records that may be malformed; they are skipped."
     )
-    tokenizer: Literal["whitespace", "words", "pattern", "unicode"] = choice(
-        "whitespace",
+    tokenizer: Literal["whitespace", "words", "pattern", "unicode"] | None = choice(
+        None,
         ("whitespace", "words", "pattern", "unicode"),
         "How text is cut into tokens: at white space, into runs of letters and digits, into "
         "matches of --pattern, or into words by Unicode's rules.",
+        automatic="words for prose, else whitespace",
     )
     pattern: str | None = text(
         "--tokenizer pattern: the regular expression.",
@@ -68,10 +69,11 @@ class TextRules:
     normalize: Literal["NFC", "NFKC"] | None = choice(
         None, ("NFC", "NFKC"), "Unicode normal form of the text.", automatic="unchanged"
     )
-    lowercase: bool | Literal["tr", "az", "lt"] = switch(
-        False,
+    lowercase: bool | Literal["tr", "az", "lt"] | None = switch(
+        None,
         "Lower-case the text; tr, az and lt use the rules of that language.",
         choices=("tr", "az", "lt"),
+        automatic="yes for prose without --tokenizer, else no",
     )
     digits: Literal["keep", "zero", "hash", "number"] = choice(
         "keep",
@@ -99,9 +101,37 @@ class TextRules:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        """The rules among the `settings` that a model stores; what they do not name is default."""
+        """The rules among the `settings` that a model stores; what they do not name is default.
+
+        A model has been trained: nothing is left to a text.
+        """
         known = {item.name for item in fields(cls)}
-        return cls(**{name: value for name, value in settings.items() if name in known})
+        stored = {name: value for name, value in settings.items() if name in known}
+        return cls(**stored).settled(prose=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is left to the text to decide (`text/prose.py`)."""
+        return self.tokenizer is None or self.lowercase is None
+
+    def settled(self, *, prose: bool) -> Self:
+        """The same rules with nothing left open, for a text that is `prose` or is not."""
+        words = prose and self.tokenizer is None
+        return replace(
+            self,
+            tokenizer=self.tokenizer or ("words" if words else "whitespace"),
+            lowercase=words if self.lowercase is None else self.lowercase,
+        )
+
+    def settled_as(self, other: TextRules) -> Self:
+        """The same rules, and what they leave open as in `other`, which the text has settled."""
+        if not self.is_open:
+            return self
+        return replace(
+            self,
+            tokenizer=self.tokenizer or other.tokenizer,
+            lowercase=other.lowercase if self.lowercase is None else self.lowercase,
+        )
 
     @property
     def separator_bytes(self) -> bytes | None:
@@ -150,7 +180,8 @@ class TextRules:
             )
         for item in fields(TextRules):
             value = getattr(self, item.name)
-            if self.items and item.name in REWRITING and value != item.default:
+            is_kept = value in (item.default, _AS_IT_STANDS.get(item.name))
+            if self.items and item.name in REWRITING and not is_kept:
                 raise ConfigError(
                     f"{item.name} is {value}, but items are kept as they are: leave it out, or "
                     "leave out --items"
@@ -159,8 +190,8 @@ class TextRules:
     def _check_pattern(self) -> None:
         if (self.tokenizer == "pattern") != (self.pattern is not None):
             raise ConfigError(
-                f"tokenizer is {self.tokenizer} and pattern is {self.pattern or 'none'}, but a "
-                "pattern goes with --tokenizer pattern, and only with it"
+                f"tokenizer is {written(self.tokenizer)} and pattern is {self.pattern or 'none'}, "
+                "but a pattern goes with --tokenizer pattern, and only with it"
             )
         if self.pattern is not None:
             compiled(self.pattern)
@@ -191,6 +222,7 @@ _NO_ENCODINGS = (
 )
 _OF_TEXT = ("separator", "field", "pattern", "delimiter", "quote")  # looked for in text
 OF_FILES = ("field", "delimiter", "quote", "bad_records", "encoding", "as_text")
+_AS_IT_STANDS = {"tokenizer": "whitespace", "lowercase": False}
 REWRITING = ("tokenizer", "pattern", "normalize", "lowercase", "digits")
 
 

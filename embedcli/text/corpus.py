@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.errors import CorpusError
+from embedcli.settings.text_rules import TextRules
 from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Corpus", "Tally", "ids_fault"]
@@ -58,6 +59,7 @@ class Corpus:
         tally: what was read, and what became of it.
         digest: sha256 of the text's bytes, decompressed, in order; hexadecimal.
         remarks: what is worth a warning.
+        rules: how the text was cut into tokens; nothing in them is left open.
 
     Raises:
         CorpusError: an id is not one of `vocabulary`, or `offsets` do not cut `ids` into sentences:
@@ -73,6 +75,7 @@ class Corpus:
         digest: str,
         mappings: Sequence[mmap.mmap] = (),
         remarks: Sequence[str] = (),
+        rules: TextRules | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.ids = ids
@@ -80,6 +83,7 @@ class Corpus:
         self.tally = tally
         self.digest = digest
         self.remarks = tuple(remarks)
+        self.rules = rules or TextRules().settled(prose=False)
         self._mappings = list(mappings)
         if (fault := ids_fault(ids, offsets, len(vocabulary), self.release)) is not None:
             raise CorpusError(f"the encoded text is not sound: {fault}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from embedcli.text.encoder import Encoder
 from embedcli.text.examination import check_text, find_remarks
 from embedcli.text.judging import check_encodings
 from embedcli.text.merging import Limits, Merged
+from embedcli.text.prose import settle
 from embedcli.text.sources import opened
 from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import UNKNOWN, Vocabulary
@@ -62,7 +63,8 @@ def encode_corpus(
     Args:
         paths: files, globs, directories (with `recursive`), URLs, ``-`` for standard input; or
             stretches of files.
-        rules: how text becomes tokens (a `TrainConfig` says it, too); by white space if None.
+        rules: how text becomes tokens (a `TrainConfig` says it, too); what they leave open, and
+            None leaves all, the text decides (`text.prose`).
         recursive: whether directories are read, with all that is below them.
         min_count: how often a word must occur to get an id.
         max_vocab: how many words get an id at most: the most frequent.
@@ -103,7 +105,8 @@ def encode_corpus(
             )
         digest = encoder.library.digest.hexdigest()
         arrays, mappings = _mapped(ids, tally.kept, offsets, n_sentences + 1)
-        return Corpus(_vocabulary(merged, vocabulary), *arrays, tally, digest, mappings, remarks)
+        words, rules = _vocabulary(merged, vocabulary), encoder.library.rules
+        return Corpus(words, *arrays, tally, digest, mappings, remarks, rules)
 
 
 def encode_for_training(
@@ -144,13 +147,16 @@ def count_corpus(
     threads: int = 1,
     memory: int | None = None,
     scratch: Path | None = None,
+    on_rules: Callable[[TextRules], None] = lambda rules: None,
     on_progress: OnProgress = ignore_progress,
 ) -> tuple[Vocabulary, Tally]:
     """Count words as `encode_corpus` does, and write nothing.
 
-    Arguments and errors are those of `encode_corpus`.
+    Arguments and errors are those of `encode_corpus`; `on_rules` is called before the text is read
+    with the rules that it is read by, in which nothing is left open.
     """
     with _encoder(paths, rules, recursive, threads, memory, scratch) as encoder:
+        on_rules(encoder.library.rules)
         merged = _counted(encoder, None, min_count, max_vocab, vocabulary, memory, on_progress)
         _examined(encoder, merged, min_count, vocabulary, unk=False, is_part=is_part)
         return _vocabulary(merged, vocabulary), _tally(encoder, merged)
@@ -184,12 +190,11 @@ def _encoder(
     memory: int | None,
     scratch: Path | None,
 ) -> Iterator[Encoder]:
-    rules = rules or TextRules()
     library = opened(paths, rules, recursive=recursive)
     try:
         yield Encoder(
             library,
-            rules,
+            settle(library),
             threads=threads,
             memory=memory or min(memory_size() // _TABLES_SHARE, TABLES_MOST),
             scratch=scratch,

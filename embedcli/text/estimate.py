@@ -16,6 +16,7 @@ from pathlib import Path
 from embedcli.files.spans import Span
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.fields import Field
+from embedcli.text.prose import settle
 from embedcli.text.sources import Library, opened
 from embedcli.text.splitting_process import splitter
 
@@ -54,7 +55,7 @@ def estimate_text(
 ) -> TextEstimate | None:
     """Look at the beginnings of the largest files; None where that would take bytes from a pipe.
 
-    They are looked at by the `rules` that all of the text will be read by.
+    They are looked at by the `rules` that all of the text will be read by, settled by it.
 
     Raises:
         CorpusError, UsageError: there are no such files, or one of those is no text.
@@ -63,7 +64,7 @@ def estimate_text(
     if not library.n_total:  # nobody knows: a pipe, a URL; or nothing is there
         return None
     largest = sorted(library.sources, key=_size, reverse=True)[:_MOST_FILES]
-    split = splitter(rules)
+    split = splitter(settle(library))
     seen = [_look(source, library, split, _SAMPLE_BYTES // len(largest)) for source in largest]
     counts: Counter[str] = Counter()
     for each in seen:

@@ -79,6 +79,7 @@ class Library(Iterator[Readable]):
         self.title = listed(names)
         self._suspicions: dict[str, list[str]] = {}
         self._current: _TextFile | None = None
+        self._is_ahead = False  # it was opened to be looked at, and nobody has it yet
         self._waiting = list(reversed(sources))
         for source in sources:
             self._survey(source)
@@ -107,10 +108,23 @@ class Library(Iterator[Readable]):
         Raises:
             CorpusError: it cannot be read, or is no text.
         """
+        if self._is_ahead and self._current is not None:
+            self._is_ahead = False
+            return self._current
         if not self._waiting:
             raise StopIteration
         self._current = _TextFile(self._waiting.pop(), self)
         return self._current
+
+    def peek(self, size: int) -> bytes:
+        """The first `size` bytes of the text of the next file, fewer if it ends; none are read.
+
+        Raises:
+            CorpusError: it cannot be read, or is no text.
+        """
+        file = self._current if self._is_ahead else _TextFile(self._waiting.pop(), self)
+        self._current, self._is_ahead = file, True
+        return file.peek(size) if file is not None else b""
 
     def close(self) -> None:
         """Close the file that is being read, if any."""
@@ -143,6 +157,7 @@ class _TextFile:
         self._library = library
         self._unpacked: Unpacked | None = None
         self._plain: Readable | None = None
+        self._ahead = b""  # what was looked at
         self._first: list[bytes] | None = []  # what was read, while it is to be looked at
         is_part = isinstance(source, Span) and not source.is_whole
         rules = library.rules
@@ -200,7 +215,7 @@ class _TextFile:
             CorpusError: the file cannot be read on, is damaged, or was changed meanwhile.
         """
         try:
-            n = self._text.readinto(buffer)
+            n = self._next(buffer)
             if n == 0:
                 self._check_unchanged()
                 self._check_padding()
@@ -213,6 +228,27 @@ class _TextFile:
                     self._first = None
         except _FAILURES as error:
             raise self._failure(error) from error
+        return n
+
+    def peek(self, size: int) -> bytes:
+        """The first `size` bytes of the text, fewer if it ends, which stay unread."""
+        buffer = memoryview(bytearray(size))
+        n = 0
+        try:
+            while n < size and (got := self._next(buffer[n:])):
+                n += got
+        except _FAILURES as error:
+            raise self._failure(error) from error
+        self._ahead = bytes(buffer[:n]) + self._ahead
+        return bytes(buffer[:n])
+
+    def _next(self, buffer: memoryview) -> int:
+        """Take what was looked at, then what comes from the file."""
+        if not self._ahead:
+            return self._text.readinto(buffer)
+        n = min(len(buffer), len(self._ahead))
+        buffer[:n] = self._ahead[:n]
+        self._ahead = self._ahead[n:]
         return n
 
     def _check_unchanged(self) -> None:

@@ -63,7 +63,7 @@ def rewriter(rules: TextRules) -> Callable[[str], str] | None:
     return rewrite
 
 
-def lower_case(language: bool | str) -> Callable[[str], str] | None:
+def lower_case(language: bool | str | None) -> Callable[[str], str] | None:
     """Lower case by Unicode's rules, or by those of a language (SpecialCasing.txt); None: none.
 
     Turkish and Azeri have an i with a dot and one without, in both cases. Lithuanian keeps the dot

@@ -22,8 +22,10 @@ from embedcli.formats.vocab import read_words
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.reading import ReadingOptions
+from embedcli.settings.text_rules import TextRules
 from embedcli.settings.values import Value
 from embedcli.text.corpus import Corpus
+from embedcli.text.prose import choice_line, settled
 from embedcli.training import trainer
 from embedcli.training.callbacks import Callbacks, LocalTrainer, Setup, Trainer, python_line
 from embedcli.training.checkpoint import Checkpoint, Checkpoints, checkpoint_directory, completed
@@ -180,6 +182,8 @@ class Session:
             self._trained = saved
             return saved
         callbacks, config = self.callbacks, self.config
+        self._settle(settled(self.sources, config, recursive=config.recursive), checkpoints)
+        config = self.config
         scratch = self.scratch or scratch_directory(self.outputs[0])
         setup = Setup(
             self.sources,
@@ -194,9 +198,10 @@ class Session:
         def before_training(corpus: Corpus, facts: Mapping[str, Any] | None) -> None:
             for _, name in self.targets:
                 formats.check_contents(name, corpus.vocabulary, config.subword_kind)
+            self._settle(corpus.rules, checkpoints)
             if self._finished is not None:
                 self._finished.check(corpus.tally.n_bytes, corpus.digest)
-                if changed := self._finished.differences(config):
+                if changed := self._finished.differences(self.config):
                     names = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
                     callbacks.say(
                         f"{self.outputs[0]}, of the same text with other settings ({names}), will "
@@ -230,6 +235,15 @@ class Session:
                 raise
         callbacks.raise_deferred()  # what came when there was nothing left to stop
         return self._trained
+
+    def _settle(self, found: TextRules, checkpoints: Checkpoints | None) -> None:
+        """Note and say what the text has settled of the rules that it is read by."""
+        asked, self.config = self.config, self.config.settled_as(found)
+        if checkpoints is not None and self.config != asked:
+            settings = {"settings": self.config.as_dict()}
+            checkpoints.arguments = {**checkpoints.arguments, **settings}
+        if line := choice_line(asked, self.config):
+            self.callbacks.say(line)
 
     @contextmanager
     def _deferred(self) -> Iterator[Callable[[], bool]]:

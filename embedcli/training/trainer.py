@@ -103,7 +103,7 @@ def train(
     Raises:
         Stopped: `control` asked to stop.
     """
-    config = (config or TrainConfig()).resolve()
+    config = asked = (config or TrainConfig()).resolve()
     control = control or RunControl()
     began = time.perf_counter()
     if config.evaluate:
@@ -121,12 +121,13 @@ def train(
         directory = None if scratch is None else Path(scratch)
 
         def read(sources: Sequence[str], words: Vocabulary | None, **more: Any) -> Corpus:
-            corpus = encode_for_training(sources, config, words, scratch=directory, **more)
+            corpus = encode_for_training(sources, asked, words, scratch=directory, **more)
             return stack.enter_context(corpus)
 
         base = pretrained.vocabulary if pretrained is not None and config.continue_from else None
         texts = [str(path) for path in paths]
         corpus = read(texts, vocabulary, on_progress=on_progress, base=base, unk=config.unk)
+        config = asked = asked.settled_as(corpus.rules)
         facts: dict[str, Any] = {"corpus": _facts(corpus)}
         valid = None
         if config.valid:
