@@ -99,7 +99,7 @@ def show_plan(setup: Setup, base: Vocabulary | None, *, as_json: bool) -> None:
         show_progress() as on_progress,
         encode_for_training(
             setup.sources,
-            config,
+            asked,
             setup.vocabulary,
             base=base,
             unk=config.unk,

@@ -22,7 +22,7 @@ from embedcli.files.memory import memory_size
 from embedcli.files.scratch import ScratchFile
 from embedcli.files.spans import Span
 from embedcli.kernels.tokenize import MAX_BYTES
-from embedcli.progress import OnProgress, ignore_progress
+from embedcli.progress import OnProgress, Progress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.corpus import Corpus, Tally
@@ -30,8 +30,9 @@ from embedcli.text.encoder import Encoder
 from embedcli.text.examination import check_text, find_remarks
 from embedcli.text.judging import check_encodings
 from embedcli.text.merging import Limits, Merged
+from embedcli.text.ordered_pool import OrderedPool
 from embedcli.text.prose import settle
-from embedcli.text.sources import opened
+from embedcli.text.sources import Library, opened
 from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 
@@ -88,7 +89,7 @@ def encode_corpus(
         UsageError: standard input is a terminal.
     """
     with (
-        _encoder(paths, rules, recursive, threads, memory, scratch) as encoder,
+        _encoder(paths, rules, recursive, threads, memory, scratch, on_progress) as encoder,
         ScratchFile(encoder.scratch) as ids,
         ScratchFile(encoder.scratch) as offsets,
     ):
@@ -155,7 +156,7 @@ def count_corpus(
     Arguments and errors are those of `encode_corpus`; `on_rules` is called before the text is read
     with the rules that it is read by, in which nothing is left open.
     """
-    with _encoder(paths, rules, recursive, threads, memory, scratch) as encoder:
+    with _encoder(paths, rules, recursive, threads, memory, scratch, on_progress) as encoder:
         on_rules(encoder.library.rules)
         merged = _counted(encoder, None, min_count, max_vocab, vocabulary, memory, on_progress)
         _examined(encoder, merged, min_count, vocabulary, unk=False, is_part=is_part)
@@ -189,12 +190,13 @@ def _encoder(
     threads: int,
     memory: int | None,
     scratch: Path | None,
+    on_progress: OnProgress,
 ) -> Iterator[Encoder]:
     library = opened(paths, rules, recursive=recursive)
     try:
         yield Encoder(
             library,
-            settle(library),
+            _settled(library, on_progress),
             threads=threads,
             memory=memory or min(memory_size() // _TABLES_SHARE, TABLES_MOST),
             scratch=scratch,
@@ -202,6 +204,20 @@ def _encoder(
         )
     finally:
         library.close()
+
+
+def _settled(library: Library, on_progress: OnProgress) -> TextRules:
+    """The rules to read by; where a pipe has to be looked at for them, it may be silent."""
+
+    def report() -> None:
+        on_progress(Progress("reading", library.n_consumed, library.n_total))
+
+    def job() -> None:
+        settle(library)
+
+    if library.rules.is_open:
+        OrderedPool(lambda *_: None).run([job], report)
+    return library.rules
 
 
 def _counted(
@@ -240,7 +256,7 @@ def _examined(
         field.check(encoder.library.title, is_part=is_part)
     n_malformed, n_tokens = encoder.marks.malformed_tokens, merged.n_tokens
     where = check_encodings(encoder.library, n_malformed, n_tokens + encoder.marks.too_long)
-    remarks = find_remarks(encoder, merged, where)
+    remarks = find_remarks(encoder, merged, where, is_part=is_part)
     if is_part:
         return remarks
     n_known = None if vocabulary is None else len(vocabulary)

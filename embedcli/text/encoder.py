@@ -17,6 +17,7 @@ from embedcli.progress import OnProgress, Progress
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.blocks import Block, BlockReader
 from embedcli.text.decoding import Marks, normalise
+from embedcli.text.forms import Forms, forms_of
 from embedcli.text.merging import Limits, Merged, merge
 from embedcli.text.ordered_pool import OrderedPool
 from embedcli.text.preparing import Prepare, is_prepared, preparing
@@ -50,6 +51,7 @@ class Encoder:
         too_long_bytes: their bytes.
         token_bytes: those of all tokens.
         marks: what was found wrong in the text.
+        forms: of its words.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Encoder:
         self.too_long_bytes = 0
         self.token_bytes = 0
         self.marks = Marks()
+        self.forms = Forms()
         self._rules = rules
         self._threads = threads
         self._share = memory // threads
@@ -167,10 +170,12 @@ class Encoder:
         marks = Marks(nuls=table.nuls)
         raw = table.words()
         n_bytes = int((raw.lengths * raw.counts).sum())
+        forms = forms_of(raw)
         words = normalise(raw, self._rules, marks)
         subtotal.fill(words, distinct=words is raw)
         with self._lock:
             self.marks += marks
+            self.forms += forms
             self.n_lines += table.lines
             self.too_long += table.too_long + marks.too_long
             self.too_long_bytes += table.too_long_bytes + marks.too_long_bytes

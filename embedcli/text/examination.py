@@ -6,6 +6,7 @@ from embedcli.errors import CorpusError, ResourceError
 from embedcli.kernels.tokenize import MAX_BYTES
 from embedcli.quoting import quoted
 from embedcli.text.encoder import Encoder
+from embedcli.text.forms import form_remark
 from embedcli.text.merging import Merged
 
 __all__ = ["check_text", "find_remarks"]
@@ -58,7 +59,9 @@ def check_text(encoder: Encoder, merged: Merged, min_count: int, n_known: int | 
     )
 
 
-def find_remarks(encoder: Encoder, merged: Merged, where: str) -> list[str]:
+def find_remarks(
+    encoder: Encoder, merged: Merged, where: str, *, is_part: bool = False
+) -> list[str]:
     """What is worth a warning; `where` there are malformed sequences."""
     marks, remarks = encoder.marks, list(encoder.library.suspicions)
     field = encoder.library.field
@@ -75,6 +78,8 @@ def find_remarks(encoder: Encoder, merged: Merged, where: str) -> list[str]:
             f"{share:.0%} of the text, by bytes, are {encoder.too_long:,} tokens of more than "
             f"{MAX_BYTES} bytes, which are left out; {encoder.advice}"
         )
+    elif not (is_part or encoder.library.has_syntax) and (remark := _form_remark(encoder, merged)):
+        remarks.append(remark)
     if marks.nuls:
         remarks.append(f"{marks.nuls} NUL bytes were taken for white space: is this text?")
     if marks.boms:
@@ -88,6 +93,20 @@ def find_remarks(encoder: Encoder, merged: Merged, where: str) -> list[str]:
             "times were left out; a higher --min-count or --max-vocab says where to cut"
         )
     return remarks
+
+
+def _form_remark(encoder: Encoder, merged: Merged) -> str | None:
+    library = encoder.library
+    remark = form_remark(
+        encoder.forms,
+        merged.words,
+        library.asked,
+        library.rules,
+        n_tokens=merged.n_tokens,
+        n_bytes=encoder.token_bytes,
+        n_lines=encoder.n_lines,
+    )
+    return remark and f"{library.title}: {remark}"
 
 
 def _no_token(encoder: Encoder, where: str, n_bytes: int) -> str:

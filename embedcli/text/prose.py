@@ -24,7 +24,7 @@ __all__ = ["choice_line", "is_prose", "settle", "settled"]
 
 _Rules = TypeVar("_Rules", bound=TextRules)
 
-_SAMPLE_BYTES = 1 << 16
+_SAMPLE_BYTES = 1 << 15
 _MOST_FILES = 8
 _FEWEST = 30  # stretches of text: fewer tell nothing
 _MOST_CHARACTERS = 12  # of a stretch, on average: more, and no spaces stand between words
@@ -39,7 +39,7 @@ _STOPS = (
 )
 _QUOTES = "\"'\u2019\u201d\u201c\u00bb\u203a)\\]*_"
 # A word that ends in a stop: what a tokenizer would have taken off.
-_HAS_STOP = re.compile(rf"[^\W\d_][{_QUOTES}]*[{_STOPS}][{_STOPS}{_QUOTES}]*")
+_HAS_STOP = re.compile(rf"[^\W\d_][{_QUOTES}]*[{_STOPS}][{_STOPS}{_QUOTES}]*(?!\S)")
 
 
 def is_prose(text: str) -> bool:
@@ -57,7 +57,7 @@ def is_prose(text: str) -> bool:
     n = len(words)
     if n < _FEWEST or n < _LETTERS * len(stretches):
         return False
-    n_ended = sum(map(bool, map(_HAS_STOP.search, (word[-4:] for word in words))))
+    n_ended = sum(map(bool, map(_HAS_STOP.search, (word[-6:] for word in words))))
     if not _ENDED[0] * n <= n_ended <= _ENDED[1] * n:
         return False
     if sum(map(len, words)) > _MOST_CHARACTERS * n:

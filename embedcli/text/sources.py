@@ -57,8 +57,10 @@ class Library(Iterator[Readable]):
         title: what to call it in messages.
         field: what is read of each record, where files hold records.
         rules: how text becomes tokens; here: what files are in, whatever they look like.
+        asked: the same as they were given, before the text settled what they leave open.
         samples: by name, the first part beyond ASCII of files that cannot be read again.
         sources: the files.
+        has_syntax: whether a file so far seems to be records or markup.
     """
 
     def __init__(
@@ -68,13 +70,14 @@ class Library(Iterator[Readable]):
         rules: TextRules | None = None,
     ) -> None:
         self.field = field
-        self.rules = rules or TextRules()
+        self.rules = self.asked = rules or TextRules()
         self.samples: dict[str, bytes] = {}
         self.sources = tuple(sources)
         self.digest = hashlib.sha256()
         self.n_bytes = 0
         self.n_consumed = 0
         self.n_total: int | None = 0
+        self.has_syntax = False
         names = [shown(source) for source in sources]
         self.title = listed(names)
         self._suspicions: dict[str, list[str]] = {}
@@ -203,6 +206,7 @@ class _TextFile:
             remark = syntax(head, rules)
             if remark:
                 library.suspect(self._name, remark)
+                library.has_syntax = True
 
     def close(self) -> None:
         """Close the file, at its end or before."""

@@ -181,8 +181,8 @@ class Session:
         if resumed is not None and resumed.is_complete and saved is not None:
             self._trained = saved
             return saved
-        callbacks, config = self.callbacks, self.config
-        self._settle(settled(self.sources, config, recursive=config.recursive), checkpoints)
+        callbacks, asked = self.callbacks, self.config
+        self._settle(settled(self.sources, asked, recursive=asked.recursive), checkpoints)
         config = self.config
         scratch = self.scratch or scratch_directory(self.outputs[0])
         setup = Setup(
@@ -223,7 +223,7 @@ class Session:
             try:
                 self._trained = self.trainer.train(
                     self.sources,
-                    config,
+                    asked,  # which says what nobody chose, and may be worth a warning
                     vocabulary=self.vocabulary,
                     pretrained=self.pretrained,
                     scratch=scratch,

@@ -94,9 +94,9 @@ def test_a_byte_order_mark_wins_over_the_option(tmp_path):
     marked.write_text(DE, encoding="utf-8-sig")
     other.write_text(DE, encoding="utf-16")
     (tmp_path / "plain").write_bytes(DE.encode("cp1252"))
-    expected, tally = words([marked])
+    expected, tally = words([marked], tokenizer="words")
     paths = [marked, other, tmp_path / "plain"]
-    found, all_of_them = words(paths, encoding="cp1252")
+    found, all_of_them = words(paths, encoding="cp1252", tokenizer="words")
 
     assert (expected, 3 * tally.read) == (found, all_of_them.read)
 

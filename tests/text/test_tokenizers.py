@@ -312,7 +312,7 @@ def test_a_process_ends_with_its_input():
     ("settings", "message"),
     [
         ({"tokenizer": "pattern"}, "tokenizer is pattern and pattern is none"),
-        ({"pattern": "a"}, "tokenizer is whitespace and pattern is a"),
+        ({"pattern": "a"}, "tokenizer is auto and pattern is a"),
         ({"tokenizer": "pattern", "pattern": "("}, "must be a regular expression: missing )"),
         ({"tokenizer": "spaces"}, "must be whitespace or words or pattern or unicode"),
         ({"normalize": "NFD"}, "normalize is 'NFD', but must be NFC or NFKC"),
