@@ -61,6 +61,7 @@ COMMANDS = {
     "diff": "Show the words that moved most between two models.",
     "export": "Convert a model to another format.",
     "info": "Describe a model and how it was trained.",
+    "doctor": "Describe a text before it is trained on.",
     "vocab": "Count the words of a text.",
     "shard": "Count, encode and train the shards of a text, file by file.",
     "combine": "Combine the counts or changes of several shards.",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from embedcli.errors import MissingExtraError
 from embedcli.quoting import escaped
 
-__all__ = ["KINDS", "draw_curves", "draw_map", "draw_measures", "draw_panels"]
+__all__ = ["KINDS", "draw_curves", "draw_map", "draw_measures", "draw_panels", "draw_power_laws"]
 
 KINDS: Final = ("png", "svg", "pdf")
 _LABELS: Final = 150
@@ -65,6 +65,22 @@ def draw_measures(measures: Mapping[str, Curve], x: str, kind: str) -> bytes:
         _label_whole_numbers(panel)
         panel.set_xlabel(x)
         panel.set_title(_shown(name), fontsize="medium")
+        panel.grid(alpha=0.3)
+    return _saved(figure, kind)
+
+
+def draw_power_laws(panels: Mapping[str, Curve], x: str, y: str, kind: str) -> bytes:
+    """A curve for each of `panels`, beside each other, both axes on log scales.
+
+    `x` and `y` name the axes, with a ``|`` between the names of two panels.
+    """
+    figure, axes = _figure((4 * len(panels) + 1, 3.5), len(panels), same_scale=False)
+    names = zip(x.split("|"), y.split("|"), strict=True)
+    for panel, (title, points), (across, up) in zip(axes, panels.items(), names, strict=True):
+        panel.loglog(*zip(*points, strict=True), marker="o")
+        panel.set_xlabel(across)
+        panel.set_ylabel(up)
+        panel.set_title(_shown(title), fontsize="medium")
         panel.grid(alpha=0.3)
     return _saved(figure, kind)
 

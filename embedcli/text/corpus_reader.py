@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,9 @@ from embedcli.settings.config import TrainConfig
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.corpus import Corpus, Tally
 from embedcli.text.encoder import Encoder
+from embedcli.text.encodings import Readable
 from embedcli.text.examination import check_text, find_remarks
+from embedcli.text.inspection import Inspected, Inspection
 from embedcli.text.judging import check_encodings
 from embedcli.text.merging import Limits, Merged
 from embedcli.text.ordered_pool import OrderedPool
@@ -36,7 +39,13 @@ from embedcli.text.sources import Library, opened
 from embedcli.text.words import SPARE, Words, WordTable
 from embedcli.vocabulary import UNKNOWN, Vocabulary
 
-__all__ = ["count_corpus", "digest_corpus", "encode_corpus", "encode_for_training"]
+__all__ = [
+    "count_corpus",
+    "digest_corpus",
+    "encode_corpus",
+    "encode_for_training",
+    "inspect_corpus",
+]
 
 BLOCK_BYTES = 1 << 20
 _TABLES_SHARE, TABLES_MOST = 8, 1 << 28  # of the memory: an eighth, 256 MiB are always enough
@@ -163,6 +172,42 @@ def count_corpus(
         return _vocabulary(merged, vocabulary), _tally(encoder, merged)
 
 
+def inspect_corpus(
+    paths: Sequence[str | Span],
+    *,
+    rules: TextRules | None = None,
+    recursive: bool = False,
+    on_rules: Callable[[TextRules], None] = lambda rules: None,
+    on_progress: OnProgress = ignore_progress,
+) -> Inspected:
+    """What is in a text: words are counted as `count_corpus` does, and nothing is refused for it.
+
+    Malformed files and what else would end a run, or be warned of, is reported.
+
+    Raises:
+        CorpusError: text that cannot be read, or is none.
+        UsageError: standard input is a terminal.
+    """
+    noted = Inspection()
+    with _encoder(
+        paths, rules, recursive, 1, None, None, on_progress, watch=noted.watch
+    ) as encoder:
+        on_rules(encoder.library.rules)
+        merged = _counted(encoder, None, 1, None, None, None, on_progress)
+        if encoder.library.field is not None:
+            encoder.library.field.check(encoder.library.title, is_part=False)
+        check_text(encoder, merged, 1, None)
+        remarks = find_remarks(encoder, merged, "")
+        return Inspected(
+            noted,
+            _vocabulary(merged, None),
+            merged.words.counts,
+            _tally(encoder, merged),
+            encoder.library.rules,
+            tuple(remarks),
+        )
+
+
 def digest_corpus(
     paths: Sequence[str | Span], *, rules: TextRules | None = None, recursive: bool = False
 ) -> str:
@@ -191,6 +236,7 @@ def _encoder(
     memory: int | None,
     scratch: Path | None,
     on_progress: OnProgress,
+    watch: Callable[[Iterator[Any]], Iterator[Readable]] = iter,
 ) -> Iterator[Encoder]:
     library = opened(paths, rules, recursive=recursive)
     try:
@@ -201,6 +247,7 @@ def _encoder(
             memory=memory or min(memory_size() // _TABLES_SHARE, TABLES_MOST),
             scratch=scratch,
             block_bytes=BLOCK_BYTES,
+            watch=watch,
         )
     finally:
         library.close()

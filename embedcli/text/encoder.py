@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from embedcli.progress import OnProgress, Progress
 from embedcli.settings.text_rules import TextRules
 from embedcli.text.blocks import Block, BlockReader
 from embedcli.text.decoding import Marks, normalise
+from embedcli.text.encodings import Readable
 from embedcli.text.forms import Forms, forms_of
 from embedcli.text.merging import Limits, Merged, merge
 from embedcli.text.ordered_pool import OrderedPool
@@ -44,6 +46,7 @@ class Encoder:
         memory: bytes that the tables of all threads may take.
         scratch: directory for temporary files.
         block_bytes: how much of the text a thread takes at once.
+        watch: what the files pass through before they are read.
 
     Attributes:
         n_lines: lines read.
@@ -63,6 +66,7 @@ class Encoder:
         memory: int,
         scratch: Path | None,
         block_bytes: int,
+        watch: Callable[[Iterator[Any]], Iterator[Readable]] = iter,
     ) -> None:
         self.library = library
         self.scratch = scratch
@@ -76,7 +80,7 @@ class Encoder:
         self._threads = threads
         self._share = memory // threads
         self._separator = Separator(rules.separator_in_records)
-        texts = map(self._separator.of, library)
+        texts = map(self._separator.of, watch(library))
         self._reader = BlockReader(texts, block_bytes, self._separator, anywhere=is_prepared(rules))
         self._subtotals: list[Subtotal] = []
         self._blocks: list[tuple[Subtotal, int]] = []  # in order: whose ids, and how many

@@ -156,7 +156,7 @@ class _TextFile:
     """
 
     def __init__(self, source: str | Span, library: Library) -> None:
-        self._name = shown(source)
+        self.name = shown(source)
         self._library = library
         self._unpacked: Unpacked | None = None
         self._plain: Readable | None = None
@@ -174,8 +174,8 @@ class _TextFile:
             packed = _Tapped(self._file, library.consume)
             head = packed.peek()
             if library.field is not None and not rules.as_text and is_parquet(head):
-                rows = parquet_texts(self._file, library.field, self._name)
-                texts = Texts(noted(rows, library.field, self._name))
+                rows = parquet_texts(self._file, library.field, self.name)
+                texts = Texts(noted(rows, library.field, self.name))
                 self._text: Readable = _Tapped(texts, library.digest_text)
             else:
                 kind = None if is_part else compression_of(head)
@@ -184,15 +184,15 @@ class _TextFile:
                 is_inside = isinstance(source, Span) and source.begin > 0
                 head = b"" if is_inside else text.peek()
                 if not rules.as_text:
-                    check_is_text(self._name, head, rules.encoding)
+                    check_is_text(self.name, head, rules.encoding)
                 self._text = self._plain = decoded(text, head, rules.encoding)
                 if isinstance(self._plain, Transcoded) and not is_inside:
                     self._text = again = _Tapped(self._plain, lambda data: None)
                     head = again.peek()
                 if library.field is not None and is_inside:
-                    self._text = texts_of_part(self._text, library.field, self._name)
+                    self._text = texts_of_part(self._text, library.field, self.name)
                 elif library.field is not None:
-                    self._text = texts_of(self._text, head, library.field, self._name)
+                    self._text = texts_of(self._text, head, library.field, self.name)
         except _FAILURES as error:
             self.close()
             raise self._failure(error) from error
@@ -201,12 +201,17 @@ class _TextFile:
             raise
         what = suspicion(head)
         if what and not rules.as_text:
-            library.suspect(self._name, f"the first line looks like {what}")
+            library.suspect(self.name, f"the first line looks like {what}")
         elif library.field is None and not rules.as_text:
             remark = syntax(head, rules)
             if remark:
-                library.suspect(self._name, remark)
+                library.suspect(self.name, remark)
                 library.has_syntax = True
+
+    @property
+    def encoding(self) -> str:
+        """What it is read as."""
+        return self._plain.encoding if isinstance(self._plain, Transcoded) else "utf-8"
 
     def close(self) -> None:
         """Close the file, at its end or before."""
@@ -258,19 +263,19 @@ class _TextFile:
     def _check_unchanged(self) -> None:
         if _identity(self._file) != self._before:
             raise CorpusError(
-                f"{self._name} was changed while it was read; start again when it is complete"
+                f"{self.name} was changed while it was read; start again when it is complete"
             )
 
     def _look_at(self, text: bytes) -> None:
         """See from its first part what a file is in; keep it where it cannot be read again."""
         library = self._library
         if library.rules.encoding is None and not library.rules.as_text:
-            remark = check_is_not_seven_bit(self._name, text)
+            remark = check_is_not_seven_bit(self.name, text)
             if remark:
-                library.suspect(self._name, remark)
+                library.suspect(self.name, remark)
         if self._is_once and len(library.samples) < _MOST_SAMPLES:
             lines = (line for line in text.split(b"\n") if not line.isascii())
-            library.samples[self._name] = b"\n".join(lines)[:_SAMPLE]
+            library.samples[self.name] = b"\n".join(lines)[:_SAMPLE]
 
     def _check_encoding(self) -> None:
         plain = self._plain
@@ -279,23 +284,23 @@ class _TextFile:
         what = f"{plain.replaced} of its {plain.characters} characters"
         if plain.replaced > _MOST_MALFORMED * plain.characters:
             raise CorpusError(
-                f"{self._name} does not look like {plain.encoding} text: {what} cannot be read"
+                f"{self.name} does not look like {plain.encoding} text: {what} cannot be read"
             )
         self._library.suspect(
-            self._name, f"{what} are no {plain.encoding} and were replaced by U+FFFD"
+            self.name, f"{what} are no {plain.encoding} and were replaced by U+FFFD"
         )
 
     def _check_padding(self) -> None:
         if self._unpacked is not None and self._unpacked.padding:
             self._library.suspect(
-                self._name,
+                self.name,
                 f"{self._unpacked.padding} zero bytes were taken for padding of packed data",
             )
 
     def _failure(self, error: Exception) -> EmbedError:
         if isinstance(error, UNPACKING):
-            return unpacking_failure(self._name, error, CorpusError)
-        return unreadable(self._name, error)
+            return unpacking_failure(self.name, error, CorpusError)
+        return unreadable(self.name, error)
 
 
 class _Tapped(io.RawIOBase):

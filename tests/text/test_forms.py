@@ -9,6 +9,8 @@ from embedcli.text.corpus_reader import count_corpus
 from embedcli.text.forms import forms_of
 from embedcli.text.words import Words, concatenate
 
+pytestmark = pytest.mark.filterwarnings("error")  # elsewhere texts are of any form
+
 CODE = "x1 y2 z3 f(x) k=v a_b w 10 20 30 40 50 60 70 The the Q r:\n"
 
 
