@@ -216,7 +216,7 @@ def _tables(
     title = f"files (the first {_SHOWN_FILES}, {more:,} more)" if more > 0 else "files"
     yield title, ("file", "read as", "bytes", "lines", "longest", "malformed"), files
     shares: list[Sequence[object]] = [
-        (name, f"{share:.1%}") for name, share in facts["scripts"].items() if share >= 5e-4
+        (name, f"{share:.2%}") for name, share in facts["scripts"].items() if share >= 5e-5
     ]
     yield "letters", ("script", "share"), shares
     yield (
