@@ -90,7 +90,7 @@ def in_step(monkeypatch: pytest.MonkeyPatch) -> None:
     from embedcli.training import run as run_module
     from embedcli.training import workers
 
-    monkeypatch.setattr(workers, "_WAKE_SECONDS", 1e-4)
+    monkeypatch.setattr(workers, "WAKE_SECONDS", 1e-4)
     original = workers.run_workers
 
     def run_in_step(

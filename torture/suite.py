@@ -150,7 +150,7 @@ def _prepare() -> None:
     from embedcli.cli import main  # noqa: F401 (loaded for the children)
     from embedcli.training import workers
 
-    workers._WAKE_SECONDS = 0.005  # a run of a fraction of a second is to have checkpoints too
+    workers.WAKE_SECONDS = 0.005  # a run of a fraction of a second is to have checkpoints too
 
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text"

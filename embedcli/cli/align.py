@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.model_options import reading_options
-from embedcli.cli.options import json_option, restrict_option, threshold_option, verbosity_options
+from embedcli.cli.number_options import restrict_option, threshold_option
+from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, talk, warn
 from embedcli.cli.parameter_files import keep_apart
 from embedcli.errors import ThresholdError, UsageError

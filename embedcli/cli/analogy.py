@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.model_options import reading_options
-from embedcli.cli.number_options import number_option
-from embedcli.cli.options import json_option, model_option, restrict_option, verbosity_options
+from embedcli.cli.number_options import number_option, restrict_option
+from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 from embedcli.cli.unknown import fallback_options, say_answered
 

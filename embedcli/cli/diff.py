@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcli.cli.model_options import reading_options
-from embedcli.cli.number_options import number_option
-from embedcli.cli.options import json_option, restrict_option, verbosity_options
+from embedcli.cli.number_options import number_option, restrict_option
+from embedcli.cli.options import json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.errors import UnknownWordError
 from embedcli.quoting import quoted

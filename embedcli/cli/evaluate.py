@@ -10,12 +10,11 @@ import click
 from embedcli.cli.evaluate_kinds import KINDS, kind_options
 from embedcli.cli.evaluate_request import Request
 from embedcli.cli.model_options import reading_options
-from embedcli.cli.number_options import number_option
+from embedcli.cli.number_options import number_option, threshold_option
 from embedcli.cli.options import (
     default_model,
     json_option,
     text_encoding_option,
-    threshold_option,
     verbosity_options,
     warn_without_effect,
 )

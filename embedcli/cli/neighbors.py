@@ -14,13 +14,8 @@ import click
 from embedcli.cli.model_options import reading_options
 from embedcli.cli.neighbors_runs import model_paths, show_agreement
 from embedcli.cli.neighbors_vectors import show_vectors
-from embedcli.cli.number_options import number_option
-from embedcli.cli.options import (
-    default_model,
-    json_option,
-    restrict_option,
-    verbosity_options,
-)
+from embedcli.cli.number_options import number_option, restrict_option
+from embedcli.cli.options import default_model, json_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows, report_error, talk
 from embedcli.cli.progress_bar import show_progress
 from embedcli.cli.unknown import MAX_HINTS, fallback_options, say_answered, stdin_lines

@@ -1,13 +1,20 @@
-"""Options that are whole numbers, and those that every command that reads a text has."""
+"""Options that are numbers, and those that every command that reads a text has."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["number_option", "recursive_option", "threads_option"]
+__all__ = [
+    "number_option",
+    "recursive_option",
+    "restrict_option",
+    "threads_option",
+    "threshold_option",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -24,6 +31,32 @@ def number_option(
         metavar="N",
         help=text,
     )
+
+
+def restrict_option(text: str, default: int | None = None) -> Callable[[_Function], _Function]:
+    """Add `--restrict N`, of which 0 is all words: the function gets None then."""
+    return click.option(
+        "--restrict",
+        type=click.IntRange(min=0),
+        default=default,
+        show_default=default is not None,
+        metavar="N",
+        callback=lambda context, parameter, value: value or None,
+        help=f"{text}; 0 for all.",
+    )
+
+
+def threshold_option(name: str, text: str) -> Callable[[_Function], _Function]:
+    """Add an option that is a score to reach: NaN, which nothing is below, is refused."""
+    return click.option(name, type=float, metavar="X", callback=_threshold, help=text)
+
+
+def _threshold(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no threshold: nothing is below it", context, parameter)
+    return value
 
 
 recursive_option = click.option(

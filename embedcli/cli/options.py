@@ -27,11 +27,9 @@ __all__ = [
     "default_model",
     "json_option",
     "model_option",
-    "restrict_option",
     "text_encoding_option",
     "text_options",
     "text_options_beside",
-    "threshold_option",
     "train_options",
     "train_options_without",
     "verbosity_options",
@@ -71,37 +69,11 @@ model_option = click.option(
 )
 
 
-def restrict_option(text: str, default: int | None = None) -> Callable[[_Function], _Function]:
-    """Add `--restrict N`, of which 0 is all words: the function gets None then."""
-    return click.option(
-        "--restrict",
-        type=click.IntRange(min=0),
-        default=default,
-        show_default=default is not None,
-        metavar="N",
-        callback=lambda context, parameter, value: value or None,
-        help=f"{text}; 0 for all.",
-    )
-
-
 text_encoding_option = click.option(
     "--text-encoding",
     metavar="NAME",
     help="Encoding of text without a byte order mark: cp1252, shift_jis, ...  [default: UTF-8]",
 )
-
-
-def threshold_option(name: str, text: str) -> Callable[[_Function], _Function]:
-    """Add an option that is a score to reach: NaN, which nothing is below, is refused."""
-    return click.option(name, type=float, metavar="X", callback=_threshold, help=text)
-
-
-def _threshold(
-    context: click.Context, parameter: click.Parameter, value: float | None
-) -> float | None:
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("nan is no threshold: nothing is below it", context, parameter)
-    return value
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

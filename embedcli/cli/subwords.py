@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcli.cli.model_options import reading_options
-from embedcli.cli.number_options import number_option
-from embedcli.cli.options import json_option, model_option, restrict_option, verbosity_options
+from embedcli.cli.number_options import number_option, restrict_option
+from embedcli.cli.options import json_option, model_option, verbosity_options
 from embedcli.cli.output import echo_json, echo_rows
 from embedcli.cli.unknown import asked_words
 from embedcli.errors import InputError

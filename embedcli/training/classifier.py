@@ -216,7 +216,7 @@ class LineCounts:
 
 
 class Lines:
-    """Lines that are trained or measured by a team of threads.
+    """Lines that are trained or measured by threads together.
 
     Args:
         examples: the lines. parts: the rows of their features. model: what is trained.

@@ -152,13 +152,13 @@ def deterministic_run(
     return Run(corpus, config, work, held_out, deadline=deadline, score=score)
 
 
-def _measure(parts: Chunks, team: RoundThreads, step: Step) -> int | None:
+def _measure(parts: Chunks, threads: RoundThreads, step: Step) -> int | None:
     """As `held_out` measures a chunk, by the kernel that trains.
 
     It is a group of its own: where one stream works alone, no row is copied, so none is changed.
     """
     chunk = Chunk(*parts.read(step.chunk), (HELD_OUT, step.chunk), 0.0)
-    return team.train([chunk], position=step.position, wants_stop=step.wants_stop)
+    return threads.train([chunk], position=step.position, wants_stop=step.wants_stop)
 
 
 def compile_staging(config: TrainConfig) -> None:

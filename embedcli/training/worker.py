@@ -36,7 +36,7 @@ __all__ = [
 
 # Multiply-adds in one call of a kernel, about 0.1 s: between calls a chunk can be left unfinished,
 # so that a run stops soon whatever its settings.
-_SLICE_WORK = 1 << 30
+SLICE_WORK = 1 << 30
 
 
 class Pool(NamedTuple):
@@ -91,7 +91,7 @@ class Worker:
         self._shrinks = config.shrinks
         self._more: tuple[Any, ...] | None = None  # what some kernels work with beside all others
         self._kernel, self.scratch, work = self._choose(outputs, optimizer)
-        self._slice = max(1, _SLICE_WORK // work)
+        self._slice = max(1, SLICE_WORK // work)
         self.subsampled = 0
 
     def _choose(

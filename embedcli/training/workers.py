@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 __all__ = ["Background", "Job", "run_together", "run_workers"]
 
-_WAKE_SECONDS = 0.1
+WAKE_SECONDS = 0.1
 
 Job = Callable[[int], None]
 
@@ -121,7 +121,7 @@ class Background:
     def wait(self) -> None:
         """Wait until the call has ended."""
         while self._thread.is_alive():  # with a time-out, so that Ctrl-C is felt
-            self._thread.join(_WAKE_SECONDS)
+            self._thread.join(WAKE_SECONDS)
         if self._error is not None:
             raise self._error
 
@@ -154,7 +154,7 @@ class _Board:
         """Wait a moment; whether any thread is still at work."""
         for thread in threads:
             if thread.is_alive():
-                thread.join(_WAKE_SECONDS)
+                thread.join(WAKE_SECONDS)
                 break
         return any(thread.is_alive() for thread in threads)
 

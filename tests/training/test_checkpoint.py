@@ -89,7 +89,7 @@ def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path, arch, de
 def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(
     corpus, tmp_path, arch, deterministic, monkeypatch
 ):
-    monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 16)  # some words
+    monkeypatch.setattr(worker_module, "SLICE_WORK", 1 << 16)  # some words
     monkeypatch.setattr(round_threads, "ROUND_WORK", 1 << 18)  # a few rounds
     config = config_of(arch=arch, deterministic=deterministic)
     save(train([corpus], config), tmp_path / "whole.safetensors")
@@ -127,7 +127,7 @@ def test_a_deterministic_run_may_go_on_with_other_threads(corpus, tmp_path):
 
 
 def test_several_threads_may_each_leave_a_chunk(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 15)  # long enough to be stopped
+    monkeypatch.setattr(worker_module, "SLICE_WORK", 1 << 15)  # long enough to be stopped
     config = config_of(threads=3, epochs=1, deterministic=False)
     embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
     assert 3 == places[0][2]
@@ -288,7 +288,7 @@ def test_they_are_written_when_they_are_due(corpus, tmp_path):
 
 
 def test_what_is_done_within_a_chunk_is_saved_again(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 16)
+    monkeypatch.setattr(worker_module, "SLICE_WORK", 1 << 16)
     config = config_of(deterministic=False)
     checkpoints = Checkpoints(tmp_path / "c", 0.0, given(config))
     with pytest.raises(Stopped):

@@ -50,7 +50,7 @@ def corpus(tmp_path_factory):
 @pytest.fixture(params=KINDS)
 def config(request, monkeypatch):
     """The settings of each kind; chunks and slices are so short that a run can stop anywhere."""
-    monkeypatch.setattr(worker_module, "_SLICE_WORK", 1 << 18)
+    monkeypatch.setattr(worker_module, "SLICE_WORK", 1 << 18)
     monkeypatch.setattr(round_threads, "ROUND_WORK", 1 << 20)
     monkeypatch.setattr("embedcli.training.glove_work.SMALLEST_CHUNK", 512)
     return TrainConfig(**COMMON | KINDS[request.param]).resolve()
