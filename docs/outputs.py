@@ -1,10 +1,11 @@
-"""Runs the commands in docs/lookup.md, and writes what they print.
+"""Runs the commands in docs/lookup.md and docs/evaluation.md, and writes what they print.
 
-    cd DIRECTORY_WITH_wiki-1m.txt.gz && python -m docs.outputs
+    cd DIRECTORY && python -m docs.outputs
 
-Every block fenced as `console` is run, in order, in the working directory and on a terminal; the
-first one trains the model. `tests/project/test_docs_outputs.py` fails where the page and the
-outputs differ.
+DIRECTORY holds `FILES`, the text and the evaluation files, without their folders. Every block
+fenced as `console` is run, in order, in that directory and on a terminal. The first block of
+docs/lookup.md trains the model of both pages. `tests/project/test_docs_outputs.py` fails if a page
+and the outputs differ.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parent / "lookup.md"
+PAGES = [Path(__file__).parent / name for name in ("lookup.md", "evaluation.md")]
+FILES = (
+    "wiki-1m.txt.gz",
+    "eval/questions-words.txt",
+    *(f"eval/EN-{name}.txt" for name in ("WS-353-ALL", "SIMLEX-999", "MTurk-771", "RG-65")),
+)
 _BLOCK = re.compile(r"(?<=^```console\n)(.*?)(?=^```$)", re.DOTALL | re.MULTILINE)
 _LANES = "8"  # of the vectors: with another number a model has other bytes
 
@@ -62,4 +68,5 @@ def _read(reader: int) -> bytes:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(rewritten(PAGE.read_text(), Path.cwd()))
+    for page in PAGES:
+        page.write_text(rewritten(page.read_text(), Path.cwd()))
