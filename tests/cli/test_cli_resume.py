@@ -15,7 +15,7 @@ from embedcli.training import resuming
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.trainer import _settings
 
-SETTINGS = ("--min-count", "1", "--dim", "64", "--epochs", "300", "--threads", "1", "--sample", "0")
+SETTINGS = ("--min-count", "1", "--dim", "40", "--epochs", "400", "--threads", "1", "--sample", "0")
 
 
 # Settings that go only with others.
@@ -59,7 +59,7 @@ def test_every_setting_is_stored_and_survives_a_resume(tmp_path, name):
     chosen = {name: value} | BESIDE.get(name, {})
     config = TrainConfig(**chosen)
     assert value == _settings(config.resolve())[name]  # what the model says
-    Checkpoints(tmp_path, None, resuming.arguments(config, ["text"], None)).save()
+    Checkpoints(tmp_path, None, resuming.arguments_of(config, ["text"], None)).save()
 
     kept = Checkpoints(tmp_path, None, {}).newest()
     assert config.resolve() == resuming.settings_of(kept, {}, None)

@@ -121,9 +121,9 @@ def test_info_of_other_formats(model, tmp_path, run_embed, name):
     )
 
 
-def test_info_of_a_pipe(model, run_embed):
+def test_info_of_a_pipe(model, run_embed, run_process):
     text = run_embed("export", model, "-", "--format", "glove").stdout
-    facts = json.loads(run_embed("info", "/dev/stdin", "--json", input=text).stdout)
+    facts = json.loads(run_process("info", "/dev/stdin", "--json", input=text).stdout)
     assert ("glove", None, 3) == (facts["format"], facts["bytes"], facts["words"])
 
 

@@ -185,7 +185,7 @@ def corpus(tmp_path_factory):
 
 
 def config_of(**more):
-    small = {"dim": 20, "min_count": 1, "epochs": 3, "sample": 0, "window": 3, "threads": 1}
+    small = {"dim": 16, "min_count": 1, "epochs": 3, "sample": 0, "window": 3, "threads": 1}
     return TrainConfig(**small | {"loss": "hs", "lr": 0.1} | more).resolve()
 
 
@@ -212,7 +212,7 @@ def test_the_command_says_what_decides_nothing(run_embed, corpus):
 
 def test_the_vectors_of_nodes_are_no_words_output_vectors(corpus, tmp_path):
     save(train([corpus], config_of(epochs=1)), tmp_path / "hs.safetensors")
-    given = load_pretrained(TrainConfig(dim=20, init=str(tmp_path / "hs.safetensors")))
+    given = load_pretrained(TrainConfig(dim=16, init=str(tmp_path / "hs.safetensors")))
     assert None is given.output_vectors
     read = load(tmp_path / "hs.safetensors")  # as the command does, to know its dimensions
-    assert None is load_pretrained(TrainConfig(dim=20, init="i"), read).output_vectors
+    assert None is load_pretrained(TrainConfig(dim=16, init="i"), read).output_vectors

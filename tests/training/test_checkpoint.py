@@ -23,7 +23,7 @@ from embedcli.training.trainer import RunControl, Stopped, train
 
 pytestmark = pytest.mark.usefixtures("in_step")
 
-SETTINGS = {"dim": 20, "min_count": 1, "epochs": 3, "sample": 1e-2, "window": 3, "threads": 1}
+SETTINGS = {"dim": 16, "min_count": 1, "epochs": 3, "sample": 1e-2, "window": 3, "threads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +89,8 @@ def test_stopped_anywhere_it_ends_with_the_same_bytes(corpus, tmp_path, arch, de
 def test_stopped_within_a_chunk_it_ends_with_the_same_bytes(
     corpus, tmp_path, arch, deterministic, monkeypatch
 ):
-    monkeypatch.setattr(worker_module, "SLICE_WORK", 1 << 16)  # some words
-    monkeypatch.setattr(round_threads, "ROUND_WORK", 1 << 18)  # a few rounds
+    monkeypatch.setattr(worker_module, "SLICE_WORK", 1 << 15)  # some words
+    monkeypatch.setattr(round_threads, "ROUND_WORK", 1 << 17)  # a few rounds
     config = config_of(arch=arch, deterministic=deterministic)
     save(train([corpus], config), tmp_path / "whole.safetensors")
     embeddings, places = stop_and_go(corpus, config, tmp_path / "c", [0] * 9)
@@ -172,7 +172,7 @@ def test_a_checkpoint_is_a_model(corpus, tmp_path):
     with pytest.raises(Stopped):
         train([corpus], config_of(), control=RunControl(checkpoints, None, after(2)))
     embeddings = load(checkpoints.newest().path)
-    assert 20 == embeddings.dim
+    assert 16 == embeddings.dim
     assert "w1" in embeddings
     assert embeddings.metadata["settings"] == config_of().as_dict() | {"threads": None}
 

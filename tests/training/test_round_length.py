@@ -72,7 +72,7 @@ def of_two_topics(path):
 def test_a_text_of_few_words_is_learnt_as_without_rounds(tmp_path, arch, lr):
     """With rounds of the same length for all texts, this one diverges."""
     path = of_two_topics(tmp_path / "topics.txt")
-    shared = {"dim": 24, "epochs": 8, "sample": 0, "threads": 1, "lr": lr, "arch": arch}
+    shared = {"dim": 16, "epochs": 8, "sample": 0, "threads": 1, "lr": lr, "arch": arch}
     losses = {}
     for deterministic in (True, False):
         model = train([path], TrainConfig(**shared, deterministic=deterministic))

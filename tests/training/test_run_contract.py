@@ -22,7 +22,7 @@ from tests.training.test_session import interrupt_after
 
 pytestmark = pytest.mark.usefixtures("in_step")
 
-COMMON = {"dim": 20, "min_count": 1, "epochs": 3, "window": 3, "threads": 1}
+COMMON = {"dim": 16, "min_count": 1, "epochs": 3, "window": 3, "threads": 1}
 HOGWILD = {"deterministic": False, "sample": 1e-2}
 KINDS = {
     "rounds": {"sample": 1e-2},
@@ -88,7 +88,7 @@ def test_a_checkpoint_is_a_model_and_says_where_the_run_stood(corpus, config, tm
     newest = checkpoints.newest()
     assert not newest.is_complete
     embeddings = load(newest.path)
-    assert (20, 200) == (embeddings.dim, len(embeddings))
+    assert (16, 200) == (embeddings.dim, len(embeddings))
     assert np.isfinite(embeddings.vectors).all()
     assert config.arch == embeddings.metadata["settings"]["arch"]
 

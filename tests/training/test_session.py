@@ -18,7 +18,7 @@ from embedcli.formats.vocab import write_vocab
 from embedcli.training.checkpoint import Checkpoints, checkpoint_directory, read_checkpoint
 from embedcli.training.session import train
 
-SETTINGS = {"dim": 20, "min_count": 1, "epochs": 6, "sample": 0.0, "threads": 1, "seed": 3}
+SETTINGS = {"dim": 16, "min_count": 1, "epochs": 6, "sample": 0.0, "threads": 1, "seed": 3}
 FLAGS = [part for name, value in SETTINGS.items() for part in (f"--{name}", str(value))]
 FLAGS = [flag.replace("_", "-") if flag.startswith("--") else flag for flag in FLAGS]
 
@@ -125,7 +125,7 @@ def test_what_is_refused_before_the_work(corpus, tmp_path):
             [corpus], TrainConfig(**SETTINGS), output=tmp_path / "m.vec",
             on_progress=interrupt_after(0),
         )  # fmt: skip
-    with pytest.raises(ConfigError, match=r"dim is 24, but .* was made with 20"):
+    with pytest.raises(ConfigError, match=r"dim is 24, but .* was made with 16"):
         train([], TrainConfig(**SETTINGS | {"dim": 24}), output=tmp_path / "m.vec", resume=True)
     with pytest.warns(UserWarning, match="this run begins anew and will replace it"):
         train([corpus], TrainConfig(**SETTINGS), output=tmp_path / "m.vec")

@@ -17,7 +17,7 @@ from tests.training.test_checkpoint import after, given
 __all__ = ["sentencepiece_model"]
 
 SETTINGS = {
-    "dim": 20, "min_count": 1, "epochs": 2, "sample": 0, "window": 3, "threads": 1, "lr": 0.1,
+    "dim": 16, "min_count": 1, "epochs": 2, "sample": 0, "window": 3, "threads": 1, "lr": 0.1,
     "subword": "3:4", "buckets": 1000,
 }  # fmt: skip
 

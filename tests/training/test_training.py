@@ -25,7 +25,7 @@ from embedcli.training.versions import versions
 from embedcli.training.worker import pool_of
 from embedcli.training.workers import run_workers
 
-SMALL = {"dim": 24, "min_count": 1, "epochs": 8, "sample": 0, "window": 3, "threads": 1}
+SMALL = {"dim": 16, "min_count": 1, "epochs": 8, "sample": 0, "window": 3, "threads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_extreme_settings_stay_finite(corpus, arch, dim, negative, window):
 
 def test_divergence_ends_the_run(corpus):
     with pytest.raises(TrainingError, match=r"diverged.*--lr"):
-        train([corpus], TrainConfig(**SMALL | {"arch": "cbow", "lr": 10, "epochs": 60, "dim": 300}))
+        train([corpus], TrainConfig(**SMALL | {"arch": "cbow", "lr": 10, "epochs": 60}))
 
 
 def test_a_single_word_cannot_be_trained(tmp_path):
