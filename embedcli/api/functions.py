@@ -1,4 +1,8 @@
-"""`train`, `load` and `evaluate` as Python users call them."""
+"""`train`, `load` and `evaluate` as Python users call them.
+
+Training and evaluation are imported when they are called: commands that only load do not wait for
+the compiler.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,21 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedcli import embeddings as stored
-from embedcli import evaluation, formats
+from embedcli import formats
 from embedcli.api.embeddings import Embeddings
 from embedcli.api.token_lists import as_paths, config_for_lists, written_lists
 from embedcli.errors import ConfigError
-from embedcli.evaluation.report import Report
 from embedcli.progress import OnProgress, ignore_progress
 from embedcli.settings.config import TrainConfig
 from embedcli.settings.reading import ReadingOptions
 from embedcli.settings.synonyms import hint
-from embedcli.training import session
-from embedcli.training.callbacks import python_line
 from embedcli.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from embedcli.evaluation.report import Report
 
 __all__ = ["evaluate", "load", "train"]
 
@@ -103,6 +107,9 @@ def train(
         >>> embedcli.train(lists, dim=8, min_count=1, sample=0)
         Embeddings(4 words x 8)
     """
+    from embedcli.training import session
+    from embedcli.training.callbacks import python_line
+
     if settings:
         config = _changed(config, settings)
     paths, lists = as_paths(text)
@@ -203,5 +210,7 @@ def evaluate(
         >>> embedcli.evaluate(model, "pairs.tsv")[0].score
         100.0
     """
+    from embedcli import evaluation
+
     each = [paths] if isinstance(paths, str | os.PathLike) else paths
     return evaluation.evaluate(embeddings, [os.fspath(path) for path in each], **options)

@@ -192,3 +192,16 @@ def test_numba_is_not_imported_by(modules):
     )
 
     assert "False\n" == done.stdout
+
+
+@pytest.mark.parametrize("name", ["Embeddings", "Vocabulary", "TrainConfig", "load", "save"])
+def test_the_api_imports_numba_and_training_only_to_train(name):
+    code = (
+        f"import sys, embedcli; embedcli.{name}; "
+        "print({'numba', 'embedcli.training'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert "set()\n" == done.stdout
