@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.session import THREADS, Session, main, median
@@ -18,26 +19,43 @@ def measure(session: Session) -> list[Table]:
     """First runs, help, reading."""
     warm_up(session, EMBED, Settings())
     table = goals("Starting and reading")
-    _first_run(session, table)
+    for lanes in ("", "8"):
+        _first_run(session, table, lanes)
     _help(session, table)
     _reading(session, table)
     return [table]
 
 
-def _first_run(session: Session, table: Table) -> None:
-    """`embed train` with an empty kernel cache and with a full one, in turns."""
+def _first_run(session: Session, table: Table, lanes: str) -> None:
+    """`embed train` with an empty kernel cache, then with a full one, then with other sizes.
+
+    `lanes` of float32 that the kernels work on at once: 8, as without AVX-512, or the processor's.
+    """
     n_tokens = 100_000 if session.quick else 1_000_000
     text = session.excerpt(n_tokens)
-    cold, warm = [], []
+    first = Settings()
+    others = {
+        "another --dim": replace(first, dim=first.dim // 2),
+        "another --negative": replace(first, negative=2 * first.negative + 1),
+    }
+    seconds: dict[str, list[float]] = {}
     for _ in session.times(3):
         with tempfile.TemporaryDirectory(dir=session.folder) as empty:
-            environment = session.environment | {"EMBED_CACHE_DIR": empty}
-            made = train(session, EMBED, Settings(), text, environment=environment)
-        cold.append(made.seconds)
-        warm.append(train(session, EMBED, Settings(), text).seconds)
-    table.add(f"first run ever, {n_tokens:,} tokens, s", median(cold), "")
-    table.add("later runs, s", median(warm), "")
-    table.add("the first one more, s", median(cold) - median(warm), "4 or less")
+            environment = session.environment | {"EMBED_CACHE_DIR": empty, "EMBED_LANES": lanes}
+            runs = {"first": first, "later": first}
+            runs |= {f"first, {name}": settings for name, settings in others.items()}
+            runs |= {f"later, {name}": settings for name, settings in others.items()}
+            for name, settings in runs.items():
+                made = train(session, EMBED, settings, text, environment=environment)
+                seconds.setdefault(name, []).append(made.seconds)
+    which = f"{lanes or 'all'} lanes"
+    table.add(f"first run ever, {n_tokens:,} tokens, {which}, s", median(seconds["first"]), "")
+    table.add(f"later runs, {which}, s", median(seconds["later"]), "")
+    more = median(seconds["first"]) - median(seconds["later"])
+    table.add(f"the first one more, {which}, s", more, "5 or less")
+    for name in others:
+        more = median(seconds[f"first, {name}"]) - median(seconds[f"later, {name}"])
+        table.add(f"the first with {name} more, {which}, s", more, "0.5 or less")
 
 
 def _help(session: Session, table: Table) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["OnProgress", "Progress", "ignore_progress"]
+__all__ = ["COMPILING", "OnProgress", "Progress", "ignore_progress"]
+
+COMPILING = "compiling kernels, once on this machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class Progress:
 
     Attributes:
         phase: ``"reading"`` (bytes), ``"counting"`` (tokens), ``"merging"`` (co-occurrences),
-            ``"training"`` (tokens x epochs), ``"writing"`` and ``"indexing"`` (rows).
+            ``"training"`` (tokens x epochs), ``"writing"`` and ``"indexing"`` (rows), and
+            `COMPILING` (nothing is counted), while a run waits for its kernels.
         done: units done since the phase began.
         total: units in all, or None where nobody can know (a pipe).
         epoch: current epoch from 1 while training, else 0.

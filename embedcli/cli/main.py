@@ -67,6 +67,7 @@ COMMANDS = {
     "combine": "Combine the counts or changes of several shards.",
     "phrases": "Find phrases and join their words.",
     "verify": "Check every byte of a vector file.",
+    "warm": "Compile the kernels that training needs.",
 }
 
 

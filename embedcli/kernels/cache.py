@@ -26,11 +26,11 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import platformdirs
 
-__all__ = ["cache_directory", "is_first_run"]
+__all__ = ["KeptKernels", "cache_directory", "is_first_run", "kept_kernels"]
 
 _MOST_LINKS: Final = 40
 _STALE_AFTER: Final = 3600.0  # seconds
@@ -135,8 +135,31 @@ def _is_private(group: int) -> bool:
 
 def is_first_run() -> bool:
     """Whether kernels will be kept for other processes, and none has been yet."""
+    kept = kept_kernels()
+    return kept is not None and kept.files == 0
+
+
+class KeptKernels(NamedTuple):
+    """Compiled kernels on the disk.
+
+    Attributes:
+        directory: where they are.
+        files: how many.
+        bytes: their sizes added up.
+    """
+
+    directory: Path
+    files: int
+    bytes: int
+
+
+def kept_kernels() -> KeptKernels | None:
+    """What is kept for other processes; None where nothing can be."""
     path = cache_directory()
-    return path.is_relative_to(_root()) and next(path.rglob("*.nbc"), None) is None
+    if not path.is_relative_to(_root()):
+        return None
+    sizes = [file.stat().st_size for file in path.rglob("*.nbc")]
+    return KeptKernels(path, len(sizes), sum(sizes))
 
 
 def _root() -> Path:

@@ -25,7 +25,16 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from embedcli.kernels.cache import cache_directory
 
-__all__ = ["address_of", "called_kernel", "inlined", "inlined_step", "kernel", "step", "types_of"]
+__all__ = [
+    "address_of",
+    "called_kernel",
+    "has_compiled",
+    "inlined",
+    "inlined_step",
+    "kernel",
+    "step",
+    "types_of",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -41,6 +50,12 @@ _OPTIONS: dict[str, Any] = {
 # Numba's setting is everybody's. A kernel made by one thread while another has just restored it was
 # seen to be kept in the working directory.
 _making = threading.Lock()
+_has_compiled = threading.Event()
+
+
+def has_compiled() -> bool:
+    """Whether this process has compiled, or begun to compile, a kernel that was not kept."""
+    return _has_compiled.is_set()
 
 
 def kernel(function: _Function) -> _Function:
@@ -125,6 +140,13 @@ class _SealedCache(FunctionCache):  # type: ignore[misc]  # numba has no types
         find the kernel. Its source need not count, as no two sources share a directory.
         """
         return sig, codegen.magic_tuple(), _name(self._py_func)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What was kept; None, so that it is compiled, where nothing was."""
+        found = super().load_overload(sig, target_context)
+        if found is None:
+            _has_compiled.set()
+        return found
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Keep what was compiled, if there is room for it."""

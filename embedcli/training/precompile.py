@@ -19,9 +19,10 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from embedcli.kernels.cache import is_first_run
+from embedcli.progress import COMPILING, OnProgress, Progress
 from embedcli.settings.config import TrainConfig, usable_cores
 
-__all__ = ["Precompiler", "begin_precompiling", "compile_all"]
+__all__ = ["Precompiler", "begin_precompiling", "compile_all", "say_compiling"]
 
 
 class Precompiler:
@@ -69,6 +70,14 @@ def compile_all(config: TrainConfig, precompiler: Precompiler | None = None) -> 
         compile_first_part(config)
         precompiler.wait()
     compile_architecture(config)  # what is not in the cache now, whatever became of the other
+
+
+def say_compiling(precompiler: Precompiler | None, on_progress: OnProgress) -> None:
+    """Report that a run waits for its kernels, where they are compiled and not just loaded."""
+    from embedcli.kernels.jit import has_compiled
+
+    if precompiler is not None or has_compiled():
+        on_progress(Progress(COMPILING, 0))
 
 
 def _compile_here() -> NoReturn:

@@ -27,7 +27,7 @@ from embedcli.training.architectures import prepared
 from embedcli.training.checkpoint import Checkpoint, Checkpoints
 from embedcli.training.continuing import kept_subwords
 from embedcli.training.metrics import Metrics
-from embedcli.training.precompile import Precompiler, compile_all
+from embedcli.training.precompile import Precompiler, compile_all, say_compiling
 from embedcli.training.pretrained import load_pretrained, match, movement
 from embedcli.training.run import Run, Score
 from embedcli.training.state import State
@@ -140,7 +140,7 @@ def train(
         _trim_heap()
         if control.resumed is not None:
             facts = same_texts(control.resumed, facts)
-        compiling.wait()
+        compiling.wait(partial(say_compiling, control.precompiler, on_progress))
         control.before_training(corpus, facts.get("given"))
         elapsed = time.perf_counter() - began
         before = began - control.began if control.began is not None else 0.0

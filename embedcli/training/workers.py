@@ -118,10 +118,12 @@ class Background:
         """Whether the call has ended."""
         return not self._thread.is_alive()
 
-    def wait(self) -> None:
-        """Wait until the call has ended."""
+    def wait(self, on_wake: Callable[[], None] | None = None) -> None:
+        """Wait until the call has ended; `on_wake` is called about ten times a second meanwhile."""
         while self._thread.is_alive():  # with a time-out, so that Ctrl-C is felt
             self._thread.join(WAKE_SECONDS)
+            if on_wake is not None:
+                on_wake()
         if self._error is not None:
             raise self._error
 
