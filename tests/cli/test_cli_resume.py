@@ -4,7 +4,6 @@ import fcntl
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -15,8 +14,28 @@ from embedcli.training import resuming
 from embedcli.training.checkpoint import Checkpoints
 from embedcli.training.trainer import _settings
 
-SETTINGS = ("--min-count", "1", "--dim", "40", "--epochs", "400", "--threads", "1", "--sample", "0")
+SETTINGS = ("--min-count", "1", "--dim", "40", "--epochs", "6", "--threads", "1", "--sample", "0")
 
+# `embed` that gets a signal when an epoch is over, however fast the machine is; to be killed, a
+# checkpoint is due whenever it asks.
+SIGNALLED = """
+import os, sys
+from embedcli.__main__ import run
+from embedcli.cli import run_report
+from embedcli.training.checkpoint import Checkpoints
+
+number, original = int(sys.argv.pop(1)), run_report._say_epoch
+
+def say_epoch(epoch, facts):
+    original(epoch, facts)
+    if epoch == (3 if number == 9 else 2):
+        os.kill(os.getpid(), number)
+
+run_report._say_epoch = say_epoch
+if number == 9:
+    Checkpoints.is_due = lambda self: True
+run()
+"""
 
 # Settings that go only with others.
 BESIDE = {
@@ -79,16 +98,16 @@ def corpus(tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_and_resumed(command_environment, run_embed, corpus, tmp_path, number, code):
-    command = [sys.executable, "-m", "embedcli", "train", "corpus.txt", *SETTINGS]
-    process = subprocess.Popen(
-        command, env=command_environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    command = [sys.executable, "-c", SIGNALLED, str(int(number)), "train", "corpus.txt", *SETTINGS]
+    done = subprocess.run(
+        command, env=command_environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert process.stderr.readline().startswith("about 12,000 tokens, 7 words or more: at least ")
-    assert process.stderr.readline().startswith("needs ")  # training comes next
-    time.sleep(0.5)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert code == process.returncode, errors
+    errors = done.stderr
+    assert code == done.returncode, errors
+    beginnings = "about 12,000 tokens, 7 words or more: at least ", "needs ", "epoch 1:", "epoch 2:"
+    for line, beginning in zip(errors.splitlines(), beginnings, strict=False):
+        assert line.startswith(beginning)
+    assert 4 <= len(errors.splitlines())
     assert "go on with: embed train --resume corpus.txt -o model.safetensors" in errors
     assert 1 == len(list((tmp_path / "model.safetensors.checkpoint").iterdir()))
     refused = run_embed("train", "--resume", "--dim", "32")
@@ -104,14 +123,11 @@ def test_interrupted_and_resumed(command_environment, run_embed, corpus, tmp_pat
 
 
 def test_killed_and_resumed(command_environment, run_embed, corpus, tmp_path):
-    settings = (*SETTINGS[:-1], "0.01", "--epochs", "150", "--checkpoint-every", "0.1s")
-    command = [sys.executable, "-m", "embedcli", "train", "-q", "corpus.txt", *settings]
-    process = subprocess.Popen(command, env=command_environment, cwd=tmp_path)
+    settings = (*SETTINGS[:-1], "0.01")
+    command = [sys.executable, "-c", SIGNALLED, "9", "train", "-q", "corpus.txt", *settings]
     kept = tmp_path / "model.safetensors.checkpoint"
-    while len(list(kept.glob("[12].safetensors"))) < 2 and process.poll() is None:
-        time.sleep(0.01)
-    process.kill()
-    assert -9 == process.wait()
+    assert -9 == subprocess.call(command, env=command_environment, cwd=tmp_path)
+    assert 2 == len(list(kept.glob("[12].safetensors")))
     assert not (tmp_path / "model.safetensors").exists()
     assert 0 == run_embed("verify", "-q", next(kept.glob("[12].safetensors"))).returncode
     for damaged in kept.glob("2.safetensors"):  # and of two, the one that is sound will do
