@@ -1,4 +1,4 @@
-"""`embed`, and `python -m embedcli`: the command, and an end that nothing can make another one."""
+"""`embed`, and `python -m embedcli`: runs the command and ends with its exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long work reports where it is, without knowing who shows it. Imports nothing of ours."""
+"""Progress reports of long work, independent of who shows them. Imports nothing of ours."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Classifiers: embeddings that were learnt for labels, and what they say of lines of text."""
+"""Classifiers: embeddings trained for labels, and their predictions for lines of text."""

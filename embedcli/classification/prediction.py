@@ -1,4 +1,4 @@
-"""What a classifier says of lines: compiled, by several threads, in the order of the lines."""
+"""Predicts the labels of lines: compiled, by several threads, in order."""
 
 from __future__ import annotations
 

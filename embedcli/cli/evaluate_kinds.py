@@ -1,4 +1,4 @@
-"""What `embed evaluate` can score, and how each is shown: one entry in `KINDS` a kind."""
+"""The kinds of evaluation and their columns: one entry in `KINDS` each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `embed evaluate` prints, whatever it scored: tables, rows or JSON; and its thresholds."""
+"""The output of `embed evaluate` for every kind: tables, rows or JSON; and the thresholds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `embed evaluate` is asked to score, and what a kind of evaluation has to say of itself."""
+"""What to score, and the interface of a kind of evaluation."""
 
 from __future__ import annotations
 

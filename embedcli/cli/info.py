@@ -1,4 +1,4 @@
-"""`embed info`: say what a file of vectors is and how it was made."""
+"""`embed info`: the format of a vector file, and how it was trained."""
 
 from __future__ import annotations
 

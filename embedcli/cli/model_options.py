@@ -1,4 +1,4 @@
-"""Options for reading a MODEL: as what, how much of it, and what becomes of its blemishes."""
+"""The options for reading a MODEL: its format, how many rows, and malformed rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command prints: data on stdout, talk on stderr.
+"""The output of commands: data on stdout, messages on stderr.
 
 What is shown to people, on stderr or where stdout is a terminal, holds nothing that a terminal
 would obey (`quoting.py`): every line passes `DataStream.write` or `_say`.

@@ -1,4 +1,4 @@
-"""`embed phrases`: words that belong together, made one word."""
+"""`embed phrases`: find phrases and join their words."""
 
 from __future__ import annotations
 

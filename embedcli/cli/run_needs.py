@@ -1,4 +1,4 @@
-"""What a run will take: shown before it trains, and by --dry-run instead of training."""
+"""The memory, disk and time of a run: shown before training, or by --dry-run instead of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `embed train` says of a run: what it began with, and what became of it."""
+"""The messages of `embed train` at the start and the end of a run."""
 
 from __future__ import annotations
 

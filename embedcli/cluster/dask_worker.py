@@ -1,4 +1,4 @@
-"""What runs on the workers of a Dask cluster, and in its scheduler.
+"""The code that runs on the workers of a Dask cluster, and in its scheduler.
 
 Every task is a step (`steps.py`) and depends on its arguments alone. A worker keeps the shards that
 it has encoded on its own disk; Dask does not know of them. A worker that lacks the shard of its

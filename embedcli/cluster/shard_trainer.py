@@ -1,4 +1,4 @@
-"""What is done to one shard: counting, encoding, and training with the kernels of one machine."""
+"""Counts, encodes and trains one shard, with the kernels of one machine."""
 
 from __future__ import annotations
 

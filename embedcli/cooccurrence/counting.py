@@ -1,4 +1,4 @@
-"""Counts the words of a text that stand near each other, within a memory budget.
+"""Counts word pairs in windows, within a memory budget.
 
 Each thread adds up pairs of frequent words in a table of its own and collects all other pairs in a
 buffer. A full buffer is sorted, equal pairs are added up, and the result, a run, goes to disk. At

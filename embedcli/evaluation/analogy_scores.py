@@ -1,4 +1,4 @@
-"""What three words score every other word by: blocks of a table of words by vocabulary.
+"""The scores of all words for analogy questions: blocks of a table of words by vocabulary.
 
 A block is made once and serves all questions that ask its rows (`analogies.py`).
 """

@@ -1,4 +1,4 @@
-"""What a classifier sees of a text or a token: vectors of a model, or one-hot columns.
+"""The features of a text or token: vectors of a model, or one-hot columns.
 
 A text is the mean of the unit vectors of its known tokens (D columns), or the number of times each
 token of the training texts occurs in it (a column a token). A token to be tagged is seen with its

@@ -1,4 +1,4 @@
-"""Which kind of evaluation file a file is, by its first lines: `item_files.py` describes them."""
+"""Detects the kind of an evaluation file by its first lines (`item_files.py` has the kinds)."""
 
 from __future__ import annotations
 

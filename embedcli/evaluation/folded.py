@@ -1,4 +1,4 @@
-"""Which words a protocol sees, and under what spelling."""
+"""The words that a protocol sees, case folded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading evaluation files, told apart by what is in them.
+"""Reads evaluation files, whose kind is detected by content.
 
 Analogies (word2vec's questions-words.txt): ``: section`` lines, and lines of four words.
 

@@ -1,4 +1,4 @@
-"""What ranks items given a history: the vectors of a model, and the baselines they have to beat.
+"""Ranks items for a history: by the vectors of a model, and by the baselines.
 
 Each gives every item a score for each of a batch of histories; only the order of the scores counts.
 A history is int64 (n,), the items in their order; most rank by its distinct items, or by those of

@@ -1,4 +1,4 @@
-"""What an evaluation gives, whatever it scored: printed, compared and held to thresholds alike."""
+"""The report of every evaluation: the printer, comparisons and thresholds all take it."""
 
 from __future__ import annotations
 

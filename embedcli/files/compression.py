@@ -1,4 +1,4 @@
-"""Compressed files: which kind one is, told by its first bytes and never by its name; opening it.
+"""Compressed files: detected by their first bytes, never by name, and opened.
 
 Text and vectors are unpacked here. Everything is decompressed as it is read, in bounded memory,
 whatever the ratio, one stream after the other: gzip calls them members and zstd frames. A stream

@@ -1,6 +1,6 @@
 # ruff: noqa: E501
 # (a table is read line by line)
-"""What a file is that is neither text nor vectors, told by its first bytes, and what helps.
+"""Recognises files that are neither text nor vectors by their first bytes.
 
 One table for both: a row says what the file is, what to do where text was expected, and what to do
 where vectors were. Only whole signatures count: text may begin with any letters, and a file of

@@ -1,6 +1,6 @@
 # ruff: noqa: PTH102, PTH108, PTH118
 # (beside publish.py, which says why the primitives of os are called by their own names)
-"""What is there only while embed writes: how it is called, and what becomes of it after a kill.
+"""Temporary names, and the removal of files that killed processes left.
 
 A file or directory is made beside its target, under a name that says whose it is:
 

@@ -1,4 +1,4 @@
-"""How much memory there is for this process."""
+"""The memory that this process may use."""
 
 from __future__ import annotations
 

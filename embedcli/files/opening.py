@@ -1,5 +1,5 @@
 # ruff: noqa: PTH123 (a path is a name here: it is shown as it was given)
-"""Opens what a name means: a file, a URL or standard input; and says why one cannot be read."""
+"""Opens a file, a URL or standard input, with clear errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy's array files (``.npy``) and archives of them (``.npz``), whose headers may say anything.
+"""Reads NumPy's array files (``.npy``) and archives (``.npz``), without trusting their headers.
 
 Nothing is mapped or taken memory for before the header has been held against the bytes that are
 there, and nothing in a file is unpickled.

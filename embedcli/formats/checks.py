@@ -1,4 +1,4 @@
-"""What no writer may write, because no reader could read it back.
+"""Refuses what no reader could read back.
 
 Every format refuses components that are not finite, empty, overlong or repeated words,
 and embeddings without a word; the line formats also refuse white space in words.

@@ -1,4 +1,4 @@
-"""What a model file says of how it was made: JSON of which the types are checked.
+"""The metadata of a model file: JSON, with checked types.
 
 Everybody who uses it may then take ``settings`` for an object and ``loss`` for a list of numbers.
 What this embed does not know of stays as it is: a later one may have written it.

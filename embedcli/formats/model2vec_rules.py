@@ -1,4 +1,4 @@
-"""How a model's text was cut, as the ``tokenizer.json`` of Hugging Face tokenizers says it.
+"""The text rules of a model as ``tokenizer.json`` of Hugging Face tokenizers.
 
 What it can say: normal forms, lower case, digits, white space, runs of letters, marks and numbers,
 items by their separator. Regular expressions are not copied, as two libraries mean different things

@@ -1,4 +1,4 @@
-"""Which tensors a file of embed's own format must have, and of which types and shapes."""
+"""The tensors of embed's own format: names, types and shapes."""
 
 from __future__ import annotations
 

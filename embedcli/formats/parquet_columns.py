@@ -1,4 +1,4 @@
-"""Which columns of a Parquet file hold words, counts and vectors, and reading them.
+"""Finds and reads the columns of a Parquet file that hold words, counts and vectors.
 
     words      the column that is asked for; else ``word``, else the only one of text, else the
                only one of whole numbers but ``count``; text may be dictionary-encoded

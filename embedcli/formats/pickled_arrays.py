@@ -1,4 +1,4 @@
-"""NumPy's arrays in a pickle, made of what the pickle says of them.
+"""NumPy's arrays in a pickle, built from its data alone.
 
     _reconstruct(ndarray, (0,), b"b"), state (version, shape, dtype, is Fortran order, bytes)
     _frombuffer(bytes, dtype, shape, order)          protocol 5

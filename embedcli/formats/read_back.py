@@ -1,4 +1,4 @@
-"""What was written is read back before it takes the place of what was there.
+"""Reads a new file back before it replaces the old one.
 
 A file that its own reader refuses, or reads as something else, is never published: the old one
 stays. What the reader gives is held against what was to be written: every word, and every bit of

@@ -1,4 +1,4 @@
-"""How many bytes a format takes at least, for the room that is looked for before it is written."""
+"""The least size of a file in each format, for the check of free space before writing."""
 
 from __future__ import annotations
 

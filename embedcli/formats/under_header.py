@@ -1,4 +1,4 @@
-"""What follows a first line ``V D``: rows of text, rows of floats, or counts of words.
+"""Tells apart the formats that begin with ``V D``: rows of text, rows of floats, or counts.
 
 Decided by what can be told for sure, as a byte of a float may be a newline behind a digit, and a
 word may be a number:

@@ -1,4 +1,4 @@
-"""The file of an index: beside its model, made when it is first needed and again when that changes.
+"""The file of an index: stored beside its model, built on first use, rebuilt when that changes.
 
     faiss's own bytes      as `faiss.read_index` reads them; it does not mind what follows
     JSON                   what it is an index of, and how it is searched: `_About`

@@ -1,4 +1,4 @@
-"""How a word that was asked for gets its vector.
+"""Resolves a word to a vector: its own, by subwords, case or `<unk>`.
 
 Its own, if the vocabulary holds it. Otherwise, in this order and as far as `Fallbacks` allows: one
 made of its subwords, the vector of another spelling of its case, that of the unknown token. Whoever

@@ -1,1 +1,1 @@
-"""Phrases: pairs of words that stand together more often than chance would have them."""
+"""Phrases: word pairs that are neighbours more often than by chance."""

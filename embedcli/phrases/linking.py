@@ -1,4 +1,4 @@
-"""Connector words: what stands inside of phrases, but begins and ends none (`bank of england`).
+"""Connector words: they may stand inside a phrase, not at its ends (`bank of england`).
 
 As in gensim, a word is a neighbour of the next one that is no connector, whatever connectors stand
 between them: ``bank`` of ``england`` by way of ``of``. So a text becomes two, without connectors:

@@ -1,4 +1,4 @@
-"""How much more often two neighbours meet than chance would have them, in three ways.
+"""How much more often two words are neighbours than by chance: three scores.
 
 With n(ab) how often b follows a, n(a), n(b) and N how often the words and all words occur, m the
 minimal count, and V how many different words and pairs there are:

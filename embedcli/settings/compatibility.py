@@ -1,4 +1,4 @@
-"""Which settings go with which: one table, a row for each setting.
+"""Which settings go together: one table, with a row for each setting.
 
 Refused: where a value other than the default is an error. ``rounds`` is deterministic training.
 No effect: where a value decides nothing, and is warned of; ``not glove`` is any other architecture.

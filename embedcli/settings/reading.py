@@ -1,4 +1,4 @@
-"""How a file of vectors is read: as what, how much of it, and what becomes of its blemishes.
+"""How a vector file is read: its format, how many rows, and malformed rows.
 
 One value goes from the options of a command (or the keywords of `load`) to the reader of a format.
 By itself it forgives nothing. What a reader then mends or leaves out is counted, and `on_mended`

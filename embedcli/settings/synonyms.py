@@ -1,4 +1,4 @@
-"""What other tools call the settings, options and commands of embed.
+"""The names that other tools use for embed's settings, options and commands.
 
 Read by every place that meets an unknown name: options, keys of YAML, keywords of Python.
 """

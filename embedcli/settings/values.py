@@ -1,4 +1,4 @@
-"""What one setting may be: its kind, its range and how it is written.
+"""The rules of one setting: its type, its range, its notation.
 
 The same rule reads a flag, an environment variable and a line of a configuration file, and checks
 what a Python program passes, so that all four agree and fail with the same words. Which settings

@@ -1,1 +1,1 @@
-"""What is done with whole spaces of vectors: made smaller, turned, compared, grouped, summed."""
+"""Whole spaces of vectors: reducing, rotating, comparing and averaging them."""

@@ -1,4 +1,4 @@
-"""Which neighbours can be trusted: those that several models agree on.
+"""The neighbours that several models agree on, which can be trusted.
 
 Two runs on the same text that differ in nothing but the seed share perhaps two thirds of a word's
 nearest neighbours (Antoniak & Mimno 2018). A neighbour that every run has is a property of the

@@ -1,4 +1,4 @@
-"""Which words moved between two spaces: two periods, two versions, two runs of one corpus.
+"""The words that moved between two spaces: two periods, two versions, two runs of one corpus.
 
 The old space is turned onto the new one over the words of both (`alignment.py`), and a word's
 cosine with itself says how far it has moved (Hamilton et al. 2016). A rotation cannot tell a change

@@ -1,4 +1,4 @@
-"""How many of a word's nearest neighbours two spaces share.
+"""The share of nearest neighbours that two spaces have in common.
 
 The measure of what a smaller copy of a model has lost, and of how far two runs agree. Words are
 drawn at random, from the more frequent ones that both spaces hold; the neighbours are the exact

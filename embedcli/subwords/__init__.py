@@ -1,1 +1,1 @@
-"""Parts of words, and vectors made from those of the parts."""
+"""Subwords, and the vectors that they make."""

@@ -1,4 +1,4 @@
-"""How words are cut, as a model file keeps it."""
+"""The subword settings that a model file stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the beginnings of its largest files say of a text, before all of it is read.
+"""Estimates a text from the beginnings of its largest files, before all of it is read.
 
 A megabyte tells how many tokens and lines a byte is worth. What it tells of words is less: those
 that occur often enough in it do so in the whole text, so they are a number that is reached for

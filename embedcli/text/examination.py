@@ -1,4 +1,4 @@
-"""What is worth a warning about a text that was read, and what nothing can be learned from."""
+"""The warnings and errors about a text that was read."""
 
 from __future__ import annotations
 

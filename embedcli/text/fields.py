@@ -1,4 +1,4 @@
-"""One field of every record: what of a record becomes a line of text, and what was wrong with it.
+"""The field of a record as a line of text, and the faults of malformed records.
 
 A record is a line whatever is in it: ends of lines inside become spaces. A list is joined by
 spaces; among items (`--items`) each of its elements is one token, spaces and all. A record without

@@ -1,4 +1,4 @@
-"""Which files of a text are not UTF-8, and what they are in instead.
+"""Decides which files of a text are not UTF-8, and names their likely encoding.
 
 Malformed sequences are counted in the distinct words of all files together, which costs nothing.
 Only where there are any, the files are read once more, each for itself, as far as it takes.

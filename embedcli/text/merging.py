@@ -1,4 +1,4 @@
-"""Many tables of counted words made one vocabulary, exactly, in bounded memory.
+"""Merges many tables of counts into one vocabulary, exactly, in bounded memory.
 
 Each thread counts in a table of its own, and a table that has taken its share of the memory is put
 away on disk and a new one begun: each is a *subtotal*. Words are dealt into parts by a hash, so

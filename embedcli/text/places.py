@@ -1,6 +1,6 @@
 # ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH116, PTH118, PTH207, PTH208
 # (a path is a name here: it is shown as it was given, and a glob may be absolute)
-"""Which files paths mean: globs, directories, URLs, standard input."""
+"""Resolves paths to files: globs, directories, URLs, standard input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of records, told apart by what is in them, as the texts of one field.
+"""Detects files of records by content, and yields the text of one field of each record.
 
 ``PAR1`` begins Parquet, ``{`` JSON lines or other JSON objects, ``[`` an array of them; anything
 else is a table. Only JSON lines can be entered in the middle: a table's columns are named at its

@@ -1,4 +1,4 @@
-"""What stands between tokens: white space, or what `--separator` says.
+"""The separators between tokens: white space, or `--separator`.
 
 White space is every character for which `str.isspace` holds, and NUL. Items are apart by one byte;
 a separator of several is replaced by one while the text is read, by U+001F, which ASCII has for

@@ -1,4 +1,4 @@
-"""What a stretch of text without white space becomes: no token, one or several. In plain Python.
+"""The tokens of a stretch of text without white space: none, one or several. In plain Python.
 
 1. It is normalised (`--normalize`) and lower-cased (`--lowercase`). White space that NFKC makes of
    other characters is taken out; accents that stand alone (``don´t``) stay as they are, as without

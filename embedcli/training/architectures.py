@@ -1,4 +1,4 @@
-"""Which run an architecture is trained by."""
+"""Chooses the run for an architecture."""
 
 from __future__ import annotations
 

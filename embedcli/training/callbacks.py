@@ -1,4 +1,4 @@
-"""What a session of training and its caller tell each other."""
+"""The interface between a training session and its caller."""
 
 from __future__ import annotations
 

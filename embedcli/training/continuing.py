@@ -1,4 +1,4 @@
-"""The settings of a run that goes on with a model: the model's own, unless somebody says otherwise.
+"""The settings of `--continue`: those of the model, except settings that are given.
 
 A model says how it was trained and how its text was read. Another text that is read by other rules,
 or trained by another architecture, makes another kind of vectors of the same words; so what nobody

@@ -1,4 +1,4 @@
-"""A run whose bytes do not depend on the number of threads: `kernels/rounds.py` says how and why.
+"""A run whose bytes do not depend on the number of threads; `kernels/rounds.py` describes it.
 
 What an epoch passes over are groups of chunks, one for each stream, which the same threads train.
 """

@@ -1,4 +1,4 @@
-"""What a run will need, before it trains: memory, disk and time.
+"""The memory, disk and time that a run needs, before it trains.
 
 Memory and disk are sums of what is known to be made, from the settings and the size of the
 vocabulary: the one that was counted, or before that the words that the first megabyte of the text

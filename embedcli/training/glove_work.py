@@ -1,4 +1,4 @@
-"""What the threads of a GloVe run pass over, and what each of them works with.
+"""The work of the threads of a GloVe run: parts, order, private arrays.
 
 **The order of cells.** GloVe shuffles all of them, once, on disk. Here a chunk is a stretch of the
 cells as they were counted, that is, of those whose rarer words are neighbours in the vocabulary;

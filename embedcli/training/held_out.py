@@ -1,4 +1,4 @@
-"""What is measured after every epoch: a text that is never trained, or else a sample of the text.
+"""Measures the loss after every epoch: on text that is never trained, or on a sample of the text.
 
 The mean loss of an epoch does not compare with that of the next: a stretch of negatives serves many
 words in a row, so they are pushed away by one word and look easy to those after it, the more so the

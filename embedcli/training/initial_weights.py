@@ -1,4 +1,4 @@
-"""How the matrices of a run begin, and what in them nobody should go on with."""
+"""Initialises the matrices of a run, and checks pretrained ones."""
 
 from __future__ import annotations
 

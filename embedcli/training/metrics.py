@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: how a run goes, as lines of JSON that are written while it goes.
+"""`metrics.jsonl`: the metrics of a run as lines of JSON, written during the run.
 
     {"event": "progress", "epoch": 1, "tokens": 120000, "seconds": 1.0, "lr": 0.049, "loss": 2.1}
     {"event": "epoch", "epoch": 1, "tokens": 1000000, "seconds": 8.2, "lr": 0.04, "loss": 1.9,

@@ -1,4 +1,4 @@
-"""Vectors that a run begins with: pretrained ones, or a model that goes on with another text.
+"""Pretrained vectors: the start of a run, or a model that continues on another text.
 
 Pretrained words begin with their vectors, and with their output vectors where the file has them;
 the others begin with what the subwords of the file make of them, if it has any, or else at random,

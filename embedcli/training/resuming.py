@@ -1,4 +1,4 @@
-"""What a run that is resumed goes on from, and what it refuses."""
+"""Finds the checkpoint that a run resumes from, and checks the settings."""
 
 from __future__ import annotations
 

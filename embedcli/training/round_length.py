@@ -1,4 +1,4 @@
-"""How far a run in rounds goes at a time (`kernels/rounds.py`), from the counts of its words.
+"""The length of rounds (`kernels/rounds.py`), from the counts of the words.
 
 Streams begin a round at the same rows, and what each makes of a row is added up. That is as good as
 one after the other where few of them train the same row, or move it little. So rounds are shorter

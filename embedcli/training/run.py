@@ -1,4 +1,4 @@
-"""A run: the loop over epochs, where it stands, and what is saved of that.
+"""A run: the loop over epochs, its position, and the part of it that is saved.
 
 The loop pauses, reports, measures and stops; what it trains is a `Work` (`work.py`). It does not
 read text (`text/corpus_reader.py`), decide about threads (`workers.py`) or write files.

@@ -1,4 +1,4 @@
-"""A run that leaves files: checked before, saved while it goes, and written at its end.
+"""A run that writes files: checks before, checkpoints during, outputs at the end.
 
 `embed train` and `embedcli.train(..., output=...)` are both such a session. What only one of them
 does, such as handling signals or printing a setup, it passes in as `Callbacks`.

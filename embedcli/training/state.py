@@ -1,4 +1,4 @@
-"""What a run remembers: a record of each finished epoch, and where it stands in the next."""
+"""The state of a run: a record of each finished epoch, and the position in the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run whose input vectors are made of subwords: more rows and other kernels than `hogwild.py`."""
+"""A run whose input vectors are sums of subwords, with more rows and other kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows make up each word in training: its own, and those of its subwords.
+"""The rows that make up each word in training: its own, and those of its subwords.
 
 The rows of subwords come behind those of the V words, in the order of their ids; only parts that
 some word has get one, and those of a model that a run goes on with.

@@ -1,4 +1,4 @@
-"""Which trials are made: all of a grid, least work first, as far as the time goes."""
+"""Runs all trials of a grid, least work first, within the time budget."""
 
 from __future__ import annotations
 

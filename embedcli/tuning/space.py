@@ -1,4 +1,4 @@
-"""What is searched: for each setting a list of values, or a range.
+"""The search space: for each setting a list of values, or a range.
 
 Written alike on the command line (``--try lr=0.01:0.1``) and in a file (``lr: 0.01:0.1``):
 

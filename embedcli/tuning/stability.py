@@ -1,4 +1,4 @@
-"""How far two runs are apart as spaces: the PIP loss (Yin & Shen 2018), scaled.
+"""The distance of two runs as spaces: the PIP loss (Yin & Shen 2018), scaled.
 
 It is the Frobenius norm of E1 E1' - E2 E2' over spaces whose own tables of inner products have norm
 1: 0 for the same space turned, the square root of 2 for spaces that have nothing in common. No
