@@ -51,6 +51,26 @@ _MARKS = (
     ),
 )
 _PATTERNS = [(re.compile(begin, re.DOTALL), what, advice) for begin, what, advice in _MARKS]
+# Markup within a text: so many times in what is looked at, with the second at least once.
+_FEWEST_MARKS = 5
+_TAGS = (
+    "a|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|img|li|ol|p|"
+    "pre|ref|small|span|strong|sub|sup|table|tbody|td|th|title|tr|u|ul"
+)
+_MARKUP = (
+    (
+        re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>|&(?:nbsp|amp|quot|lt|gt);".encode(), re.I),
+        re.compile(rf"</(?:{_TAGS})>|&[a-z]+;".encode(), re.I),
+        "HTML",
+        f"{_EXTRACT}, without its tags",
+    ),
+    (
+        re.compile(rb"\[\[[^\[\]\n]+\]\]|\{\{[^{}\n]+\}\}|^={2,}[^=\n]+={2,}\s*$", re.M),
+        re.compile(rb"\[\[[^\[\]\n]+\]\]"),
+        "the markup of a wiki",
+        f"{_EXTRACT}, without its markup",
+    ),
+)
 # What separates columns, how many there are at least, and what that is called.
 _TABLES = (("\t", 2, "TSV"), (",", 3, "CSV"), (";", 3, "CSV"), ("|", 3, "a table"))
 _VECTORS = re.compile(rf"\S+(?: -?\d+(?:\.\d+)?(?:[eE]-?\d+)?){{{_NUMBERS},}} ?")
@@ -76,7 +96,15 @@ def syntax(head: bytes, rules: TextRules) -> str | None:
         return f"it looks like JSON; to read a field of it: --field {_longest(fields)}"
     if len(lines) >= 3 and all(map(_VECTORS.fullmatch, lines[1:])):
         return "it looks like a file of vectors, not text"
-    return None if rules.items else _table(lines)
+    return None if rules.items else _markup(begin) or _table(lines)
+
+
+def _markup(begin: bytes) -> str | None:
+    """What to say of a text that is full of markup; None: it is not."""
+    for marks, closing, what, advice in _MARKUP:
+        if len(marks.findall(begin)) >= _FEWEST_MARKS and closing.search(begin):
+            return f"it looks like {what}: {advice}"
+    return None
 
 
 def _whole_lines(begin: bytes) -> list[str]:

@@ -30,6 +30,15 @@ SYNTAX = {
     "XML": ('<?xml version="1.0"?>\n<a>b</a>\n', "XML: extract its text first, without its tags"),
     "tags": ('<doc id="1">\na b\n</doc>\n', "XML or HTML: extract its text first"),
     "wiki": ('<mediawiki xmlns="x">\n <page>', "a dump of a wiki: extract its text first"),
+    "tags in prose": (
+        "A house<br>on a <b>hill</b>, and <a href='x'>far</a>.\nIt <i>rained</i>.\n",
+        "HTML: extract its text first, without its tags",
+    ),
+    "entities": ("A&nbsp;b &amp; c &lt; d &quot;e&quot; f\n", "HTML: extract its text first"),
+    "wiki markup": (
+        "== House ==\nA [[house]] on a [[hill|hills]], {{see|x}}.\n=== Rain ===\nIt rained.\n",
+        "the markup of a wiki: extract its text first, without its markup",
+    ),
     "Word": (
         '<?xml version="1.0"?>\n<w:document xmlns:w="x">',
         "a Word document in XML: save it as",
@@ -53,6 +62,9 @@ PROSE = {
     "short": "a,b,c\nd,e,f\n",
     "braces": "{ set notation } is used here\nand [ there ]\n" * 3,
     "sentences": "<s> a b </s>\n<s> c d </s>\n",
+    "marks of paragraphs": "<p> a b c\n<p> d e f\n" * 9,
+    "generic types": "vector<int> a of map<T> b or list<a_b> c\n" * 9,
+    "one tag": "A <b>house</b> [[here]], and R&D.\n" * 2,
     "numbers": "1 2 3\n4 5 6\n" * 9,
     "from": "From the start, it was clear in 1999\nthat: nothing is.\n",
     "less": "< b > a </ c >\n",
