@@ -234,7 +234,7 @@ def check(
     lr = config.starting_lr
     raise TrainingError(
         f"training diverged in epoch {at.epoch + 1}, round {at.number + 1}: {fault}{where} at lr "
-        f"{lr:g}; nothing was written; try --lr {lr / 4:g}"
+        f"{lr:g}; nothing was written; try --lr {config.lower_lr:g}"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from embedcli.kernels.intrinsics.access import prefetch, prefetch_to_read, unsigned
 from embedcli.kernels.jit import inlined, step
-from embedcli.kernels.sampling import ROUND_STRETCH, STRETCH_WINDOWS, stretch_items
+from embedcli.kernels.sampling import ROUND_STRETCH, stretch_items, windows_of_stretch
 from embedcli.kernels.streams import SPREAD, STREAMS, text_of_round
 from embedcli.kernels.word_users import drawers_of, no_users, readers_of, users_of_word, with_user
 
@@ -27,12 +27,13 @@ def list_words(n_outputs, w, thread, start, stop, streams, lists, noise, window)
     n_hot = np.int64(lists.shares.shape[1] - 1)
     begin, end = text_of_round(streams, w, start, stop, window)
     first, last = start // ROUND_STRETCH, (stop - 1) // ROUND_STRETCH + 1
+    n_share = windows_of_stretch(window)
     # The table is read here and there; to read and write one item after the other would wait for
     # each of them.
     for position in range(begin, end):
         prefetch(table, np.int64(kept[unsigned(position)]), np.int64(1))
     for number in range(first, last):
-        first_item, end_item = stretch_items(number, noise, n_outputs - 1)
+        first_item, end_item = stretch_items(number, noise, n_share, n_outputs - 1)
         for item in range(first_item, end_item):
             prefetch(table, np.int64(noise.pool[unsigned(item)]), np.int64(1))
     n = np.int64(0)
@@ -48,8 +49,8 @@ def list_words(n_outputs, w, thread, start, stop, streams, lists, noise, window)
     listed = np.int64(0)
     for number in range(first, last):
         n_windows = min(stop, (number + 1) * ROUND_STRETCH) - max(start, number * ROUND_STRETCH)
-        n_readings = np.int32((n_windows + STRETCH_WINDOWS - 1) // STRETCH_WINDOWS)
-        first_item, end_item = stretch_items(number, noise, n_outputs - 1)
+        n_readings = np.int32((n_windows + n_share - 1) // n_share)
+        first_item, end_item = stretch_items(number, noise, n_share, n_outputs - 1)
         for item in range(first_item, end_item):
             word = np.int64(noise.pool[unsigned(item)])
             items[unsigned(listed)], n = _list_word(table, empty, words, word, w, True, n)

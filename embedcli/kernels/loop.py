@@ -29,7 +29,13 @@ from embedcli.kernels.jit import called_kernel, inlined, kernel
 from embedcli.kernels.losses import take_losses
 from embedcli.kernels.optimizer import Features, optimizer_step
 from embedcli.kernels.paths import lay_path
-from embedcli.kernels.sampling import ROUND_STRETCH, draw_in_stretch, draw_outputs, draw_radius
+from embedcli.kernels.sampling import (
+    ROUND_STRETCH,
+    draw_in_stretch,
+    draw_outputs,
+    draw_radius,
+    windows_of_stretch,
+)
 from embedcli.kernels.steps import OF_PATH, window_step
 from embedcli.kernels.subwords import (
     GROUP,
@@ -43,7 +49,7 @@ from embedcli.kernels.subwords import (
     usual_noise,
     words_in_group,
 )
-from embedcli.kernels.windows import Text, context_rows
+from embedcli.kernels.windows import Text, context_rows, inputs_together, next_inputs
 
 __all__ = [
     "CENTRE_ROWS",
@@ -115,6 +121,7 @@ def train_words(
             outputs, vectors = n_outputs, n_vectors
         n_words, width = syn1neg.shape[0] // stride, vectors * lanes
         n_pairs, n_trained, n_alone = 0, 0, 0
+        n_share = windows_of_stretch(window)
         # Outputs, and the rows of a centre word, lie in halves: those of this word, of the next.
         now, ahead = rows.shape[0] // 2, 0
         here, there = inputs.shape[0] // 2, 0
@@ -129,13 +136,25 @@ def train_words(
             if i + 1 < stop:
                 centre = np.int64(text.centres[unsigned(i + 1 - text.begin)])
                 if kind_of_outputs == NEGATIVES:
-                    draw_outputs(centre, i + 1, source, outputs, stride, n_words, rows, ahead)
+                    draw_outputs(
+                        centre, i + 1, source, n_share, outputs, stride, n_words, rows, ahead
+                    )
                     n_next = outputs
                 elif kind_of_outputs == LISTED:
                     noise, items, spare, stretch = source
                     first = ((i + 1) // ROUND_STRETCH - start // ROUND_STRETCH) * stretch
                     draw_in_stretch(
-                        centre, i + 1, noise, outputs, items, first, spare, stride, rows, ahead
+                        centre,
+                        i + 1,
+                        noise,
+                        n_share,
+                        outputs,
+                        items,
+                        first,
+                        spare,
+                        stride,
+                        rows,
+                        ahead,
                     )
                     n_next = outputs
                 elif kind_of_outputs == PATH:
@@ -191,10 +210,18 @@ def train_words(
                 n_pairs += outputs
             else:
                 n_met = n_now if kind_of_outputs == PATH else outputs
-                step(
-                    vectors, i, key, weights, inputs, n, now, n_met, window, lr, divide, scratch,
-                    more,
-                )  # fmt: skip
+                if is_cbow:
+                    most, number = n, i
+                else:
+                    most, number = inputs_together(n), i * 2 * window
+                done = 0
+                while done < n:
+                    size = n if is_cbow else next_inputs(inputs, done, min(most, n - done))
+                    step(
+                        vectors, number + done, key, weights, inputs, size, now, n_met, window, lr,
+                        divide, scratch, more,
+                    )  # fmt: skip
+                    done += size
                 n_pairs += n_met if is_cbow else n * n_met
         tally[0] += take_losses(scratch.losses)
         tally[1] += n_pairs

@@ -177,12 +177,13 @@ def optimizer_step(
 
     @inlined
     def step(
-        n_vectors, i, key, weights, inputs, n, now, n_outputs, window, lr, divide, scratch, more
-    ):
+        n_vectors, number, key, weights, inputs, n, now, n_outputs, window, lr, divide, scratch,
+        more,
+    ):  # fmt: skip
         """Train `n` input rows against the outputs whose offsets begin at `now`.
 
         Args:
-            i: position of the centre word. key: of the chunk.
+            number: of the first row that is masked. key: of the chunk.
             more: components of a row, `Optimizer` (its squares are updated), `OptimizerScratch`.
         """
         dim, optimizer, rows_of = more
@@ -194,7 +195,7 @@ def optimizer_step(
             n_hidden, per_block = 1, DOTS_STRIDE
             gather_mean(lanes, syn0, inputs, n, n_vectors, hidden)
             if dropout:
-                draw_mask(key, np.int64(i), dim, optimizer.dropout, masks, 0)
+                draw_mask(key, np.int64(number), dim, optimizer.dropout, masks, 0)
                 multiply_row(lanes, hidden, masks, 0, n_vectors)
             gradients(n_vectors, n_outputs, per_block, hidden, places, 1, syn1, now, one, scratch)
         else:
@@ -202,8 +203,7 @@ def optimizer_step(
             for j in range(n):
                 copy_row(lanes, n_vectors, syn0, inputs[j], hidden, j * stride)
                 if dropout:
-                    number = np.int64(i) * 2 * window + j
-                    draw_mask(key, number, dim, optimizer.dropout, masks, j * stride)
+                    draw_mask(key, np.int64(number + j), dim, optimizer.dropout, masks, j * stride)
                     multiply_row(lanes, hidden, masks, j * stride, n_vectors)
             places[n] = places[n - 1]  # an odd number is filled up to pairs
             gradients(n_vectors, n_outputs, per_block, hidden, places, n, syn1, now, one, scratch)

@@ -80,7 +80,7 @@ from embedcli.kernels.intrinsics.calls import caller
 from embedcli.kernels.jit import address_of, inlined, kernel, types_of
 from embedcli.kernels.listing import list_words, place_words, weigh
 from embedcli.kernels.loop import LISTED, train_words
-from embedcli.kernels.sampling import ROUND_STRETCH, Noise, stretch_items
+from embedcli.kernels.sampling import ROUND_STRETCH, Noise, stretch_items, windows_of_stretch
 from embedcli.kernels.streams import ROUND, STREAMS, make_lists, make_streams, text_of_round
 from embedcli.kernels.weights import Weights, make_scratch
 from embedcli.kernels.windows import Text
@@ -192,7 +192,7 @@ def rounds_kernel(lanes: int) -> Callable[..., bool]:
                     if start < end:
                         noise = _noise(streams, w)
                         list_words(n_outputs, w, thread, start, end, streams, lists, noise, window)
-                        _ask_for_noise(noise, start + length, n_outputs)
+                        _ask_for_noise(noise, start + length, window, n_outputs)
             reached += 1
             if not wait_for_all(phases, thread, threads, reached):
                 return False
@@ -245,7 +245,9 @@ def _noise(streams, w) -> Any:
 
 
 @inlined
-def _ask_for_noise(noise, position, n_outputs) -> None:
+def _ask_for_noise(noise, position, window, n_outputs) -> None:
     """The stretches of the next round are far from those of this one."""
-    begin, end = stretch_items(position // ROUND_STRETCH, noise, n_outputs - 1)
+    begin, end = stretch_items(
+        position // ROUND_STRETCH, noise, windows_of_stretch(window), n_outputs - 1
+    )
     prefetch_to_read(noise.pool, begin, (end - begin) * (ROUND // ROUND_STRETCH))

@@ -37,6 +37,8 @@ __all__ = [
     "shuffle",
     "stage",
     "stretch_items",
+    "stretch_windows",
+    "windows_of_stretch",
 ]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: consecutive counters far apart
@@ -45,16 +47,18 @@ RADIUS = np.uint64(0xD1B54A32D192ED03)  # separates the window stream from the s
 _SCATTER_ROUNDS = 5  # with 3, pairs of neighbours in the pool are visibly dependent; 4 pass
 _DRAWS_BEFORE_SEARCH = 64  # in vain, before the next free word is taken instead
 
-# A stretch of the pool, enough for 16 windows, is read eight times before the next one: the rows of
-# its words are fetched from memory once and then still lie in the second-level cache. Windows that
-# share a negative are 16 words apart, so no context word meets fewer different negatives than it
-# would otherwise; the scores do not change (docs/training.md).
+# A stretch of the pool, enough for 16 windows (for wide ones, more: `stretch_windows`), is read
+# eight times before the next one: the rows of its words are fetched from memory once and then still
+# lie in the second-level cache. Windows that share a negative are 16 words apart, so no context
+# word meets fewer different negatives than it would otherwise; the scores do not change
+# (docs/training.md).
 STRETCH_WINDOWS = 16
 STRETCH_READINGS = 8
 # In rounds each word of a stretch is listed, and copied if another stream has it, so they read one
 # more often (`rounds.py`).
 ROUND_READINGS = 16
 ROUND_STRETCH = STRETCH_WINDOWS * ROUND_READINGS  # words in a row that draw from one
+_PLAIN_STRETCH = STRETCH_WINDOWS * STRETCH_READINGS
 
 # Negatives that several words to predict share are eight times as many, and their rows half of what
 # a window takes: fewer windows share a stretch, and it is read more often.
@@ -179,8 +183,24 @@ def draw_radius(key, position, window) -> Any:
     return window - np.int64((bits * np.uint64(window)) >> np.uint64(32))
 
 
+def stretch_windows(window: int) -> int:
+    """Windows that a stretch is enough for, where the widest has this radius.
+
+    As many as a word is in, so that it does not meet the same negatives again in one of them.
+    """
+    n_windows = STRETCH_WINDOWS
+    while n_windows < 2 * window and n_windows < ROUND_STRETCH:
+        n_windows *= 2
+    return n_windows
+
+
+windows_of_stretch = inlined(stretch_windows)  # the same for kernels
+
+
 @inlined
-def draw_outputs(centre, position, noise, n_outputs, stride, n_words, rows, first) -> None:
+def draw_outputs(
+    centre, position, noise, n_windows, n_outputs, stride, n_words, rows, first
+) -> None:
     """Write the offsets of `n_outputs` distinct output rows to `rows` from `first` on.
 
     The centre word comes first. The K negatives of the word at `position` are the K items of its
@@ -190,9 +210,8 @@ def draw_outputs(centre, position, noise, n_outputs, stride, n_words, rows, firs
     it ends as long as V >= `n_outputs`.
     """
     pool, size = noise.pool, np.int64(noise.pool.shape[0])
-    begin, item, length = _stretch(
-        position, noise, n_outputs - 1, STRETCH_WINDOWS, STRETCH_READINGS
-    )
+    n_readings = max(1, _PLAIN_STRETCH // n_windows)
+    begin, item, length = _stretch(position, noise, n_outputs - 1, n_windows, n_readings)
     rows[unsigned(first)] = centre * stride
     for k in range(1, n_outputs):
         row = np.int64(pool[unsigned(begin + item)]) * stride
@@ -213,7 +232,7 @@ def draw_outputs(centre, position, noise, n_outputs, stride, n_words, rows, firs
 
 @inlined
 def draw_in_stretch(
-    centre, position, noise, n_outputs, items, begin, spare, stride, rows, first
+    centre, position, noise, n_windows, n_outputs, items, begin, spare, stride, rows, first
 ) -> None:
     """Write the offsets of the centre word's row and of K distinct others to `rows`.
 
@@ -226,7 +245,8 @@ def draw_in_stretch(
         items: int32, the rows of the stretch's items from `begin` on, and those of the words 0 to K
             from `spare` on.
     """
-    _, item, length = _stretch(position, noise, n_outputs - 1, STRETCH_WINDOWS, ROUND_READINGS)
+    n_readings = ROUND_STRETCH // n_windows
+    _, item, length = _stretch(position, noise, n_outputs - 1, n_windows, n_readings)
     rows[unsigned(first)] = np.int64(centre) * stride
     for k in range(1, n_outputs):
         row = np.int64(items[unsigned(begin + item)]) * stride
@@ -243,11 +263,10 @@ def draw_in_stretch(
 
 
 @inlined
-def stretch_items(number, noise, n_negatives) -> Any:
+def stretch_items(number, noise, n_windows, n_negatives) -> Any:
     """Where in the pool the stretch of `ROUND_STRETCH` positions begins and ends."""
-    begin, _, length = _stretch(
-        number * ROUND_STRETCH, noise, n_negatives, STRETCH_WINDOWS, ROUND_READINGS
-    )
+    n_readings = ROUND_STRETCH // n_windows
+    begin, _, length = _stretch(number * ROUND_STRETCH, noise, n_negatives, n_windows, n_readings)
     return begin, begin + length
 
 

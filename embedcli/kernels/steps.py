@@ -122,8 +122,9 @@ def window_step(lanes: int, n_rest: int, is_cbow: bool) -> Callable[..., None]:
 
     @inlined
     def step(
-        n_vectors, i, key, weights, inputs, n, now, n_outputs, window, lr, divide, scratch, more
-    ):
+        n_vectors, number, key, weights, inputs, n, now, n_outputs, window, lr, divide, scratch,
+        more,
+    ):  # fmt: skip
         """Train `n` input rows against the outputs whose offsets begin at `now`."""
         if is_cbow:
             per_block = DOTS_STRIDE

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from embedcli.kernels.barrier import LINE_ITEMS
 from embedcli.kernels.intrinsics.matrix_rows import SPARE
 from embedcli.kernels.jit import inlined
-from embedcli.kernels.sampling import ROUND_STRETCH, STRETCH_WINDOWS
+from embedcli.kernels.sampling import ROUND_STRETCH, stretch_windows
 from embedcli.kernels.weights import TALLY
 
 __all__ = [
@@ -114,12 +114,12 @@ class Lists(NamedTuple):
 
 def rows_for_copies(window: int, n_outputs: int) -> int:
     """C: a round's words with the context on both sides, and what they may draw."""
-    return ROUND + 2 * window + _room_for_items(n_outputs)
+    return ROUND + 2 * window + _room_for_items(window, n_outputs)
 
 
-def _room_for_items(n_outputs: int) -> int:
+def _room_for_items(window: int, n_outputs: int) -> int:
     stretches = ROUND // ROUND_STRETCH + 1  # a round may begin in the middle of one
-    return stretches * (STRETCH_WINDOWS * (n_outputs - 1) + 1) + n_outputs
+    return stretches * (stretch_windows(window) * (n_outputs - 1) + 1) + n_outputs
 
 
 def make_streams(chunk: int, pool: NDArray[np.int32]) -> Streams:
@@ -159,7 +159,7 @@ def make_lists(window: int, n_words: int, n_hot: int, n_outputs: int, threads: i
         n_words=np.zeros((w, _APART), np.int64),
         inputs=np.zeros((w, longest), np.int32),
         centres=np.zeros((w, longest), np.int32),
-        items=np.zeros((w, _room_for_items(n_outputs)), np.int32),
+        items=np.zeros((w, _room_for_items(window, n_outputs)), np.int32),
         uses=np.zeros((2, w, n_hot + SPREAD), np.int32),
         shares=np.ones((2, n_hot + 1), np.float32),
         users=np.zeros((threads, n_words), np.int64),

@@ -7,10 +7,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcli.kernels.intrinsics.access import unsigned
 from embedcli.kernels.intrinsics.matrix_rows import SPARE, rows_of_words
 from embedcli.kernels.jit import inlined
 
-__all__ = ["Text", "context_bounds", "context_rows", "room_for_context"]
+__all__ = [
+    "MOST_TOGETHER",
+    "PART",
+    "Text",
+    "context_bounds",
+    "context_rows",
+    "inputs_together",
+    "next_inputs",
+    "room_for_context",
+]
+
+
+MOST_TOGETHER = 10  # context words that meet the outputs at once: those of window 5
+PART = 8  # of wider ones
 
 
 class Text(NamedTuple):
@@ -41,6 +55,39 @@ def context_bounds(text, position, radius):
     """Where a window with its centre at `position` begins and ends."""
     begin = max(np.int64(text.first[position]), position - radius)
     return begin, min(np.int64(text.last[position]), position + radius + 1)
+
+
+@inlined
+def inputs_together(n):
+    """How many of `n` context words meet the outputs of a centre word at a time, at most.
+
+    All of them as far as window 5 goes; beyond, parts of equal size. Each meets the outputs as the
+    parts before left them: the steps of a window add up, and those of fifty words at once would
+    carry the outputs far beyond where any of them wants to.
+    """
+    return n if n <= MOST_TOGETHER else -(-n // -(-n // PART))
+
+
+@inlined
+def next_inputs(inputs, done, size):
+    """Move the next input rows, at most `size` and all distinct, to the beginning; how many.
+
+    A word that stands twice in a window waits for its first step to be done: two steps from the
+    same place would be one of twice the rate, and then the next is larger still.
+
+    Args:
+        inputs: int64, offsets of rows, one more than there are; those before `done` are not needed
+            any more.
+    """
+    for last in range(size - 1, 0, -1):
+        is_repeated = False
+        for earlier in range(last):
+            is_repeated |= inputs[unsigned(done + earlier)] == inputs[unsigned(done + last)]
+        size = last if is_repeated else size
+    if done > 0:
+        for j in range(size + 1):
+            inputs[unsigned(j)] = inputs[unsigned(done + j)]
+    return size
 
 
 @inlined

@@ -257,8 +257,16 @@ class TrainConfig(TextRules):
     @property
     def starting_lr(self) -> float:
         """The highest learning rate: `lr`, or the default of the architecture and optimiser."""
-        rates = ADAGRAD_LR if self.optimizer == "adagrad" else DEFAULT_LR
-        return rates[self.arch] if self.lr is None else self.lr
+        return self._usual_lr if self.lr is None else self.lr
+
+    @property
+    def lower_lr(self) -> float:
+        """A rate to try where this one was too high: a quarter, or the default if that is lower."""
+        return min(self.starting_lr / 4, self._usual_lr)
+
+    @property
+    def _usual_lr(self) -> float:
+        return (ADAGRAD_LR if self.optimizer == "adagrad" else DEFAULT_LR)[self.arch]
 
     @property
     def unused(self) -> dict[str, str]:

@@ -33,6 +33,10 @@ from embedcli.vocabulary import Vocabulary
 
 __all__ = ["Run", "Score"]
 
+# With outputs of zeros every sigmoid is 1/2, and the mean loss of a pair log 2, whatever the number
+# of outputs. Whoever learns anything is below; chance may bring a short text a little above.
+_WORST_LOSS = 1.05 * math.log(2)
+
 Score = Callable[[NDArray[np.float32]], float | None]
 
 
@@ -332,17 +336,25 @@ class Run:
             facts[name] = {"kept": self._held_out.n_tokens}
         return facts
 
+    def _began_untrained(self, number: int) -> bool:
+        """Whether an epoch can be held against vectors of zeros: not the first of a given model."""
+        is_given = self.config.init is not None or self.config.continue_from is not None
+        return self.config.arch != "glove" and not (is_given and number == 0)
+
     def _divergence(self, what: str) -> TrainingError:
         lr = self.config.starting_lr
         return TrainingError(
             f"training diverged in epoch {len(self.epochs) + 1}: {what} at lr {lr:g}; "
-            f"nothing was written; try --lr {lr / 4:g}"
+            f"nothing was written; try --lr {self.config.lower_lr:g}"
         )
 
     def _finish(self, number: int) -> None:
         """Measure what is due after an epoch, and begin the next."""
         epoch = self._work.account(number, self._n_chunks)
         self.check()
+        if epoch.loss > _WORST_LOSS and self._began_untrained(number):
+            untrained = math.log(2)
+            raise self._divergence(f"the mean loss is {epoch.loss:.4g}, untrained {untrained:.4g},")
         epoch = replace(epoch, score=self._scored(number))
         measured = [] if self._held_out is None else self._held_out.counts
         if self._held_out is not None and self._held_out.is_sample:

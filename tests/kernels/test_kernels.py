@@ -21,6 +21,7 @@ SHAPES = {  # dim, negative, window: the lanes they are tried at, as each is a k
     (33, 6, 3): (4, 16),
     (100, 5, 5): (8, 16),
     (50, 17, 4): (4, 8, 16),
+    (8, 5, 30): (8,),  # parts of a window; stretches for more windows
 }
 CASES = [(lanes, *shape) for shape, tried in SHAPES.items() for lanes in tried]
 

@@ -8,6 +8,7 @@ with finite differences of `loss`). Nothing else uses them.
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,10 @@ from embedcli.kernels.sampling import (
     STRETCH_WINDOWS,
     Noise,
     Staged,
+    stretch_windows,
 )
 from embedcli.kernels.weights import Scratch, Weights
+from embedcli.kernels.windows import MOST_TOGETHER, PART
 
 __all__ = [
     "cbow_slice",
@@ -36,6 +39,7 @@ __all__ = [
     "draw_outputs",
     "draw_radius",
     "draw_shared",
+    "input_groups",
     "loss",
     "mix",
     "shuffle",
@@ -130,13 +134,15 @@ def _drawn(
 
 
 def draw_outputs(
-    centre: int, position: int, noise: Noise, n_outputs: int, n_words: int
+    centre: int, position: int, noise: Noise, n_outputs: int, n_words: int, window: int
 ) -> list[int]:
     """The ids of the centre word and of K distinct negatives, read from the pool."""
     outputs = [centre]
     size = len(noise.pool)
     k_all = n_outputs - 1
-    ids = _drawn(position, noise, k_all, k_all, STRETCH_WINDOWS, STRETCH_READINGS)
+    n_windows = stretch_windows(window)
+    n_readings = max(1, STRETCH_WINDOWS * STRETCH_READINGS // n_windows)
+    ids = _drawn(position, noise, k_all, k_all, n_windows, n_readings)
     for k, drawn in enumerate(ids, 1):
         word = drawn
         in_vain = 0
@@ -151,9 +157,11 @@ def draw_outputs(
     return outputs
 
 
-def draw_in_stretch(centre: int, position: int, noise: Noise, n_outputs: int) -> list[int]:
+def draw_in_stretch(
+    centre: int, position: int, noise: Noise, n_outputs: int, window: int
+) -> list[int]:
     """The ids of the centre word and of K distinct negatives, all of one stretch of the pool."""
-    stretch = stretch_words(position // ROUND_STRETCH, noise, n_outputs - 1)
+    stretch = stretch_words(position // ROUND_STRETCH, noise, n_outputs - 1, window)
     begin = position % ROUND_STRETCH * (n_outputs - 1) % len(stretch)
     outputs = [centre]
     items = itertools.cycle([*stretch[begin:], *stretch[:begin]])
@@ -163,9 +171,9 @@ def draw_in_stretch(centre: int, position: int, noise: Noise, n_outputs: int) ->
     return outputs
 
 
-def stretch_words(number: int, noise: Noise, n_negatives: int) -> list[int]:
+def stretch_words(number: int, noise: Noise, n_negatives: int, window: int) -> list[int]:
     """The words of a stretch of the pool."""
-    length = min(STRETCH_WINDOWS * n_negatives + 1, len(noise.pool))
+    length = min(stretch_windows(window) * n_negatives + 1, len(noise.pool))
     begin = (int(noise.begin) + number * length) % (len(noise.pool) - length + 1)
     return [int(word) for word in noise.pool[begin : begin + length]]
 
@@ -185,7 +193,7 @@ def _windows(
     n_words = len(weights.syn1neg) // weights.stride
     found = []
     for i in range(start, stop):
-        outputs = draw_outputs(int(staged.kept[i]), i, noise, n_outputs, n_words)
+        outputs = draw_outputs(int(staged.kept[i]), i, noise, n_outputs, n_words, window)
         radius = draw_radius(key, i, window) if shrink else window
         near = range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1))
         found.append(([int(staged.kept[j]) for j in near if j != i], outputs))
@@ -199,8 +207,11 @@ def skipgram_window(
     outputs: list[int],
     lr: float,
     tally: NDArray[np.float64],
+    labels: NDArray[np.float64] | None = None,
 ) -> None:
-    """All dots of a window first, then its updates by blocks.
+    """For each group of inputs all dots first, then its updates by blocks.
+
+    Without `labels` the first output is the centre word, and the others are negatives.
 
     Within a block the outputs are as they were before it; an input is as the inputs before it and
     the blocks before left it.
@@ -208,15 +219,31 @@ def skipgram_window(
     if not inputs:
         tally[3] += 1
         return
-    labels = np.eye(1, len(outputs))[0]
-    tally[:3] += loss(x[inputs], o[outputs], labels), len(inputs) * len(outputs), 1
-    g = lr * (labels - sigmoid(x[inputs].astype(np.float64) @ o[outputs].T))
-    for block in range(0, len(outputs), BLOCK_OUTPUTS):
-        rows = outputs[block : block + BLOCK_OUTPUTS]
-        old = o[rows].copy()
-        for word, step in zip(inputs, g[:, block : block + BLOCK_OUTPUTS], strict=True):
-            o[rows] += np.outer(step, x[word]).astype(np.float32)
-            x[word] += (step @ old).astype(np.float32)
+    if labels is None:
+        labels = np.eye(1, len(outputs))[0]
+    tally[2] += 1
+    for group in input_groups(inputs):
+        tally[:2] += loss(x[group], o[outputs], labels), len(group) * len(outputs)
+        g = lr * (labels - sigmoid(x[group].astype(np.float64) @ o[outputs].T))
+        for block in range(0, len(outputs), BLOCK_OUTPUTS):
+            rows = outputs[block : block + BLOCK_OUTPUTS]
+            old = o[rows].copy()
+            for word, step in zip(group, g[:, block : block + BLOCK_OUTPUTS], strict=True):
+                o[rows] += np.outer(step, x[word]).astype(np.float32)
+                x[word] += (step @ old).astype(np.float32)
+
+
+def input_groups(inputs: list[int]) -> list[list[int]]:
+    """The context words that meet the outputs at once: none of them twice, and not too many."""
+    most = len(inputs)
+    if most > MOST_TOGETHER:
+        most = math.ceil(most / math.ceil(most / PART))
+    groups: list[list[int]] = [[]]
+    for word in inputs:
+        if len(groups[-1]) == most or word in groups[-1]:
+            groups.append([])
+        groups[-1].append(word)
+    return groups
 
 
 def cbow_window(
@@ -335,7 +362,7 @@ def skipgram_slice_by_optimizer(
     features: Features,
     optimizer: Optimizer,
 ) -> None:
-    """Skip-gram by an optimizer: all gradients of a window first, then its rows."""
+    """Skip-gram by an optimizer: all gradients of a group of inputs first, then its rows."""
     x = weights.syn0.reshape(-1, weights.stride)[:, :dim]
     o = weights.syn1neg.reshape(-1, weights.stride)[:, :dim]
     labels = np.eye(1, n_outputs)[0]
@@ -344,19 +371,23 @@ def skipgram_slice_by_optimizer(
         if not inputs:
             scratch.tally[3] += 1
             continue
-        masks = np.ones((len(inputs), dim), np.float32)
-        if features.dropout:
-            numbers = range(2 * i * window, 2 * i * window + len(inputs))
-            masks = np.array([draw_mask(key, number, dim, optimizer.dropout) for number in numbers])
-        h = x[inputs] * masks
-        scratch.tally[:3] += loss(h, o[outputs], labels), len(inputs) * n_outputs, 1
-        g = labels - sigmoid(h.astype(np.float64) @ o[outputs].T)
-        errors, deltas = masks * (g @ o[outputs]), g.T @ h
-        for word, error in zip(inputs, errors, strict=True):
-            if not (features.frozen and optimizer.frozen[word]):
-                update_row(x[word], error, lr, features, optimizer, optimizer.squares0, word)
-        for word, delta in zip(outputs, deltas, strict=True):
-            update_row(o[word], delta, lr, features, optimizer, optimizer.squares1, word)
+        scratch.tally[2] += 1
+        number = 2 * i * window
+        for group in input_groups(inputs):
+            masks = np.ones((len(group), dim), np.float32)
+            if features.dropout:
+                numbers = range(number, number + len(group))
+                masks = np.array([draw_mask(key, n, dim, optimizer.dropout) for n in numbers])
+            number += len(group)
+            h = x[group] * masks
+            scratch.tally[:2] += loss(h, o[outputs], labels), len(group) * n_outputs
+            g = labels - sigmoid(h.astype(np.float64) @ o[outputs].T)
+            errors, deltas = masks * (g @ o[outputs]), g.T @ h
+            for word, error in zip(group, errors, strict=True):
+                if not (features.frozen and optimizer.frozen[word]):
+                    update_row(x[word], error, lr, features, optimizer, optimizer.squares0, word)
+            for word, delta in zip(outputs, deltas, strict=True):
+                update_row(o[word], delta, lr, features, optimizer, optimizer.squares1, word)
 
 
 def cbow_slice_by_optimizer(

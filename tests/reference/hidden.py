@@ -116,7 +116,7 @@ def subword_cbow_slice(
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
     for i in range(start, stop):
-        outputs = draw_outputs(int(staged.kept[i]), i, noise, n_outputs, len(o))
+        outputs = draw_outputs(int(staged.kept[i]), i, noise, n_outputs, len(o), window)
         contexts = _contexts(staged, i, window, shrink, key)
         if not contexts:
             scratch.tally[3] += 1

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.kernels.huffman import Tree
-from embedcli.kernels.intrinsics.blocks import BLOCK_OUTPUTS
 from embedcli.kernels.sampling import Staged
 from embedcli.kernels.weights import Scratch, Weights
-from tests.reference import draw_radius, loss, sigmoid
+from tests.reference import draw_radius, loss, sigmoid, skipgram_window
 
 __all__ = ["cbow_hs_slice", "path_lengths", "path_of", "skipgram_hs_slice"]
 
@@ -66,18 +65,8 @@ def skipgram_hs_slice(
     o = weights.syn1neg.reshape(-1, weights.stride)
     contexts = _contexts(staged, start, stop, window, shrink, key)
     for word, inputs in zip(staged.kept[start:stop], contexts, strict=True):
-        if not inputs:
-            scratch.tally[3] += 1
-            continue
         nodes, labels = path_of(word, tree)
-        scratch.tally[:3] += loss(x[inputs], o[nodes], labels), len(inputs) * len(nodes), 1
-        g = lr * (labels - sigmoid(x[inputs].astype(np.float64) @ o[nodes].T))
-        for block in range(0, len(nodes), BLOCK_OUTPUTS):
-            rows = nodes[block : block + BLOCK_OUTPUTS]
-            old = o[rows].copy()
-            for context, step in zip(inputs, g[:, block : block + BLOCK_OUTPUTS], strict=True):
-                o[rows] += np.outer(step, x[context]).astype(np.float32)
-                x[context] += (step @ old).astype(np.float32)
+        skipgram_window(x, o, inputs, nodes, lr, scratch.tally, labels)
 
 
 def cbow_hs_slice(

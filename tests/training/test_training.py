@@ -14,6 +14,7 @@ from embedcli.errors import TrainingError, UsageError
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
 from embedcli.training.chunks import chunk_bounds, chunk_size, sentences_within
+from embedcli.training.run import Run
 from embedcli.training.sampling import (
     keep_thresholds,
     kept_share,
@@ -144,6 +145,53 @@ def test_extreme_settings_stay_finite(corpus, arch, dim, negative, window):
 def test_divergence_ends_the_run(corpus):
     with pytest.raises(TrainingError, match=r"diverged.*--lr"):
         train([corpus], TrainConfig(**SMALL | {"arch": "cbow", "lr": 10, "epochs": 60}))
+
+
+def test_an_epoch_worse_than_untrained_is_divergence(corpus, monkeypatch):
+    """Vectors that are finite and all alike expect every negative."""
+    original = Run.check
+
+    def after_an_epoch(run):
+        original(run)
+        for matrix in run.matrices():
+            matrix[:] = 2
+
+    monkeypatch.setattr(Run, "check", after_an_epoch)
+    with pytest.raises(TrainingError, match=r"in epoch 2: the mean loss is .*, untrained 0\.6931"):
+        train([corpus], TrainConfig(**SMALL | {"epochs": 3, "lr": 1e-4}))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "advised"),
+    [
+        ({"lr": 0.1}, 0.025),
+        ({"lr": 9.0}, 0.05),
+        ({"lr": 9.0, "min_lr": 1.0, "arch": "cbow"}, 0.075),
+        ({}, 0.0125),
+    ],
+)
+def test_the_rate_that_is_advised_is_no_higher_than_the_default(chosen, advised):
+    assert TrainConfig(**chosen).lower_lr == advised
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_lines_that_are_windows_and_repeat_one_word_are_trained(tmp_path, deterministic):
+    """Sessions of ten topics, in which one event is six words in ten."""
+    generator, lines = np.random.default_rng(1), []
+    for topic in generator.integers(10, size=200):
+        session = [f"{topic}_{i}" for i in generator.integers(10, size=generator.integers(30, 60))]
+        lines.append(" ".join(word if generator.random() < 0.4 else "ping" for word in session))
+    path = tmp_path / "sessions"
+    path.write_text("\n".join(lines))
+    chosen = {"items": True, "window": None, "deterministic": deterministic}
+    embeddings = train([path], TrainConfig(**SMALL | chosen))
+    words = [word for word in embeddings.vocabulary if word != "ping"]
+    unit = embeddings.vectors / np.linalg.norm(embeddings.vectors, axis=1, keepdims=True)
+    unit = unit[embeddings.vocabulary.find(words)]
+    nearest = (unit @ unit.T - 2 * np.eye(len(unit))).argmax(axis=1)
+    assert [words[i][0] for i in nearest] == [word[0] for word in words]
+    assert embeddings.metadata["loss"][-1] < 0.3
+    assert np.linalg.norm(embeddings.vectors, axis=1).max() < 30
 
 
 def test_a_single_word_cannot_be_trained(tmp_path):
