@@ -14,12 +14,14 @@ from embedcli.settings.values import Value
 
 if TYPE_CHECKING:
     from embedcli.embeddings import Embeddings
+    from embedcli.text.corpus import Tally
     from embedcli.vocabulary import Vocabulary
 
 __all__ = [
     "say_differences",
     "say_idle",
     "say_pretrained",
+    "say_text",
     "show_epochs",
     "summarise",
     "warn_of_few_words",
@@ -94,6 +96,17 @@ def warn_of_few_words(vocabulary: Vocabulary, config: TrainConfig) -> None:
         )
 
 
+def say_text(tally: Tally) -> None:
+    """What became of every token that was read, before training."""
+    from embedcli.vocabulary import UNKNOWN
+
+    talk(
+        f"read {tally.read:,} tokens = {tally.kept:,} in the vocabulary + {tally.oov:,} out of it "
+        f"+ {tally.too_long:,} too long"
+        + (f"; of the first, {tally.unknown:,} as {UNKNOWN}" if tally.unknown else "")
+    )
+
+
 @contextmanager
 def show_epochs() -> Iterator[OnProgress]:
     """As `show_progress`, with a line for each epoch when it is over."""
@@ -119,18 +132,11 @@ def _say_epoch(number: int, epoch: Mapping[str, Any]) -> None:
 
 
 def summarise(embeddings: Embeddings, outputs: Sequence[str], seconds: float) -> None:
-    """What became of every token, and how fast; `show_epochs` has said how well it was learnt."""
-    from embedcli.vocabulary import UNKNOWN
-
+    """What was trained, and how fast; `show_epochs` has said how well it was learnt."""
     meta: Mapping[str, Any] = embeddings.metadata
     corpus, epochs = meta["corpus"], meta["epochs"]
     timings = meta.get("timings", {"reading": 0.0, "training": 0.0})
     rate = corpus["read"] * len(epochs) / max(1e-9, timings["training"])
-    talk(
-        f"read {corpus['read']:,} tokens = {corpus['kept']:,} in the vocabulary + "
-        f"{corpus['oov']:,} out of it + {corpus['too_long']:,} too long"
-        + (f"; of the first, {corpus['unknown']:,} as {UNKNOWN}" if corpus.get("unknown") else "")
-    )
     if "cooccurrences" in meta:
         pairs, cells = meta["cooccurrences"]["pairs"], meta["cooccurrences"]["cells"]
         talk(

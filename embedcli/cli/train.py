@@ -205,6 +205,7 @@ def _callbacks(where: Cluster | None, vocab_file: str | None, to: str | None) ->
             run_report.say_pretrained(pretrained, len(corpus.vocabulary))
         run_report.say_idle(setup.config)
         show_needs(setup, corpus.vocabulary, len(corpus.ids), is_given=is_given)
+        run_report.say_text(corpus.tally)
 
     return Callbacks(
         say=talk,

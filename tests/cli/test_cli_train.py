@@ -144,7 +144,7 @@ def test_what_cannot_be_is_refused(run_embed, corpus, tmp_path, args, code, mess
     assert code == done.returncode, done.stderr
     assert message in done.stderr
     assert 1 == done.stderr.count("embed: error: ")
-    needs = 2 * (code == 6)  # said before the text is read, and when it is counted
+    needs = 3 * (code == 6)  # said before the text is read, and twice when it is counted
     assert 1 + needs == done.stderr.count("\n")
     assert ["corpus.txt"] == sorted(path.name for path in tmp_path.iterdir())
     assert TEXT == corpus.read_text()
