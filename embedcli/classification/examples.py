@@ -17,7 +17,7 @@ from embedcli.errors import CorpusError
 from embedcli.kernels.line_features import fill_slots
 from embedcli.kernels.token_table import Tokens, number_tokens
 from embedcli.quoting import quoted
-from embedcli.settings.text_rules import TextRules
+from embedcli.settings.text_rules import OF_FILES, TextRules
 from embedcli.text.ranking import rank
 from embedcli.text.tokens import Cutter, prepared
 from embedcli.text.words import Words
@@ -179,10 +179,10 @@ def labelled_blocks(
 
     A file whose first lines have a tab and nowhere ``__label__`` has a label before the tab.
     """
-    bare = TextRules(**{name: getattr(rules, name) for name in _OF_LINES})
-    cut = None if bare == rules else Cutter(rules)
+    bare = TextRules(**{name: getattr(rules, name) for name in OF_FILES}).settled(prose=False)
+    cut = Cutter(rules) if rules.rewrites else None
     by_tab: bool | None = None
-    for block in blocks_of_lines(paths, bare, recursive=recursive):
+    for block in blocks_of_lines(paths, bare, recursive=recursive, has_columns=True):
         lines = block.raw.removesuffix(b"\n").split(b"\n")
         if by_tab is None:
             first = lines[:_SAMPLE]
@@ -198,9 +198,6 @@ def labelled_blocks(
         if cut is not None:
             data = prepared(data, cut)
         yield cut_lines(data, block.raw), labels
-
-
-_OF_LINES: Final = ("field", "delimiter", "quote", "bad_records", "encoding", "as_text")
 
 
 def labels_in(lines: Sequence[bytes]) -> list[list[bytes]]:

@@ -48,7 +48,12 @@ def cut_lines(data: bytes, raw: bytes | None = None) -> Block:
 
 
 def blocks_of_lines(
-    paths: Sequence[str], rules: TextRules, *, recursive: bool = False, records: bool = False
+    paths: Sequence[str],
+    rules: TextRules,
+    *,
+    recursive: bool = False,
+    records: bool = False,
+    has_columns: bool = False,
 ) -> Iterator[Block]:
     """The lines of files, globs, or standard input (``-``), unpacked, decoded, their tokens cut.
 
@@ -56,6 +61,7 @@ def blocks_of_lines(
         paths: the files.
         rules: how text is read.
         recursive: also what is below directories.
+        has_columns: whether labels may stand before a tab.
         records: keep whole lines of JSON, as ``raw``, of which ``text`` has the field.
 
     Raises:
@@ -65,7 +71,9 @@ def blocks_of_lines(
     cut = Cutter(rules) if _rewrites(rules) else None
     field = Field.named_by(rules) if records else None
     whole = replace(rules, field=None, delimiter=None, quote=None, as_text=True)
-    library = opened(paths, rules if field is None else whole, recursive=recursive)
+    library = opened(
+        paths, rules if field is None else whole, recursive=recursive, has_columns=has_columns
+    )
     for n_lines, raw in _raw_blocks(library):
         data = raw if field is None else _texts(raw, field, library.title, n_lines)
         yield cut_lines(data if cut is None else prepared(data, cut), raw)

@@ -57,6 +57,8 @@ class NGramRows:
         buckets: how many numbers all of them are hashed to; 0 where there are none.
         kept: int32 (n,), the buckets that have a row, or None for all.
         rows: int32 (n,), which row, counted from the first behind the words.
+        counts_missing: whether an n-gram without a row counts in the mean of a line, as a row of
+            zeros: what was never trained. Where rows were pruned it does not.
     """
 
     shortest: int = 0
@@ -65,6 +67,7 @@ class NGramRows:
     buckets: int = 0
     kept: NDArray[np.int32] | None = None
     rows: NDArray[np.int32] | None = None
+    counts_missing: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -120,7 +123,7 @@ class Classifier:
             size = 1 << (2 * len(ngrams.kept) + 1).bit_length()
             keys, places = np.zeros(size, np.int32), np.zeros(size, np.int32)
             fill_buckets(ngrams.kept, ngrams.rows, keys, places)
-        return Buckets(np.uint32(max(1, ngrams.buckets)), keys, places)
+        return Buckets(np.uint32(max(1, ngrams.buckets)), keys, places, ngrams.counts_missing)
 
     @cached_property
     def features(self) -> Features:
@@ -172,6 +175,7 @@ def classifier_of(embeddings: Embeddings) -> Classifier:
             units.buckets,
             np.ascontiguousarray(subwords.ids),
             np.arange(len(subwords.ids), dtype=np.int32),
+            counts_missing=True,
         )
     dim = embeddings.dim
     return Classifier(

@@ -117,12 +117,16 @@ def command(
         embed evaluate questions-words.txt EN-WS-353-ALL.txt -m a.safetensors -m b.safetensors
         embed evaluate --task spam.train.tsv spam.test.tsv
         embed evaluate --next-item baskets.csv
+        embed evaluate reviews.test.txt -m classifier.safetensors
 
     The kind of a FILE is detected from its content. Every score is printed with a line that states
     its rules. On a terminal the output is tables. Elsewhere it is tab-separated with a header: one
     line for each section of an analogy file, then semantic, syntactic and total; one line for any
     other file. Scores are percent, or 100 x Spearman's rho for similarity. An undefined score is
     n/a.
+
+    With a classifier as the model, FILEs hold labelled lines. Precision, recall and F1 are reported
+    by label and in all, and P@5.
 
     --task compares the same classifier on the model's features and on one-hot features. TRAIN and
     TEST hold label<TAB>text, fastText labels or CoNLL columns.
@@ -132,7 +136,9 @@ def command(
     lines without their last items.
     """
     from embedcli import load
+    from embedcli.cli.evaluate_classified import CLASSIFIED
     from embedcli.cli.evaluate_output import check_thresholds, show
+    from embedcli.formats.classifiers import is_classifier
 
     asked = [name for name in KINDS if options[name]]
     if len(asked) != 1:
@@ -140,6 +146,8 @@ def command(
         raise UsageError(f"give {', or '.join(kind.asked for kind in KINDS.values())}{more}")
     kind = KINDS[asked[0]]
     models = models or (default_model(),)
+    if asked[0] == "files" and is_classifier(models[0]):
+        kind = CLASSIFIED
     others = frozenset[str]().union(*(other.uses for other in KINDS.values())) - kind.uses
     warn_without_effect(others, f"with {kind.asked.split()[0]}")
     if asked == ["item_files"] and not options["ordered"]:

@@ -94,11 +94,17 @@ def _vocabulary_facts(vocabulary: Vocabulary) -> dict[str, Any]:
     }
 
 
+def _first(words: Vocabulary | None) -> list[str] | None:
+    return None if words is None else [words[i] for i in range(min(_SHOWN_WORDS, len(words)))]
+
+
 def _vector_facts(embeddings: Embeddings) -> dict[str, Any]:
     norms = embeddings.norms
     return _vocabulary_facts(embeddings.vocabulary) | {
         "dim": embeddings.dim,
         "output_vectors": embeddings.output_vectors is not None,
+        "labels": None if embeddings.labels is None else len(embeddings.labels),
+        "first_labels": _first(embeddings.labels),
         "subwords": _subword_facts(embeddings),
         "norms": {
             "min": float(norms.min()),

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import os
-from typing import get_args
+from typing import Final, get_args
 
 from embedcli.classification.model import Classifier, Loss, classifier_of
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
+from embedcli.files.plain import is_directory
 from embedcli.files.source import Source
 from embedcli.formats import native
 from embedcli.formats.detection import detect_format
 from embedcli.formats.fasttext import MAGIC
-from embedcli.formats.fasttext_supervised import read_classifier
+from embedcli.formats.fasttext_supervised import is_supervised, read_classifier
 
-__all__ = ["load_classifier"]
+__all__ = ["is_classifier", "load_classifier"]
+
+_LONGEST_HEADER: Final = 1 << 20  # bytes, in which a file of ours names its tensors
+
+
+def is_classifier(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds a classifier, as its first bytes say.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if is_directory(path):
+        return False
+    with Source(path) as source:
+        if is_supervised(source.head):
+            return True
+        if source.compression is not None or source.head[8:9] != b"{":
+            return False
+        return b'"label_offsets"' in source.head[:_LONGEST_HEADER]
 
 
 def load_classifier(path: str | os.PathLike[str]) -> Classifier:

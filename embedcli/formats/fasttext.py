@@ -17,8 +17,8 @@ or not. Labels are in unsupervised models too, where the text had words that beg
 they have no rows. With hs the output vectors are those of the nodes of a Huffman tree over the
 counts, the last row unused; their sign is the opposite of word2vec.c's, which is ours.
 
-Only unsupervised models are read. A classifier's vectors are made for its labels, and a quantized
-one (.ftz) has no rows, only codes of them: both are refused.
+Only unsupervised models are read here; `fasttext_supervised.py` reads classifiers, quantised ones
+(.ftz) too.
 """
 
 from __future__ import annotations

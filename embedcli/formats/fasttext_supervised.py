@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.classification.model import Classifier, Loss, Matrix, NGramRows
+from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.source import Source
 from embedcli.formats.fasttext import (
@@ -44,20 +45,25 @@ from embedcli.formats.fasttext import (
     read_entries,
     read_rows,
 )
+from embedcli.formats.fasttext import read as read_unsupervised
 from embedcli.formats.row_words import raw_vocabulary
 from embedcli.formats.rows import LONGEST_ROW
 from embedcli.kernels.line_features import Dense, Quantized
 from embedcli.quoting import quoted_bytes
+from embedcli.settings.reading import ReadingOptions
+from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.rules import LONGEST as LONGEST_NGRAM
+from embedcli.subwords.table import Subwords
 
-__all__ = ["is_supervised", "read_classifier"]
+__all__ = ["LOSSES", "is_supervised", "read", "read_classifier"]
 
-_LOSSES: Final[dict[int, Loss]] = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
+LOSSES: Final[dict[int, Loss]] = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 _QUANT: Final = struct.Struct("<?qqi")
 _PARTS: Final = struct.Struct("<4i")
 _PAIR_BYTES: Final = 8
 _BLOCK_BYTES: Final = 1 << 23
 _CENTRES: Final = 256
+_WORDS: Final = 1 << 12  # whose vectors are made at once
 _MOST_NGRAM_WORDS: Final = 100
 
 
@@ -67,6 +73,89 @@ def is_supervised(head: bytes) -> bool:
         return False
     arguments = dict(zip(ARGUMENTS, HEADER.unpack(head[: HEADER.size])[2:], strict=True))
     return bool(arguments["model"] == SUPERVISED)
+
+
+def read(source: Source, reading: ReadingOptions) -> Embeddings:
+    """Read a file of fastText's as embeddings: of a classifier, with its labels.
+
+    Of a quantised classifier the vectors of words are made, each of its rows; n-grams have none.
+
+    Raises:
+        FormatError: as `read_classifier` and `fasttext.read`.
+    """
+    if not is_supervised(source.head):
+        return read_unsupervised(source, reading)
+    classifier = read_classifier(source)
+    ngrams, words = classifier.ngrams, classifier.words
+    n, dim = len(words), classifier.dim
+    units = NGrams(max(1, ngrams.shortest), ngrams.longest, max(1, ngrams.buckets))
+    subwords = None
+    if isinstance(classifier.inputs, Dense):
+        rows = classifier.inputs.rows.reshape(-1, dim)
+        vectors = rows[:n]
+        if ngrams.buckets and (ngrams.longest or ngrams.words > 1):
+            cut = units if ngrams.longest else NGrams(0, 0, ngrams.buckets)
+            ids = np.arange(ngrams.buckets, dtype=np.int32)
+            subwords = Subwords(cut, vectors, ids, rows[n:])
+            vectors = subwords.of_vocabulary(words)
+    else:
+        vectors = _made_vectors(classifier, units)
+        if ngrams.n_rows:
+            reading.on_mended(
+                f"{source.path} is quantised: the vectors of its {n:,} words are made of its rows; "
+                "words that it does not hold have none"
+            )
+    settings = {"arch": "classifier", "loss": classifier.loss, "word_ngrams": ngrams.words}
+    return Embeddings(
+        words,
+        np.ascontiguousarray(vectors),
+        _dense(classifier.outputs, np.arange(len(classifier.labels))),
+        {**classifier.metadata, "settings": settings},
+        subwords,
+        labels=classifier.labels,
+    )
+
+
+def _made_vectors(classifier: Classifier, units: NGrams) -> NDArray[np.float32]:
+    """The vectors of words, each the mean of its rows, a few thousand words at a time."""
+    words, ngrams = classifier.words, classifier.ngrams
+    vectors = np.empty((len(words), classifier.dim), np.float32)
+    places = np.full(max(1, ngrams.buckets), -1, np.int64)
+    if ngrams.kept is None:
+        places[:] = np.arange(len(places))
+    elif ngrams.rows is not None:
+        places[ngrams.kept] = ngrams.rows
+    for start in range(0, len(words), _WORDS):
+        stop = min(start + _WORDS, len(words))
+        own = np.arange(start, stop)
+        rows, of = own, own - start
+        if ngrams.longest:
+            cut = units.cut(words.between(start, stop))
+            found = places[cut.ids]
+            owner = np.repeat(np.arange(stop - start), np.diff(cut.offsets))
+            rows = np.concatenate([rows, len(words) + found[found >= 0]])
+            of = np.concatenate([of, owner[found >= 0]])
+        total = np.zeros((stop - start, classifier.dim), np.float32)
+        np.add.at(total, of, _dense(classifier.inputs, rows))
+        vectors[start:stop] = total / np.bincount(of, minlength=stop - start)[:, None]
+    return vectors
+
+
+def _dense(matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some rows of a matrix, float32 (n, D)."""
+    if isinstance(matrix, Dense):
+        dense: NDArray[np.float32] = matrix.rows.reshape(-1, matrix.dim)[rows]
+        return dense
+    codes = matrix.codes.reshape(-1, matrix.parts)[rows].astype(np.int64)
+    found = np.empty((len(rows), matrix.dim), np.float32)
+    for part in range(matrix.parts):
+        begin = part * matrix.width
+        width = min(matrix.width, matrix.dim - begin)
+        centres = matrix.centres[_CENTRES * begin : _CENTRES * (begin + width)]
+        found[:, begin : begin + width] = centres.reshape(_CENTRES, width)[codes[:, part]]
+    if len(matrix.norms):
+        found *= matrix.norm_centres[matrix.norms[rows]][:, None]
+    return found
 
 
 def read_classifier(source: Source) -> Classifier:
@@ -96,7 +185,7 @@ def read_classifier(source: Source) -> Classifier:
         inputs,
         outputs,
         ngrams,
-        _LOSSES[arguments["loss"]],
+        LOSSES[arguments["loss"]],
         {"fasttext": arguments | {"ntokens": sizes.n_tokens}},
     )
 
@@ -118,7 +207,7 @@ def _read_arguments(file: ModelFile) -> dict[str, Any]:
         )
     if version == 11:
         arguments["maxn"] = 0  # classifiers of that version have no n-grams of characters
-    if arguments["loss"] not in _LOSSES or not 1 <= arguments["dim"] <= LONGEST_ROW // 4:
+    if arguments["loss"] not in LOSSES or not 1 <= arguments["dim"] <= LONGEST_ROW // 4:
         raise file.damaged(f"loss {arguments['loss']} with {arguments['dim']} dimensions")
     shortest, longest = arguments["minn"], arguments["maxn"]
     if min(shortest, longest) < 0 or longest > LONGEST_NGRAM:

@@ -1,8 +1,9 @@
 """Writes fastText's binary model; `fasttext.py` reads it, and has its layout.
 
 What fastText needs and embeddings may not have is zero: counts, output vectors, and the rows of
-n-grams that no word has. Settings that nobody told are fastText's defaults. GloVe's output vectors
-are none that fastText could use: they are left out, which `left_out` says.
+n-grams that no word has. Settings that nobody told are fastText's defaults. Embeddings with labels
+are written as a classifier, whose labels begin with ``__label__`` there. GloVe's output vectors are
+none that fastText could use: they are left out, which `left_out` says.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from embedcli.classification.model import LABEL_PREFIX
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.publish import Sink
@@ -27,11 +29,13 @@ from embedcli.formats.fasttext import (
     SHAPE,
     SIZES,
     SKIPGRAM,
+    SUPERVISED,
     VERSION,
     VERSIONS,
     Floats,
     has_ngrams,
 )
+from embedcli.formats.fasttext_supervised import LOSSES
 from embedcli.formats.narrow import row_blocks
 from embedcli.quoting import quoted
 from embedcli.subwords.ngrams import NGrams
@@ -104,7 +108,7 @@ def write(embeddings: Embeddings, sink: Sink) -> None:
         )
     )
     for part, n_rows in ((_input_rows, len(vocabulary) + arguments["bucket"]),
-                         (_output_rows, len(vocabulary))):  # fmt: skip
+                         (_output_rows, _n_outputs(embeddings))):  # fmt: skip
         sink.write(SHAPE.pack(False, n_rows, embeddings.dim))
         for block in part(embeddings):
             sink.write(block.astype("<f4").tobytes())
@@ -116,6 +120,8 @@ def file_size(embeddings: Embeddings) -> int:
     n_rows = 2 * len(embeddings) + int(_arguments(embeddings)["bucket"])
     words = len(embeddings.vocabulary.blob) + sum(len(label.encode()) for label, _ in labels)
     words += (len(embeddings) + len(labels)) * (1 + ENTRY.size)
+    if embeddings.labels is not None:
+        n_rows += len(labels) - len(embeddings)
     return HEADER.size + SIZES.size + words + 2 * SHAPE.size + 4 * n_rows * embeddings.dim
 
 
@@ -158,7 +164,22 @@ def _arch(embeddings: Embeddings) -> Any:
 
 
 def _labels(embeddings: Embeddings) -> list[tuple[str, int]]:
+    labels = embeddings.labels
+    if labels is not None:
+        counts = [0] * len(labels) if labels.counts is None else labels.counts.tolist()
+        return list(zip(map(_prefixed, labels.words), counts, strict=True))
     return [(label, count) for label, count in _known(embeddings).get("labels", ())]
+
+
+def _prefixed(label: str) -> str:
+    """A label as fastText knows it for one."""
+    if "\0" in label:
+        raise FormatError(f"cannot save the label {quoted(label)} as fasttext: NUL ends one there")
+    return label if label.startswith(LABEL_PREFIX) else LABEL_PREFIX + label
+
+
+def _n_outputs(embeddings: Embeddings) -> int:
+    return len(embeddings if embeddings.labels is None else embeddings.labels)
 
 
 def _arguments(embeddings: Embeddings) -> dict[str, Any]:
@@ -178,6 +199,10 @@ def _arguments(embeddings: Embeddings) -> dict[str, Any]:
     values["t"] = float(sample) if isinstance(sample, (int, float)) else 1e-4
     values["model"] = CBOW if settings.get("arch") == "cbow" else SKIPGRAM
     values |= {name: known[name] for name in ARGUMENTS if name in known}
+    if embeddings.labels is not None:
+        loss = {name: number for number, name in LOSSES.items()}[settings["loss"]]
+        words = int(settings.get("word_ngrams", 1))
+        values |= {"model": SUPERVISED, "loss": loss, "wordNgrams": words}
     values |= {"dim": embeddings.dim, "bucket": 0}
     units = embeddings.subwords.units if embeddings.subwords is not None else None
     if isinstance(units, NGrams):
@@ -227,6 +252,9 @@ def _outputs(embeddings: Embeddings) -> Floats | None:
 def _output_rows(embeddings: Embeddings) -> Iterator[Floats]:
     """What is the code 0 here and in word2vec.c is 1 in fastText: nodes have the other sign."""
     output = _outputs(embeddings)
+    if embeddings.labels is not None and output is not None:
+        yield from (output[rows] for rows in row_blocks(output))
+        return
     for rows in row_blocks(embeddings.vectors):
         if output is None:
             yield np.zeros(embeddings.vectors[rows].shape, np.float32)

@@ -23,6 +23,7 @@ from embedcli.formats import (
     csv_rows,
     fasttext,
     fasttext_2016,
+    fasttext_supervised,
     fasttext_writing,
     floret,
     gensim_model,
@@ -168,7 +169,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
         Format(
             "fasttext",
             (".fasttext.bin", ".fasttext"),
-            fasttext.read,
+            fasttext_supervised.read,
             fasttext_writing.write,
             fasttext_writing.file_size,
             subwords=True,

@@ -87,11 +87,13 @@ class Buckets(NamedTuple):
         n: how many buckets there are.
         keys: int32 (a power of two,), bucket + 1, 0 is empty; of length 0 where all have rows.
         rows: int32 (as many,), the row of the bucket, counted behind those of the words.
+        counts: whether one without a row counts in the mean, as a row of zeros.
     """
 
     n: np.uint32
     keys: NDArray[np.int32]
     rows: NDArray[np.int32]
+    counts: bool
 
 
 class Features(NamedTuple):
@@ -342,9 +344,9 @@ def means(is_dense: bool) -> Callable[..., None]:
                 alone = size == 1 and (first < 0 or place > length)
                 if size >= features.shortest and not alone:
                     row = _row_of(buckets, g % buckets.n)
+                    n_features += row >= 0 or buckets.counts
                     if row >= 0:
                         n = push(matrix, waiting, n, dictionary.n_words + row, total)
-                        n_features += 1
         return n, n_features
 
     @step
@@ -355,9 +357,9 @@ def means(is_dense: bool) -> Callable[..., None]:
             for j in range(i + 1, min(n_tokens, i + features.words)):
                 wide = wide * _NGRAM_PRIME + np.uint64(np.int64(hashes[j]))
                 row = _row_of(buckets, np.uint32(wide % np.uint64(buckets.n)))
+                n_features += row >= 0 or buckets.counts
                 if row >= 0:
                     n = push(matrix, waiting, n, dictionary.n_words + row, total)
-                    n_features += 1
         return n, n_features
 
     @kernel

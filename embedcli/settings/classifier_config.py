@@ -64,7 +64,7 @@ class ClassifierConfig(TrainConfig):
     def resolve(self) -> Self:
         """The same settings with nothing left open."""
         return replace(
-            self,
+            self.settled(prose=False),
             deterministic=True,
             lr=self.starting_lr,
             schedule=self.schedule or "linear",

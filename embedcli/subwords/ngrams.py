@@ -53,7 +53,7 @@ class NGrams:
     """The rule that cuts words into n-grams.
 
     Attributes:
-        shortest, longest: characters of an n-gram, at least 1.
+        shortest, longest: characters of an n-gram, at least 1; both 0 for none.
         buckets: how many ids there are.
     """
 
@@ -80,6 +80,8 @@ class NGrams:
 
     def cut(self, words: Vocabulary) -> Cut:
         """The n-grams of every word, by their first character, then by length; repeats kept."""
+        if not self.longest:  # n-grams of words have the buckets to themselves
+            return Cut(np.empty(0, np.int32), np.zeros(len(words) + 1, np.int64))
         starts = range(0, len(words), BLOCK_WORDS)
         blocks = [self._cut(words, start, min(start + BLOCK_WORDS, len(words))) for start in starts]
         return joined(blocks)

@@ -34,13 +34,21 @@ _FAILURES = (OSError, *UNPACKING)
 
 
 def opened(
-    paths: Sequence[str | Span], rules: TextRules | None = None, *, recursive: bool = False
+    paths: Sequence[str | Span],
+    rules: TextRules | None = None,
+    *,
+    recursive: bool = False,
+    has_columns: bool = False,
 ) -> Library:
-    """The library of the files that `paths` mean (`find_sources`), to be read by `rules`."""
+    """The library of the files that `paths` mean (`find_sources`), to be read by `rules`.
+
+    `has_columns`: whether lines may have tabs, as labels may stand before one.
+    """
     rules = rules or TextRules()
     skipped: list[tuple[str, str]] = []
     sources = find_sources(paths, recursive=recursive, skipped=skipped)
     library = Library(sources, Field.named_by(rules), rules)
+    library.has_columns = has_columns
     for name, what in skipped:
         library.suspect(name, f"skipped, as it is {what}")
     return library
@@ -61,6 +69,7 @@ class Library(Iterator[Readable]):
         samples: by name, the first part beyond ASCII of files that cannot be read again.
         sources: the files.
         has_syntax: whether a file so far seems to be records or markup.
+        has_columns: whether lines may have tabs.
     """
 
     def __init__(
@@ -73,6 +82,7 @@ class Library(Iterator[Readable]):
         self.rules = self.asked = rules or TextRules()
         self.samples: dict[str, bytes] = {}
         self.sources = tuple(sources)
+        self.has_columns = False
         self.digest = hashlib.sha256()
         self.n_bytes = 0
         self.n_consumed = 0
@@ -203,7 +213,7 @@ class _TextFile:
         if what and not rules.as_text:
             library.suspect(self.name, f"the first line looks like {what}")
         elif library.field is None and not rules.as_text:
-            remark = syntax(head, rules)
+            remark = syntax(head, rules, has_columns=library.has_columns)
             if remark:
                 library.suspect(self.name, remark)
                 library.has_syntax = True

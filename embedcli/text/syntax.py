@@ -77,12 +77,13 @@ _VECTORS = re.compile(rf"\S+(?: -?\d+(?:\.\d+)?(?:[eE]-?\d+)?){{{_NUMBERS},}} ?"
 _A_NAME = re.compile(r"[^\W\d][\w .:/-]{0,40}")
 
 
-def syntax(head: bytes, rules: TextRules) -> str | None:
+def syntax(head: bytes, rules: TextRules, *, has_columns: bool = False) -> str | None:
     """What a file that is read as plain text seems to be instead, and the option for it.
 
     Args:
         head: its first bytes, decompressed, in UTF-8.
         rules: how it is read.
+        has_columns: whether lines may have tabs.
     """
     begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for pattern, what, advice in _PATTERNS:
@@ -96,7 +97,9 @@ def syntax(head: bytes, rules: TextRules) -> str | None:
         return f"it looks like JSON; to read a field of it: --field {_longest(fields)}"
     if len(lines) >= 3 and all(map(_VECTORS.fullmatch, lines[1:])):
         return "it looks like a file of vectors, not text"
-    return None if rules.items else _markup(begin) or _table(lines)
+    if rules.items:
+        return None
+    return _markup(begin) or (None if has_columns else _table(lines))
 
 
 def _markup(begin: bytes) -> str | None:

@@ -80,8 +80,14 @@ class Features:
         self.parts = self._parts(examples.types, cut, self._places)
 
     def of(self, examples: Examples) -> LineParts:
-        """The rows of the features of other lines, which may have other rare tokens."""
-        return self._parts(examples.types, self._cut(examples.types), self._places)
+        """The rows of the features of other lines; of those that are new, the one of zeros."""
+        places = np.where(self._places < 0, np.int32(self.n_rows), self._places)
+        return self._parts(examples.types, self._cut(examples.types), places)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are; behind them is one of zeros."""
+        return self.n_words + len(self.ids)
 
     def _cut(self, types: Vocabulary) -> Cut:
         units = self.units
@@ -144,7 +150,8 @@ class ClassifierModel:
         """Rows of words and n-grams, float32 (V + U, D); of labels, float32 (C, D); views."""
         syn0, syn1, stride = self.weights
         outputs = syn1.reshape(-1, stride)[: self._n_labels, : self._dim]
-        return syn0.reshape(-1, stride)[:, : self._dim], outputs
+        inputs = syn0.reshape(-1, stride)[: self._features.n_rows, : self._dim]
+        return inputs, outputs
 
     def matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The vectors of words, float32 (V, D), each with its n-grams; and the rows of labels."""
@@ -424,10 +431,10 @@ def compile_classifier(config: ClassifierConfig) -> None:
 def _initial(features: Features, n_labels: int, config: ClassifierConfig) -> Weights:
     """Rows of features uniform on [-1/D, 1/D), as in fastText, and rows of labels 0."""
     stride = row_stride(config.dim)
-    n_rows = features.n_words + len(features.ids)
-    syn0 = aligned(n_rows * stride)
+    n_rows = features.n_rows
+    syn0 = aligned((n_rows + 1) * stride)
     generator = np.random.Generator(np.random.Philox(config.seed))
-    rows = syn0.reshape(n_rows, stride)
+    rows = syn0.reshape(-1, stride)
     at_once = max(1, (1 << 20) // config.dim)
     for start in range(0, n_rows, at_once):
         shape = min(at_once, n_rows - start), config.dim

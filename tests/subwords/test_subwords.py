@@ -182,7 +182,7 @@ BROKEN = {
     "cut in a matrix": (WHOLE[:-1], "132 bytes, but 131 are left"),
     "more behind": (WHOLE + b"x", "more behind its last matrix"),
     "another version": (changed(4, "<i", 13), "of version 13; versions 11 and 12"),
-    "a classifier": (changed(36, "<i", 3), "is a fastText classifier (supervised)"),
+    "a classifier": (changed(36, "<i", 3), "has no labels"),
     "an unknown kind": (changed(36, "<i", 9), "model 9 with 3 dimensions"),
     "a negative dimension": (changed(8, "<i", -1), "-1 dimensions"),
     "n-grams of no length": (changed(44, "<i", -1), "n-grams of -1 to 4 characters"),

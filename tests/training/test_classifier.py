@@ -120,6 +120,17 @@ def test_what_it_has_learnt_it_predicts(lines, tmp_path, loss):
     assert 0 == CliRunner().invoke(embed, ["verify", str(out)]).exit_code
 
 
+def test_words_alone_have_vectors_beside_n_grams_of_words(lines, tmp_path):
+    out = tmp_path / "out.safetensors"
+    main(["classify", str(lines), "-o", str(out), "--dim", "8", "--word-ngrams", "2"])
+    embeddings = load(out)
+
+    assert (0, 0) == (embeddings.subwords.units.shortest, embeddings.subwords.units.longest)
+    assert np.array_equal(embeddings.vectors, embeddings.subwords.word_rows)
+    assert "w1" in embeddings
+    assert "never" not in embeddings.vocabulary
+
+
 def test_labels_may_stand_before_a_tab(tmp_path):
     path = tmp_path / "lines.tsv"
     path.write_text("very good\ta b c\nbad\td e\nno label here\nbad\te f\n")
