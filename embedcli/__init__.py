@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from embedcli.api.classifier import Classifier, classify
     from embedcli.api.embeddings import Embeddings
     from embedcli.api.functions import evaluate, load, train
     from embedcli.errors import EmbedError
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from embedcli.vocabulary import Vocabulary
 
 __all__ = [
+    "Classifier",
     "EmbedError",
     "Embeddings",
     "TrainConfig",
     "Vocabulary",
+    "classify",
     "evaluate",
     "load",
     "save",
@@ -37,10 +40,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Classifier": "embedcli.api.classifier",
     "EmbedError": "embedcli.errors",
     "Embeddings": "embedcli.api.embeddings",
     "TrainConfig": "embedcli.settings.config",
     "Vocabulary": "embedcli.vocabulary",
+    "classify": "embedcli.api.classifier",
     "evaluate": "embedcli.api.functions",
     "load": "embedcli.api.functions",
     "save": "embedcli.formats",

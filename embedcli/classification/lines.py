@@ -68,7 +68,7 @@ def blocks_of_lines(
         CorpusError: a file cannot be read, is no text, or a line is longer than fits in memory.
         UsageError: standard input is a terminal.
     """
-    cut = Cutter(rules) if _rewrites(rules) else None
+    cut = Cutter(rules) if rules.rewrites else None
     field = Field.named_by(rules) if records else None
     whole = replace(rules, field=None, delimiter=None, quote=None, as_text=True)
     library = opened(
@@ -123,8 +123,3 @@ def _texts(raw: bytes, field: Field, title: str, n_before: int) -> bytes:
 
         texts.append(json_line_text(line, field, place) if line.strip() else "")
     return "\n".join(texts).encode(errors="surrogateescape") + b"\n"
-
-
-def _rewrites(rules: TextRules) -> bool:
-    is_cut = rules.tokenizer != "whitespace"
-    return bool(is_cut or rules.normalize or rules.lowercase or rules.digits != "keep")

@@ -1,4 +1,4 @@
-"""`Classifier`: rows of words and n-grams, rows of labels, and the rules that join them.
+"""`LabelModel`: rows of words and n-grams, rows of labels, and the rules that join them.
 
 fastText's classifier (Joulin et al. 2017, *Bag of Tricks for Efficient Text Classification*): a
 line is the mean of the rows of its features, and its labels are told from this mean alone.
@@ -33,7 +33,7 @@ from embedcli.vocabulary import Vocabulary
 __all__ = [
     "END",
     "LABEL_PREFIX",
-    "Classifier",
+    "LabelModel",
     "Loss",
     "Matrix",
     "NGramRows",
@@ -76,7 +76,7 @@ class NGramRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
+class LabelModel:
     """A classifier as it predicts.
 
     Attributes:
@@ -154,7 +154,7 @@ class Classifier:
         return Nodes(children[0].copy(), children[1].copy())
 
 
-def classifier_of(embeddings: Embeddings) -> Classifier:
+def classifier_of(embeddings: Embeddings) -> LabelModel:
     """The classifier that embeddings with labels are; rows are copied.
 
     Raises:
@@ -178,7 +178,7 @@ def classifier_of(embeddings: Embeddings) -> Classifier:
             counts_missing=True,
         )
     dim = embeddings.dim
-    return Classifier(
+    return LabelModel(
         embeddings.vocabulary,
         labels,
         Dense(np.array(rows, np.float32).ravel(), dim),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcli.classification.lines import Block, cut_lines
-from embedcli.classification.model import Classifier
+from embedcli.classification.model import LabelModel
 from embedcli.kernels.label_scores import SIGMOIDS, best_labels, best_leaves
 from embedcli.kernels.line_features import WAITING, Dense, means
 
@@ -47,7 +47,7 @@ class Predictor:
         threshold: the least probability of a label.
     """
 
-    def __init__(self, classifier: Classifier, k: int = 1, threshold: float = 0.0) -> None:
+    def __init__(self, classifier: LabelModel, k: int = 1, threshold: float = 0.0) -> None:
         self.classifier = classifier
         n_labels = len(classifier.labels)
         self.k = min(k, n_labels) if k else n_labels

@@ -25,7 +25,7 @@ from embedcli.settings.text_rules import OF_FILES, TextRules
 
 if TYPE_CHECKING:
     from embedcli.classification.lines import Block
-    from embedcli.classification.model import Classifier
+    from embedcli.classification.model import LabelModel
     from embedcli.classification.prediction import Labels
 
 __all__ = ["command"]
@@ -137,12 +137,12 @@ def command(
         talk(f"{totals[0]:,} lines, {totals[1]:,} of them without a label")
 
 
-def _rules_of(classifier: Classifier) -> TextRules:
+def _rules_of(classifier: LabelModel) -> TextRules:
     """How the model's text was cut into tokens; fastText's: at white space."""
     return TextRules.from_settings(classifier.metadata.get("settings", {}))
 
 
-def _condition(keep: str, classifier: Classifier, model: str) -> tuple[int, float]:
+def _condition(keep: str, classifier: LabelModel, model: str) -> tuple[int, float]:
     """The label of --keep and its least probability."""
     from embedcli.classification.model import LABEL_PREFIX
 
@@ -167,7 +167,7 @@ def _condition(keep: str, classifier: Classifier, model: str) -> tuple[int, floa
     )
 
 
-def _label_lines(classifier: Classifier, *, with_prob: bool) -> Shown:
+def _label_lines(classifier: LabelModel, *, with_prob: bool) -> Shown:
     names = [for_cell(label) for label in classifier.labels.words]
 
     def show(block: Block, labels: Labels) -> bytes:
@@ -187,7 +187,7 @@ def _label_lines(classifier: Classifier, *, with_prob: bool) -> Shown:
     return show
 
 
-def _json_lines(classifier: Classifier) -> Shown:
+def _json_lines(classifier: LabelModel) -> Shown:
     names = classifier.labels.words
 
     def show(block: Block, labels: Labels) -> bytes:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from embedcli import __version__
 from embedcli.classification.examples import labelled_blocks
-from embedcli.classification.model import LABEL_PREFIX, Classifier
+from embedcli.classification.model import LABEL_PREFIX, LabelModel
 from embedcli.classification.prediction import Predictor
 from embedcli.errors import InputError
 from embedcli.evaluation.bootstrap import resampled
@@ -43,7 +43,7 @@ class _Lines:
 
 
 def score_classifier(
-    classifier: Classifier, path: str, rules: TextRules, *, bootstrap: int = 1000, seed: int = 1
+    classifier: LabelModel, path: str, rules: TextRules, *, bootstrap: int = 1000, seed: int = 1
 ) -> Report:
     """Score a classifier on a file of labelled lines.
 
@@ -101,7 +101,7 @@ def score_classifier(
     )
 
 
-def _predicted(classifier: Classifier, path: str, rules: TextRules) -> _Lines:
+def _predicted(classifier: LabelModel, path: str, rules: TextRules) -> _Lines:
     predictor = Predictor(classifier, min(_MOST, len(classifier.labels)))
     names = [_bare(label) for label in classifier.labels]
     right: list[list[str]] = []

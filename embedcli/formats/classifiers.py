@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final, get_args
 
-from embedcli.classification.model import Classifier, Loss, classifier_of
+from embedcli.classification.model import LabelModel, Loss, classifier_of
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.plain import is_directory
@@ -36,7 +36,7 @@ def is_classifier(path: str | os.PathLike[str]) -> bool:
         return b'"label_offsets"' in source.head[:_LONGEST_HEADER]
 
 
-def load_classifier(path: str | os.PathLike[str]) -> Classifier:
+def load_classifier(path: str | os.PathLike[str]) -> LabelModel:
     """Read a classifier: embed's own, or fastText's supervised ``.bin`` or ``.ftz``.
 
     Raises:

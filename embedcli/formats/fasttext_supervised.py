@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcli.classification.model import Classifier, Loss, Matrix, NGramRows
+from embedcli.classification.model import LabelModel, Loss, Matrix, NGramRows
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.source import Source
@@ -116,7 +116,7 @@ def read(source: Source, reading: ReadingOptions) -> Embeddings:
     )
 
 
-def _made_vectors(classifier: Classifier, units: NGrams) -> NDArray[np.float32]:
+def _made_vectors(classifier: LabelModel, units: NGrams) -> NDArray[np.float32]:
     """The vectors of words, each the mean of its rows, a few thousand words at a time."""
     words, ngrams = classifier.words, classifier.ngrams
     vectors = np.empty((len(words), classifier.dim), np.float32)
@@ -158,7 +158,7 @@ def _dense(matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     return found
 
 
-def read_classifier(source: Source) -> Classifier:
+def read_classifier(source: Source) -> LabelModel:
     """Read a classifier; ``metadata["fasttext"]`` are its arguments, version and tokens.
 
     Raises:
@@ -179,7 +179,7 @@ def read_classifier(source: Source) -> Classifier:
     is_quantized = _flag(file, "the output matrix") and is_quantized
     outputs = _matrix(file, "output", sizes.n_labels, dim, is_quantized)
     file.expect_end()
-    return Classifier(
+    return LabelModel(
         raw_vocabulary(spelt[: sizes.n_words], np.array(counts[: sizes.n_words], np.int64)),
         raw_vocabulary(spelt[sizes.n_words :], np.array(counts[sizes.n_words :], np.int64)),
         inputs,

@@ -134,6 +134,12 @@ class TextRules:
         )
 
     @property
+    def rewrites(self) -> bool:
+        """Whether tokens are more than what white space separates."""
+        is_cut = self.tokenizer != "whitespace"
+        return bool(is_cut or self.normalize or self.lowercase or self.digits != "keep")
+
+    @property
     def separator_bytes(self) -> bytes | None:
         """What separates tokens, in UTF-8; None for white space."""
         return None if self.separator is None else self.separator.replace("\\t", "\t").encode()

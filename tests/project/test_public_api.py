@@ -12,10 +12,12 @@ import pytest
 import embedcli
 
 NAMES = [
+    "Classifier",
     "EmbedError",
     "Embeddings",
     "TrainConfig",
     "Vocabulary",
+    "classify",
     "evaluate",
     "load",
     "save",
