@@ -38,6 +38,7 @@ __all__ = [
     "Features",
     "Quantized",
     "begins_as_label",
+    "character_ngrams",
     "fill_buckets",
     "fill_slots",
     "find_entry",
@@ -421,3 +422,37 @@ def means(is_dense: bool) -> Callable[..., None]:
                     total[d] *= share
 
     return line_means
+
+
+@kernel
+def character_ngrams(blob, offsets, shortest, longest, n_buckets, ends, ids) -> None:
+    """The buckets of the n-grams of words, as `subwords.ngrams.NGrams.cut` has them.
+
+    Args:
+        blob, offsets: the words, uint8 and int64 (n + 1,).
+        shortest, longest: characters. n_buckets: uint32.
+        ends: int64 (n + 1,), gets where the n-grams of each word end, from 0 on.
+        ids: int32, gets the buckets; of length 0 to count them only.
+    """
+    n = 0
+    ends[0] = 0
+    for word in range(len(offsets) - 1):
+        begin, length = offsets[word], offsets[word + 1] - offsets[word]
+        first = length + 1 if is_end(blob, begin, begin + length) else np.int64(-1)
+        while first <= length:
+            if not _continues(blob, begin, length, first):
+                g, place = _BASIS, first
+                for size in range(1, longest + 1):
+                    if place > length:
+                        break
+                    g = _absorb(g, _byte_of(blob, begin, length, place))
+                    place += 1
+                    while _continues(blob, begin, length, place):
+                        g = _absorb(g, blob[begin + place])
+                        place += 1
+                    if size >= shortest and not (size == 1 and (first < 0 or place > length)):
+                        if len(ids):
+                            ids[n] = g % n_buckets
+                        n += 1
+            first += 1
+        ends[word + 1] = n

@@ -31,7 +31,7 @@ from embedcli.kernels.labelled_rounds import (
     labelled_rounds,
     mark_word_ngrams,
 )
-from embedcli.kernels.line_features import hash_of_bytes
+from embedcli.kernels.line_features import character_ngrams, hash_of_bytes
 from embedcli.kernels.weights import TALLY, Weights
 from embedcli.settings.classifier_config import ClassifierConfig
 from embedcli.subwords.ngrams import Cut, NGrams
@@ -93,7 +93,13 @@ class Features:
         units = self.units
         if units is None or not units.longest:
             return Cut(np.empty(0, np.int32), np.zeros(len(types) + 1, np.int64))
-        return units.cut(types)
+        rule = units.shortest, units.longest, np.uint32(units.buckets)
+        ends = np.empty(len(types) + 1, np.int64)
+        character_ngrams(types.blob, types.offsets, *rule, ends, np.empty(0, np.int32))
+        ids = np.empty(int(ends[-1]), np.int32)
+        if len(ids):
+            character_ngrams(types.blob, types.offsets, *rule, ends, ids)
+        return Cut(ids, ends)
 
     def _parts(self, types: Vocabulary, cut: Cut, places: NDArray[np.int32]) -> LineParts:
         """The own row of each word before those of its n-grams; the latter where they have one."""

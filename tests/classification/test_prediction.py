@@ -18,8 +18,10 @@ from embedcli.classification.prediction import Predictor
 from embedcli.cli.main import embed, main
 from embedcli.errors import FormatError
 from embedcli.formats.classifiers import load_classifier
-from embedcli.kernels.line_features import Quantized
+from embedcli.kernels.line_features import Quantized, character_ngrams
 from embedcli.settings.text_rules import TextRules
+from embedcli.subwords.ngrams import NGrams
+from embedcli.vocabulary import Vocabulary
 
 DATA = Path(__file__).parents[1] / "data"
 SAID = json.loads((DATA / "classifier-labels.json").read_text())
@@ -200,3 +202,17 @@ def test_numbers_that_lie_are_refused_or_harmless(name, tmp_path):
         labels = Predictor(classifier).predict(SAID["texts"])
         assert (labels.ids >= 0).all()
         assert (labels.ids < len(classifier.labels)).all()
+
+
+@pytest.mark.parametrize("lengths", [(1, 3), (2, 5), (3, 3)])
+def test_compiled_n_grams_are_those_of_numpy(lengths):
+    words = Vocabulary.from_words(["</s>", "a", "wörter", "語", "<>", "abcdefg", "x\udcffy"])
+    rule = NGrams(*lengths, 77)
+    ends = np.empty(len(words) + 1, np.int64)
+    asked = (words.blob, words.offsets, *lengths, np.uint32(77), ends)
+    character_ngrams(*asked, np.empty(0, np.int32))
+    ids = np.empty(int(ends[-1]), np.int32)
+    character_ngrams(*asked, ids)
+    expected = rule.cut(words)
+
+    assert (expected.ids.tolist(), expected.offsets.tolist()) == (ids.tolist(), ends.tolist())
