@@ -136,7 +136,7 @@ class TextRules:
     @property
     def rewrites(self) -> bool:
         """Whether tokens are more than what white space separates."""
-        is_cut = self.tokenizer != "whitespace"
+        is_cut = self.tokenizer not in (None, "whitespace")
         return bool(is_cut or self.normalize or self.lowercase or self.digits != "keep")
 
     @property
