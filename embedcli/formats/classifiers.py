@@ -12,8 +12,8 @@ from embedcli.files.plain import is_directory
 from embedcli.files.source import Source
 from embedcli.formats import native
 from embedcli.formats.detection import detect_format
-from embedcli.formats.fasttext import MAGIC
-from embedcli.formats.fasttext_supervised import is_supervised, read_classifier
+from embedcli.formats.fasttext import MAGIC, is_supervised
+from embedcli.formats.fasttext_supervised import read_classifier
 
 __all__ = ["is_classifier", "load_classifier"]
 

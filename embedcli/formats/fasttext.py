@@ -26,7 +26,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ __all__ = [
     "ENTRY",
     "HEADER",
     "HS",
+    "LABEL_PREFIX",
+    "LOSSES",
     "MAGIC",
     "NS",
     "SHAPE",
@@ -61,11 +63,13 @@ __all__ = [
     "ModelFile",
     "Sizes",
     "has_ngrams",
+    "is_supervised",
     "read",
     "read_entries",
     "read_rows",
 ]
 
+Loss = Literal["softmax", "ova", "hs", "ns"]
 MAGIC: Final = (793712314).to_bytes(4, "little")
 VERSION: Final = 12
 VERSIONS: Final = (11, VERSION)
@@ -74,6 +78,8 @@ ARGUMENTS: Final = (
     *("minn", "maxn", "lrUpdateRate", "t"),
 )
 HS, NS, CBOW, SKIPGRAM, SUPERVISED = 1, 2, 1, 2, 3
+LABEL_PREFIX: Final = "__label__"
+LOSSES: Final[dict[int, Loss]] = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 HEADER: Final = struct.Struct("<4si12id")
 SIZES: Final = struct.Struct("<iiiqq")
 ENTRY: Final = struct.Struct("<qb")
@@ -139,6 +145,14 @@ def _some(whole: Embeddings, vocabulary: Vocabulary, kept: NDArray[np.int64]) ->
         output_vectors=None if output is None or whole.outputs_are_nodes else output[kept],
         subwords=subwords and replace(subwords, word_rows=subwords.word_rows[kept]),
     )
+
+
+def is_supervised(head: bytes) -> bool:
+    """Whether a file that begins with `head` is such a classifier."""
+    if len(head) < HEADER.size or not head.startswith(MAGIC):
+        return False
+    arguments = dict(zip(ARGUMENTS, HEADER.unpack(head[: HEADER.size])[2:], strict=True))
+    return bool(arguments["model"] == SUPERVISED)
 
 
 def has_ngrams(arguments: Mapping[str, int]) -> bool:

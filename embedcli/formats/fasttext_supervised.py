@@ -34,6 +34,7 @@ from embedcli.files.source import Source
 from embedcli.formats.fasttext import (
     ARGUMENTS,
     HEADER,
+    LOSSES,
     MAGIC,
     SHAPE,
     SIZES,
@@ -45,7 +46,6 @@ from embedcli.formats.fasttext import (
     read_entries,
     read_rows,
 )
-from embedcli.formats.fasttext import read as read_unsupervised
 from embedcli.formats.row_words import raw_vocabulary
 from embedcli.formats.rows import LONGEST_ROW
 from embedcli.kernels.line_features import Dense, Quantized
@@ -55,9 +55,8 @@ from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.rules import LONGEST as LONGEST_NGRAM
 from embedcli.subwords.table import Subwords
 
-__all__ = ["LOSSES", "is_supervised", "read", "read_classifier"]
+__all__ = ["read", "read_classifier"]
 
-LOSSES: Final[dict[int, Loss]] = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 _QUANT: Final = struct.Struct("<?qqi")
 _PARTS: Final = struct.Struct("<4i")
 _PAIR_BYTES: Final = 8
@@ -67,24 +66,14 @@ _WORDS: Final = 1 << 12  # whose vectors are made at once
 _MOST_NGRAM_WORDS: Final = 100
 
 
-def is_supervised(head: bytes) -> bool:
-    """Whether a file that begins with `head` is such a classifier."""
-    if len(head) < HEADER.size or not head.startswith(MAGIC):
-        return False
-    arguments = dict(zip(ARGUMENTS, HEADER.unpack(head[: HEADER.size])[2:], strict=True))
-    return bool(arguments["model"] == SUPERVISED)
-
-
 def read(source: Source, reading: ReadingOptions) -> Embeddings:
-    """Read a file of fastText's as embeddings: of a classifier, with its labels.
+    """Read a classifier as embeddings with labels.
 
     Of a quantised classifier the vectors of words are made, each of its rows; n-grams have none.
 
     Raises:
-        FormatError: as `read_classifier` and `fasttext.read`.
+        FormatError: as `read_classifier`.
     """
-    if not is_supervised(source.head):
-        return read_unsupervised(source, reading)
     classifier = read_classifier(source)
     ngrams, words = classifier.ngrams, classifier.words
     n, dim = len(words), classifier.dim
@@ -185,7 +174,7 @@ def read_classifier(source: Source) -> LabelModel:
         inputs,
         outputs,
         ngrams,
-        LOSSES[arguments["loss"]],
+        _loss(arguments),
         {"fasttext": arguments | {"ntokens": sizes.n_tokens}},
     )
 
@@ -220,6 +209,11 @@ def _read_arguments(file: ModelFile) -> dict[str, Any]:
     if bucket < (1 if has_ngrams(arguments) or words > 1 else 0):
         raise file.damaged(f"{bucket} buckets")
     return arguments | {"version": version}
+
+
+def _loss(arguments: dict[str, Any]) -> Loss:
+    loss: Loss = LOSSES[arguments["loss"]]
+    return loss
 
 
 def _ngrams(file: ModelFile, arguments: dict[str, Any], sizes: Sizes) -> NGramRows:

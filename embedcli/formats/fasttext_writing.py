@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from embedcli.classification.model import LABEL_PREFIX
 from embedcli.embeddings import Embeddings
 from embedcli.errors import FormatError
 from embedcli.files.publish import Sink
@@ -24,6 +23,8 @@ from embedcli.formats.fasttext import (
     ENTRY,
     HEADER,
     HS,
+    LABEL_PREFIX,
+    LOSSES,
     MAGIC,
     NS,
     SHAPE,
@@ -35,7 +36,6 @@ from embedcli.formats.fasttext import (
     Floats,
     has_ngrams,
 )
-from embedcli.formats.fasttext_supervised import LOSSES
 from embedcli.formats.narrow import row_blocks
 from embedcli.quoting import quoted
 from embedcli.subwords.ngrams import NGrams

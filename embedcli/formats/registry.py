@@ -23,7 +23,6 @@ from embedcli.formats import (
     csv_rows,
     fasttext,
     fasttext_2016,
-    fasttext_supervised,
     fasttext_writing,
     floret,
     gensim_model,
@@ -134,6 +133,14 @@ def _write_vocab(embeddings: Embeddings, sink: Sink) -> None:
     vocab.write(embeddings.vocabulary, sink)
 
 
+def _read_fasttext(source: Source, reading: ReadingOptions) -> Embeddings:
+    if not fasttext.is_supervised(source.head):
+        return fasttext.read(source, reading)
+    from embedcli.formats.fasttext_supervised import read  # which loads Numba
+
+    return read(source, reading)
+
+
 FORMATS: Final[Mapping[str, Format | Folder]] = {
     entry.name: entry
     for entry in (
@@ -169,7 +176,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
         Format(
             "fasttext",
             (".fasttext.bin", ".fasttext"),
-            fasttext_supervised.read,
+            _read_fasttext,
             fasttext_writing.write,
             fasttext_writing.file_size,
             subwords=True,
