@@ -35,6 +35,7 @@ __all__ = [
     "cbow_slice",
     "cbow_slice_by_optimizer",
     "cbow_window",
+    "contexts_of",
     "draw_mask",
     "draw_outputs",
     "draw_radius",
@@ -178,6 +179,13 @@ def stretch_words(number: int, noise: Noise, n_negatives: int, window: int) -> l
     return [int(word) for word in noise.pool[begin : begin + length]]
 
 
+def contexts_of(staged: Staged, i: int, window: int, shrink: bool, key: int) -> list[int]:
+    """The words in the window of position `i`."""
+    radius = draw_radius(key, i, window) if shrink else window
+    near = range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1))
+    return [int(staged.kept[j]) for j in near if j != i]
+
+
 def _windows(
     staged: Staged,
     start: int,
@@ -194,9 +202,7 @@ def _windows(
     found = []
     for i in range(start, stop):
         outputs = draw_outputs(int(staged.kept[i]), i, noise, n_outputs, n_words, window)
-        radius = draw_radius(key, i, window) if shrink else window
-        near = range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1))
-        found.append(([int(staged.kept[j]) for j in near if j != i], outputs))
+        found.append((contexts_of(staged, i, window, shrink, key), outputs))
     return found
 
 
@@ -254,12 +260,14 @@ def cbow_window(
     lr: float,
     divide: bool,
     tally: NDArray[np.float64],
+    labels: NDArray[np.float64] | None = None,
 ) -> None:
     """The mean of the inputs against all outputs; then the outputs, then the inputs."""
     if not inputs:
         tally[3] += 1
         return
-    labels = np.eye(1, len(outputs))[0]
+    if labels is None:
+        labels = np.eye(1, len(outputs))[0]
     h = x[inputs].mean(axis=0, dtype=np.float64)
     tally[:3] += loss(h[np.newaxis], o[outputs], labels), len(outputs), 1
     g = lr * (labels - sigmoid(o[outputs].astype(np.float64) @ h))

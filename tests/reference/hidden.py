@@ -14,8 +14,8 @@ from embedcli.kernels.subwords import GROUP, SubwordRows, n_groups, usual_noise,
 from embedcli.kernels.weights import Scratch, Weights
 from tests.reference import (
     Matrix,
+    contexts_of,
     draw_outputs,
-    draw_radius,
     draw_shared,
     sigmoid,
 )
@@ -84,7 +84,7 @@ def subword_skipgram_slice(
     o = weights.syn1neg.reshape(-1, weights.stride)
     apart = usual_noise.py_func(window, shrink, words_in_group.py_func(1 + negative))
     for i in range(start, stop):
-        contexts = _contexts(staged, i, window, shrink, key)
+        contexts = contexts_of(staged, i, window, shrink, key)
         if not contexts:
             scratch.tally[3] += 1
             continue
@@ -117,7 +117,7 @@ def subword_cbow_slice(
     o = weights.syn1neg.reshape(-1, weights.stride)
     for i in range(start, stop):
         outputs = draw_outputs(int(staged.kept[i]), i, noise, n_outputs, len(o), window)
-        contexts = _contexts(staged, i, window, shrink, key)
+        contexts = contexts_of(staged, i, window, shrink, key)
         if not contexts:
             scratch.tally[3] += 1
             continue
@@ -126,12 +126,6 @@ def subword_cbow_slice(
         labels = np.eye(1, n_outputs)[0]
         loss = step(x, o, rows, [(outputs, labels, np.ones(n_outputs))], lr, share)
         scratch.tally[:3] += loss, n_outputs, 1
-
-
-def _contexts(staged: Staged, i: int, window: int, shrink: bool, key: int) -> list[int]:
-    radius = draw_radius(key, i, window) if shrink else window
-    near = range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1))
-    return [int(staged.kept[j]) for j in near if j != i]
 
 
 def _rows(parts: SubwordRows, words: list[int]) -> list[int]:

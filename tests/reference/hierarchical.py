@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from embedcli.kernels.huffman import Tree
 from embedcli.kernels.sampling import Staged
 from embedcli.kernels.weights import Scratch, Weights
-from tests.reference import draw_radius, loss, sigmoid, skipgram_window
+from tests.reference import cbow_window, contexts_of, skipgram_window
 
 __all__ = ["cbow_hs_slice", "path_lengths", "path_of", "skipgram_hs_slice"]
 
@@ -37,17 +37,6 @@ def path_of(word: int, tree: Tree) -> tuple[list[int], NDArray[np.float64]]:
     return tree.nodes[where].tolist(), (tree.signs[where] > 0).astype(np.float64)
 
 
-def _contexts(
-    staged: Staged, start: int, stop: int, window: int, shrink: bool, key: int
-) -> list[list[int]]:
-    found = []
-    for i in range(start, stop):
-        radius = draw_radius(key, i, window) if shrink else window
-        near = range(max(staged.first[i], i - radius), min(staged.last[i], i + radius + 1))
-        found.append([int(staged.kept[j]) for j in near if j != i])
-    return found
-
-
 def skipgram_hs_slice(
     staged: Staged,
     start: int,
@@ -63,9 +52,9 @@ def skipgram_hs_slice(
     """Twin of `hierarchical.skipgram_hs`: see `reference.skipgram_slice`."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
-    contexts = _contexts(staged, start, stop, window, shrink, key)
-    for word, inputs in zip(staged.kept[start:stop], contexts, strict=True):
-        nodes, labels = path_of(word, tree)
+    for i in range(start, stop):
+        nodes, labels = path_of(staged.kept[i], tree)
+        inputs = contexts_of(staged, i, window, shrink, key)
         skipgram_window(x, o, inputs, nodes, lr, scratch.tally, labels)
 
 
@@ -85,16 +74,7 @@ def cbow_hs_slice(
     """Twin of `hierarchical.cbow_hs`."""
     x = weights.syn0.reshape(-1, weights.stride)
     o = weights.syn1neg.reshape(-1, weights.stride)
-    contexts = _contexts(staged, start, stop, window, shrink, key)
-    for word, inputs in zip(staged.kept[start:stop], contexts, strict=True):
-        if not inputs:
-            scratch.tally[3] += 1
-            continue
-        nodes, labels = path_of(word, tree)
-        h = x[inputs].mean(axis=0, dtype=np.float64)
-        scratch.tally[:3] += loss(h[np.newaxis], o[nodes], labels), len(nodes), 1
-        g = lr * (labels - sigmoid(o[nodes].astype(np.float64) @ h))
-        error = g @ o[nodes]
-        o[nodes] += np.outer(g, h).astype(np.float32)
-        for context in inputs:
-            x[context] += (error / len(inputs) if divide else error).astype(np.float32)
+    for i in range(start, stop):
+        nodes, labels = path_of(staged.kept[i], tree)
+        inputs = contexts_of(staged, i, window, shrink, key)
+        cbow_window(x, o, inputs, nodes, lr, divide, scratch.tally, labels)
