@@ -17,6 +17,7 @@ from embedcli.settings.values import Setting, Value, choice, integer, number
 __all__ = ["ClassifierConfig", "classifier_settings", "config_type"]
 
 CLASSIFIER: Final = "classifier"
+_LR: Final = 0.1
 _OWN: Final = ("loss", "lr", "min_count", "word_ngrams")
 _SHARED: Final = (
     *("dim", "negative", "epochs", "min_lr", "schedule", "warmup"),
@@ -43,15 +44,14 @@ class ClassifierConfig(TrainConfig):
         "One label of all, each label by itself, hierarchical softmax, or negative sampling.",
     )
     lr: float | None = number(
-        0.1, 0, 10, "Highest learning rate; --schedule lowers it to --min-lr.", open_low=True
+        _LR, 0, 10, "Highest learning rate; --schedule lowers it to --min-lr.", open_low=True
     )
     min_count: int = integer(1, 1, 2**31 - 1, "Drop words that occur less often.")
     word_ngrams: int = integer(1, 1, 16, "Longest n-grams of words; 1 for words alone.")
 
     @property
-    def starting_lr(self) -> float:
-        """The highest learning rate."""
-        return 0.1 if self.lr is None else self.lr
+    def _usual_lr(self) -> float:
+        return _LR
 
     def _check_together(self) -> None:
         self._check_subword()

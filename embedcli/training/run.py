@@ -339,7 +339,8 @@ class Run:
     def _began_untrained(self, number: int) -> bool:
         """Whether an epoch can be held against vectors of zeros: not the first of a given model."""
         is_given = self.config.init is not None or self.config.continue_from is not None
-        return self.config.arch != "glove" and not (is_given and number == 0)
+        is_paired = self.config.arch in ("skipgram", "cbow")
+        return is_paired and not (is_given and number == 0)
 
     def _divergence(self, what: str) -> TrainingError:
         lr = self.config.starting_lr

@@ -131,6 +131,14 @@ def test_words_alone_have_vectors_beside_n_grams_of_words(lines, tmp_path):
     assert "never" not in embeddings.vocabulary
 
 
+def test_many_labels_lose_more_than_two_at_first(tmp_path):
+    path, out = tmp_path / "many.txt", tmp_path / "out.safetensors"
+    path.write_text("".join(f"__label__{i % 40} w{i % 40} w{i % 7}\n" for i in range(200)))
+
+    assert 0 == main(["classify", str(path), "-o", str(out), "--dim", "8", "--epochs", "1"])
+    assert load(out).metadata["loss"][0] == pytest.approx(np.log(40), rel=0.01)
+
+
 def test_labels_may_stand_before_a_tab(tmp_path):
     path = tmp_path / "lines.tsv"
     path.write_text("very good\ta b c\nbad\td e\nno label here\nbad\te f\n")
