@@ -220,6 +220,16 @@ def _label_of(lines, line, key):
     return np.int64(lines.labels[begin + np.int64(_draw(key, line, 0) % n)])
 
 
+@inlined_step
+def _softmax(scores, n_labels) -> None:
+    group_softmax(scores, n_labels)  # as what a kernel closes over has to have a name in the cache
+
+
+@inlined_step
+def _sigmoids(scores, n_labels) -> None:
+    group_sigmoids(scores, n_labels)
+
+
 @step
 def _softmax_steps(lines, order, n, n_labels, key, lr, scores, tallies) -> None:
     """From probabilities to steps, and the loss."""
@@ -267,7 +277,7 @@ def _step_of(dot, is_positive, lr, tally):
 def labelled_rounds(lanes: int, n_vectors: int, loss: str) -> Callable[..., bool]:
     """The kernel for rows of `n_vectors` vectors of `lanes`, and a loss."""
     is_dense, is_tree = loss in ("softmax", "ova"), loss == "hs"
-    probabilities: Any = group_softmax if loss == "softmax" else group_sigmoids
+    probabilities: Any = _softmax if loss == "softmax" else _sigmoids
     steps_of: Any = _softmax_steps if loss == "softmax" else _sigmoid_steps
 
     @step

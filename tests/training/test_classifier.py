@@ -14,6 +14,8 @@ from embedcli.classification.model import classifier_of
 from embedcli.classification.prediction import Predictor
 from embedcli.cli.main import embed, main
 from embedcli.formats import load
+from embedcli.kernels.jit import _name
+from embedcli.kernels.labelled_rounds import labelled_rounds
 from embedcli.settings.classifier_config import ClassifierConfig
 from embedcli.settings.text_rules import TextRules
 from embedcli.training.classifier import Features, classifier_run
@@ -228,3 +230,8 @@ def test_json_says_how_it_was_made(lines, tmp_path):
     meta = json.loads(result.stdout)
 
     assert ("classifier", 4) == (meta["settings"]["arch"], meta["corpus"]["labels"])
+
+
+def test_kernels_are_kept_under_names_that_every_process_gives_them():
+    for loss in LOSSES:
+        json.dumps(_name(labelled_rounds(4, 1, loss).py_func))  # no object of this process
