@@ -25,8 +25,12 @@ __all__ = [
     "show_epochs",
     "summarise",
     "warn_of_few_words",
+    "warn_of_subsampling",
     "warn_of_unused",
 ]
+
+
+_MOST_LEFT_OUT = 0.75  # of the tokens; 1e-4 leaves out about half of English prose
 
 
 def say_differences(pretrained: Embeddings, config: TrainConfig) -> None:
@@ -105,6 +109,18 @@ def say_text(tally: Tally) -> None:
         f"+ {tally.too_long:,} too long"
         + (f"; of the first, {tally.unknown:,} as {UNKNOWN}" if tally.unknown else "")
     )
+
+
+def warn_of_subsampling(embeddings: Embeddings, config: TrainConfig) -> None:
+    """Of `--sample`, where few words are most of the text, so that little of it was trained."""
+    epochs = embeddings.metadata.get("epochs", ())
+    tokens = sum(epoch["tokens"] for epoch in epochs)
+    left_out = sum(epoch["subsampled"] for epoch in epochs)
+    if left_out > _MOST_LEFT_OUT * tokens:
+        warn(
+            f"--sample {config.subsampling:g} left out {left_out / tokens:.0%} of the tokens, as "
+            "few words make up most of this text; --sample 0 trains on all of them"
+        )
 
 
 @contextmanager

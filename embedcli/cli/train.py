@@ -171,6 +171,7 @@ def command(
         embeddings = session.run(resume=resume)
     if not session.was_complete:
         run_report.warn_of_few_words(embeddings.vocabulary, session.config)
+        run_report.warn_of_subsampling(embeddings, session.config)
         run_report.summarise(embeddings, outputs, time.perf_counter() - began)
     if as_json:
         echo_json(dict(embeddings.metadata))

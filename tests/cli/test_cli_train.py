@@ -119,6 +119,16 @@ def test_a_configuration_file_and_a_flag_that_wins(run_embed, corpus, tmp_path):
     assert ("cbow", 6, 1) == (settings["arch"], settings["dim"], settings["epochs"])
 
 
+def test_most_tokens_left_out_is_said(run_embed, tmp_path):
+    """A text of 27 symbols, each far above the threshold."""
+    text = tmp_path / "symbols.txt"
+    text.write_text("\n".join(" ".join("abcdefghijklmnopqrstuvwxyz_") for _ in range(200)))
+    options = ("train", text, "-o", tmp_path / "m.safetensors", "--dim", 8, "--epochs", 1)
+    said = " ".join(run_embed(*options, "--sample", 1e-4).stderr.split())
+    assert "--sample 0.0001 left out 95% of the tokens" in said
+    assert "left out" not in run_embed(*options, "--sample", 0).stderr
+
+
 def test_fewer_words_than_negatives_is_said(run_embed, corpus):
     done = run_embed("train", corpus, *QUICK, "--negative", "20")
     assert 0 == done.returncode
