@@ -107,7 +107,8 @@ def test_every_token_is_accounted_for(tmp_path):
 def test_the_metadata_says_how_it_was_made(corpus):
     config = TrainConfig(**SMALL | {"epochs": 2})
     metadata = train([corpus], config).metadata
-    assert metadata["settings"] == config.resolve().as_dict() | {"threads": None}
+    expected = config.settled(prose=False).resolve().as_dict() | {"threads": None}
+    assert metadata["settings"] == expected
     assert 1 == metadata["seed"]
     assert metadata["versions"]["embed"] == embedcli.__version__
     assert 64 == len(metadata["corpus"]["sha256"])
