@@ -62,6 +62,7 @@ class Embeddings(stored.Embeddings):
         metadata: Mapping[str, Any] | None = None,
         subwords: Subwords | None = None,
         tree_counts: NDArray[np.int64] | None = None,
+        labels: Vocabulary | None = None,
     ) -> None:
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = _vocabulary(vocabulary)
@@ -70,7 +71,9 @@ class Embeddings(stored.Embeddings):
             raise UsageError(
                 f"{len(vocabulary)} words but vectors of shape {rows.shape}: give one row a word"
             )
-        super().__init__(vocabulary, rows, output_vectors, metadata or {}, subwords, tree_counts)
+        super().__init__(
+            vocabulary, rows, output_vectors, metadata or {}, subwords, tree_counts, labels
+        )
 
     @classmethod
     def of(cls, model: stored.Embeddings) -> Self:

@@ -40,6 +40,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "c.yaml").write_text("valid: valid.txt\n")
     (tmp_path / "space.yaml").write_text("dim: 2,4\n")
     (tmp_path / "link.vec").symlink_to("c.txt")
+    (tmp_path / "link.svg").symlink_to("c.txt")
     os.link("c.txt", "hard.vec")
     (tmp_path / "linked").symlink_to("corp")
     return tmp_path
@@ -100,6 +101,7 @@ MEETINGS = [
     ("vocab", "corp", "--recursive", "-o", "corp/words", NEXT),
     ("vocab", "corp/*.txt", "-o", "corp/words.txt", NEXT),
     ("phrases", "c.txt", "-o", "link.vec", BOTH),
+    ("doctor", "c.txt", "-o", "link.svg", BOTH),
     ("phrases", "c.txt", "--save", "c.txt", BOTH),
     ("phrases", "c.txt", "-o", "x", "--save", "x", TWICE),
     ("phrases", "c.txt", "--apply", "words.txt", "-o", "words.txt", BOTH),

@@ -144,7 +144,7 @@ def test_model2vec_lower_cases_where_training_did(tmp_path):
 )
 def test_the_tokenizer_cuts_text_as_training_did(settings):
     tokenizers = pytest.importorskip("tokenizers")
-    rules = TextRules(**settings)
+    rules = TextRules(**{"tokenizer": "whitespace", "lowercase": False} | settings)
     text = "Don't, stop: \u0939\u093f\u0902\u0926\u0940 x1-y2, \ufb01n\u00e9 e\u0301 "
     text += "co\u00adop \u2764\ufe0f \u0dc1\u0dca\u200d\u0dbb\u0dd3 \u0301a ISI \u0130x I\u0307y"
     words = [*dict.fromkeys(splitter(rules)(text))]

@@ -134,8 +134,8 @@ WARNED = {
         "1 malformed UTF-8 sequences in 1 tokens",
     ),
     "NUL at byte 65,537": (
-        b"a\n" * 32_768 + b"b\0c\0",
-        ["a", "b", "c"],
+        b"a b\n" * 16_384 + b"b\0c\0",
+        ["b", "a", "c"],
         "2 NUL bytes were taken for white space",
     ),
     "git-LFS pointer": (
