@@ -89,6 +89,7 @@ def show_plan(setup: Setup, base: Vocabulary | None, *, as_json: bool) -> None:
     """
     from embedcli.text.corpus_reader import encode_for_training
     from embedcli.text.prose import settled
+    from embedcli.training.epochs import with_epochs
     from embedcli.training.forecast import check_resources, measure_seconds
 
     asked, is_given = setup.config, setup.vocabulary is not None
@@ -108,6 +109,7 @@ def show_plan(setup: Setup, base: Vocabulary | None, *, as_json: bool) -> None:
         ) as corpus,
     ):
         n_tokens = len(corpus.ids)
+        config = with_epochs(config, n_tokens)
         needs = _needs(setup, n_tokens)
         found = needs(corpus.vocabulary, config)
         check_resources(found, corpus.vocabulary, config, needs, is_given=is_given)
@@ -155,7 +157,7 @@ def show_cluster_plan(
         "tokens_in_vocabulary": seen.tally.kept,
         "words": len(seen.vocabulary),
         "dim": config.dim,
-        "epochs": config.epochs,
+        "epochs": seen.config.epochs,
         "workers": seen.workers,
         "threads": seen.threads,
         "shards": seen.config.shards,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "say_differences",
+    "say_epochs",
     "say_idle",
     "say_pretrained",
     "say_text",
@@ -178,6 +179,15 @@ def warn_of_unused(chosen: Mapping[str, Value], config: TrainConfig) -> None:
     for name, why in config.unused.items():
         if name in chosen:
             warn(f"--{name.replace('_', '-')} decides nothing {why}")
+
+
+def say_epochs(config: TrainConfig, n_tokens: int) -> None:
+    """How many epochs the size of the text gives, where nobody chose them."""
+    from embedcli.training.epochs import with_epochs
+
+    if config.epochs is None:
+        chosen = with_epochs(config, n_tokens).epochs
+        talk(f"epochs {chosen}: chosen for {n_tokens:,} words of text; --epochs N decides")
 
 
 def say_idle(config: TrainConfig) -> None:

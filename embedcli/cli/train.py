@@ -204,6 +204,7 @@ def _callbacks(where: Cluster | None, vocab_file: str | None, to: str | None) ->
     def before_training(setup: Setup, corpus: Corpus, pretrained: Mapping[str, Any] | None) -> None:
         if pretrained is not None:
             run_report.say_pretrained(pretrained, len(corpus.vocabulary))
+        run_report.say_epochs(setup.config, len(corpus.ids))
         run_report.say_idle(setup.config)
         show_needs(setup, corpus.vocabulary, len(corpus.ids), is_given=is_given)
         run_report.say_text(corpus.tally)

@@ -164,10 +164,10 @@ class DaskRounds:
     def _report(self) -> None:
         rounds = self._config.rounds or 1
         done = self._state.epoch + self._state.chunk / rounds
-        share = done / self._config.epochs
-        total = self._n_tokens * self._config.epochs
+        share = done / self._config.n_epochs
+        total = self._n_tokens * self._config.n_epochs
         lr = learning_rate(share, self._config)
-        epoch = min(self._state.epoch + 1, self._config.epochs)
+        epoch = min(self._state.epoch + 1, self._config.n_epochs)
         mean = loss(self._state)
         at = round(share * total)
         finished = None

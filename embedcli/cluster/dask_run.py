@@ -141,7 +141,7 @@ def estimate_run(
             sum(config.threads or worker["nthreads"] for worker in workers),
             _memory(text.vocabulary, config),
             min(limits, default=None),
-            seconds * config.epochs,
+            seconds * config.n_epochs,
         )
 
 
@@ -230,7 +230,7 @@ def _with_rounds(plan: Plan, seconds: float, sync_every: float) -> Plan:
     """
     if plan.config.rounds is not None:
         return plan
-    fewest = math.ceil(FEWEST_ROUNDS / plan.config.epochs)
+    fewest = math.ceil(FEWEST_ROUNDS / plan.config.n_epochs)
     rounds = max(fewest, math.ceil(seconds / sync_every))
     return replace(plan, config=replace(plan.config, rounds=rounds))
 

@@ -24,7 +24,7 @@ from embedcli.files.publish import publish
 from embedcli.files.spans import Span
 from embedcli.quoting import json_text
 from embedcli.settings.compatibility import used_by
-from embedcli.settings.config import TrainConfig
+from embedcli.settings.config import USUAL_EPOCHS, TrainConfig
 from embedcli.text.prose import settled
 
 __all__ = [
@@ -100,7 +100,9 @@ def shard_settings(config: TrainConfig) -> TrainConfig:
                 f"--{flag} is {value}, which a run in shards cannot do yet: leave it out, or train "
                 "on one machine"
             )
-    resolved = replace(config, deterministic=False).resolve()
+    # Shards are for much text, and are trained before all of it is counted.
+    epochs = config.epochs or USUAL_EPOCHS
+    resolved = replace(config, deterministic=False, epochs=epochs).resolve()
     return replace(resolved, threads=config.threads)
 
 

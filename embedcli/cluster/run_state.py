@@ -49,7 +49,7 @@ def state_arrays(
 
 def next_round(state: State, config: TrainConfig) -> Round | None:
     """The next round; None after the last one."""
-    if state.epoch >= config.epochs:
+    if state.epoch >= config.n_epochs:
         return None
     return Round(state.epoch, state.chunk, config.rounds or 1)
 

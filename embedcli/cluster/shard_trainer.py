@@ -77,7 +77,7 @@ class ShardStore:
         """How many seconds an epoch of a shard takes here."""
         with self._lock:
             corpus = self.corpus(shard, config, vocabulary, None)
-            return measure_seconds(corpus, config) / config.epochs
+            return measure_seconds(corpus, config) / config.n_epochs
 
     def train(
         self,
@@ -176,7 +176,7 @@ class ShardTrainer:
                 mine[rows] = given
         sums, subsampled = self._run.train_chunks(at.epoch, chunks, self._release)
         check(trained, config, at, f" in shard {self._shard}")
-        progress = (at.epoch + (begin + end) / 2 / max(1, len(self._corpus.ids))) / config.epochs
+        progress = (at.epoch + (begin + end) / 2 / max(1, len(self._corpus.ids))) / config.n_epochs
         lr = learning_rate(progress, config)
         steps = [np.float32(lr) * n for n in self._steps(begin, end)]
         deltas = []

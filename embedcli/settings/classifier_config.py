@@ -11,16 +11,16 @@ from typing import Final, Literal, Self
 
 from embedcli.errors import ConfigError
 from embedcli.settings.combinations import check_combination
-from embedcli.settings.config import TrainConfig, settings, usable_cores
+from embedcli.settings.config import USUAL_EPOCHS, TrainConfig, settings, usable_cores
 from embedcli.settings.values import Setting, Value, choice, integer, number
 
 __all__ = ["ClassifierConfig", "classifier_settings", "config_type"]
 
 CLASSIFIER: Final = "classifier"
 _LR: Final = 0.1
-_OWN: Final = ("loss", "lr", "min_count", "word_ngrams")
+_OWN: Final = ("loss", "epochs", "lr", "min_count", "word_ngrams")
 _SHARED: Final = (
-    *("dim", "negative", "epochs", "min_lr", "schedule", "warmup"),
+    *("dim", "negative", "min_lr", "schedule", "warmup"),
     *("threads", "seed", "subword", "buckets", "recursive", "valid", "patience", "time_budget"),
     *("metrics", "field", "delimiter", "quote", "bad_records", "tokenizer", "pattern", "normalize"),
     *("lowercase", "digits", "encoding", "as_text"),
@@ -43,6 +43,7 @@ class ClassifierConfig(TrainConfig):
         ("softmax", "ova", "hs", "ns"),
         "One label of all, each label by itself, hierarchical softmax, or negative sampling.",
     )
+    epochs: int = integer(USUAL_EPOCHS, 1, 1000, "Passes over the corpus.")
     lr: float | None = number(
         _LR, 0, 10, "Highest learning rate; --schedule lowers it to --min-lr.", open_low=True
     )

@@ -33,7 +33,9 @@ __all__ = [
     "ADAGRAD_LR",
     "DEFAULT_LR",
     "LINE",
+    "MOST_EPOCHS",
     "NGRAMS",
+    "USUAL_EPOCHS",
     "TrainConfig",
     "settings",
     "usable_cores",
@@ -47,6 +49,9 @@ ADAGRAD_LR: Mapping[str, float] = {"skipgram": 0.2, "cbow": 0.3}
 
 NGRAMS = "([0-9]{1,4}):([0-9]{1,4})"  # how `subword` says the lengths of n-grams
 _LONGEST_NGRAM = 100
+
+# For much text, and where the size of the text does not decide; and for very little text.
+USUAL_EPOCHS, MOST_EPOCHS = 5, 40
 
 # For words, and for items: there order says little, and frequent ones mean as much as rare ones.
 _WINDOW: tuple[int, Literal["line"]] = (5, LINE)
@@ -91,7 +96,13 @@ class TrainConfig(TextRules):
         "ns", ("ns", "hs"), "Negative sampling, or hierarchical softmax."
     )
     negative: int = integer(5, 1, 64, "Negative samples per positive one.")
-    epochs: int = integer(5, 1, 1000, "Passes over the corpus.")
+    epochs: int | None = integer(
+        None,
+        1,
+        1000,
+        "Passes over the corpus.",
+        automatic=f"{USUAL_EPOCHS} to {MOST_EPOCHS}, more for less text",
+    )
     lr: float | None = number(
         None,
         0,
@@ -269,6 +280,25 @@ class TrainConfig(TextRules):
         return (ADAGRAD_LR if self.optimizer == "adagrad" else DEFAULT_LR)[self.arch]
 
     @property
+    def n_epochs(self) -> int:
+        """`epochs`, where it is a number.
+
+        Raises:
+            ValueError: it is not yet, as the text has not been counted.
+        """
+        if self.epochs is None:
+            raise ValueError("the number of epochs depends on the text")
+        return self.epochs
+
+    @property
+    def fits_epochs(self) -> bool:
+        """Whether the size of the text decides the epochs, where nobody chose them.
+
+        GloVe passes over counts, and what begins with vectors has learnt most already.
+        """
+        return self.arch != "glove" and not (self.init or self.continue_from)
+
+    @property
     def unused(self) -> dict[str, str]:
         """The settings that decide nothing in this combination, and why; as flags say it."""
         return without_effect(
@@ -308,10 +338,14 @@ class TrainConfig(TextRules):
         return max(1, longest_line - 1) if window == LINE else window
 
     def resolve(self) -> TrainConfig:
-        """The same settings with nothing left open: all that have a default have it."""
+        """The same settings with nothing left open but what the size of the text decides.
+
+        That is `epochs`, where nobody chose them (`training/epochs.py`).
+        """
         in_rounds = not_in_rounds(self.as_dict(), _defaults()) is None
         return replace(
             self,
+            epochs=self.epochs or (None if self.fits_epochs else USUAL_EPOCHS),
             deterministic=in_rounds if self.deterministic is None else self.deterministic,
             lr=self.starting_lr,
             window=_WINDOW[self.items] if self.window is None else self.window,

@@ -16,6 +16,7 @@ from embedcli.training.deterministic import (
     compile_staging,
     deterministic_run,
 )
+from embedcli.training.epochs import with_epochs
 from embedcli.training.glove_run import compile_glove, count_cells, glove_run
 from embedcli.training.hogwild import hogwild_run
 from embedcli.training.pretrained import Pretrained
@@ -75,7 +76,7 @@ def prepared(
 
     Args:
         corpus: as in `hogwild_run`, like the next five.
-        config: resolved settings.
+        config: resolved settings; `with_epochs` says what they leave to the text.
         valid: another text that is measured.
         pretrained: vectors to begin with.
         subwords: how words are cut, if not by what ``config.subword`` names (`subword_run`).
@@ -84,6 +85,7 @@ def prepared(
         scratch: a directory for temporary files.
         on_progress: called with reports of what is done before training.
     """
+    config = with_epochs(config, len(corpus.ids))
     if config.arch == "glove":
         with count_cells(corpus, config, scratch, on_progress) as cells:
             yield glove_run(corpus, cells, config, deadline=deadline, score=score)

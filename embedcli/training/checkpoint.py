@@ -87,11 +87,19 @@ class Checkpoint:
     state: State | None = None
 
     @property
+    def settings(self) -> Mapping[str, Any]:
+        """Those of the run, with what the text has decided when it began to train."""
+        given: Mapping[str, Any] = self.arguments["settings"]
+        if self.embeddings is None or given["epochs"] is not None:
+            return given
+        return {**given, "epochs": self.embeddings.metadata["settings"]["epochs"]}
+
+    @property
     def is_complete(self) -> bool:
         """Whether nothing is left to train."""
         if self.state is None:
             return False
-        return self.state.is_complete or self.state.epoch == self.arguments["settings"]["epochs"]
+        return self.state.is_complete or self.state.epoch == self.settings["epochs"]
 
     @property
     def place(self) -> str:
@@ -100,7 +108,7 @@ class Checkpoint:
             return "before training"
         if self.is_complete:
             return "when training was complete"
-        return f"in epoch {self.state.epoch + 1} of {self.arguments['settings']['epochs']}"
+        return f"in epoch {self.state.epoch + 1} of {self.settings['epochs']}"
 
 
 class Checkpoints:

@@ -24,6 +24,7 @@ from embedcli.settings.values import Value
 from embedcli.subwords.ngrams import NGrams
 from embedcli.subwords.pieces import Pieces
 from embedcli.subwords.table import Subwords
+from embedcli.training.epochs import epochs_for
 
 __all__ = ["Difference", "continued", "differences", "kept_subwords", "read_pretrained"]
 
@@ -88,6 +89,8 @@ def continued(
     for name in _AUTOMATIC:
         if name in taken and taken[name] == _automatic(said, name):
             taken[name] = None
+    if taken.get("epochs") == _automatic_epochs(embeddings):
+        taken["epochs"] = None
     for name in _without(chosen):
         taken.pop(name, None)
     if "dim" not in chosen:
@@ -143,6 +146,13 @@ def _automatic(said: Mapping[str, Any], name: str) -> Value:
         return TrainConfig(**others).resolve().as_dict()[name]
     except ConfigError:
         return None
+
+
+def _automatic_epochs(embeddings: Embeddings) -> int | None:
+    """How many epochs the text of a model gives; None where it does not say its size."""
+    corpus = embeddings.metadata.get("corpus")
+    n_tokens = corpus.get("kept") if isinstance(corpus, Mapping) else None
+    return epochs_for(n_tokens) if isinstance(n_tokens, int) else None
 
 
 def _without(chosen: Mapping[str, Value]) -> list[str]:

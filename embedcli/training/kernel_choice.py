@@ -24,7 +24,7 @@ _LONG = 8e9
 
 def is_long(n_tokens: int, config: TrainConfig) -> bool:
     """Whether a run on so many tokens is worth a kernel of its own size."""
-    return n_tokens * config.epochs * config.dim > _LONG
+    return n_tokens * config.n_epochs * config.dim > _LONG
 
 
 class KernelChoice(Generic[_Kernel]):

@@ -103,7 +103,7 @@ def settings_of(
     Raises:
         ConfigError: something was chosen that the checkpoint contradicts; names it.
     """
-    saved = _merged(str(checkpoint.path), checkpoint.arguments["settings"], chosen)
+    saved = _merged(str(checkpoint.path), checkpoint.settings, chosen)
     words = checkpoint.embeddings.vocabulary if checkpoint.embeddings else None
     if vocabulary is not None and words is not None and vocabulary != words:
         raise ConfigError(

@@ -132,16 +132,16 @@ class Run:
         """Whether nothing is left to train."""
         if self._chunk:
             return False
-        return len(self.epochs) >= self.config.epochs or self.stopped is not None
+        return len(self.epochs) >= self.config.n_epochs or self.stopped is not None
 
     @property
     def stopped(self) -> str | None:
         """Why the run ends before its last epoch, as the name of a setting; None if it does not."""
-        patience = self.config.patience
-        if len(self.epochs) < self.config.epochs and patience and is_stalled(self.epochs, patience):
+        patience, is_early = self.config.patience, len(self.epochs) < self.config.n_epochs
+        if is_early and patience and is_stalled(self.epochs, patience):
             return "patience"
         is_cut = bool(self.epochs) and self.epochs[-1].tokens < self.parts.n_tokens(len(self.parts))
-        if is_cut or (len(self.epochs) < self.config.epochs and self._is_late()):
+        if is_cut or (is_early and self._is_late()):
             return "time_budget"
         return None
 
@@ -154,7 +154,7 @@ class Run:
     @property
     def share_done(self) -> float:
         """The share of all tokens of all epochs that is trained, 0 to 1."""
-        return self.n_done / (self.config.epochs * len(self.corpus.ids))
+        return self.n_done / (self.config.n_epochs * len(self.corpus.ids))
 
     def state(self) -> State:
         """Where the run stands; to be asked while it does not train."""
@@ -206,7 +206,7 @@ class Run:
     def _pass(self, on_progress: OnProgress, wants_pause: Callable[[], bool]) -> bool:
         """Train on in this epoch, and measure when it is over; whether a pause is wanted."""
         number = len(self.epochs)
-        total = self.config.epochs * len(self.corpus.ids)
+        total = self.config.n_epochs * len(self.corpus.ids)
         last = self.epochs[-1] if self.epochs else None
         measured = (last.held_out, last.sample) if last else (None, None)
 
@@ -301,7 +301,7 @@ class Run:
 
         def rate(token: int) -> float:
             n_done = epoch * len(self.corpus.ids) + token
-            share = n_done / (self.config.epochs * len(self.corpus.ids))
+            share = n_done / (self.config.n_epochs * len(self.corpus.ids))
             share = max(share, self._deadline.share) if self._deadline else share
             return learning_rate(share, self.config)
 
@@ -371,6 +371,6 @@ class Run:
 
     def _scored(self, number: int) -> float | None:
         is_due = (number + 1) % self.config.evaluate_every == 0
-        if self._score is None or not (is_due or number + 1 == self.config.epochs):
+        if self._score is None or not (is_due or number + 1 == self.config.n_epochs):
             return None
         return self._score(self.matrices()[0])

@@ -19,7 +19,7 @@ from typing import Final
 
 from embedcli.errors import UsageError
 from embedcli.settings.compatibility import used_by
-from embedcli.settings.config import TrainConfig, settings
+from embedcli.settings.config import USUAL_EPOCHS, TrainConfig, settings
 from embedcli.settings.values import Value
 
 __all__ = ["SEARCHABLE", "Axis", "Space", "parse_space", "work"]
@@ -91,11 +91,11 @@ class Space:
 def work(config: TrainConfig) -> float:
     """What a run takes, in proportion: the products of a step times the steps."""
     # a window as wide as the line takes the same in every run, whatever that is
-    window = float(config.widest_window(0))
+    window, epochs = float(config.widest_window(0)), config.epochs or USUAL_EPOCHS
     if config.arch == "glove":
-        return window * config.dim * config.epochs  # the more of them, the more often equal
+        return window * config.dim * epochs  # the more of them, the more often equal
     inputs = 1.0 if config.arch == "cbow" else window
-    return inputs * (1 + config.negative) * config.dim * config.epochs
+    return inputs * (1 + config.negative) * config.dim * epochs
 
 
 def parse_space(written: Mapping[str, str]) -> Space:

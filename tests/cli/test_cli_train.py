@@ -34,7 +34,7 @@ def test_train_then_neighbors_without_naming_a_model(run_embed, tmp_path):
     done = run_embed("train", "corpus.txt", "--sample", "0")
     assert (0, "") == (done.returncode, done.stdout)
     assert "read 240 tokens = 240 in the vocabulary + 0 out of it + 0 too long" in done.stderr
-    assert 5 == done.stderr.count(" trained + ")
+    assert 40 == done.stderr.count(" trained + ")
     assert "model.safetensors: 7 words x 100" in done.stderr
     done = run_embed("neighbors", "cat", "-k", "2")
     assert 0 == done.returncode
@@ -154,7 +154,7 @@ def test_what_cannot_be_is_refused(run_embed, corpus, tmp_path, args, code, mess
     assert code == done.returncode, done.stderr
     assert message in done.stderr
     assert 1 == done.stderr.count("embed: error: ")
-    needs = 3 * (code == 6)  # said before the text is read, and twice when it is counted
+    needs = 4 * (code == 6)  # said before the text is read, and thrice when it is counted
     assert 1 + needs == done.stderr.count("\n")
     assert ["corpus.txt"] == sorted(path.name for path in tmp_path.iterdir())
     assert TEXT == corpus.read_text()

@@ -37,7 +37,7 @@ def test_the_defaults_are_those_of_the_contract():
         "window": None,
         "loss": "ns",
         "negative": 5,
-        "epochs": 5,
+        "epochs": None,
         "lr": None,
         "min_lr": 1e-4,
         "schedule": None,
