@@ -29,6 +29,7 @@ __all__ = ["Embeddings", "Term"]
 # a word or a vector, (D,); with a weight, where it is not 1
 Term = str | NDArray[np.floating] | tuple[str | NDArray[np.floating], float]
 
+_ANSWERING: dict[tuple[type[Any], type[Any]], type[Any]] = {}  # classes made by `_answering`
 _SHOWN = 10  # words in the table of a notebook
 
 
@@ -80,9 +81,8 @@ class Embeddings(stored.Embeddings):
         """The same model, sharing its memory, with these methods."""
         if isinstance(model, cls):
             return model
-        made = object.__new__(cls)
-        for name, value in vars(model).items():
-            object.__setattr__(made, name, value)
+        made: Self = object.__new__(_answering(cls, type(model)))
+        vars(made).update(vars(model))
         return made
 
     # -- words and their vectors ---------------------------------------------------------------
@@ -114,7 +114,10 @@ class Embeddings(stored.Embeddings):
 
     def head(self, n: int) -> Self:
         """The first (most frequent) `n` words; shares memory with these embeddings."""
-        return self.of(super().head(n))
+        return type(self).of(super().head(n))
+
+    def __repr__(self) -> str:
+        return stored.Embeddings.__repr__(self)
 
     # -- look-ups ------------------------------------------------------------------------------
 
@@ -369,6 +372,15 @@ class Embeddings(stored.Embeddings):
             f"<table><caption>{len(self):,} words x {self.dim}</caption>"
             f"<tr><th>word</th><th>count</th></tr>{rows}{rest}</table>"
         )
+
+
+def _answering(cls: type[Any], kind: type[stored.Embeddings]) -> type[Any]:
+    """`cls`, or a class that also checks what it reads as `kind` does, that of mapped files."""
+    if issubclass(cls, kind):
+        return cls
+    if (cls, kind) not in _ANSWERING:
+        _ANSWERING[cls, kind] = type(cls.__name__, (cls, kind), {})
+    return _ANSWERING[cls, kind]
 
 
 class Drawing:

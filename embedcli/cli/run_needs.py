@@ -157,7 +157,7 @@ def show_cluster_plan(
         "tokens_in_vocabulary": seen.tally.kept,
         "words": len(seen.vocabulary),
         "dim": config.dim,
-        "epochs": seen.config.epochs,
+        "epochs": seen.config.n_epochs,
         "workers": seen.workers,
         "threads": seen.threads,
         "shards": seen.config.shards,

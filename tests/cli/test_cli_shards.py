@@ -85,7 +85,7 @@ def test_standard_input_is_a_file_while_it_is_needed(tmp_path, monkeypatch):
 def test_a_plan_for_a_cluster_is_shown_as_one_for_this_machine(tmp_path, monkeypatch):
     words = Vocabulary.from_words(["a", "b"], [3, 2])
     seen = SimpleNamespace(
-        config=TrainConfig(shards=4, rounds=8), vocabulary=words, workers=2, threads=6,
+        config=TrainConfig(epochs=5, shards=4, rounds=8), vocabulary=words, workers=2, threads=6,
         tally=Tally(5, 5, 0, 0, 1, 10, 0), memory=6400, memory_limit=None, seconds=1.5,
     )  # fmt: skip
     monkeypatch.setattr(Cluster, "estimate", lambda *_, **__: seen)

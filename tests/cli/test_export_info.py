@@ -90,6 +90,8 @@ def test_info_of_a_model(model, run_embed):
         "file": "model.safetensors",
         "format": "safetensors",
         "compression": None,
+        "labels": None,
+        "first_labels": None,
         "bytes": model.stat().st_size,
         "words": 3,
         "tokens": 60,

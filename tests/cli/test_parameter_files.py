@@ -171,7 +171,7 @@ def test_every_command_that_writes_is_here():
         ("corp", "--recursive", "-o", "model.vec"),
         ("c.txt", "-o", "corp/model.vec", "--arch", "skipgram"),
         ("c.txt", "--init", "o.vec", "-o", "model.vec"),
-        ("c.txt", "--continue", "o.vec", "-o", "o.vec"),  # goes on with it
+        ("c.txt", "--continue", "o.vec", "-o", "o.vec", "--lr", "0.001"),  # goes on with it
     ],
     ids=" ".join,
 )
