@@ -50,6 +50,7 @@ class Embeddings(stored.Embeddings):
         metadata: how the model was made, as files keep it.
         subwords: what makes vectors for words never seen.
         tree_counts: int64 (V,), see `embedcli.embeddings.Embeddings`.
+        labels: of a classifier; see there.
 
     Raises:
         UsageError: the words are one string, repeat, or are not as many as the vectors.
@@ -379,7 +380,8 @@ def _answering(cls: type[Any], kind: type[stored.Embeddings]) -> type[Any]:
     if issubclass(cls, kind):
         return cls
     if (cls, kind) not in _ANSWERING:
-        _ANSWERING[cls, kind] = type(cls.__name__, (cls, kind), {})
+        # made of the fields of `kind`, as `dataclasses.replace` does
+        _ANSWERING[cls, kind] = type(cls.__name__, (cls, kind), {"__init__": kind.__init__})
     return _ANSWERING[cls, kind]
 
 

@@ -65,12 +65,13 @@ def kernel(function: _Function) -> _Function:
     instruction for each array of a tuple at each call, took two thirds of the time of looking up a
     word. So kernels allocate nothing.
     """
-    return _kept(numba.njit(**_OPTIONS)(function), function)
+    return _kept(numba.njit(**_OPTIONS)(_distinct(function)), function)
 
 
 def called_kernel(function: _Function) -> _Function:
     """As `kernel`, for what only other kernels call, by its address (`address_of`)."""
-    return _kept(numba.njit(**_OPTIONS, no_cpython_wrapper=True)(function), function)
+    compiled = numba.njit(**_OPTIONS, no_cpython_wrapper=True)(_distinct(function))
+    return _kept(compiled, function)
 
 
 def types_of(arguments: Iterable[Any]) -> tuple[Any, ...]:
@@ -105,14 +106,14 @@ def step(function: _Function) -> _Function:
 
     Numba's own time, which grows faster than a function, is most of what compiling takes.
     """
-    compiled: _Function = numba.njit(**_OPTIONS, no_cpython_wrapper=True)(function)
+    compiled: _Function = numba.njit(**_OPTIONS, no_cpython_wrapper=True)(_distinct(function))
     return compiled
 
 
 def inlined_step(function: _Function) -> _Function:
     """As `step`, for what loses by being called: LLVM puts it into the kernel, Numba never does."""
     options = _OPTIONS | {"no_cpython_wrapper": True, "forceinline": True}
-    compiled: _Function = numba.njit(**options)(function)
+    compiled: _Function = numba.njit(**options)(_distinct(function))
     return compiled
 
 
@@ -156,13 +157,30 @@ class _SealedCache(FunctionCache):  # type: ignore[misc]  # numba has no types
             warnings.warn(f"compiled kernels are not kept: {error}", stacklevel=2)
 
 
+def _distinct(function: _Function) -> _Function:
+    """`function`, called by what it closes over too, so that its machine code is not another's.
+
+    Numba names machine code by the function, the types and a number that begins anew in each
+    process. Functions of one name that close over different numbers, each compiled in a process of
+    its own and loaded from the cache, would have one name, and LLVM would find the last for both.
+    """
+    digest = hashlib.sha256(repr(_name(function)).encode()).hexdigest()[:8]
+    function.__qualname__ = f"{function.__qualname__}_{digest}"
+    return function
+
+
 def _name(function: Callable[..., Any]) -> tuple[Any, ...]:
-    """A function of ours by its name and by what it closes over: numbers, and such functions."""
+    """A function of ours by its name and by what it closes over, the same in every process."""
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    closed_over = tuple(
-        _name(value.py_func) if hasattr(value, "py_func") else value for value in cells
-    )
-    return function.__module__, function.__qualname__, closed_over
+    return function.__module__, function.__qualname__, tuple(map(_described, cells))
+
+
+def _described(value: Any) -> Any:
+    """What a function closes over: numbers, texts, types, and functions that Numba knows."""
+    if isinstance(value, tuple | list):
+        return tuple(map(_described, value))
+    function = getattr(value, "py_func", None) or getattr(value, "_defn", value)  # or an intrinsic
+    return _name(function) if hasattr(function, "__closure__") else repr(value)
 
 
 class _SealedFiles(IndexDataCacheFile):  # type: ignore[misc]  # numba has no types

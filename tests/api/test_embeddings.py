@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,8 @@ def test_saved_and_exported(model, tmp_path):
     again = embedcli.load(tmp_path / "m.safetensors")
     assert (WORDS, True) == (list(again), np.array_equal(ROWS, again.vectors))
     assert isinstance(again.head(2), embedcli.Embeddings)
+    changed = dataclasses.replace(again, metadata={"a": 1})
+    assert (WORDS, {"a": 1}, 5) == (list(changed), changed.metadata, changed["car"].size)
     model.export(tmp_path / "m.vec", top=4, dim=2)
     assert (4, 2) == embedcli.load(tmp_path / "m.vec").vectors.shape
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from embedcli.kernels import cache, jit
+from embedcli.kernels.loop import LISTED, train_words
 
 
 @pytest.fixture
@@ -266,3 +267,44 @@ def test_a_cache_that_cannot_be_written_is_no_failure(fresh, monkeypatch):
     monkeypatch.setattr(jit.FunctionCache, "save_overload", full)
     with pytest.warns(UserWarning, match="not kept: .*No space left"):
         assert 3 == one_more(2)
+
+
+MADE = """
+import sys
+import numpy as np
+from embedcli.kernels.jit import address_of, called_kernel, types_of
+
+def make(number):
+    @called_kernel
+    def put(out):
+        out[0] = number
+    return put
+
+kernels = {n: make(int(n)) for n in sys.argv[1:]}
+print(*(address_of(kernels[n], types_of((np.zeros(1),))) for n in sys.argv[1:]))
+"""
+
+
+def test_functions_compiled_in_different_processes_stay_two(command_environment, tmp_path):
+    """What each process compiles first has one number, and once had one name in a third process."""
+    (tmp_path / "made.py").write_text(MADE)
+    environment = command_environment | {"EMBED_CACHE_DIR": str(tmp_path / "cache")}
+
+    def addresses(*numbers):
+        done = subprocess.run(
+            [sys.executable, tmp_path / "made.py", *numbers],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.split()
+
+    for number in ("1", "2"):
+        assert 1 == len(addresses(number))
+    first, second, again = addresses("1", "2", "1")
+    assert (first, True) == (again, first != second)
+
+
+def test_the_name_of_a_kernel_is_the_same_in_every_process():
+    made = train_words(16, 2, is_cbow=True, kind_of_outputs=LISTED, sizes=(0, 0))
+    assert " at 0x" not in repr(jit._name(made.py_func))
+    other = train_words(16, 4, is_cbow=True, kind_of_outputs=LISTED, sizes=(0, 0))
+    assert made.py_func.__qualname__ != other.py_func.__qualname__
