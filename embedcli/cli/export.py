@@ -125,6 +125,8 @@ def command(
     talk(f"{out}: {len(embeddings)} words x {embeddings.dim}, {target}{_narrow(dtype)}")
     for lack in formats.left_out(embeddings, target, dtype):
         talk(f"{out}: {lack}")
+    if original.labels is not None and embeddings.labels is None:  # fewer dimensions
+        talk(f"{out}: without the labels of the classifier: it predicts none")
     if original.outputs_are_nodes and len(embeddings) < len(original):
         talk(f"{out}: without output vectors, which are of a tree over all {len(original)} words")
     if dim is not None or dtype != "float32" or files:

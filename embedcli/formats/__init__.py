@@ -47,6 +47,7 @@ __all__ = [
     "check_target",
     "detect",
     "format_for_path",
+    "keeps_labels",
     "keeps_subwords",
     "left_out",
     "load",
@@ -208,12 +209,20 @@ def keeps_subwords(name: str, dtype: str = "float32") -> bool:
     return isinstance(entry, Format) and entry.subwords and not dtype.startswith("pq")
 
 
+def keeps_labels(name: str, dtype: str = "float32") -> bool:
+    """Whether a file of the format `name` holds a classifier: narrow numbers have no outputs."""
+    entry = named(name)
+    return isinstance(entry, Format) and entry.labels and dtype == "float32"
+
+
 def left_out(embeddings: Embeddings, name: str, dtype: str = "float32") -> list[str]:
     """What people should be told that a file of the format `name` does not hold of `embeddings`."""
     entry = named(name)
     said = entry.left_out(embeddings) if isinstance(entry, Format) else []
     if embeddings.subwords is not None and not keeps_subwords(name, dtype):
         said.append("without the rows of subwords, so words never seen have no vectors there")
+    if embeddings.labels is not None and not keeps_labels(name, dtype):
+        said.append("without the labels of the classifier: it predicts none")
     return said
 
 

@@ -68,6 +68,7 @@ class Format:
         file_size: how many bytes `write` will write, where that is cheap to know.
         lossless: whether counts, output vectors and metadata survive.
         subwords: whether the rows of subwords survive.
+        labels: whether the labels of a classifier do, and all that predicts them.
         columns: whether its columns have names, of which ``--word-column`` is one.
         magic: what its files begin with, where that is enough to tell them.
         mapped: whether its float32 vectors are memory-mapped when they are read.
@@ -83,6 +84,7 @@ class Format:
     file_size: Callable[[Embeddings], int] | None = None
     lossless: bool = False
     subwords: bool = False
+    labels: bool = False
     columns: bool = False
     magic: tuple[bytes, ...] = ()
     mapped: bool = False
@@ -152,6 +154,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             native.file_size,
             lossless=True,
             subwords=True,
+            labels=True,
             mapped=True,
             plain=True,
             dtypes=(*DTYPES, "pq"),
@@ -180,6 +183,7 @@ FORMATS: Final[Mapping[str, Format | Folder]] = {
             fasttext_writing.write,
             fasttext_writing.file_size,
             subwords=True,
+            labels=True,
             magic=(fasttext.MAGIC,),
             check=fasttext_writing.check,
             check_units=fasttext_writing.check_units,

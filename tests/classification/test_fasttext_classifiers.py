@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from embedcli import formats
 from embedcli.classification.lines import cut_lines
 from embedcli.classification.prediction import Predictor
 from embedcli.cli.main import embed
@@ -48,6 +49,32 @@ def test_a_classifier_of_ours_predicts_the_same_from_both_files(loss, tmp_path):
     assert [f"__label__{label}" for label in "abc"] == sorted(load(theirs).labels)
     assert one.ids.tolist() == other.ids.tolist()
     assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+
+
+WRITTEN = [
+    (name, dtype)
+    for name in formats.WRITTEN
+    for dtype in ("float32", "float16", "int8")
+    if name != "vocab" and dtype in getattr(formats.FORMATS[name], "dtypes", ("float32",))
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), WRITTEN)
+def test_a_file_without_the_labels_says_so(name, dtype, tmp_path):
+    model, out = str(DATA / "classifier-ova.bin"), tmp_path / "out"
+    options = ["--format", name, *(["--dtype", dtype] if dtype != "float32" else [])]
+    done = CliRunner().invoke(embed, ["export", model, str(out), *options])
+    assert 0 == done.exit_code, done.output
+    keeps = load(out).labels is not None
+    assert keeps == (name in ("safetensors", "fasttext") and dtype == "float32")
+    assert keeps != ("out: without the labels of the classifier: it predicts none" in done.stderr)
+
+
+def test_fewer_dimensions_have_no_labels(tmp_path):
+    model, out = str(DATA / "classifier-ova.bin"), str(tmp_path / "m.safetensors")
+    done = CliRunner().invoke(embed, ["export", model, out, "--dim", "2"])
+    assert (0, None) == (done.exit_code, load(out).labels)
+    assert 1 == done.stderr.count("without the labels of the classifier")
 
 
 @pytest.mark.parametrize("name", ["classifier-ova.bin", "classifier-hs.bin", NAMES[-1]])
