@@ -6,8 +6,7 @@ Each method is a few lines over the package that does the work, which it imports
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -16,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from embedcli import embeddings as stored
+from embedcli.api.drawing import Drawing
+from embedcli.api.terms import Term, terms_of, unit_vector
 from embedcli.errors import UnknownWordError, UsageError
 from embedcli.quoting import quoted
 from embedcli.subwords.table import Subwords
@@ -24,10 +25,7 @@ from embedcli.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from embedcli.lookup.query import Neighbor
 
-__all__ = ["Embeddings", "Term"]
-
-# a word or a vector, (D,); with a weight, where it is not 1
-Term = str | NDArray[np.floating] | tuple[str | NDArray[np.floating], float]
+__all__ = ["Embeddings"]
 
 _ANSWERING: dict[tuple[type[Any], type[Any]], type[Any]] = {}  # classes made by `_answering`
 _SHOWN = 10  # words in the table of a notebook
@@ -151,14 +149,14 @@ class Embeddings(stored.Embeddings):
         """
         from embedcli.lookup.query import neighbors_of_vectors, word_vectors
 
-        terms = [*_terms(query, 1), *_terms(negative, -1)]
+        terms = [*terms_of(query, 1), *terms_of(negative, -1)]
         if not terms:
             raise UsageError("neighbors of what? give a word, a vector or a list of them")
         ids, vectors = word_vectors(self, [term for term, _ in terms if isinstance(term, str)])
         made = iter(vectors)
         total = np.zeros(self.dim)
         for term, weight in terms:
-            total += weight * _unit(next(made) if isinstance(term, str) else term, self.dim)
+            total += weight * unit_vector(next(made) if isinstance(term, str) else term, self.dim)
         [found] = neighbors_of_vectors(
             self, total[None, :], k, restrict=restrict, excluded=[ids[ids >= 0].tolist()]
         )
@@ -385,26 +383,6 @@ def _answering(cls: type[Any], kind: type[stored.Embeddings]) -> type[Any]:
     return _ANSWERING[cls, kind]
 
 
-class Drawing:
-    """A map that a notebook shows, drawn when it is asked for.
-
-    Args:
-        draw: makes the page, as UTF-8.
-    """
-
-    def __init__(self, draw: Callable[[], bytes]) -> None:
-        self._draw = draw
-
-    @cached_property
-    def html(self) -> bytes:
-        """The page, as UTF-8: one file with all that it needs."""
-        return self._draw()
-
-    def _repr_html_(self) -> str:
-        page = escape(self.html.decode(errors="replace"))
-        return f'<iframe srcdoc="{page}" width="100%" height="600" style="border:0"></iframe>'
-
-
 def _vocabulary(words: Iterable[str]) -> Vocabulary:
     if isinstance(words, str):
         raise UsageError("the words are one string: give a list of words")
@@ -416,33 +394,6 @@ def _vocabulary(words: Iterable[str]) -> Vocabulary:
         twice = next(word for i, word in enumerate(listed) if word in listed[:i])
         raise UsageError(f"the word {quoted(twice)} is there twice")
     return Vocabulary.from_words(listed)
-
-
-def _terms(
-    given: Term | Sequence[Term], sign: int
-) -> Iterator[tuple[str | NDArray[np.floating], float]]:
-    """What is added up: words and vectors, each with its weight."""
-    if isinstance(given, str) or (isinstance(given, np.ndarray) and given.ndim == 1):
-        yield given, sign
-        return
-    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], int | float):
-        yield given[0], sign * float(given[1])
-        return
-    for each in given:
-        if not isinstance(each, str | np.ndarray | tuple):
-            raise UsageError(f"{each!r} is neither a word, a vector nor a pair with its weight")
-        yield from _terms(each, sign)
-
-
-def _unit(vector: NDArray[np.floating], dim: int) -> NDArray[np.float64]:
-    from embedcli.lookup.exact import unit_rows
-
-    if vector.shape != (dim,):
-        raise UsageError(
-            f"a vector has the shape {vector.shape}, but those of the model have {dim} components"
-        )
-    unit: NDArray[np.float64] = unit_rows(vector[None, :])[0]
-    return unit
 
 
 def _library(name: str) -> Any:

@@ -18,7 +18,8 @@ from embedcli.kernels.jit import _name
 from embedcli.kernels.labelled_rounds import labelled_rounds
 from embedcli.settings.classifier_config import ClassifierConfig
 from embedcli.settings.text_rules import TextRules
-from embedcli.training.classifier import Features, classifier_run
+from embedcli.training.classifier import classifier_run
+from embedcli.training.classifier_model import Features
 from tests.reference.labelled_rounds import softmax_round
 
 LOSSES = ("softmax", "ova", "hs", "ns")
